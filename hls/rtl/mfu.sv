@@ -1,0 +1,110 @@
+// MFU: takes a row block's finished sums, hands its neurons to the lanes in Passes turns, and says
+// where each result goes.
+module mfu
+  import lstm_pkg::*;
+(
+    input  logic                                clk,
+    input  logic                                rst_n,
+    input  slot_t                               slot,        // belongs to the sums register
+    input  logic signed [AccBits-1:0]           sums[Rows],
+    input  logic                                load_we,
+    input  logic        [CAddrBits-1:0]         load_addr,
+    input  logic        [Lanes-1:0][CBits-1:0]  load_c,
+    output logic                                h_valid,     // to be taken at the next edge
+    output target_t                             h_target,
+    output logic        [Lanes-1:0][ActBits-1:0] h
+);
+  localparam int HEdge = 15;  // at which h is taken, see mfu_lane
+
+  // Turn 0 comes straight from the accumulators, the others from a copy that moves up.
+  logic taken, turn_valid;
+  slot_t turn_slot;
+  target_t turn_target;
+  logic signed [AccBits-1:0] turn_sums[4*Lanes];
+  logic [CAddrBits-1:0] turn_c_addr;
+  assign taken = slot.valid && slot.last && slot.finish;
+
+  if (Passes == 1) begin : gen_one_turn
+    assign turn_valid = taken;
+    assign turn_slot = slot;
+    assign turn_target = slot.target;
+    assign turn_sums = sums;
+    assign turn_c_addr = CAddrBits'(slot.row);
+  end else begin : gen_turns
+    localparam int TurnBits = $clog2(Passes);
+    logic busy_q;
+    logic [TurnBits-1:0] turn_q;
+    slot_t slot_q;
+    logic [WordBits-1:0] word_q;
+    logic [LaneBits-1:0] lane_q;
+    logic signed [AccBits-1:0] held_q[Rows];
+
+    always_ff @(posedge clk) begin
+      if (!rst_n) busy_q <= 1'b0;
+      else if (taken) busy_q <= 1'b1;
+      else if (turn_q == TurnBits'(Passes - 1)) busy_q <= 1'b0;
+      turn_q <= taken ? TurnBits'(1) : turn_q + 1'b1;
+      if (taken) slot_q <= slot;
+      for (int k = 0; k < Rows; k++) begin
+        if (taken) held_q[k] <= sums[(k + 4 * Lanes) % Rows];
+        else held_q[k] <= held_q[(k + 4 * Lanes) % Rows];
+      end
+      if (turn_target.lane == LaneBits'(Columns - Lanes)) begin
+        lane_q <= '0;
+        word_q <= turn_target.word + 1'b1;
+      end else begin
+        lane_q <= turn_target.lane + LaneBits'(Lanes);
+        word_q <= turn_target.word;
+      end
+    end
+
+    assign turn_valid = taken || busy_q;
+    assign turn_slot = taken ? slot : slot_q;
+    assign turn_c_addr = {turn_slot.row, taken ? TurnBits'(0) : turn_q};
+    always_comb begin
+      turn_target = turn_slot.target;
+      if (!taken) begin
+        turn_target.word = word_q;
+        turn_target.lane = lane_q;
+      end
+      turn_target.vector_end &= !taken && turn_q == TurnBits'(Passes - 1);
+    end
+    for (genvar k = 0; k < 4 * Lanes; k++) begin : gen_sums
+      assign turn_sums[k] = taken ? sums[k] : held_q[k];
+    end
+  end
+
+  logic valid_q[HEdge];
+  target_t target_q[HEdge];
+  always_comb begin
+    valid_q[0] = turn_valid;
+    target_q[0] = turn_target;
+  end
+  for (genvar e = 1; e < HEdge; e++) begin : gen_beside
+    always_ff @(posedge clk) begin
+      valid_q[e] <= rst_n && valid_q[e-1];
+      target_q[e] <= target_q[e-1];
+    end
+  end
+  assign h_valid = valid_q[HEdge-1];
+  assign h_target = target_q[HEdge-1];
+
+  for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
+    logic signed [AccBits-1:0] lane_sums[4];
+    for (genvar gate = 0; gate < 4; gate++) begin : gen_sum
+      assign lane_sums[gate] = turn_sums[4*lane+gate];
+    end
+    mfu_lane u_lane (
+        .clk,
+        .sums(lane_sums),
+        .act_shift(turn_slot.act_shift),
+        .valid(turn_valid),
+        .c_addr(turn_c_addr),
+        .c_zero(turn_target.c_zero),
+        .load_we,
+        .load_addr,
+        .load_c(load_c[lane]),
+        .h(h[lane])
+    );
+  end
+endmodule

@@ -1,0 +1,134 @@
+// One MFU lane: from a neuron's four sums to its c and h, a neuron each cycle.
+//
+// Edges are counted from the register that holds the sums: 1 shift, 2 to 4 tanh table, 5 operands,
+// 6 to 8 cell, 9 c written and table of c, 10 and 11 slope, 12 to 14 output; h is taken at edge 15.
+module mfu_lane
+  import lstm_pkg::*;
+(
+    input  logic                        clk,
+    input  logic signed [AccBits-1:0]   sums[4],    // i, f, g, o
+    input  logic        [3:0]           act_shift,
+    input  logic                        valid,
+    input  logic        [CAddrBits-1:0] c_addr,
+    input  logic                        c_zero,
+    input  logic                        load_we,    // c of a state
+    input  logic        [CAddrBits-1:0] load_addr,
+    input  logic        [CBits-1:0]     load_c,
+    output logic        [ActBits-1:0]   h           // after edge 14, saturated, unregistered
+);
+  // Accumulator to argument: tanh takes z, sigma takes z / 2.
+  localparam int Left = ZShiftMin < 0 ? -ZShiftMin : 0;
+  localparam int Right = ZShiftMin > 0 ? ZShiftMin : 0;
+  localparam int WideBits = AccBits + Left;
+  localparam int ShiftedBits = WideBits - Right;
+
+  logic [15:0] y[4];
+  logic negative[4];
+  for (genvar gate = 0; gate < 4; gate++) begin : gen_gate
+    localparam int Sigma = gate == 2 ? 0 : 1;
+    logic signed [WideBits-1:0] wide;
+    logic signed [ShiftedBits-1:0] shifted_q;
+    assign wide = WideBits'(sums[gate]) <<< Left;
+    always_ff @(posedge clk) shifted_q <= ShiftedBits'((wide >>> (Right + Sigma)) >>> act_shift);
+    tanh_table #(
+        .InBits(ShiftedBits)
+    ) u_table (
+        .clk,
+        .z(shifted_q),
+        .y(y[gate]),
+        .negative(negative[gate])
+    );
+  end
+
+  // What travels beside the numbers, up to the edge at which c is written
+  localparam int CWriteEdge = 9;
+  logic valid_q[CWriteEdge], c_zero_q[CWriteEdge];
+  logic [CAddrBits-1:0] c_addr_q[CWriteEdge];
+  always_comb begin
+    valid_q[0] = valid;
+    c_zero_q[0] = c_zero;
+    c_addr_q[0] = c_addr;
+  end
+  for (genvar e = 1; e < CWriteEdge; e++) begin : gen_beside
+    always_ff @(posedge clk) begin
+      valid_q[e] <= valid_q[e-1];
+      c_zero_q[e] <= c_zero_q[e-1];
+      c_addr_q[e] <= c_addr_q[e-1];
+    end
+  end
+
+  // sigma in units of 2^-17, and tanh as 2 y + 1 in the same
+  function automatic logic signed [17:0] sigma(logic [15:0] value, logic below);
+    return below ? signed'({2'b00, ~value}) : signed'({2'b01, value});
+  endfunction
+  function automatic logic signed [17:0] centre(logic [15:0] value, logic below);
+    return signed'({below, value ^ {16{below}}, 1'b1});
+  endfunction
+
+  (* ram_style = "distributed" *) logic [CBits-1:0] c_mem[2**CAddrBits];
+  logic [CBits-1:0] c_next;
+  always_ff @(posedge clk) begin
+    if (load_we) c_mem[load_addr] <= load_c;
+    else if (valid_q[CWriteEdge-1]) c_mem[c_addr_q[CWriteEdge-1]] <= c_next;
+  end
+
+  localparam int CellBits = CBits + 19;  // f c + i g in units of 2^-34
+  logic signed [17:0] i_q, f_q, g_q, i_m, g_m;
+  logic signed [CBits:0] c_q;  // with one more fraction bit, so that both products agree
+  logic signed [CellBits-1:0] fc_m, fc_p, ig_m, cell_p;
+  always_ff @(posedge clk) begin
+    i_q <= sigma(y[0], negative[0]);  // edge 5
+    f_q <= sigma(y[1], negative[1]);
+    g_q <= centre(y[2], negative[2]);
+    c_q <= c_zero_q[4] ? '0 : {c_mem[c_addr_q[4]], 1'b0};
+
+    fc_m <= CellBits'(f_q * c_q);  // edge 6
+    i_m <= i_q;
+    g_m <= g_q;
+
+    fc_p <= fc_m + CellBits'(1 << 17);  // edge 7, half of an LSB of c
+    ig_m <= CellBits'(i_m * g_m);
+
+    cell_p <= fc_p + ig_m;  // edge 8
+  end
+
+  // c saturates on its way to memory; its table saturates much earlier, at 8
+  logic signed [CBits:0] cell_c;
+  assign cell_c = cell_p[CellBits-1:18];
+  assign c_next = cell_c[CBits] == cell_c[CBits-1] ? cell_c[CBits-1:0]
+                                                  : {cell_c[CBits], {(CBits - 1) {~cell_c[CBits]}}};
+  logic [15:0] c_y;
+  logic c_negative;
+  tanh_table #(
+      .InBits(CBits + 1)
+  ) u_cell_table (
+      .clk,
+      .z(cell_c),
+      .y(c_y),
+      .negative(c_negative)
+  );
+
+  // o waits for tanh(c): edges 5 to 12
+  localparam int OWait = 8;
+  logic signed [17:0] o_q[OWait];
+  always_ff @(posedge clk) begin
+    o_q[0] <= sigma(y[3], negative[3]);
+    for (int e = 1; e < OWait; e++) o_q[e] <= o_q[e-1];
+  end
+
+  localparam int OutShift = 34 - (ActBits - 1);
+  localparam int OutBits = 36;
+  logic signed [17:0] t_q;
+  logic signed [OutBits-1:0] out_m, out_p;
+  always_ff @(posedge clk) begin
+    t_q <= centre(c_y, c_negative);  // edge 12
+    out_m <= OutBits'(o_q[OWait-1] * t_q);  // edge 13
+    out_p <= out_m + (OutBits'(1) << (OutShift - 1));  // edge 14, half of an LSB of h
+  end
+
+  // |o tanh(c)| < 1, so only rounding up to +1 can leave the range
+  logic signed [OutBits-OutShift-1:0] rounded;
+  assign rounded = out_p[OutBits-1:OutShift];
+  assign h = !rounded[OutBits-OutShift-1] && rounded[ActBits-1]
+             ? {1'b0, {(ActBits - 1) {1'b1}}} : rounded[ActBits-1:0];
+endmodule

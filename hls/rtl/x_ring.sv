@@ -1,0 +1,58 @@
+// x ring: beats of the x stream become words of N elements; words stay until their step is done.
+module x_ring
+  import lstm_pkg::*;
+(
+    input  logic                            clk,
+    input  logic                            rst_n,
+    input  logic                            start,       // begins to take x_words words
+    input  logic [31:0]                     x_words,
+    input  logic                            abort,       // takes no more
+    input  logic [StreamBits-1:0]           tdata,
+    input  logic                            tvalid,
+    output logic                            tready,
+    input  logic [RingBits-1:0]             raddr,
+    output logic [Columns-1:0][ActBits-1:0] rdata,       // one edge later
+    input  logic [RingBits:0]               pop_words,   // words used up, in the cycle of pop
+    input  logic                            pop,
+    output logic [RingBits-1:0]             head,        // oldest word
+    output logic [RingBits:0]               level        // whole words held
+);
+  localparam int SegmentElements = BeatElements;
+  localparam int BeatBits = WordBeats > 1 ? $clog2(WordBeats) : 1;
+
+  logic [31:0] left_q;  // words still to be taken whole
+  logic [BeatBits-1:0] beat_q;
+  logic [RingBits-1:0] tail_q;
+  logic take, word_done;
+  assign tready = left_q != 0 && level != (RingBits + 1)'(RingWords);
+  assign take = tready && tvalid;
+  assign word_done = take && beat_q == BeatBits'(WordBeats - 1);
+
+  always_ff @(posedge clk) begin
+    if (!rst_n || abort) left_q <= '0;
+    else if (start) left_q <= x_words;
+    else if (word_done) left_q <= left_q - 1;
+
+    if (!rst_n || start) begin
+      beat_q <= '0;
+      tail_q <= '0;
+      head <= '0;
+      level <= '0;
+    end else begin
+      if (take) beat_q <= word_done ? '0 : beat_q + 1'b1;
+      if (word_done) tail_q <= tail_q + 1'b1;
+      if (pop) head <= head + RingBits'(pop_words);
+      level <= level + (RingBits + 1)'(word_done) - (pop ? pop_words : '0);
+    end
+  end
+
+  for (genvar b = 0; b < WordBeats; b++) begin : gen_segment
+    localparam int First = b * SegmentElements;
+    localparam int Count = First + SegmentElements > Columns ? Columns - First : SegmentElements;
+    (* ram_style = "distributed" *) logic [Count*ActBits-1:0] mem[RingWords];
+    always_ff @(posedge clk) begin
+      if (take && beat_q == BeatBits'(b)) mem[tail_q] <= tdata[Count*ActBits-1:0];
+      rdata[First+:Count] <= mem[raddr];
+    end
+  end
+endmodule

@@ -1,0 +1,206 @@
+"""Rendering: templates, config and hand-written sources become a tree that tools can build.
+
+Templates hold text, holes and one-level loops; what they show is worked out here or in the
+config, never in them. ``${ }`` stands for a value, a line that begins with ``//%`` is a statement,
+one that begins with ``//#`` a comment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from lstm_sharp import resources
+from lstm_sharp.engine import program
+from lstm_sharp.engine.config import Config
+from lstm_sharp.numerics import activation, formats
+
+_FOLDERS = ("hls", "rtl")
+"""Folders of templates/ that make up the rendered tree."""
+_SOURCES = {"hls": ("kernel", "tb"), "rtl": ("rtl",)}
+"""Folders of hls/ that each takes along."""
+_SUFFIXES = (".hpp", ".cpp", ".sv", ".svh")
+
+
+@dataclass(frozen=True)
+class FieldView:
+    """A field of the program as templates show it."""
+
+    name: str
+    word: int
+    lsb: int
+    width: int
+
+    @property
+    def msb(self) -> int:
+        """Highest bit of the field's own value."""
+        return self.width - 1
+
+    @property
+    def bits(self) -> str:
+        """Part select within its word, in SystemVerilog."""
+        return f"{self.lsb + self.width - 1}:{self.lsb}" if self.width > 1 else f"{self.lsb}"
+
+    @property
+    def cpp_type(self) -> str:
+        """Type of the decoded value in C++."""
+        return "bool" if self.width == 1 else f"UInt<{self.width}>"
+
+
+@dataclass(frozen=True)
+class EnumView:
+    """A closed choice: its name and (CamelCase name, value) of each member."""
+
+    name: str
+    members: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class TanhTable:
+    """The table of tanh: widths, and its segments as initialiser lines."""
+
+    z_bits: int
+    z_frac: int
+    segment_bits: int
+    segments: int
+    frac_bits: int
+    base_bits: int
+    slope_bits: int
+    end: int  # y of the largest argument
+    cpp_lines: tuple[str, ...]  # {base, slope}
+    sv_lines: tuple[str, ...]  # base and slope in one word
+
+
+def context(cfg: Config) -> dict[str, object]:
+    """All that templates may name."""
+    return {
+        "cfg": cfg,
+        "header": _views(program.HEADER),
+        "instruction": _views(program.INSTRUCTION),
+        "enums": tuple(_enum(e) for e in (program.Op, program.Source, program.Start)),
+        "magic": f"{program.MAGIC:04x}",
+        "stride": program.STRIDE,
+        "max_instructions": program.MAX_INSTRUCTIONS,
+        "window_words": program.STRIDE * (program.MAX_INSTRUCTIONS + 1),
+        "c_bits": formats.C_BITS,
+        "c_frac": formats.C_FRAC,
+        "sigma_frac": formats.SIGMA_FRAC,
+        "table": _table(),
+    }
+
+
+def render(cfg: Config, out: Path) -> None:
+    """Write hls/ and rtl/ of a config under ``out``; files that would not change are left alone.
+
+    The tree is complete in a temporary folder before anything appears under ``out``.
+    """
+    import jinja2  # an extra: a board has no use for it
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resources.templates()),
+        variable_start_string="${",
+        variable_end_string="}",
+        line_statement_prefix="//%",
+        line_comment_prefix="//#",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    names = context(cfg)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as fresh:
+        for target, source in _copies():
+            _write(Path(fresh) / target, source.read_text(encoding="utf-8"))
+        for target, template in _templates():
+            _write(Path(fresh) / target, environment.get_template(template).render(names))
+        _settle(Path(fresh), out)
+
+
+def _templates() -> Iterator[tuple[Path, str]]:
+    """Path in the rendered tree, and name, of each template."""
+    root = resources.templates()
+    for folder in _FOLDERS:
+        for path in sorted((root / folder).rglob("*.j2")):
+            name = path.relative_to(root)
+            yield name.with_suffix(""), name.as_posix()
+
+
+def _copies() -> Iterator[tuple[Path, Path]]:
+    """Path in the rendered tree, and source, of each hand-written file."""
+    root = resources.hardware()
+    for folder, sources in _SOURCES.items():
+        for source in sources:
+            for path in sorted((root / source).glob("*")):
+                if path.suffix in _SUFFIXES:
+                    inside = path.name if source == folder else f"{source}/{path.name}"
+                    yield Path(folder, inside), path
+
+
+def _settle(fresh: Path, out: Path) -> None:
+    """Move what is new or changed into place, file by file, and drop what is no longer made."""
+    made = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
+    for name in sorted(made):
+        target = out / name
+        if target.is_file() and target.read_bytes() == (fresh / name).read_bytes():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(fresh / name, target)
+    for folder in _FOLDERS:
+        for path in sorted((out / folder).rglob("*")):
+            if path.suffix in _SUFFIXES and path.relative_to(out) not in made:
+                path.unlink()
+    for folder in _FOLDERS:
+        if (out / folder).is_dir() and not any((out / folder).iterdir()):
+            shutil.rmtree(out / folder)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _views(layout: dict[str, program.Field]) -> dict[str, FieldView]:
+    return {name: FieldView(name, *field) for name, field in layout.items()}
+
+
+def _enum(choice: type[IntEnum]) -> EnumView:
+    return EnumView(choice.__name__, tuple(
+        ("".join(part.capitalize() for part in member.name.split("_")), member.value)
+        for member in choice
+    ))
+
+
+@lru_cache(maxsize=1)
+def _table() -> TanhTable:
+    base, slope = activation.table()
+    entries = (base << activation.SLOPE_BITS) | slope
+    width = activation.BASE_BITS + activation.SLOPE_BITS
+    largest = (1 << (activation.Z_BITS - 1)) - 1
+    return TanhTable(
+        activation.Z_BITS,
+        activation.Z_FRAC,
+        activation.SEGMENT_BITS,
+        1 << activation.SEGMENT_BITS,
+        activation.FRAC_BITS,
+        activation.BASE_BITS,
+        activation.SLOPE_BITS,
+        int(activation.tanh_steps(np.array([largest]))[0]),
+        _lines([f"{{{b}, {s}}}" for b, s in zip(base, slope)], 6),
+        _lines([f"{width}'h{entry:07x}" for entry in entries], 6),
+    )
+
+
+def _lines(items: list[str], each: int) -> tuple[str, ...]:
+    """Join items with commas, ``each`` to a line; none after the last."""
+    rows = [", ".join(items[at : at + each]) for at in range(0, len(items), each)]
+    return tuple(row + "," for row in rows[:-1]) + (rows[-1],)

@@ -1,0 +1,289 @@
+"""Engine config: the knobs of a config file, and everything that follows from them.
+
+This module is the only place where widths, depths, latencies and the config's identity are
+worked out; templates and the cycle model take them from here by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from math import ceil, gcd, log2
+from pathlib import Path
+
+from lstm_sharp import resources
+from lstm_sharp.engine.pipeline import Stage, tail_stages
+from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.formats import Format
+
+INTERFACE_VERSION = 1
+"""Version of program format, streams and register map; part of the identity."""
+
+_LIMITS = {  # knob: (least, most)
+    "rows": (4, 1024),
+    "columns": (1, 1024),
+    "lanes": (1, 256),
+    "max_input": (1, 4096),
+    "max_hidden": (1, 4096),
+    "weight_tiles": (2, 65536),
+    "bias_blocks": (1, 65536),
+    "sequence_words": (2, 65536),
+    "max_shift": (0, 15),
+    "stream_bits": (32, 1024),
+    "clock_mhz": (1, 1000),
+}
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What a config file says."""
+
+    name: str  # names build folder, reports and JSON
+    board: str  # a folder of overlays/, or "none"
+    format: str  # default number format, such as W8A16
+    rows: int  # K: rows of a tile, a quarter of them for each gate
+    columns: int  # N: columns of a tile, one VS unit each
+    lanes: int  # neurons that the MFU starts in one cycle
+    max_input: int  # largest X
+    max_hidden: int  # largest H
+    weight_tiles: int  # depth of the weight memory in tiles
+    bias_blocks: int  # row blocks of bias, all resident layers together
+    sequence_words: int  # h vectors kept between stacked layers, in words of N elements
+    max_shift: int  # largest x_shift, see numerics.quantize
+    stream_bits: int  # width of the AXI4-Streams
+    clock_mhz: int  # clock the board is meant to run; times are only estimates from it
+
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    """Knobs plus everything derived from them. Make it with ``load`` or ``from_knobs``."""
+
+    @cached_property
+    def fmt(self) -> Format:
+        """Number format."""
+        return Format.parse(self.format)
+
+    @property
+    def macs(self) -> int:
+        """M = K * N, multipliers and multiply-accumulates a cycle."""
+        return self.rows * self.columns
+
+    @property
+    def block(self) -> int:
+        """Neurons of a row block: K / 4."""
+        return self.rows // 4
+
+    @property
+    def passes(self) -> int:
+        """Cycles in which the lanes take up a row block; least distance of two finishing slots."""
+        return self.block // self.lanes
+
+    @property
+    def beat_elements(self) -> int:
+        """Elements of x or h in one beat."""
+        return self.stream_bits // self.fmt.activation_bits
+
+    @property
+    def word_beats(self) -> int:
+        """Beats of one x word of N elements, the last one padded."""
+        return ceil(self.columns / self.beat_elements)
+
+    @property
+    def beat_weights(self) -> int:
+        """Weights in one beat."""
+        return self.stream_bits // self.fmt.weight_bits
+
+    @property
+    def tile_beats(self) -> int:
+        """Beats of one tile's weights, the last one padded."""
+        return ceil(self.macs / self.beat_weights)
+
+    @property
+    def item_beats_max(self) -> int:
+        """Beats of the longest load item: a tile, or the K biases of a row block."""
+        return max(self.tile_beats, self.rows)
+
+    @property
+    def x_columns(self) -> int:
+        """Column tiles of the largest x vector."""
+        return ceil(self.max_input / self.columns)
+
+    @property
+    def h_columns(self) -> int:
+        """Column tiles of the largest h vector."""
+        return ceil(self.max_hidden / self.columns)
+
+    @property
+    def blocks(self) -> int:
+        """Row blocks of the largest layer; depth of the accumulator memory."""
+        return ceil(self.max_hidden / self.block)
+
+    @property
+    def ring_words(self) -> int:
+        """Depth of the x ring: two of the largest vectors, a power of two."""
+        return 1 << max(2, (2 * self.x_columns - 1).bit_length())
+
+    @property
+    def product_bits(self) -> int:
+        """Width of one product, signed."""
+        return self.fmt.weight_bits + self.fmt.activation_bits
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of the reduced sum of N products, signed."""
+        return self.product_bits + (self.columns - 1).bit_length()
+
+    @property
+    def acc_bits(self) -> int:
+        """Width of the accumulator, signed: the worst case of the largest sizes, exactly."""
+        product = 1 << (self.product_bits - 2)
+        x_part = self.max_input * product + (1 << (self.fmt.bias_bits - 1))
+        worst = (x_part << self.max_shift) + self.max_hidden * product
+        return worst.bit_length() + 1
+
+    @property
+    def reduce_levels(self) -> int:
+        """Registered levels of the reduce tree, four to one each, down to at most two sums."""
+        levels, width = 0, self.columns
+        while width > 2:
+            levels, width = levels + 1, ceil(width / 4)
+        return levels
+
+    @property
+    def z_shift_min(self) -> int:
+        """Right shift (left if negative) from accumulator to tanh's argument at act_shift 0."""
+        return self.fmt.h_frac + self.fmt.weight_frac_min - 16
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The tail, stage by stage: from a slot's issue to its last h being readable."""
+        return tail_stages(self.reduce_levels, self.passes)
+
+    @property
+    def tail(self) -> int:
+        """D: least distance in slots from a finishing slot to one that reads its h."""
+        return sum(stage.cycles for stage in self.stages)
+
+    @property
+    def acc_distance(self) -> int:
+        """D_acc: least distance from the slot that stores a row block to one that takes it up."""
+        return 4
+
+    @property
+    def drain_cycles(self) -> int:
+        """From the cycle after the last slot's issue to ap_done: tail, h FIFO, h register."""
+        return self.tail + 8
+
+    @property
+    def fifo_beats(self) -> int:
+        """Depth of the h FIFO: holds all that can be in flight, so that a ready sink never stalls."""
+        return 1 << (self.tail + 16).bit_length()
+
+    @cached_property
+    def identity(self) -> int:
+        """32-bit hash of knobs and interface version, readable from the engine."""
+        text = json.dumps({**self.knobs(), "interface": INTERFACE_VERSION}, sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    @property
+    def digest(self) -> str:
+        """The identity as eight hex digits."""
+        return f"{self.identity:08x}"
+
+    def knobs(self) -> dict[str, str | int]:
+        """Return the knobs alone, as the config file gives them."""
+        return asdict(self)
+
+    def with_format(self, fmt: str | None) -> Config:
+        """Return the same engine at another format (another hash), or itself."""
+        if fmt is None or fmt == self.format:
+            return self
+        Format.parse(fmt)
+        return from_knobs({**self.knobs(), "format": fmt, "name": f"{self.name}-{fmt.lower()}"})
+
+
+def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
+    """Check knobs and make a Config.
+
+    Raises:
+        UsageError: unknown or missing keys, values of the wrong type or out of range, shapes that
+            do not fit together.
+    """
+    names = [f.name for f in fields(Knobs)]
+    unknown, missing = sorted(set(knobs) - set(names)), sorted(set(names) - set(knobs))
+    if unknown or missing:
+        wrong = [f"unknown key {k!r}" for k in unknown] + [f"missing key {k!r}" for k in missing]
+        raise UsageError(f"{where}: {', '.join(wrong)}; the keys are {', '.join(names)}")
+    for name in ("name", "board", "format"):
+        if not isinstance(knobs[name], str):
+            raise UsageError(f"{where}: {name} = {knobs[name]!r} must be a text")
+    for name, (least, most) in _LIMITS.items():
+        value = knobs[name]
+        if type(value) is not int or not least <= value <= most:
+            raise UsageError(f"{where}: {name} = {value!r} must be a whole number {least} to {most}")
+    config = Config(**knobs)  # type: ignore[arg-type]  # each value was checked just above
+    for problem in _problems(config):
+        raise UsageError(f"{where}: {problem}")
+    return config
+
+
+def _problems(cfg: Config) -> Iterator[str]:
+    """What is impossible about a config whose single values are fine; both numbers, the remedy."""
+    fmt = cfg.fmt  # raises for an unknown format
+    if cfg.name != Path(cfg.name).name or cfg.name in ("", ".", ".."):
+        yield f"name = {cfg.name!r} must be usable as a folder name"
+    if cfg.rows != 4 << int(log2(cfg.rows // 4)):
+        yield f"rows = {cfg.rows} must be 4, 8, 16, ... (4 gates times a power of two)"
+    if cfg.columns % cfg.block and cfg.block % cfg.columns:
+        yield (f"rows / 4 = {cfg.block} must divide columns = {cfg.columns} or the reverse; "
+               f"columns = {ceil(cfg.columns / cfg.block) * cfg.block} would do")
+    if cfg.block % cfg.lanes or cfg.columns % cfg.lanes:
+        yield (f"lanes = {cfg.lanes} must divide rows / 4 = {cfg.block} and columns = "
+               f"{cfg.columns}; {gcd(cfg.block, cfg.columns)} would do")
+    if cfg.stream_bits & (cfg.stream_bits - 1):
+        yield f"stream_bits = {cfg.stream_bits} must be a power of two"
+    if cfg.lanes > cfg.beat_elements:
+        yield (f"lanes = {cfg.lanes} make more h than a beat of {cfg.beat_elements} elements "
+               f"takes; widen stream_bits = {cfg.stream_bits} or take fewer lanes")
+    if cfg.stream_bits < max(fmt.bias_bits, 64):
+        yield f"stream_bits = {cfg.stream_bits} must hold a state of 64 bits; take 64 or more"
+    if cfg.acc_bits > 64:
+        yield (f"max_input = {cfg.max_input}, max_hidden = {cfg.max_hidden} and max_shift = "
+               f"{cfg.max_shift} need {cfg.acc_bits} accumulator bits at {fmt}, over 64")
+
+
+def load(name_or_path: str) -> Config:
+    """Load a shipped config by name or any config by path.
+
+    Raises:
+        UsageError: no such config, not JSON, or impossible values.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".json":
+        path = resources.configs() / f"{name_or_path}.json"
+    if not path.is_file():
+        raise UsageError(
+            f"config {name_or_path!r} not found; shipped are {', '.join(shipped())}, "
+            "or give the path of a .json file"
+        )
+    try:
+        knobs = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is not a readable JSON config: {error}") from None
+    if not isinstance(knobs, dict):
+        raise UsageError(f"{path} must hold one JSON object of knobs, not a {type(knobs).__name__}")
+    return from_knobs(knobs, str(path))
+
+
+def shipped() -> list[str]:
+    """Names of the shipped configs, fewest MACs first."""
+    paths = resources.configs().glob("*.json")
+    return sorted((p.stem for p in paths), key=lambda name: load(name).macs)
+
+
+def resized(cfg: Config, **knobs: str | int) -> Config:
+    """Return the config with some knobs changed."""
+    return from_knobs({**replace(cfg).knobs(), **knobs})

@@ -1,0 +1,106 @@
+"""The cycle model: exactly how long a program takes on the SystemVerilog engine.
+
+It walks the same instructions as the hardware. Streams are taken never to stall: x offers a beat
+in every cycle, h is always ready. Tests hold it against Verilated runs, to the cycle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.program import Instruction, Op, Program
+
+HEADER_CYCLES = 3
+"""From ap_start to the cycle in which the x ring may take its first beat."""
+FETCH_CYCLES = 3
+"""From the last instruction copied to the first slot in the issue registers."""
+NULL_CYCLES = 3
+"""Cycles of the null program."""
+LOAD_CYCLES = 2
+"""Of a load beside its beats: handing it to the loader, and the loader's last write."""
+RING_CYCLES = 2
+"""From an x word's last beat to the slot that takes it standing in the issue registers."""
+FREE_CYCLES = 1
+"""From the last slot of an x-part to the x ring having its words free."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a program takes, in cycles; the parts do not overlap and add up to ``cycles``."""
+
+    cycles: int
+    tiles: int  # slots with a tile
+    nops: int  # no-op slots: the recurrence and the MFU
+    waits: int  # for x
+    other: int  # start, loads, drain
+
+    @property
+    def limited_by(self) -> str:
+        """What takes most of the cycles beside the tiles; ``macs`` if that is little."""
+        if self.tiles >= 0.95 * self.cycles:
+            return "macs"
+        return "stream" if self.waits > self.nops else "recurrence"
+
+
+def predict(cfg: Config, program: Program) -> Prediction:
+    """Count the cycles of a program from ap_start to ap_done."""
+    if not program.instructions:
+        return Prediction(NULL_CYCLES, 0, 0, 0, NULL_CYCLES)
+    start = HEADER_CYCLES + len(program.instructions) + FETCH_CYCLES
+    walk = _Walk(cfg, start)
+    order = list(program.walk())
+    for _ in range(program.sequences):
+        for instruction in order:
+            walk.run(instruction)
+    total = walk.cursor + cfg.drain_cycles
+    return Prediction(
+        total, walk.tiles, walk.nops, walk.waits, total - walk.tiles - walk.nops - walk.waits
+    )
+
+
+class _Walk:
+    """The dispatcher's clock, and the x ring's."""
+
+    def __init__(self, cfg: Config, start: int) -> None:
+        self.cfg = cfg
+        self.cursor = start  # cycle in which the next slot can stand in the issue registers
+        self.tiles = self.nops = self.waits = 0
+        self.beat = HEADER_CYCLES  # first cycle in which the x ring can take another beat
+        self.taken = 0  # x words that have arrived in the ring
+        self.popped = 0  # x words used up
+        self.freed: list[int] = []  # cycle in which the ring had words up to there free, by word
+
+    def run(self, i: Instruction) -> None:
+        """Run one instruction."""
+        if i.op != Op.TILES:
+            self.cursor += i.nops + i.rows * i.item_beats(self.cfg) + LOAD_CYCLES
+            return
+        row_slots = i.row_slots(self.cfg)
+        self.cursor += i.nops
+        begin = self.cursor
+        if i.pull:
+            for column in range(i.col_first, i.col_first + i.cols):
+                ready = self._arrival(self.popped + column) + RING_CYCLES
+                self.cursor = max(self.cursor, ready) + 1
+            waited = self.cursor - begin - i.cols
+            self.waits += waited
+            begin += waited
+        self.cursor = begin + i.rows * row_slots
+        self.tiles += i.rows * i.cols
+        self.nops += i.nops + i.rows * (row_slots - i.cols)
+        if i.pop and i.pull:
+            words = i.col_first + i.cols
+            self.freed += [self.cursor - 1 + FREE_CYCLES] * words
+            self.popped += words
+
+    def _arrival(self, word: int) -> int:
+        """Cycle of the last beat of a word of the run."""
+        while self.taken <= word:
+            needs_free = self.taken - self.cfg.ring_words
+            if needs_free >= 0:
+                self.beat = max(self.beat, self.freed[needs_free])
+            self.beat += self.cfg.word_beats
+            self.taken += 1
+            self._last = self.beat - 1
+        return self._last if word == self.taken - 1 else 0

@@ -1,0 +1,43 @@
+"""The pipeline of a slot, stage by stage: the one place that knows its latencies.
+
+The SystemVerilog engine is built to these numbers and its tests fail if it is not; the cycle
+model and the compiler's distances are sums over them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """Consecutive register stages with one job."""
+
+    name: str
+    cycles: int
+    why: str
+
+
+def tail_stages(reduce_levels: int, passes: int) -> tuple[Stage, ...]:
+    """List the stages from a slot's issue registers to its last h being readable."""
+    return (
+        Stage("read", 1, "weight memory latches its word; x, h or sequence word is read"),
+        Stage("select", 1, "weight memory's output register; one of the vector sources is taken"),
+        Stage("operands", 1, "input registers of the DSPs"),
+        Stage("multiply", 1, "M registers"),
+        Stage("product", 1, "P registers"),
+        Stage("reduce", reduce_levels, "adder tree over the N VS units, four to one a level"),
+        Stage("accumulate", 1, "last two sums of the tree and the running sum"),
+        Stage("passes", passes - 1, "the lanes take up a row block's neurons in turns"),
+        Stage("shift", 1, "accumulator to the scale of tanh's argument"),
+        Stage("gate table", 1, "table of tanh in LUTs, into the DSPs' input registers"),
+        Stage("gate slope", 2, "slope times position, plus the segment's first value (M, P)"),
+        Stage("gate operands", 1, "sign and offset of sigma and tanh, DSP input registers"),
+        Stage("cell", 3, "f * c (M, P) and i * g added in the second DSP (P)"),
+        Stage("cell table", 1, "c saturates; table of tanh(c) in parallel"),
+        Stage("cell slope", 2, "as for the gates"),
+        Stage("output operands", 1, "DSP input registers of o * tanh(c)"),
+        Stage("output", 2, "M, P"),
+        Stage("write h", 1, "saturate and write the h buffer"),
+    )
+
+

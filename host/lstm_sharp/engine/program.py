@@ -1,0 +1,211 @@
+"""The slot program: what the host writes into the engine's program window.
+
+A program is a header and a list of instructions, ``STRIDE`` 32-bit words each. An instruction is
+a rectangle of tiles or a load from the weight stream. The tables below are the only definition of
+the layout: the encoder, the SystemVerilog package and the C++ header are all made from them. See
+docs/slot-program.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
+
+STRIDE = 8
+"""32-bit words from one instruction to the next; the header takes the first place."""
+MAX_INSTRUCTIONS = 127
+"""Instructions that fit the window beside the header."""
+MAGIC = 0x4C53
+
+
+class Op(IntEnum):
+    """What an instruction does."""
+
+    TILES = 0  # dispatch a rectangle of tiles
+    LOAD_WEIGHTS = 1  # rows tiles from the weight stream to weight_base
+    LOAD_BIAS = 2  # rows row blocks of biases to bias_base
+    LOAD_STATE = 3  # rows groups of h and c into the buffers the next h-part reads
+
+
+class Source(IntEnum):
+    """Where the scalars of a rectangle come from."""
+
+    X = 0  # the x ring, filled by the x stream
+    SEQUENCE = 1  # the h sequence of the layer below
+    H = 2  # h of the step before
+    ZERO = 3  # h of the step before, all zero
+
+
+class Start(IntEnum):
+    """What a row block's running sum starts from."""
+
+    BIAS = 0
+    STORED = 1  # the stored sum, to go on with the same part
+    STORED_SHIFTED = 2  # the stored x-part, times 2**x_shift
+
+
+class Field(NamedTuple):
+    """Where a field lies."""
+
+    word: int
+    lsb: int
+    width: int
+
+    @property
+    def msb(self) -> int:
+        """Highest bit of the field's own value."""
+        return self.width - 1
+
+    @property
+    def bits(self) -> str:
+        """Highest and lowest bit in its word, as Verilog writes a range."""
+        return f"{self.lsb + self.width - 1}:{self.lsb}"
+
+
+HEADER = {
+    "magic": Field(0, 16, 16),
+    "instructions": Field(0, 0, 16),
+    "sequences": Field(1, 0, 32),  # times that the whole list is run
+    "x_words": Field(2, 0, 32),  # x words that all rectangles together pull
+    "slots": Field(3, 0, 32),  # slots of the whole run, no-op slots and load beats included
+    "stride": Field(4, 0, 16),  # words from one step to the next in the sequence buffer
+}
+INSTRUCTION = {
+    "op": Field(0, 0, 2),
+    "source": Field(0, 2, 2),
+    "start": Field(0, 4, 2),
+    "finish": Field(0, 6, 1),  # hand finished sums to the MFU; else store them
+    "c_zero": Field(0, 7, 1),  # the MFU takes c of the step before as zero
+    "pull": Field(0, 8, 1),  # the first row waits for each of its x words
+    "pop": Field(0, 9, 1),  # afterwards the x words of this step are used up
+    "emit": Field(0, 10, 1),  # h leaves through the h stream
+    "keep": Field(0, 11, 1),  # h goes to the sequence buffer
+    "step": Field(0, 12, 1),  # ends a time step
+    "layer": Field(0, 13, 1),  # begins a layer: sequence buffer from its start
+    "x_shift": Field(0, 16, 4),
+    "act_shift": Field(0, 20, 4),  # w_hh_frac over the format's least
+    "row_first": Field(1, 0, 16),  # in row blocks
+    "rows": Field(1, 16, 16),  # row blocks; items of a load
+    "col_first": Field(2, 0, 16),  # in words of N elements
+    "cols": Field(2, 16, 16),
+    "weight_base": Field(3, 0, 16),  # tile of (row_first, col_first); then columns, then rows
+    "bias_base": Field(3, 16, 16),  # bias row block of row block 0
+    "nops": Field(4, 0, 16),  # no-op slots before the first slot
+    "repeats": Field(4, 16, 16),  # runs of the loop that ends here; 0 and 1: no loop
+    "h_word": Field(5, 0, 16),  # where the neurons of row_first lie in the h vector
+    "h_lane": Field(5, 16, 8),
+    "loop_back": Field(5, 24, 8),  # instructions from the loop's first to this one
+}
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction; the fields are those of ``INSTRUCTION``."""
+
+    op: Op = Op.TILES
+    source: Source = Source.X
+    start: Start = Start.BIAS
+    finish: bool = False
+    c_zero: bool = False
+    pull: bool = False
+    pop: bool = False
+    emit: bool = False
+    keep: bool = False
+    step: bool = False
+    layer: bool = False
+    x_shift: int = 0
+    act_shift: int = 0
+    row_first: int = 0
+    rows: int = 0
+    col_first: int = 0
+    cols: int = 0
+    weight_base: int = 0
+    bias_base: int = 0
+    nops: int = 0
+    repeats: int = 0
+    h_word: int = 0
+    h_lane: int = 0
+    loop_back: int = 0
+
+    def row_slots(self, cfg: Config) -> int:
+        """Slots of one row: its columns, filled up to the MFU's passes where it finishes."""
+        return max(self.cols, cfg.passes) if self.finish else self.cols
+
+    def item_beats(self, cfg: Config) -> int:
+        """Beats of one item of a load."""
+        return {
+            Op.LOAD_WEIGHTS: cfg.tile_beats,
+            Op.LOAD_BIAS: cfg.rows,
+            Op.LOAD_STATE: cfg.lanes,
+        }[self.op]
+
+    def slots(self, cfg: Config) -> int:
+        """Slots from the first no-op to the last tile, or beats of a load."""
+        if self.op == Op.TILES:
+            return self.nops + self.rows * self.row_slots(cfg)
+        return self.nops + self.rows * self.item_beats(cfg)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A list of instructions, run ``sequences`` times."""
+
+    instructions: tuple[Instruction, ...]
+    sequences: int = 1
+    stride: int = 0
+
+    def walk(self) -> Iterator[Instruction]:
+        """Yield the instructions in the order in which one sequence runs them."""
+        index = rounds = 0
+        while index < len(self.instructions):
+            instruction = self.instructions[index]
+            yield instruction
+            if instruction.repeats > 1:
+                rounds = (rounds + 1) % instruction.repeats
+            if instruction.repeats > 1 and rounds:
+                index -= instruction.loop_back
+            else:
+                index += 1
+
+    def encode(self, cfg: Config) -> np.ndarray:
+        """Encode header and instructions as uint32 words.
+
+        Raises:
+            UsageError: more instructions, or a larger number, than the format has room for.
+        """
+        count = len(self.instructions)
+        if count > MAX_INSTRUCTIONS:
+            raise UsageError(
+                f"the program takes {count} instructions, the window holds {MAX_INSTRUCTIONS}; "
+                "run fewer layers together"
+            )
+        words = np.zeros((count + 1, STRIDE), np.uint32)
+        order = list(self.walk())
+        _put(words[0], HEADER, {
+            "magic": MAGIC,
+            "instructions": count,
+            "sequences": self.sequences,
+            "x_words": self.sequences * sum(i.cols for i in order if i.pull),
+            "slots": self.sequences * sum(i.slots(cfg) for i in order),
+            "stride": self.stride,
+        })
+        for row, instruction in zip(words[1:], self.instructions):
+            _put(row, INSTRUCTION, {f.name: getattr(instruction, f.name)
+                                    for f in fields(instruction)})
+        return words.reshape(-1)
+
+
+def _put(row: np.ndarray, layout: dict[str, Field], values: dict[str, int]) -> None:
+    for name, value in values.items():
+        field = layout[name]
+        if not 0 <= int(value) < 1 << field.width:
+            raise UsageError(f"program field {name} = {int(value)} needs more than {field.width} "
+                             "bits; run fewer steps or sequences in one call")
+        row[field.word] |= np.uint32(int(value) << field.lsb)

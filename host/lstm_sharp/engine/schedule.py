@@ -1,0 +1,309 @@
+"""The compiler: from layer shapes and a schedule to slot programs.
+
+A step of a layer is a few rectangles over its x-part and its h-part. A schedule says in which
+order they go and how they are cut; the no-op slots that keep the distances D and D_acc are worked
+out here, never by the hardware. See docs/schedules.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import NamedTuple
+
+from lstm_sharp.engine import cycles
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.distances import keep_distances
+from lstm_sharp.engine.program import Instruction, Op, Program, Source, Start
+from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.quantize import QuantModel
+
+SCHEDULES = ("intergate", "unfolded", "elementwise")
+"""Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
+
+
+class Columns(NamedTuple):
+    """Column tiles of one rectangle; it covers all row blocks of its layer."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What the compiler needs to know of a layer."""
+
+    input_size: int
+    hidden_size: int
+    x_shift: int = 0
+    act_shift: int = 0
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """Where a layer's weights lie and how its step is cut; the same for every run length."""
+
+    shape: LayerShape
+    rows: int  # row blocks
+    x_cuts: tuple[Columns, ...]
+    h_cuts: tuple[Columns, ...]
+    weight_base: int
+    bias_base: int
+
+    @property
+    def x_columns(self) -> int:
+        """Column tiles of the x-part."""
+        return sum(cut.count for cut in self.x_cuts)
+
+    @property
+    def h_columns(self) -> int:
+        """Column tiles of the h-part."""
+        return sum(cut.count for cut in self.h_cuts)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of the layer's weights."""
+        return self.rows * (self.x_columns + self.h_columns)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model's layers on an engine under one schedule; makes a program for any run length."""
+
+    cfg: Config
+    schedule: str
+    layers: tuple[LayerPlan, ...]
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of all layers' weights."""
+        return sum(layer.tiles for layer in self.layers)
+
+    @property
+    def bias_blocks(self) -> int:
+        """Row blocks of all layers' biases."""
+        return sum(layer.rows for layer in self.layers)
+
+    def load_program(self) -> Program:
+        """Make the program that loads all weights and biases."""
+        return Program((
+            Instruction(op=Op.LOAD_WEIGHTS, rows=self.tiles),
+            Instruction(op=Op.LOAD_BIAS, rows=self.bias_blocks),
+        ))
+
+    def program(self, steps: int, sequences: int, with_state: bool = False) -> Program:
+        """Make the program that runs sequences of the same length one after the other.
+
+        Args:
+            steps: T.
+            sequences: how many.
+            with_state: each layer of each sequence begins with h and c from the weight stream.
+
+        Raises:
+            UsageError: T over what the sequence buffer holds between stacked layers.
+        """
+        stride = max((layer.h_columns for layer in self.layers[:-1]), default=0)
+        if steps * stride > self.cfg.sequence_words:
+            raise UsageError(
+                f"{steps} steps of a stack need {steps * stride} words between its layers, "
+                f"{self.cfg.name} holds {self.cfg.sequence_words}; run at most "
+                f"{self.cfg.sequence_words // stride} steps in one call and carry the state over"
+            )
+        instructions: list[Instruction] = []
+        for index, layer in enumerate(self.layers):
+            part = _LayerProgram(
+                self.cfg, layer, self.schedule, bottom=index == 0, top=layer is self.layers[-1]
+            )
+            instructions += part.instructions(steps, with_state)
+        kept = keep_distances(self.cfg, instructions, self.schedule)
+        return Program(tuple(kept), sequences, stride)
+
+
+@dataclass(frozen=True)
+class _LayerProgram:
+    """Writes one layer's instructions."""
+
+    cfg: Config
+    layer: LayerPlan
+    schedule: str
+    bottom: bool
+    top: bool
+
+    def instructions(self, steps: int, with_state: bool) -> list[Instruction]:
+        """All steps: the first apart (it may take zero for h and c), then a loop."""
+        x, h = self._x_part(), self._h_part()
+        first_h = h if with_state else [
+            replace(i, source=Source.ZERO, c_zero=True) for i in h
+        ]
+        start = [self._load_state()] if with_state else []
+        start += [replace(x[0], layer=True), *x[1:]]
+        if self.schedule == "intergate":
+            return start + first_h + _loop(x + h, steps - 1)
+        if steps == 1:
+            return start + first_h
+        return start + first_h + x + _loop(h + x, steps - 2) + h
+
+    def _x_part(self) -> list[Instruction]:
+        """W_ih x: sums start from the bias and are stored."""
+        rectangles, tile = [], self.layer.weight_base
+        for cut in self.layer.x_cuts:
+            rectangles.append(Instruction(
+                source=Source.X if self.bottom else Source.SEQUENCE,
+                start=Start.STORED if rectangles else Start.BIAS,
+                pull=self.bottom,
+                weight_base=tile,
+                **self._common(cut),
+            ))
+            tile += self.layer.rows * cut.count
+        rectangles[-1] = replace(rectangles[-1], pop=True)
+        return rectangles
+
+    def _h_part(self) -> list[Instruction]:
+        """W_hh h: takes up the x sums; the last rectangle finishes and ends the step."""
+        rectangles: list[Instruction] = []
+        tile = self.layer.weight_base + self.layer.rows * self.layer.x_columns
+        for cut in self.layer.h_cuts:
+            rectangles.append(Instruction(
+                source=Source.H,
+                start=Start.STORED if rectangles else Start.STORED_SHIFTED,
+                weight_base=tile,
+                **self._common(cut),
+            ))
+            tile += self.layer.rows * cut.count
+        rectangles[-1] = replace(
+            rectangles[-1], finish=True, step=True, emit=self.top, keep=not self.top
+        )
+        return rectangles
+
+    def _common(self, cut: Columns) -> dict[str, int]:
+        return {
+            "rows": self.layer.rows,
+            "col_first": cut.first,
+            "cols": cut.count,
+            "bias_base": self.layer.bias_base,
+            "x_shift": self.layer.shape.x_shift,
+            "act_shift": self.layer.shape.act_shift,
+        }
+
+    def _load_state(self) -> Instruction:
+        groups = self.layer.rows * self.cfg.block // self.cfg.lanes
+        return Instruction(op=Op.LOAD_STATE, rows=groups)
+
+
+def _loop(body: list[Instruction], times: int) -> list[Instruction]:
+    """Repeat body; nothing at all for zero times."""
+    if times < 1:
+        return []
+    last = replace(body[-1], repeats=times, loop_back=len(body) - 1) if times > 1 else body[-1]
+    return [*body[:-1], last]
+
+
+def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
+    """Shapes of a quantised model's layers."""
+    return tuple(
+        LayerShape(q.input_size, q.hidden_size, q.x_shift,
+                   q.w_hh_frac - model.fmt.weight_frac_min)
+        for q in model.layers
+    )
+
+
+def make_plan(shapes: Sequence[LayerShape], cfg: Config, schedule: str = "best") -> Plan:
+    """Lay out the weights of a model and choose how its steps are cut.
+
+    Args:
+        shapes: the layers, bottom first.
+        cfg: the engine.
+        schedule: one of ``SCHEDULES``, or ``best``.
+
+    Raises:
+        UsageError: unknown schedule, or a model that the engine does not hold.
+    """
+    if schedule not in (*SCHEDULES, "best"):
+        raise UsageError(
+            f"schedule {schedule!r} is unknown; choose one of {', '.join(SCHEDULES)} or best"
+        )
+    check_fit(shapes, cfg)
+    if schedule == "best":
+        plans = [make_plan(shapes, cfg, name) for name in SCHEDULES]
+        return min(plans, key=lambda plan: sum(_cost(cfg, la, plan.schedule) for la in plan.layers))
+    layers: list[LayerPlan] = []
+    tile = bias = 0
+    for shape in shapes:
+        uncut = LayerPlan(
+            shape, ceil(shape.hidden_size / cfg.block),
+            (Columns(0, ceil(shape.input_size / cfg.columns)),),
+            (Columns(0, ceil(shape.hidden_size / cfg.columns)),),
+            tile, bias,
+        )
+        layers.append(_best_cut(cfg, uncut) if schedule == "elementwise" else uncut)
+        tile, bias = tile + uncut.tiles, bias + uncut.rows
+    return Plan(cfg, schedule, tuple(layers))
+
+
+def check_fit(shapes: Sequence[LayerShape], cfg: Config) -> None:
+    """Refuse a model that the engine does not hold.
+
+    Raises:
+        UsageError: with what is needed and what there is.
+    """
+    for index, shape in enumerate(shapes):
+        for what, size, most in (
+            ("inputs", shape.input_size, cfg.max_input),
+            ("units", shape.hidden_size, cfg.max_hidden),
+        ):
+            if size > most:
+                raise UsageError(
+                    f"layer {index} has {size} {what}, {cfg.name} holds {most}; "
+                    "choose a larger config"
+                )
+        if shape.x_shift > cfg.max_shift:
+            raise UsageError(
+                f"layer {index} needs x_shift {shape.x_shift}, {cfg.name} has {cfg.max_shift}; "
+                "quantise for this config"
+            )
+    rows = [ceil(s.hidden_size / cfg.block) for s in shapes]
+    tiles = sum(
+        r * (ceil(s.input_size / cfg.columns) + ceil(s.hidden_size / cfg.columns))
+        for r, s in zip(rows, shapes)
+    )
+    for what, need, have in (
+        ("tiles of weights", tiles, cfg.weight_tiles),
+        ("row blocks of bias", sum(rows), cfg.bias_blocks),
+    ):
+        if need > have:
+            raise UsageError(
+                f"the model needs {need} {what}, {cfg.name} holds {have}; choose a larger "
+                "config, fewer weight bits or a smaller model"
+            )
+
+
+def _best_cut(cfg: Config, uncut: LayerPlan) -> LayerPlan:
+    """Cut x- and h-part where the cycle model says so; never slower than uncut."""
+    best, best_cost = uncut, _cost(cfg, uncut, "elementwise")
+    limits = [_steps_cost(cfg, uncut, steps) for steps in (1, 2)]
+    for x_cuts in _cuts(uncut.x_columns, range(1, min(2, uncut.x_columns))):
+        for h_cuts in _cuts(uncut.h_columns, range(1, uncut.h_columns)):
+            plan = replace(uncut, x_cuts=x_cuts, h_cuts=h_cuts)
+            cost = _cost(cfg, plan, "elementwise")
+            if cost < best_cost and all(
+                _steps_cost(cfg, plan, steps) <= limit for steps, limit in zip((1, 2), limits)
+            ):
+                best, best_cost = plan, cost
+    return best
+
+
+def _cuts(columns: int, where: range) -> list[tuple[Columns, ...]]:
+    """Return the part in one rectangle, and in two for each place to cut."""
+    whole: list[tuple[Columns, ...]] = [(Columns(0, columns),)]
+    return whole + [(Columns(0, at), Columns(at, columns - at)) for at in where]
+
+
+def _cost(cfg: Config, layer: LayerPlan, schedule: str, steps: int = 16) -> int:
+    """Cycles of one layer alone over a typical number of steps."""
+    alone = replace(layer, weight_base=0, bias_base=0)
+    return cycles.predict(cfg, Plan(cfg, schedule, (alone,)).program(steps, 1)).cycles
+
+
+def _steps_cost(cfg: Config, layer: LayerPlan, steps: int) -> int:
+    return _cost(cfg, layer, "elementwise", steps)

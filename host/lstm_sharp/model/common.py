@@ -1,0 +1,60 @@
+"""What the importers share: words for errors, choice by prefix, weights as float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from lstm_sharp.errors import UsageError
+
+
+def one_line(error: Exception) -> str:
+    """Returns the first line of a foreign error's text, or its type when it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def some(names: Iterable[object], limit: int = 8) -> str:
+    """Returns at most ``limit`` different names in their order, and how many were left out."""
+    unique = list(dict.fromkeys(names))
+    rest = len(unique) - limit
+    # Names out of a damaged ONNX file come as bytes.
+    return ", ".join(map(str, unique[:limit])) + (f" and {rest} more" if rest > 0 else "")
+
+
+def match_prefix(names: Iterable[str], prefix: str) -> list[str]:
+    """Returns the names that lie under ``prefix``, taking ``.`` and ``/`` for the same.
+
+    Whole path parts win: ``lstm`` picks ``lstm.`` and leaves ``lstm2.`` alone; only when no
+    whole part matches is ``prefix`` taken as the beginning of a word. ``.`` is the root.
+    """
+
+    def path(name: str) -> str:
+        return name.replace(".", "/").strip("/")
+
+    wanted = path(prefix)
+    paths = {name: path(name) for name in names}
+    whole = [n for n, p in paths.items() if p == wanted or (wanted and p.startswith(wanted + "/"))]
+    return whole or [name for name, p in paths.items() if p.startswith(wanted)]
+
+
+def as_float(value: np.ndarray, what: str) -> np.ndarray:
+    """Widens float16, bfloat16, float32 or float64 weights, which float64 holds exactly.
+
+    Args:
+        value: any array.
+        what: how an error calls it.
+
+    Returns:
+        The same shape as float64.
+
+    Raises:
+        UsageError: another element type, as of a model that is quantised already.
+    """
+    # bfloat16 comes as an extension type of ml_dtypes, which NumPy counts under no float kind.
+    if value.dtype.kind != "f" and value.dtype.name != "bfloat16":
+        raise UsageError(
+            f"{what} is {value.dtype}, not float; save the float weights, quantisation comes after"
+        )
+    return value.astype(np.float64)

@@ -1,0 +1,199 @@
+"""Reads the LSTM nodes of an ONNX graph; whatever is not honoured is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model.common import as_float, match_prefix, some
+from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.model.onnx_graph import Graph, label
+from lstm_sharp.model.onnx_head import make_head
+from lstm_sharp.model.onnx_stack import Stack
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
+_ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
+
+
+def load_onnx(file: Path, prefix: str = "") -> Model:
+    """Imports the stack of forward LSTM nodes of an ONNX file.
+
+    Args:
+        file: the graph; external data lies beside it.
+        prefix: beginning of the names of the wanted LSTM nodes, or of their weights; may be
+            empty when all LSTM nodes are one stack.
+
+    Returns:
+        The layers, bottom first, in the gate order i, f, g, o, and as head what leads from the
+        last layer's h to the graph's first output, where h alone determines that.
+
+    Raises:
+        UsageError: no LSTM, several stacks, or anything that the accelerator would not compute
+            as the file means it.
+    """
+    graph = Graph(file)
+    nodes = _chain(graph, _pick(graph, prefix))
+    layers = tuple(_layer(graph, node) for node in nodes)
+    Model(layers, file.stem)  # refuses layers that do not fit before anything runs through them
+    stack = Stack(graph, nodes, layers[0].input_size, [layer.hidden_size for layer in layers])
+    return Model(layers, file.stem, make_head(stack))
+
+
+def _pick(graph: Graph, prefix: str) -> list[NodeProto]:
+    """Returns the LSTM nodes under the prefix, in the order of execution."""
+    nodes = [n for n in graph.nodes if n.op_type == "LSTM" and n.domain in ("", "ai.onnx")]
+    if not nodes:
+        ops = [node.op_type for node in graph.nodes]
+        counts = {op: ops.count(op) for op in ("GRU", "RNN") if op in ops}
+        what = f"its {len(ops)} nodes are {some(ops) or 'none'}"
+        if counts:
+            nouns = (f"{n} {op} node{'s' if n > 1 else ''}" for op, n in counts.items())
+            what = f"it has {' and '.join(nouns)}"
+        raise UsageError(f"no LSTM in {graph.source}: {what}; export a model with an LSTM layer")
+    if prefix:
+        for names in ([node.name for node in nodes], [node.input[1] for node in nodes]):
+            chosen = match_prefix(names, prefix)
+            if chosen:
+                return [node for node, name in zip(nodes, names) if name in chosen]
+        listed = some(label(node) for node in nodes)
+        raise UsageError(f"{graph.source} has no LSTM under the prefix {prefix}; it has {listed}")
+    return nodes
+
+
+def _chain(graph: Graph, nodes: list[NodeProto]) -> list[NodeProto]:
+    """Returns the nodes as one stack, bottom first, or refuses what is none."""
+    for node in nodes:
+        _check_node(graph, node)
+    below = [_below(graph, node) for node in nodes]
+    names = [node.output[0] for node in nodes]
+    bottoms = [name for name in below if name not in names]
+    stray = [origin for name in bottoms if (origin := graph.producer(name)) is not None]
+    if stray:
+        raise UsageError(
+            f"{graph.source}: the chosen LSTM nodes take the output of "
+            f"{label(stray[0])}, which is not among them; choose a prefix "
+            "that covers the stack from its input"
+        )
+    if len(bottoms) != 1 or len(set(below)) != len(nodes):
+        raise UsageError(
+            f"{graph.source}: its {len(nodes)} LSTM nodes are no single stack but lie side by "
+            f"side; choose one by prefix: {some(map(label, nodes))}"
+        )
+    # ONNX lists nodes in the order of execution, so one without branches is bottom first.
+    return nodes
+
+
+def _below(graph: Graph, node: NodeProto) -> str:
+    """Returns what feeds the x of a node: a graph input or the Y of another LSTM."""
+    name, _ = graph.trace(node.input[0])
+    origin = graph.producer(name)
+    if origin is None:
+        if name not in graph.inputs:
+            raise UsageError(f"{graph.source}: x of {label(node)} is a constant, not an input")
+        return name
+    if origin.op_type == "LSTM" and name == origin.output[0]:
+        return name
+    if origin.op_type == "LSTM":
+        output = "Y_h" if name == origin.output[1] else "Y_c"
+        raise UsageError(
+            f"{graph.source}: {label(node)} takes {output} of {label(origin)}, which is not "
+            "supported; only Y, the h of every step, can feed the next layer"
+        )
+    ancestors, _ = graph.ancestors(name)
+    inside = any(ancestor.op_type == "LSTM" for ancestor in ancestors)
+    where = "between LSTM nodes" if inside else "before the first LSTM"
+    raise UsageError(
+        f"{graph.source}: op {origin.op_type} {where} is not supported ({label(origin)} feeds "
+        f"{label(node)}); export the LSTM layers without it"
+    )
+
+
+def _check_node(graph: Graph, node: NodeProto) -> None:
+    """Refuses every attribute and input of an LSTM node that would change its arithmetic."""
+    from onnx import helper
+
+    attributes: dict[str, Any] = {
+        item.name: helper.get_attribute_value(item) for item in node.attribute
+    }
+
+    def refuse(what: str, remedy: str) -> NoReturn:
+        raise UsageError(f"{graph.source}: {label(node)}: {what} not supported; {remedy}")
+
+    direction = attributes.get("direction", b"forward").decode()
+    if direction != "forward":
+        raise UsageError(
+            f"{graph.source}: {label(node)}: direction={direction} is not supported yet; "
+            "train a forward LSTM"
+        )
+    activations = [item.decode() for item in attributes.get("activations", [])]
+    if activations and [item.lower() for item in activations] != _ACTIVATIONS:
+        refuse(f"activations={','.join(activations)} are", "train with Sigmoid,Tanh,Tanh")
+    for name in ("activation_alpha", "activation_beta", "clip", "input_forget"):
+        value = attributes.get(name)
+        # A clip of 0 is set, too: it would hold every gate at 0.
+        if value or (name == "clip" and value is not None):
+            refuse(f"{name}={value} is", "export the model without it")
+    if attributes.get("layout", 0) not in (0, 1):
+        refuse(f"layout={attributes['layout']} is", "export with layout=0")
+    inputs = [*node.input, *[""] * 8]
+    if inputs[4]:
+        refuse(f"sequence_lens ({inputs[4]}) is", "export without a mask or packed sequences")
+    if inputs[7]:
+        refuse(f"P ({inputs[7]}), the peepholes, is", "train a plain LSTM")
+
+
+def _layer(graph: Graph, node: NodeProto) -> Layer:
+    """Reads W (1, 4H, X), R (1, 4H, H) and B (1, 8H), whose gates ONNX orders i, o, f, g."""
+    where = label(node)
+
+    def read(index: int, name: str, dimensions: int) -> np.ndarray:
+        tensor = node.input[index]
+        what = f"{name} of {where}"
+        _, inputs = graph.ancestors(tensor)
+        if inputs:
+            raise UsageError(
+                f"{graph.source}: {what} comes from the graph input {inputs[0]}; "
+                "export the model with its weights inside"
+            )
+        value = graph.evaluate(tensor, {}, what)
+        if value.ndim != dimensions or value.shape[0] != 1:
+            raise UsageError(
+                f"{graph.source}: {what} has shape {value.shape}; expected {dimensions} "
+                "dimensions, the first of size 1 for the one direction"
+            )
+        value = as_float(value[0], f"{graph.source}: {what}")
+        if len(value) % 4:
+            raise UsageError(
+                f"{graph.source}: {what} has {len(value)} rows, which are no four gates"
+            )
+        return value
+
+    def reorder(value: np.ndarray) -> np.ndarray:
+        i, o, f, g = np.split(value, 4)
+        return np.concatenate([i, f, g, o])
+
+    w_ih, w_hh = reorder(read(1, "W", 3)), reorder(read(2, "R", 3))
+    rows = len(w_hh)
+    bias = np.zeros(2 * rows)
+    if len(node.input) > 3 and node.input[3]:
+        bias = read(3, "B", 2)
+    if bias.shape != (2 * rows,):
+        raise UsageError(
+            f"{graph.source}: B of {where} has {len(bias)} values; expected {2 * rows}"
+        )
+    try:
+        layer = Layer(w_ih, w_hh, reorder(bias[:rows]) + reorder(bias[rows:]))
+    except UsageError as error:
+        raise UsageError(f"{graph.source}, {where}: {error}") from error
+    stated = next((a.i for a in node.attribute if a.name == "hidden_size"), layer.hidden_size)
+    if stated != layer.hidden_size:
+        raise UsageError(
+            f"{graph.source}: {where} has hidden_size={stated} but R for {layer.hidden_size}; "
+            "export it again"
+        )
+    return layer

@@ -1,0 +1,118 @@
+"""Makes a model from tensors named as by ``torch.nn.LSTM``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model.common import as_float, match_prefix, some
+from lstm_sharp.model.model import Layer, Model
+
+_NAME = re.compile(
+    r"(?P<prefix>(?:.*[./])?)(?P<kind>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
+    r"_l(?P<layer>\d+)(?P<reverse>_reverse)?"
+)
+
+
+def from_torch_names(
+    tensors: Mapping[str, np.ndarray], name: str = "model", prefix: str = ""
+) -> Model:
+    """Builds the stack of ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ...
+
+    Both biases are summed and an absent one is zero. Other tensors, as of a linear head, are
+    left unread: the accelerator's output is the last layer's h.
+
+    Args:
+        tensors: by name; ``weight_ih_l0`` is (4H, X), ``weight_hh_l0`` (4H, H), biases (4H,), of
+            any float type.
+        name: the model's name.
+        prefix: what precedes the names of the wanted LSTM; may be empty when there is but one.
+
+    Raises:
+        UsageError: no LSTM, several of them, one that lacks a tensor, a GRU or a plain RNN,
+            ``bidirectional``, ``proj_size``, or weights that are no floats.
+    """
+    found: dict[str, list[re.Match[str]]] = {}
+    for tensor in tensors:
+        match = _NAME.fullmatch(tensor)
+        if match:
+            found.setdefault(match["prefix"], []).append(match)
+    chosen = found[_choose(list(found), list(tensors), name, prefix)]
+    _refuse_variants(chosen, name)
+    kinds = {(int(match["layer"]), match["kind"]): match[0] for match in chosen}
+    depth = 1 + max(index for index, _ in kinds)
+    return Model(tuple(_layer(tensors, kinds, index, name) for index in range(depth)), name)
+
+
+def _choose(found: list[str], tensors: list[str], name: str, prefix: str) -> str:
+    """Returns the one prefix that is meant."""
+    if not found:
+        raise UsageError(
+            f"{name} has no tensor named like weight_ih_l0; its {len(tensors)} tensors are "
+            f"{some(tensors) or 'none'}; save the state_dict of a torch.nn.LSTM"
+        )
+    chosen = match_prefix(found, prefix) if prefix else found
+    if len(chosen) == 1:
+        return chosen[0]
+    listed = some(item or "." for item in chosen or found)
+    if not chosen:
+        raise UsageError(f"{name} has no LSTM under the prefix {prefix}; it has {listed}")
+    raise UsageError(f"{name} holds {len(chosen)} LSTMs; choose one by prefix: {listed}")
+
+
+def _refuse_variants(chosen: list[re.Match[str]], name: str) -> None:
+    for match in chosen:
+        if match["reverse"]:
+            raise UsageError(
+                f"{name}: {match[0]} stands for bidirectional=True, and direction=bidirectional "
+                "is not supported yet; train a forward LSTM"
+            )
+        if match["kind"] == "weight_hr":
+            raise UsageError(
+                f"{name}: {match[0]} stands for proj_size, which is not supported; "
+                "train with proj_size=0"
+            )
+
+
+def _layer(
+    tensors: Mapping[str, np.ndarray], kinds: dict[tuple[int, str], str], index: int, name: str
+) -> Layer:
+    """Reads and checks one layer."""
+
+    def read(kind: str) -> np.ndarray | None:
+        tensor = kinds.get((index, kind))
+        return None if tensor is None else as_float(tensors[tensor], f"{name}: {tensor}")
+
+    w_ih, w_hh = read("weight_ih"), read("weight_hh")
+    if w_ih is None or w_hh is None:
+        missing = "weight_ih" if w_ih is None else "weight_hh"
+        raise UsageError(
+            f"{name} lacks {missing}_l{index} but has {some(sorted(kinds.values()))}; "
+            "save the whole state_dict"
+        )
+    if w_ih.ndim != 2 or w_hh.ndim != 2:
+        raise UsageError(
+            f"{name}: weight_ih_l{index} {w_ih.shape} and weight_hh_l{index} {w_hh.shape} must "
+            "have two dimensions, (4H, X) and (4H, H)"
+        )
+    rows, hidden = w_hh.shape
+    kind = {3 * hidden: "a GRU", hidden: "a plain RNN"}.get(rows)
+    if kind:
+        raise UsageError(
+            f"{name}: weight_hh_l{index} has {rows} rows for {hidden} units, so it is of {kind}; "
+            f"an LSTM has {4 * hidden}"
+        )
+    bias = np.zeros(rows)
+    for value in (read("bias_ih"), read("bias_hh")):
+        if value is not None and value.shape != (rows,):
+            raise UsageError(
+                f"{name}: a bias of layer {index} has shape {value.shape}; expected ({rows},)"
+            )
+        bias = bias if value is None else bias + value
+    try:
+        return Layer(w_ih, w_hh, bias)
+    except UsageError as error:
+        raise UsageError(f"{name}, layer {index}: {error}") from error

@@ -1,0 +1,103 @@
+"""The golden model: what csim, RTL and board must equal bit for bit.
+
+Everything is an integer; sums are formed in float64, which is exact below 2**53, because BLAS is
+many times faster on it than NumPy is on integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.activation import Z_BITS, Z_FRAC, all_steps
+from lstm_sharp.numerics.formats import C_BITS, Format
+from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+
+_Z_HALF = 1 << (Z_BITS - 1)
+_ONE = 1 << Z_FRAC
+_C_HALF = 1 << (C_BITS - 1)
+
+
+@dataclass
+class State:
+    """h and c of every layer, integers: (layers, batch, H) each, H the widest layer's."""
+
+    h: np.ndarray
+    c: np.ndarray
+
+    @classmethod
+    def zeros(cls, model: QuantModel, batch: int) -> State:
+        """The state in which a sequence starts by default."""
+        shape = (len(model.layers), batch, max(q.hidden_size for q in model.layers))
+        return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+
+
+def run(model: QuantModel, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
+    """Run integer x (batch, time, X) through all layers.
+
+    Returns:
+        The last layer's h (batch, time, H) int64, and the state after the last step.
+    """
+    batch = x.shape[0]
+    state = state or State.zeros(model, batch)
+    after = State.zeros(model, batch)
+    for index, layer in enumerate(model.layers):
+        hidden = layer.hidden_size
+        h, c = state.h[index, :, :hidden], state.c[index, :, :hidden]
+        x, c = _run_layer(layer, model.fmt, x, h, c)
+        after.h[index, :, :hidden] = x[:, -1]
+        after.c[index, :, :hidden] = c
+    return x, after
+
+
+def _run_layer(
+    layer: QuantLayer, fmt: Format, x: np.ndarray, h: np.ndarray, c: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run one layer over all steps; returns h (batch, time, H) and the last c, both int64."""
+    _check_exact(layer, fmt)
+    batch, time, _ = x.shape
+    hidden = layer.hidden_size
+    x_sums = x.reshape(batch * time, -1).astype(np.float64) @ layer.w_ih.T.astype(np.float64)
+    x_sums = ((x_sums + layer.b) * float(1 << layer.x_shift)).reshape(batch, time, 4 * hidden)
+    w_hh = np.ascontiguousarray(layer.w_hh.T, dtype=np.float64)
+    # tanh takes z, sigma takes z / 2: see numerics.activation
+    scale = np.full(4 * hidden, 0.5 ** (fmt.h_frac + layer.w_hh_frac - Z_FRAC + 1))
+    scale[2 * hidden : 3 * hidden] *= 2.0
+    steps = all_steps()
+    h, c = h.astype(np.float64), c.astype(np.float64)
+    out = np.empty((time, batch, hidden), np.int64)
+    for t in range(time):
+        y = _lookup(steps, (x_sums[:, t] + h @ w_hh) * scale)
+        i, f = y[:, :hidden] + _ONE, y[:, hidden : 2 * hidden] + _ONE
+        g, o = 2 * y[:, 2 * hidden : 3 * hidden] + 1, y[:, 3 * hidden :] + _ONE
+        c = np.floor((2.0 * f * c + i * g + float(1 << 17)) * 0.5**18)
+        np.clip(c, -_C_HALF, _C_HALF - 1, out=c)
+        h = _round_h(o * (2.0 * _lookup(steps, c) + 1.0), fmt)
+        out[t] = h
+    return out.transpose(1, 0, 2), c.astype(np.int64)
+
+
+def _lookup(steps: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Look y up, float64, for real arguments z in units of 2**-Z_FRAC: floor, then saturate."""
+    index = np.clip(np.floor(z), -_Z_HALF, _Z_HALF - 1).astype(np.int32)
+    return np.take(steps, index + _Z_HALF).astype(np.float64)
+
+
+def _round_h(product: np.ndarray, fmt: Format) -> np.ndarray:
+    """Round o * tanh(c), in units of 2**-34, half up to h's format and saturate."""
+    half = float(1 << fmt.h_frac)
+    return np.clip(np.floor(product * 0.5 ** (34 - fmt.h_frac) + 0.5), -half, half - 1)
+
+
+def _check_exact(layer: QuantLayer, fmt: Format) -> None:
+    """Refuse sizes whose worst sum would leave float64's exact integers."""
+    product = 1 << (fmt.weight_bits + fmt.activation_bits - 2)
+    worst = layer.input_size * product + (1 << (fmt.bias_bits - 1))
+    worst = (worst << layer.x_shift) + layer.hidden_size * product
+    if worst >= 1 << 53:
+        raise UsageError(
+            f"{layer.input_size} inputs and {layer.hidden_size} units at {fmt} and x_shift "
+            f"{layer.x_shift} can sum to {worst}, over 2**53; use fewer bits"
+        )

@@ -1,0 +1,183 @@
+"""From a float model to the integer model that every backend runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
+
+DEFAULT_MAX_SHIFT = 8
+"""Largest x_shift when no engine config says otherwise."""
+
+
+@dataclass(frozen=True)
+class QuantLayer:
+    """One layer in integers. Real weight = integer * 2**-frac.
+
+    The accumulator's LSB is 2**-(h_frac + w_hh_frac); the x-part's is 2**x_shift times that, and
+    the bias is given in it.
+    """
+
+    w_ih: np.ndarray  # (4H, X) int64, within the format's weight bits
+    w_hh: np.ndarray  # (4H, H) int64
+    b: np.ndarray  # (4H,) int64, within the format's bias bits
+    x_frac: int
+    w_ih_frac: int
+    w_hh_frac: int
+    x_shift: int
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+        return int(self.w_ih.shape[1])
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return int(self.w_hh.shape[1])
+
+
+@dataclass(frozen=True)
+class QuantModel:
+    """A stack of integer layers and the scale of its input."""
+
+    fmt: Format
+    layers: tuple[QuantLayer, ...]
+    name: str = "model"
+    head: Callable[[np.ndarray], np.ndarray] | None = None
+    notes: tuple[str, ...] = field(default=())
+    """What was coarsened beyond the format, in words."""
+
+    @property
+    def x_frac(self) -> int:
+        """Fraction bits of the input x."""
+        return self.layers[0].x_frac
+
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self.layers[0].input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """Units of the last layer."""
+        return self.layers[-1].hidden_size
+
+    @property
+    def macs_per_step(self) -> int:
+        """Multiplications of one time step through all layers."""
+        return sum(4 * q.hidden_size * (q.input_size + q.hidden_size) for q in self.layers)
+
+    def quantize_input(self, x: np.ndarray) -> np.ndarray:
+        """Turn x (batch, time, X) float into int64, rounded half up, saturated."""
+        return _to_int(x, self.x_frac, self.fmt.activation_bits)
+
+    def quantize_state(self, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Turn h and c (layers, batch, H) float into int64, rounded half up, saturated."""
+        return _to_int(h, self.fmt.h_frac, self.fmt.activation_bits), _to_int(c, C_FRAC, C_BITS)
+
+    def dequantize_h(self, h: np.ndarray) -> np.ndarray:
+        """Turn integer h into float32."""
+        return (np.asarray(h) * 0.5**self.fmt.h_frac).astype(np.float32)
+
+    def dequantize_c(self, c: np.ndarray) -> np.ndarray:
+        """Turn integer c into float32 (exact: 24 bits)."""
+        return (np.asarray(c) * 0.5**C_FRAC).astype(np.float32)
+
+
+def quantize(
+    model: Model, fmt: Format, calibration: np.ndarray, max_shift: int = DEFAULT_MAX_SHIFT
+) -> QuantModel:
+    """Choose power-of-two scales from the data and round.
+
+    Args:
+        model: the float model.
+        fmt: widths of weights and activations.
+        calibration: x as the model will see it, (..., X) float; sets the scale of the input.
+        max_shift: the largest x_shift of the engine.
+
+    Raises:
+        UsageError: NaN in the data, or recurrent weights of 128 and more.
+    """
+    calibration = np.asarray(calibration, dtype=np.float64)
+    if calibration.size == 0 or not np.isfinite(calibration).all():
+        raise UsageError(
+            f"calibration data of shape {calibration.shape} is empty or has NaN or infinity; "
+            "give a few typical inputs"
+        )
+    x_frac = _largest_frac(calibration, fmt.activation_bits, fmt.activation_bits + 16)
+    layers: list[QuantLayer] = []
+    notes: list[str] = []
+    for index, layer in enumerate(model.layers):
+        layers.append(_quantize_layer(layer, fmt, x_frac, index, max_shift, notes))
+        x_frac = fmt.h_frac
+    return QuantModel(fmt, tuple(layers), model.name, model.head, tuple(notes))
+
+
+def _quantize_layer(
+    layer: Layer, fmt: Format, x_frac: int, index: int, max_shift: int, notes: list[str]
+) -> QuantLayer:
+    """Quantise one layer; only the first layer's x_frac may be coarsened."""
+    w_bits = fmt.weight_bits
+    ih_frac = _largest_frac(layer.w_ih, w_bits, fmt.weight_frac_max)
+    hh_frac = _largest_frac(layer.w_hh, w_bits, fmt.weight_frac_max)
+    if hh_frac < fmt.weight_frac_min:
+        raise UsageError(
+            f"layer {index}: recurrent weights reach {np.abs(layer.w_hh).max():.4g}, {fmt} holds "
+            "less than 128; rescale the model"
+        )
+    bias_room = _largest_frac(layer.b, fmt.bias_bits, 64) - x_frac
+    if bias_room < ih_frac:
+        notes.append(f"layer {index}: w_ih coarsened from {ih_frac} to {bias_room} fraction bits "
+                     f"so that its bias fits {fmt.bias_bits} bits")
+        ih_frac = bias_room
+    shift = fmt.h_frac + hh_frac - x_frac - ih_frac
+    if shift < 0 and index == 0:
+        notes.append(f"x coarsened from {x_frac} to {x_frac + shift} fraction bits: its products "
+                     "were finer than the recurrent ones")
+        x_frac, shift = x_frac + shift, 0
+    elif shift < 0:
+        notes.append(f"layer {index}: w_ih coarsened from {ih_frac} to {ih_frac + shift} fraction "
+                     "bits: its products were finer than the recurrent ones")
+        ih_frac, shift = ih_frac + shift, 0
+    elif shift > max_shift:
+        hh_coarse = max(hh_frac - (shift - max_shift), fmt.weight_frac_min)
+        notes.append(f"layer {index}: w_hh coarsened from {hh_frac} to {hh_coarse} fraction bits: "
+                     f"x_shift {shift} is over {max_shift}")
+        shift -= hh_frac - hh_coarse
+        hh_frac = hh_coarse
+        if shift > max_shift:
+            raise UsageError(
+                f"layer {index}: x and w_ih together reach 2**{shift - max_shift} times more than "
+                f"x_shift {max_shift} allows; scale the input down"
+            )
+    return QuantLayer(
+        _to_int(layer.w_ih, ih_frac, w_bits),
+        _to_int(layer.w_hh, hh_frac, w_bits),
+        _to_int(layer.b, x_frac + ih_frac, fmt.bias_bits),
+        x_frac, ih_frac, hh_frac, shift,
+    )
+
+
+def _largest_frac(values: np.ndarray, bits: int, limit: int) -> int:
+    """Most fraction bits (at most limit) with which all values fit a signed integer of bits.
+
+    The peak may reach 2**(bits - 1) itself and saturate by one LSB: that costs less than a scale
+    twice as coarse, and values drawn from (-1, 1) or (-2**-3, 2**-3) all but reach it.
+    """
+    peak = float(np.abs(values).max(initial=0.0))
+    if peak == 0.0:
+        return limit
+    return min(bits - 1 - int(np.ceil(np.log2(peak))), limit)
+
+
+def _to_int(values: np.ndarray, frac: int, bits: int) -> np.ndarray:
+    """Scale by 2**frac, round half up, saturate to a signed integer of bits."""
+    half = 1 << (bits - 1)
+    scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**frac + 0.5)
+    return np.clip(scaled, -half, half - 1).astype(np.int64)

@@ -1,0 +1,28 @@
+"""Where templates, hardware sources and configs lie: inside the wheel, or in the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = _PACKAGE.parent.parent
+
+
+def _find(name: str) -> Path:
+    inside = _PACKAGE / "data" / name
+    return inside if inside.is_dir() else _CHECKOUT / name
+
+
+def configs() -> Path:
+    """Folder of the shipped engine configs."""
+    return _find("configs")
+
+
+def hardware() -> Path:
+    """Folder of the hand-written hardware sources."""
+    return _find("hls")
+
+
+def templates() -> Path:
+    """Folder of the Jinja2 templates."""
+    return _find("templates")
