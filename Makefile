@@ -18,7 +18,7 @@ READY := .venv/.ready
 CPP := find hls -name '*.cpp' -o -name '*.hpp'
 
 # What `setup` needs of the system: command and the Debian package that brings it.
-TOOLS := $(PYTHON):python3 g++:g++ make:make perl:perl
+TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
 .PHONY: help setup demo test test-all lint render csim cosim hls overlay resources bench paper clean
 .PHONY: libpython
@@ -52,6 +52,8 @@ csim: setup ## compile the C++ kernel with g++ and test it
 	@$(RUN) -m pytest tests/csim
 
 cosim: setup libpython ## build the RTL engine with Verilator and test it
+	@[ "$(RTL)" = sv ] || { \
+	  echo "RTL=$(RTL) is not built yet: RTL=sv simulates the SystemVerilog engine." >&2; exit 2; }
 	@$(RUN) -m pytest tests/rtl
 
 # Planned verbs say so in one sentence and fail, so that no script takes them for done.
@@ -60,10 +62,10 @@ planned = @echo "make $@ is not built yet: $(1)." >&2; exit 2
 hls: ## (planned) synthesise with Vitis HLS
 	$(call planned,'make render' writes the HLS project; 'make csim' runs its kernel with g++)
 
-overlay: ## (planned) build BOARD's overlay with Vivado
-	$(call planned,'make render' writes the sources; 'make cosim' simulates them)
+overlay: ## (planned) build BOARD's overlay with Vivado, from the ENGINE hls or sv
+	$(call planned,'make render' writes the sources for $(BOARD); 'make cosim' simulates them)
 
-resources: ## (planned) count LUT; DSP; BRAM and check paths with Yosys
+resources: ## (planned) count LUT, DSP and BRAM, check paths, with Yosys
 	$(call planned,the config's sizes are in configs/$(CONFIG).json)
 
 bench: ## (planned) measure against other tools
@@ -82,6 +84,8 @@ libpython: $(READY)
 	  echo "libpython$$v.so is missing (cocotb needs it): sudo apt install libpython$$v" >&2; exit 2; fi
 
 $(READY): pyproject.toml
+	@[[ "$(CURDIR)" != *" "* ]] || { \
+	  echo "Verilator cannot build below a path with a space: move $(CURDIR)" >&2; exit 2; }
 	@missing=; for tool in $(TOOLS); do \
 	  command -v "$${tool%%:*}" >/dev/null || missing+=" $${tool##*:}"; done; \
 	if command -v $(PYTHON) >/dev/null; then \

@@ -113,8 +113,8 @@ class Config(Knobs):
 
     @property
     def h_columns(self) -> int:
-        """Column tiles of the largest h vector."""
-        return ceil(self.max_hidden / self.columns)
+        """Words of the largest h vector with the neurons that fill its last row block."""
+        return ceil(self.blocks * self.block / self.columns)
 
     @property
     def blocks(self) -> int:

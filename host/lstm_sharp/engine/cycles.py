@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Instruction, Op, Program
 
-HEADER_CYCLES = 3
-"""From ap_start to the cycle in which the x ring may take its first beat."""
+COPY_CYCLES = 3
+"""Of copying and checking the program beside one cycle an instruction."""
 FETCH_CYCLES = 3
-"""From the last instruction copied to the first slot in the issue registers."""
+"""From the x ring being ready for its first beat to the first slot in the issue registers."""
 NULL_CYCLES = 3
 """Cycles of the null program."""
 LOAD_CYCLES = 2
@@ -47,8 +47,7 @@ def predict(cfg: Config, program: Program) -> Prediction:
     """Count the cycles of a program from ap_start to ap_done."""
     if not program.instructions:
         return Prediction(NULL_CYCLES, 0, 0, 0, NULL_CYCLES)
-    start = HEADER_CYCLES + len(program.instructions) + FETCH_CYCLES
-    walk = _Walk(cfg, start)
+    walk = _Walk(cfg, COPY_CYCLES + len(program.instructions))
     order = list(program.walk())
     for _ in range(program.sequences):
         for instruction in order:
@@ -64,9 +63,9 @@ class _Walk:
 
     def __init__(self, cfg: Config, start: int) -> None:
         self.cfg = cfg
-        self.cursor = start  # cycle in which the next slot can stand in the issue registers
+        self.cursor = start + FETCH_CYCLES  # when the next slot can stand in the issue registers
         self.tiles = self.nops = self.waits = 0
-        self.beat = HEADER_CYCLES  # first cycle in which the x ring can take another beat
+        self.beat = start  # first cycle in which the x ring can take another beat
         self.taken = 0  # x words that have arrived in the ring
         self.popped = 0  # x words used up
         self.freed: list[int] = []  # cycle in which the ring had words up to there free, by word

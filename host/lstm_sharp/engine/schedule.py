@@ -61,6 +61,10 @@ class LayerPlan:
         """Column tiles of the h-part."""
         return sum(cut.count for cut in self.h_cuts)
 
+    def h_words(self, cfg: Config) -> int:
+        """Words that h takes with the neurons that fill the last row block."""
+        return ceil(self.rows * cfg.block / cfg.columns)
+
     @property
     def tiles(self) -> int:
         """Tiles of the layer's weights."""
@@ -103,7 +107,7 @@ class Plan:
         Raises:
             UsageError: T over what the sequence buffer holds between stacked layers.
         """
-        stride = max((layer.h_columns for layer in self.layers[:-1]), default=0)
+        stride = max((layer.h_words(self.cfg) for layer in self.layers[:-1]), default=0)
         if steps * stride > self.cfg.sequence_words:
             raise UsageError(
                 f"{steps} steps of a stack need {steps * stride} words between its layers, "

@@ -1,0 +1,80 @@
+// The arithmetic behind the sums: sigma, tanh and the cell update of one neuron, bit for bit
+// numerics/golden.py.
+#pragma once
+
+#include "kernel/types.hpp"
+#include "tanh_table.hpp"
+
+namespace lstm {
+
+using Z_t = Int<kZBits>;      // argument of tanh
+using Tanh_t = Int<kZFrac + 1>;  // y of numerics/activation.py: tanh is (2 y + 1) 2^-17
+using Factor_t = Int<kSigmaFrac + 1>;  // sigma, or tanh's 2 y + 1, in units of 2^-17
+
+// From accumulator to argument: left as far as the widest scale needs, then right.
+constexpr int kZLeft = kZShiftMin < 0 ? -kZShiftMin : 0;
+constexpr int kZRight = kZShiftMin > 0 ? kZShiftMin : 0;
+constexpr int kWideBits = kAccBits + kZLeft;
+static_assert(kWideBits <= 64, "csim has no wider integer");
+
+// f c + i g in units of 2^-34, and o tanh(c) in the same
+constexpr int kCellFrac = 2 * kSigmaFrac;
+constexpr int kCellBits = kCBits + 20;
+constexpr int kOutputBits = kCellFrac + 2;
+static_assert(kCFrac == kZFrac, "c is an argument of tanh as it is");
+static_assert(kCFrac + 1 == kSigmaFrac, "2 c and the factors have the same scale");
+
+struct Neuron {
+  C_t c;
+  Activation_t h;
+};
+
+inline Tanh_t tanh_steps(Z_t z) {
+  #pragma HLS INLINE
+  const bool negative = z < 0;
+  const UInt<kZBits> u = negative ? Z_t(~z) : z;
+  const Segment segment = kTanh[u >> kFracBits];
+  const UInt<kFracBits> place = u & ((1 << kFracBits) - 1);
+  const Tanh_t y = segment.base + (segment.slope * place >> kFracBits);
+  return negative ? Tanh_t(~y) : y;
+}
+
+inline Z_t argument(Acc_t sum, int right) {
+  #pragma HLS INLINE
+  return saturate<kZBits>(shift_left(Int<kWideBits>(sum), kZLeft) >> right);
+}
+
+// sigma(z) = (1 + tanh(z / 2)) / 2; the division of z is in the shift
+inline Factor_t sigma(Acc_t sum, int act_shift) {
+  #pragma HLS INLINE
+  return Factor_t(tanh_steps(argument(sum, kZRight + act_shift + 1))) + (1 << kZFrac);
+}
+
+inline Factor_t centre(Tanh_t y) {
+  #pragma HLS INLINE
+  return 2 * Factor_t(y) + 1;
+}
+
+// sums: of the gates i, f, g, o
+inline Neuron update_cell(const Acc_t sums[4], C_t c_before, int act_shift) {
+  #pragma HLS INLINE
+  const Factor_t i = sigma(sums[0], act_shift);
+  const Factor_t f = sigma(sums[1], act_shift);
+  const Factor_t g = centre(tanh_steps(argument(sums[2], kZRight + act_shift)));
+  const Factor_t o = sigma(sums[3], act_shift);
+
+  constexpr int kDrop = kCellFrac - kCFrac;
+  const Int<kCellBits> kHalf = Int<kCellBits>(1) << (kDrop - 1);
+  const Int<kCellBits> fc = multiply<kCellBits>(f, c_before);
+  const Int<kCellBits> ig = multiply<kCellBits>(i, g);
+  Neuron after;
+  after.c = saturate<kCBits>((shift_left(fc, 1) + ig + kHalf) >> kDrop);
+
+  const Factor_t t = centre(tanh_steps(saturate<kZBits>(after.c)));
+  constexpr int kDropH = kCellFrac - kHFrac;
+  const Int<kOutputBits> out = multiply<kOutputBits>(o, t) + (Int<kOutputBits>(1) << (kDropH - 1));
+  after.h = saturate<kActivationBits>(out >> kDropH);
+  return after;
+}
+
+}  // namespace lstm

@@ -1,0 +1,109 @@
+// MFU: hands a row block's finished sums to the lanes in turns, and packs h into beats.
+#pragma once
+
+#include "kernel/cell.hpp"
+#include "kernel/walker.hpp"
+
+namespace lstm {
+
+// A place in the h vector, in steps of kLanes neurons
+struct Place {
+  UInt<16> word;
+  UInt<16> lane;
+};
+
+inline Place after(Place place) {
+  #pragma HLS INLINE
+  const bool wraps = place.lane + kLanes >= kColumns;
+  Place next;
+  next.word = wraps ? UInt<16>(place.word + 1) : place.word;
+  next.lane = wraps ? UInt<16>(place.lane + kLanes - kColumns) : UInt<16>(place.lane + kLanes);
+  return next;
+}
+
+// Neurons that leave the lanes together, or came together from the weight stream
+struct Group {
+  Neuron neuron[kLanes];
+  bool valid = false;
+  bool emit = false;
+  bool keep = false;
+  bool ends_step = false;
+  bool ends_run = false;
+  UInt<16> number = 0;  // place in the c buffer
+  UInt<1> half = 0;     // of the h buffer
+  Place place = {0, 0};
+  UInt<32> sequence_word = 0;
+};
+
+// Turns of the row block that finished last. Finishing slots are at least kPasses apart, so a new
+// one never comes before the last turn of the one before.
+class Turns {
+ public:
+  void take(const Slot &slot, const Acc_t (&sums)[kRows]) {
+    #pragma HLS INLINE
+    slot_ = slot;
+    turn_ = 0;
+    if (slot.first_row) place_ = Place{slot.i.h_word, slot.i.h_lane};
+  Hold:
+    for (int k = 0; k < kRows; ++k) sums_[k] = sums[k];
+  }
+
+  bool active() const { return turn_ < kPasses; }
+  bool c_is_zero() const { return slot_.i.c_zero; }
+  UInt<16> number() const { return slot_.row * kPasses + turn_; }
+
+  // One turn: c of these neurons becomes their new c and h.
+  Group next(const C_t (&c_before)[kLanes]) {
+    #pragma HLS INLINE
+    Group group;
+  Lanes:
+    for (int lane = 0; lane < kLanes; ++lane) {
+      group.neuron[lane] = update_cell(&sums_[4 * lane], c_before[lane], slot_.i.act_shift);
+    }
+  Move_Up:
+    for (int k = 0; k + 4 * kLanes < kRows; ++k) sums_[k] = sums_[k + 4 * kLanes];
+    const bool last = turn_ + 1 == kPasses;
+    group.valid = true;
+    group.emit = slot_.i.emit;
+    group.keep = slot_.i.keep;
+    group.ends_step = last && slot_.last_row && slot_.i.step;
+    group.ends_run = slot_.ends_run;
+    group.number = number();
+    group.half = slot_.half ^ 1;
+    group.place = place_;
+    group.sequence_word = slot_.sequence_write + place_.word;
+    place_ = after(place_);
+    ++turn_;
+    return group;
+  }
+
+ private:
+  Slot slot_;
+  UInt<16> turn_ = kPasses;
+  Place place_ = {0, 0};
+  Acc_t sums_[kRows];
+};
+
+// Packs h into beats; a step's last beat is filled up with zeros.
+class Packer {
+ public:
+  void add(const Group &group, Stream<HBeat> &beats) {
+    #pragma HLS INLINE
+  Pack:
+    for (int lane = 0; lane < kLanes; ++lane) {
+      set_element<kActivationBits>(beat_, elements_ + lane, group.neuron[lane].h);
+    }
+    elements_ += kLanes;
+    if (elements_ == kBeatElements || group.ends_step) {
+      beats.write(HBeat{beat_, group.ends_step && group.ends_run, false});
+      beat_ = zero_beat();
+      elements_ = 0;
+    }
+  }
+
+ private:
+  Beat beat_ = zero_beat();
+  UInt<16> elements_ = 0;
+};
+
+}  // namespace lstm

@@ -1,0 +1,114 @@
+// Types under plain g++: native integers, beats of bytes, and FIFOs that grow and never block.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "config.hpp"
+
+namespace lstm {
+
+template <int kBits>
+using Int = std::conditional_t<
+    (kBits <= 8), std::int8_t,
+    std::conditional_t<(kBits <= 16), std::int16_t,
+                       std::conditional_t<(kBits <= 32), std::int32_t, std::int64_t>>>;
+
+template <int kBits>
+using UInt = std::make_unsigned_t<Int<kBits>>;
+
+// A product in full
+template <int kBits, class A, class B>
+Int<kBits> multiply(A a, B b) {
+  static_assert(kBits <= 64, "no native integer is that wide");
+  return static_cast<Int<kBits>>(a) * static_cast<Int<kBits>>(b);
+}
+
+// value * 2^by, for negative values too
+template <class T>
+T shift_left(T value, int by) {
+  return static_cast<T>(static_cast<std::make_unsigned_t<T>>(value) << by);
+}
+
+template <class T>
+class Stream {
+ public:
+  explicit Stream(const char *name) : name_(name) {}
+
+  bool empty() const { return next_ == items_.size(); }
+  void write(const T &item) { items_.push_back(item); }
+
+  T read() {
+    if (empty()) throw std::runtime_error(std::string("the engine waits for ") + name_);
+    const T item = items_[next_++];
+    if (empty()) {
+      items_.clear();
+      next_ = 0;
+    }
+    return item;
+  }
+
+ private:
+  const char *name_;
+  std::vector<T> items_;
+  std::size_t next_ = 0;
+};
+
+struct Beat {
+  std::uint8_t byte[kStreamBits / 8];
+};
+
+struct Packet {
+  Beat data;
+  bool last;
+};
+
+using Axis = Stream<Packet>;
+
+inline Beat zero_beat() { return Beat{}; }
+inline Beat take(Axis &port) { return port.read().data; }
+inline void give(Axis &port, const Beat &data, bool last) { port.write(Packet{data, last}); }
+
+// The element of kBits bits at a place of a beat
+template <int kBits>
+Int<kBits> element(const Beat &beat, int place) {
+  static_assert(kBits == 8 * sizeof(Int<kBits>), "elements are whole native integers");
+  Int<kBits> value;
+  std::memcpy(&value, &beat.byte[place * sizeof value], sizeof value);
+  return value;
+}
+
+template <int kBits>
+void set_element(Beat &beat, int place, Int<kBits> value) {
+  static_assert(kBits == 8 * sizeof value, "elements are whole native integers");
+  std::memcpy(&beat.byte[place * sizeof value], &value, sizeof value);
+}
+
+// Holds the compiler to what a DEPENDENCE pragma tells Vitis: a place is not read before kDistance
+// slots have passed since it was written.
+template <int kPlaces, int kDistance>
+class Promise {
+ public:
+  explicit Promise(const char *name) : name_(name), written_(kPlaces, -kDistance) {}
+
+  void write(int place, std::int64_t slot) { written_[place] = slot; }
+
+  void read(int place, std::int64_t slot) const {
+    const std::int64_t distance = slot - written_[place];
+    if (distance >= kDistance) return;
+    throw std::logic_error("slot " + std::to_string(slot) + " reads " + name_ + " " +
+                           std::to_string(place) + " only " + std::to_string(distance) +
+                           " slots after it was written; " + std::to_string(kDistance) +
+                           " are promised");
+  }
+
+ private:
+  const char *name_;
+  std::vector<std::int64_t> written_;
+};
+
+}  // namespace lstm

@@ -1,0 +1,89 @@
+// The slot program on the chip: copied from the window, and checked before anything starts.
+#pragma once
+
+#include "kernel/types.hpp"
+#include "program_format.hpp"
+
+namespace lstm {
+
+enum Status {
+  kStatusFine = 0,
+  kStatusHeader = 1,
+  kStatusInstruction = 2,  // with its number in bits 15:8
+  kStatusWords = 3,
+  kStatusWeights = 4,  // with the instruction's number in bits 15:8
+};
+
+// Words of the h vector of the largest layer, neurons that fill up its last row block included
+constexpr int kHWords = (kBlocks * kBlock + kColumns - 1) / kColumns;
+static_assert(kHWords >= kHColumns, "all columns of h are kept");
+
+// Groups of kLanes neurons: places of the c buffer, items of a state
+constexpr int kGroups = kHWords * kColumns / kLanes;
+static_assert(kGroups >= kBlocks * kPasses, "each turn of each row block has a place");
+
+inline std::uint32_t status_of(Status status, int instruction) {
+  return static_cast<std::uint32_t>(status) | static_cast<std::uint32_t>(instruction) << 8;
+}
+
+// first + count <= most, and there is something
+inline bool within(int first, int count, int most) {
+  #pragma HLS INLINE
+  return count != 0 && first + count <= most;
+}
+
+inline bool rectangle_in_range(const Instruction &i) {
+  const bool of_x = i.source == kSourceX || i.source == kSourceSequence;
+  const bool starts =
+      i.start == kStartBias ? within(i.bias_base, i.row_first + i.rows, kBiasBlocks)
+                            : i.start == kStartStored || i.start == kStartStoredShifted;
+  return within(i.row_first, i.rows, kBlocks) &&
+         within(i.col_first, i.cols, of_x ? kXColumns : kHColumns) && starts &&
+         i.x_shift <= kMaxShift && i.h_word < kHWords && i.h_lane < kColumns &&
+         i.h_lane % kLanes == 0;
+}
+
+inline bool in_range(const Instruction &i, int number) {
+  bool fine = i.loop_back <= number;
+  switch (i.op) {
+    case kOpLoadWeights:
+      return fine && within(i.weight_base, i.rows, kWeightTiles);
+    case kOpLoadBias:
+      return fine && within(i.bias_base, i.rows, kBiasBlocks);
+    case kOpLoadState:
+      return fine && within(0, i.rows, kGroups);
+    default:
+      return fine && rectangle_in_range(i);
+  }
+}
+
+inline Line read_line(const std::uint32_t window[kWindowWords], int number) {
+  #pragma HLS INLINE
+  Line line;
+Words:
+  for (int word = 0; word < kStride; ++word) line.word[word] = window[number * kStride + word];
+  return line;
+}
+
+// Copies the program from its window; returns a status.
+inline std::uint32_t read_program(const std::uint32_t window[kWindowWords], Header &header,
+                                  Instruction program[kMaxInstructions]) {
+  header = decode_header(read_line(window, 0));
+  if (header.magic != kMagic || header.instructions > kMaxInstructions) {
+    return status_of(kStatusHeader, 0);
+  }
+  std::uint32_t status = kStatusFine;
+Instructions:
+  for (int number = 0; number < header.instructions; ++number) {
+    #pragma HLS PIPELINE
+    #pragma HLS LOOP_TRIPCOUNT max=kMaxInstructions
+    const Instruction instruction = decode_instruction(read_line(window, number + 1));
+    program[number] = instruction;
+    if (status == kStatusFine && !in_range(instruction, number)) {
+      status = status_of(kStatusInstruction, number);
+    }
+  }
+  return status;
+}
+
+}  // namespace lstm

@@ -1,0 +1,73 @@
+// Types under Vitis HLS: the same names as in native.hpp.
+#pragma once
+
+#include <ap_axi_sdata.h>
+#include <ap_int.h>
+#include <hls_stream.h>
+
+#include <cstdint>
+
+#include "config.hpp"
+
+namespace lstm {
+
+template <int kBits>
+using Int = ap_int<kBits>;
+
+template <int kBits>
+using UInt = ap_uint<kBits>;
+
+template <int kBits, class A, class B>
+Int<kBits> multiply(A a, B b) {
+  #pragma HLS INLINE
+  return a * b;  // as wide as both together; wider operands would take more DSPs
+}
+
+template <class T>
+T shift_left(T value, int by) {
+  #pragma HLS INLINE
+  return value << by;
+}
+
+template <class T>
+using Stream = hls::stream<T>;
+
+using Beat = ap_uint<kStreamBits>;
+using Packet = ap_axiu<kStreamBits, 0, 0, 0>;
+using Axis = hls::stream<Packet>;
+
+inline Beat zero_beat() { return Beat(0); }
+inline Beat take(Axis &port) { return port.read().data; }
+
+inline void give(Axis &port, const Beat &data, bool last) {
+  #pragma HLS INLINE
+  Packet packet;
+  packet.data = data;
+  packet.keep = -1;
+  packet.strb = -1;
+  packet.last = last;
+  port.write(packet);
+}
+
+template <int kBits>
+Int<kBits> element(const Beat &beat, int place) {
+  #pragma HLS INLINE
+  return Int<kBits>(beat.range((place + 1) * kBits - 1, place * kBits));
+}
+
+template <int kBits>
+void set_element(Beat &beat, int place, Int<kBits> value) {
+  #pragma HLS INLINE
+  beat.range((place + 1) * kBits - 1, place * kBits) = value;
+}
+
+// Checked by csim, taken on trust here
+template <int kPlaces, int kDistance>
+class Promise {
+ public:
+  explicit Promise(const char *) {}
+  void write(int, std::int64_t) {}
+  void read(int, std::int64_t) const {}
+};
+
+}  // namespace lstm
