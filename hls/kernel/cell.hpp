@@ -7,8 +7,8 @@
 
 namespace lstm {
 
-using Z_t = Int<kZBits>;      // argument of tanh
-using Tanh_t = Int<kZFrac + 1>;  // y of numerics/activation.py: tanh is (2 y + 1) 2^-17
+using Z_t = Int<kZBits>;               // argument of tanh
+using Tanh_t = Int<kZFrac + 1>;        // y of numerics/activation.py: tanh is (2 y + 1) 2^-17
 using Factor_t = Int<kSigmaFrac + 1>;  // sigma, or tanh's 2 y + 1, in units of 2^-17
 
 // From accumulator to argument: left as far as the widest scale needs, then right.
@@ -56,7 +56,7 @@ inline Factor_t centre(Tanh_t y) {
 }
 
 // sums: of the gates i, f, g, o
-inline Neuron update_cell(const Acc_t sums[4], C_t c_before, int act_shift) {
+inline Neuron update_cell(const Acc_t (&sums)[4], C_t c_before, int act_shift) {
   #pragma HLS INLINE
   const Factor_t i = sigma(sums[0], act_shift);
   const Factor_t f = sigma(sums[1], act_shift);

@@ -1,58 +1,73 @@
 // The compute process: all memories, and one pipelined loop over the slots of a run.
 #pragma once
 
-#include "kernel/mfu.hpp"
-#include "kernel/walker.hpp"
+#include "kernel/memories.hpp"
+#include "kernel/promises.hpp"
 
 namespace lstm {
 
-// Slots from the one that writes an h element, its turn included, to the first that may read it
-constexpr int kHDistance = kTail - (kPasses - 1);
-static_assert(kHDistance > kAccDistance, "the tail is longer than the accumulators' part of it");
+inline void compute(const Header header, const Instruction program[kMaxInstructions],
+                    Axis &weight_stream, Stream<Word> &x_words, Stream<HBeat> &h_beats,
+                    std::uint32_t *status, std::uint32_t *cycles) {
+  // Memories keep what they hold from run to run; each is cut so that a slot finds all it needs.
+  static Tile weights[kWeightTiles];
+  #pragma HLS ARRAY_PARTITION variable = weights dim = 2 complete
+  #pragma HLS ARRAY_RESHAPE variable = weights dim = 3 complete
+  static Biases biases[kBiasBlocks];
+  #pragma HLS ARRAY_PARTITION variable = biases dim = 2 complete
+  static Sums stored[kBlocks];
+  #pragma HLS ARRAY_PARTITION variable = stored dim = 2 complete
+  static Elements x_buffer[kXColumns];
+  #pragma HLS ARRAY_RESHAPE variable = x_buffer dim = 2 complete
+  static Elements h_buffer[2 * kHDepth];  // one half is read, the other written
+  #pragma HLS ARRAY_PARTITION variable = h_buffer dim = 2 complete
+  static Elements sequence[kSequenceDepth];
+  #pragma HLS ARRAY_PARTITION variable = sequence dim = 2 complete
+  static Cells c_buffer[kGroups];
+  #pragma HLS ARRAY_PARTITION variable = c_buffer dim = 2 complete
+  Sums running = {};
+  #pragma HLS ARRAY_PARTITION variable = running complete
 
-// Depths of memories that are written at a counted place; a program that counts too far wraps.
-constexpr int kHDepth = power_of_two(kHWords);
-constexpr int kSequenceDepth = power_of_two(kSequenceWords);
-
-// K sums of N products. Loops inside the pipelined one are unrolled whole.
-inline void multiply_tile(const Weight_t (&tile)[kColumns][kRows],
-                          const Activation_t (&scalars)[kColumns], Sum_t (&sums)[kRows]) {
-  #pragma HLS INLINE
-Clear:
-  for (int k = 0; k < kRows; ++k) sums[k] = 0;
-VS_Units:
-  for (int n = 0; n < kColumns; ++n) {
-  Rows:
-    for (int k = 0; k < kRows; ++k) {
-      const Product_t product = tile[n][k] * scalars[n];
-      sums[k] += product;
+  Walker walker(header);
+  Loader loader;
+  Turns turns;
+  Packer packer;
+  Promises promises;
+  // The turns of the last row block may come after the last slot.
+  const std::uint64_t total = std::uint64_t(header.slots) + kPasses - 1;
+Slots:
+  for (std::uint64_t now = 0; now < total; ++now) {
+    // flp: h that has been computed goes out while x starves.
+    #pragma HLS PIPELINE II = 1 style = flp
+    // Distances that every program keeps, for the tool to rely on and to keep; csim checks them.
+    #pragma HLS DEPENDENCE variable = weights inter RAW distance = kLoadGap true
+    #pragma HLS DEPENDENCE variable = biases inter RAW distance = kLoadGap true
+    #pragma HLS DEPENDENCE variable = stored inter RAW distance = kSumGap true
+    #pragma HLS DEPENDENCE variable = h_buffer inter RAW distance = kHGap true
+    #pragma HLS DEPENDENCE variable = sequence inter RAW distance = kHGap true
+    #pragma HLS DEPENDENCE variable = c_buffer inter RAW distance = kHGap true
+    const Slot slot = walker.next(program);
+    Group group;
+    if (slot.load) group = load_beat(slot, take(weight_stream), loader, weights, biases);
+    if (slot.tile) {
+      Elements scalars;
+      read_scalars(slot, x_words, x_buffer, h_buffer, sequence, scalars);
+      Sum_t sums[kRows];
+      multiply_tile(weights[slot.weight], scalars, sums);
+      accumulate(slot, sums, biases, stored, running);
+      if (slot.last && slot.i.finish) turns.take(slot, running);
+      if (slot.last && !slot.i.finish) store_sums(running, stored[slot.row]);
     }
+    if (turns.active()) group = turns.next(c_buffer[turns.number()]);
+    promises.check(now, slot, group);
+    if (group.valid) write_group(group, h_buffer, sequence, c_buffer);
+    if (group.emit) packer.add(group, h_beats);
   }
+Drain:
+  for (std::uint32_t left = walker.pulled(); left < header.x_words; ++left) x_words.read();
+  h_beats.write(HBeat{zero_beat(), false, true});
+  *status = walker.status();
+  *cycles = walker.slots();
 }
-
-// Items of the weight stream: beats are gathered until an item is whole.
-class Loader {
- public:
-  void gather(const Beat &beat, int place) {
-    #pragma HLS INLINE
-  Beat_Weights:
-    for (int w = 0; w < kBeatWeights; ++w) tile_[place][w] = element<kWeightBits>(beat, w);
-  }
-
-  void store_tile(Weight_t (&tile)[kColumns][kRows]) const {
-    #pragma HLS INLINE
-  Tile_Columns:
-    for (int n = 0; n < kColumns; ++n) {
-    Tile_Rows:
-      for (int k = 0; k < kRows; ++k) {
-        const int at = n * kRows + k;
-        tile[n][k] = tile_[at / kBeatWeights][at % kBeatWeights];
-      }
-    }
-  }
-
- private:
-  Weight_t tile_[kTileBeats][kBeatWeights] = {};
-};
 
 }  // namespace lstm

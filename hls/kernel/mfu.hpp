@@ -25,6 +25,7 @@ inline Place after(Place place) {
 struct Group {
   Neuron neuron[kLanes];
   bool valid = false;
+  bool reads_c = false;
   bool emit = false;
   bool keep = false;
   bool ends_step = false;
@@ -39,6 +40,10 @@ struct Group {
 // one never comes before the last turn of the one before.
 class Turns {
  public:
+  Turns() {
+    #pragma HLS ARRAY_PARTITION variable = sums_ complete
+  }
+
   void take(const Slot &slot, const Acc_t (&sums)[kRows]) {
     #pragma HLS INLINE
     slot_ = slot;
@@ -49,7 +54,6 @@ class Turns {
   }
 
   bool active() const { return turn_ < kPasses; }
-  bool c_is_zero() const { return slot_.i.c_zero; }
   UInt<16> number() const { return slot_.row * kPasses + turn_; }
 
   // One turn: c of these neurons becomes their new c and h.
@@ -58,12 +62,16 @@ class Turns {
     Group group;
   Lanes:
     for (int lane = 0; lane < kLanes; ++lane) {
-      group.neuron[lane] = update_cell(&sums_[4 * lane], c_before[lane], slot_.i.act_shift);
+      const int k = 4 * lane;
+      const Acc_t gates[4] = {sums_[k], sums_[k + 1], sums_[k + 2], sums_[k + 3]};
+      const C_t c = slot_.i.c_zero ? C_t(0) : c_before[lane];
+      group.neuron[lane] = update_cell(gates, c, slot_.i.act_shift);
     }
   Move_Up:
     for (int k = 0; k + 4 * kLanes < kRows; ++k) sums_[k] = sums_[k + 4 * kLanes];
     const bool last = turn_ + 1 == kPasses;
     group.valid = true;
+    group.reads_c = !slot_.i.c_zero;
     group.emit = slot_.i.emit;
     group.keep = slot_.i.keep;
     group.ends_step = last && slot_.last_row && slot_.i.step;

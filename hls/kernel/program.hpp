@@ -34,9 +34,9 @@ inline bool within(int first, int count, int most) {
 
 inline bool rectangle_in_range(const Instruction &i) {
   const bool of_x = i.source == kSourceX || i.source == kSourceSequence;
-  const bool starts =
-      i.start == kStartBias ? within(i.bias_base, i.row_first + i.rows, kBiasBlocks)
-                            : i.start == kStartStored || i.start == kStartStoredShifted;
+  const bool starts = i.start == kStartBias
+                          ? within(i.bias_base, i.row_first + i.rows, kBiasBlocks)
+                          : i.start == kStartStored || i.start == kStartStoredShifted;
   return within(i.row_first, i.rows, kBlocks) &&
          within(i.col_first, i.cols, of_x ? kXColumns : kHColumns) && starts &&
          i.x_shift <= kMaxShift && i.h_word < kHWords && i.h_lane < kColumns &&
@@ -76,7 +76,7 @@ inline std::uint32_t read_program(const std::uint32_t window[kWindowWords], Head
 Instructions:
   for (int number = 0; number < header.instructions; ++number) {
     #pragma HLS PIPELINE
-    #pragma HLS LOOP_TRIPCOUNT max=kMaxInstructions
+    #pragma HLS LOOP_TRIPCOUNT max = kMaxInstructions
     const Instruction instruction = decode_instruction(read_line(window, number + 1));
     program[number] = instruction;
     if (status == kStatusFine && !in_range(instruction, number)) {

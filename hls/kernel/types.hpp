@@ -14,7 +14,6 @@ namespace lstm {
 using Weight_t = Int<kWeightBits>;
 using Activation_t = Int<kActivationBits>;  // elements of x and h
 using Bias_t = Int<kBiasBits>;
-using Product_t = Int<kProductBits>;
 using Sum_t = Int<kSumBits>;  // N products
 using Acc_t = Int<kAccBits>;
 using C_t = Int<kCBits>;

@@ -9,6 +9,8 @@
 
 #include "config.hpp"
 
+#define LSTM_APART inline
+
 namespace lstm {
 
 template <int kBits>

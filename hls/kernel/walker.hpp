@@ -14,13 +14,13 @@ struct Slot {
   bool pull = false;       // takes a word from the x stream
   bool first_row = false;  // of the rectangle
   bool last_row = false;
-  bool first = false;      // column of its row, beat of its item
+  bool first = false;  // column of its row, beat of its item
   bool last = false;
-  bool ends_run = false;   // lies in the run's last row
-  UInt<16> row = 0;        // row block of its layer; item of a load
-  UInt<16> column = 0;     // of the scalars; beat of a load's item
-  UInt<17> weight = 0;     // address of its tile
-  UInt<1> half = 0;        // of the h buffer that is read
+  bool ends_run = false;       // lies in the run's last row
+  UInt<16> row = 0;            // row block of its layer; item of a load
+  UInt<16> column = 0;         // of the scalars; beat of a load's item
+  UInt<17> weight = 0;         // address of its tile
+  UInt<1> half = 0;            // of the h buffer that is read
   UInt<32> sequence_read = 0;  // word of the sequence buffer where this step begins
   UInt<32> sequence_write = 0;
 };

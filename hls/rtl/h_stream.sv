@@ -62,4 +62,11 @@ module h_stream
     end
     if (pop) {tlast, tdata} <= mem[read_q[FifoBits-1:0]];
   end
+
+`ifndef SYNTHESIS
+  credits_hold :
+  assert property (@(posedge clk) disable iff (!rst_n)
+      push_q |-> (FifoBits + 1)'(write_q - read_q) < (FifoBits + 1)'(FifoBeats))
+  else $error("a beat of h finds no room: credits");
+`endif
 endmodule

@@ -338,9 +338,10 @@ module lstm_engine
   assign h_TSTRB = '1;
 
 `ifndef SYNTHESIS
-  // Which unit is busy, for the harness's trace (bits named in host/lstm_sharp/report/trace.py)
-  logic [9:0] activity  /*verilator public_flat_rd*/;
+  // Which unit is busy, for the harness's trace (its bits are named in host/lstm_sharp/report/trace.py)
+  logic [10:0] activity  /*verilator public_flat_rd*/;
   assign activity = {
+    state_q != Idle,
     h_TVALID && h_TREADY,
     h_valid,
     slots[SumEdge].valid && slots[SumEdge].last && slots[SumEdge].finish,
@@ -351,5 +352,28 @@ module lstm_engine
     weights_TVALID && weights_TREADY,
     x_TVALID && x_TREADY
   };
+
+  engine_checks u_checks (
+      .clk(ap_clk),
+      .rst_n(ap_rst_n),
+      .issue,
+      .slot_read(slots[SumEdge-3]),
+      .slot_sum(slots[SumEdge]),
+      .h_valid,
+      .h_target,
+      .ring_head,
+      .ring_level,
+      .ring_pop,
+      .ring_pop_words,
+      .h_tdata(h_TDATA),
+      .h_tlast(h_TLAST),
+      .h_tvalid(h_TVALID),
+      .h_tready(h_TREADY),
+      .bvalid(s_axi_control_BVALID),
+      .bready(s_axi_control_BREADY),
+      .rvalid(s_axi_control_RVALID),
+      .rready(s_axi_control_RREADY),
+      .rdata(s_axi_control_RDATA)
+  );
 `endif
 endmodule

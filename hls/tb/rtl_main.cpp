@@ -3,12 +3,14 @@
 //
 //   rtl JOB RESULT [--stall SEED] [--trace FILE CYCLES]
 //
-// --stall idles each stream at random; --trace writes the engine's activity word (uint16) for the
-// first CYCLES cycles after the last run's start.
+// --stall idles each stream at random; --trace writes the engine's activity word (uint16) of the
+// last run, CYCLES cycles from just before its start.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,7 +39,7 @@ class Bench {
   // Verilator renames the port, since interrupt is a common word of C++.
   bool interrupted() const { return top_->__SYM__interrupt; }
 
-  Result play(const Run &run, std::uint16_t *trace, std::size_t trace_cycles) {
+  job::Result play(const job::Run &run, std::vector<std::uint16_t> *trace) {
     for (std::size_t i = 0; i < run.program.size(); ++i) write(kWindow + 4 * i, run.program[i]);
     write(kGlobalEnable, 1);
     write(kEnable, 1);
@@ -45,15 +47,12 @@ class Bench {
     x_ = {run.x.data(), run.x.size(), 0};
     h_.clear();
     last_beats_ = 0;
+    trace_ = trace;
     write(kControl, 1);
     std::uint64_t quiet = 0;
     while (!interrupted()) {
       const std::size_t before = weights_.at + x_.at + h_.size();
       tick();
-      if (trace_cycles != 0) {
-        *trace++ = top_->rootp->lstm_engine__DOT__activity;
-        --trace_cycles;
-      }
       quiet = weights_.at + x_.at + h_.size() == before ? quiet + 1 : 0;
       if (quiet > kPatience) {
         std::fprintf(stderr, "no beat in %llu cycles: weights %zu of %zu, x %zu of %zu, h %zu\n",
@@ -62,8 +61,9 @@ class Bench {
         std::exit(3);
       }
     }
+    trace_ = nullptr;
     write(kInterruptStatus, 1);
-    Result result;
+    job::Result result;
     result.identity = read(kIdentity);
     result.status = read(kStatus);
     result.cycles = read(kCycles);
@@ -99,6 +99,9 @@ class Bench {
     offer(x_, top_->x_TDATA, top_->x_TVALID);
     top_->h_TREADY = offered();
     top_->eval();
+    if (trace_ != nullptr && trace_->size() < trace_->capacity()) {
+      trace_->push_back(top_->rootp->lstm_engine__DOT__activity);
+    }
     const bool weight_taken = top_->weights_TVALID && top_->weights_TREADY;
     const bool x_taken = top_->x_TVALID && top_->x_TREADY;
     if (top_->h_TVALID && top_->h_TREADY) {
@@ -159,13 +162,14 @@ class Bench {
   bool stalls_;
   Source weights_, x_;
   std::vector<std::uint8_t> h_;
+  std::vector<std::uint16_t> *trace_ = nullptr;
   unsigned last_beats_ = 0;
   bool last_at_end_ = false;
 };
 
 }  // namespace
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv) try {
   if (argc < 3) return std::fprintf(stderr, "usage: rtl JOB RESULT [options]\n"), 2;
   std::uint64_t stall_seed = 0;
   std::string trace_file;
@@ -175,24 +179,26 @@ int main(int argc, char **argv) {
     if (option == "--stall" && i + 1 < argc) stall_seed = std::strtoull(argv[++i], nullptr, 10);
     if (option == "--trace" && i + 2 < argc) {
       trace_file = argv[++i];
-      trace.resize(std::strtoull(argv[++i], nullptr, 10));
+      trace.reserve(std::strtoull(argv[++i], nullptr, 10));
     }
   }
   Verilated::commandArgs(argc, argv);
-  const std::vector<Run> runs = read_job(argv[1]);
-  std::vector<Result> results;
+  const std::vector<job::Run> runs = job::read_job(argv[1]);
+  std::vector<job::Result> results;
   Bench bench(stall_seed);
-  for (const Run &run : runs) {
-    const bool traced = &run == &runs.back();
-    results.push_back(bench.play(run, trace.data(), traced ? trace.size() : 0));
-    report_progress(results.size(), runs.size());
+  for (const job::Run &run : runs) {
+    const bool traced = !trace_file.empty() && &run == &runs.back();
+    results.push_back(bench.play(run, traced ? &trace : nullptr));
+    job::progress(results.size(), runs.size());
   }
-  write_results(argv[2], results);
+  job::write_results(argv[2], results);
   if (!trace_file.empty()) {
-    std::FILE *file = std::fopen(trace_file.c_str(), "wb");
-    if (file == nullptr) return std::perror(trace_file.c_str()), 1;
-    std::fwrite(trace.data(), sizeof trace[0], trace.size(), file);
-    std::fclose(file);
+    std::ofstream(trace_file, std::ios::binary)
+        .write(reinterpret_cast<const char *>(trace.data()),
+               static_cast<std::streamsize>(trace.size() * sizeof trace[0]));
   }
   return 0;
+} catch (const std::exception &error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

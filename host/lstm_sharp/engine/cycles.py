@@ -6,6 +6,7 @@ in every cycle, h is always ready. Tests hold it against Verilated runs, to the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lstm_sharp.engine.config import Config
@@ -41,6 +42,17 @@ class Prediction:
         if self.tiles >= 0.95 * self.cycles:
             return "macs"
         return "stream" if self.waits > self.nops else "recurrence"
+
+
+def add(predictions: Sequence[Prediction]) -> Prediction:
+    """Sum up programs that are run one after the other."""
+    return Prediction(
+        cycles=sum(p.cycles for p in predictions),
+        tiles=sum(p.tiles for p in predictions),
+        nops=sum(p.nops for p in predictions),
+        waits=sum(p.waits for p in predictions),
+        other=sum(p.other for p in predictions),
+    )
 
 
 def predict(cfg: Config, program: Program) -> Prediction:

@@ -223,10 +223,7 @@ def make_plan(shapes: Sequence[LayerShape], cfg: Config, schedule: str = "best")
     Raises:
         UsageError: unknown schedule, or a model that the engine does not hold.
     """
-    if schedule not in (*SCHEDULES, "best"):
-        raise UsageError(
-            f"schedule {schedule!r} is unknown; choose one of {', '.join(SCHEDULES)} or best"
-        )
+    check_schedule(schedule)
     check_fit(shapes, cfg)
     if schedule == "best":
         plans = [make_plan(shapes, cfg, name) for name in SCHEDULES]
@@ -243,6 +240,18 @@ def make_plan(shapes: Sequence[LayerShape], cfg: Config, schedule: str = "best")
         layers.append(_best_cut(cfg, uncut) if schedule == "elementwise" else uncut)
         tile, bias = tile + uncut.tiles, bias + uncut.rows
     return Plan(cfg, schedule, tuple(layers))
+
+
+def check_schedule(schedule: str) -> None:
+    """Refuse a schedule that there is not.
+
+    Raises:
+        UsageError: with the names that there are.
+    """
+    if schedule not in (*SCHEDULES, "best"):
+        raise UsageError(
+            f"schedule {schedule!r} is unknown; choose one of {', '.join(SCHEDULES)} or best"
+        )
 
 
 def check_fit(shapes: Sequence[LayerShape], cfg: Config) -> None:

@@ -44,7 +44,9 @@ class Layer:
                 "LSTM layer; expected (4H, X), (4H, H), (4H,)"
             )
         if hidden < 1 or self.w_ih.shape[1] < 1:
-            raise UsageError(f"an LSTM layer of {self.w_ih.shape[1]} inputs and {hidden} units is empty")
+            raise UsageError(
+                f"an LSTM layer of {self.w_ih.shape[1]} inputs and {hidden} units is empty"
+            )
 
     @property
     def input_size(self) -> int:

@@ -1,0 +1,103 @@
+// What the compiler guarantees and the hardware relies on, checked in every simulation: distances
+// D, D_acc and P (docs/slot-program.md), x ring and h FIFO bounds, and the AXI rules of our ports.
+module engine_checks
+  import lstm_pkg::*;
+(
+    input logic                     clk,
+    input logic                     rst_n,
+    input slot_t                    issue,
+    input slot_t                    slot_read,   // where the accumulator reads stored sums
+    input slot_t                    slot_sum,    // where it holds the row's sum
+    input logic                     h_valid,
+    input target_t                  h_target,
+    input logic  [RingBits-1:0]     ring_head,
+    input logic  [RingBits:0]       ring_level,
+    input logic                     ring_pop,
+    input logic  [RingBits:0]       ring_pop_words,
+    input logic  [StreamBits-1:0]   h_tdata,
+    input logic                     h_tlast,
+    input logic                     h_tvalid,
+    input logic                     h_tready,
+    input logic                     bvalid,
+    input logic                     bready,
+    input logic                     rvalid,
+    input logic                     rready,
+    input logic  [31:0]             rdata
+);
+  // Writes that are on their way, per place
+  logic [15:0] pending_h[2**(WordBits+1)];
+  logic [15:0] pending_sequence[2**SeqBits];
+  logic [15:0] pending_store[2**BlockBits];
+  logic [15:0] turns_left;
+  logic finishes, stores_begin, stores_end;
+  assign finishes = issue.valid && issue.last && issue.finish;
+  assign stores_begin = slot_read.valid && slot_read.last && !slot_read.finish;
+  assign stores_end = slot_sum.valid && slot_sum.last && !slot_sum.finish;
+
+  // Word of the neurons that a row block's turn takes
+  function automatic logic [WordBits-1:0] word_of(target_t target, int turn);
+    return target.word + WordBits'((int'(target.lane) + turn * Lanes) / Columns);
+  endfunction
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      foreach (pending_h[i]) pending_h[i] <= '0;
+      foreach (pending_sequence[i]) pending_sequence[i] <= '0;
+      foreach (pending_store[i]) pending_store[i] <= '0;
+      turns_left <= '0;
+    end else begin
+      // Blocking on purpose: several turns may count on the same place in one cycle.
+      /* verilator lint_off BLKSEQ */
+      for (int turn = 0; turn < Passes; turn++) begin
+        if (finishes) begin
+          pending_h[{issue.target.parity, word_of(issue.target, turn)}] += 1;
+          if (issue.target.keep) begin
+            pending_sequence[issue.target.seq_addr + SeqBits'(word_of(issue.target, turn))] += 1;
+          end
+        end
+      end
+      if (h_valid) begin
+        pending_h[{h_target.parity, h_target.word}] -= 1;
+        if (h_target.keep) pending_sequence[h_target.seq_addr + SeqBits'(h_target.word)] -= 1;
+      end
+      if (stores_begin) pending_store[slot_read.row] += 1;
+      if (stores_end) pending_store[slot_sum.row] -= 1;
+      /* verilator lint_on BLKSEQ */
+      turns_left <= finishes ? 16'(Passes - 1) : turns_left - 16'(turns_left != 0);
+    end
+  end
+
+  distance_d :
+  assert property (@(posedge clk) disable iff (!rst_n)
+      issue.valid && issue.source == SourceH |-> pending_h[issue.h_addr] == 0)
+  else $error("h word %0d is read before it is written: distance D", issue.h_addr);
+  distance_d_sequence :
+  assert property (@(posedge clk) disable iff (!rst_n)
+      issue.valid && issue.source == SourceSequence |-> pending_sequence[issue.seq_addr] == 0)
+  else $error("sequence word %0d is read before it is written: distance D", issue.seq_addr);
+  distance_d_acc :
+  assert property (@(posedge clk) disable iff (!rst_n)
+      slot_read.valid && slot_read.first && slot_read.start != StartBias
+      |-> pending_store[slot_read.row] == 0)
+  else $error("sum of row block %0d is read before it is stored: distance D_acc", slot_read.row);
+  distance_p :
+  assert property (@(posedge clk) disable iff (!rst_n) finishes |-> turns_left == 0)
+  else $error("row block %0d finishes while the lanes are busy: distance P", issue.row);
+
+  ring_holds_word :
+  assert property (@(posedge clk) disable iff (!rst_n)
+      issue.valid && issue.source == SourceX
+      |-> $past(ring_level) > (RingBits + 1)'(RingBits'(issue.ring_addr - $past(ring_head))))
+  else $error("x word %0d is taken before it has come", issue.ring_addr);
+  ring_pops_what_it_holds :
+  assert property (@(posedge clk) disable iff (!rst_n) ring_pop |-> ring_pop_words <= ring_level);
+
+  h_stream_is_stable :
+  assert property (@(posedge clk) disable iff (!rst_n)
+      h_tvalid && !h_tready |=> h_tvalid && $stable(h_tdata) && $stable(h_tlast));
+  b_is_stable :
+  assert property (@(posedge clk) disable iff (!rst_n) bvalid && !bready |=> bvalid);
+  r_is_stable :
+  assert property (@(posedge clk) disable iff (!rst_n)
+      rvalid && !rready |=> rvalid && $stable(rdata));
+endmodule

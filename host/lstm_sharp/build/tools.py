@@ -1,0 +1,101 @@
+"""External tools: found on PATH or named in one line, and run with their output kept in a log."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
+
+_INSTALL = {
+    "g++": "sudo apt-get install g++",
+    "make": "sudo apt-get install make",
+    "perl": "sudo apt-get install perl",
+    "verilator": "make setup, or put a Verilator >= 5.036 on PATH",
+    "yosys": "sudo apt-get install yosys",
+    "vitis-run": "AMD's installer (Vitis), then source its settings64.sh",
+    "vitis_hls": "AMD's installer (Vitis HLS), then source its settings64.sh",
+    "vivado": "AMD's installer (Vivado), then source its settings64.sh",
+}
+_ERROR = re.compile(r"error", re.IGNORECASE)
+
+
+class ToolError(RuntimeError):
+    """A tool ended with an error; the text names its log and the first line that says why."""
+
+
+def need(tool: str) -> Path:
+    """Find a tool on PATH.
+
+    Raises:
+        UsageError: it is not there; the text names the command that installs it.
+    """
+    found = shutil.which(tool)
+    if found is None:
+        how = _INSTALL.get(tool, f"sudo apt-get install {tool}")
+        raise UsageError(f"{tool} not found; install it with: {how}")
+    return Path(found)
+
+
+def build_folder(cfg: Config, root: Path | None = None) -> Path:
+    """Folder in which everything made from a config lies: ``build/<name>-<digest>``."""
+    return (root or Path("build")).resolve() / f"{cfg.name}-{cfg.digest}"
+
+
+def run(
+    command: Sequence[str | Path], cwd: Path, log: Path, env: dict[str, str] | None = None
+) -> str:
+    """Run a command in a folder; what it prints goes to ``log`` and is returned.
+
+    Raises:
+        ToolError: it failed.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    log.write_text(f"{' '.join(str(part) for part in command)}\n{done.stdout}", encoding="utf-8")
+    if done.returncode:
+        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        why = next((line for line in lines if _ERROR.search(line)), lines[-1] if lines else "")
+        raise ToolError(
+            f"{Path(command[0]).name} failed with status {done.returncode}: {why} (see {log})"
+        )
+    return done.stdout
+
+
+def build(
+    target: Path,
+    sources: Sequence[Path],
+    command: Sequence[str | Path],
+    cwd: Path,
+    env: dict[str, str] | None = None,
+) -> Path:
+    """Run the command that makes a target, unless the same made it from the same sources.
+
+    Raises:
+        ToolError: the command failed.
+    """
+    digest = hashlib.sha256("\0".join(str(part) for part in command).encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    stamp = target.with_name(target.name + ".made-from")
+    if target.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return target
+    stamp.unlink(missing_ok=True)
+    run(command, cwd, target.with_name(target.name + ".log"), env)
+    stamp.write_text(digest.hexdigest())
+    return target

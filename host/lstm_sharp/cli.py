@@ -1,0 +1,167 @@
+"""The command line ``lstm-sharp``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lstm_sharp import __version__, files
+from lstm_sharp.engine import config
+from lstm_sharp.engine.schedule import SCHEDULES
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model import load
+from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.run.session import BACKENDS, Session
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status, 2 for what the user can mend."""
+    parser = argparse.ArgumentParser(
+        prog="lstm-sharp", description="LSTM inference on FPGAs, from a trained model to a board."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_render(commands)
+    _add_perf(commands)
+    options = parser.parse_args(arguments)
+    try:
+        options.command(options)
+    except UsageError as error:
+        print(f"lstm-sharp: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser(
+        "run", help="run a model on an input",
+        description="Run a trained LSTM on an input, in float, in integers, on the HLS C++ kernel "
+        "or on the cycle-accurate RTL engine.",
+    )
+    run.add_argument("model", metavar="MODEL", help=".onnx, .safetensors or .npz")
+    run.add_argument("--input", required=True, metavar="X.npy",
+                     help="float32 (batch, time, features)")
+    run.add_argument("--output", required=True, metavar="Y.npy",
+                     help="float32 (batch, time, hidden), the last layer's h")
+    run.add_argument("--backend", default="golden", help=", ".join(BACKENDS))
+    run.add_argument("--format", help=f"number format instead of the config's: {', '.join(SUPPORTED)}")
+    run.add_argument("--config", help="a config's name or file; default: the smallest that fits "
+                     f"of {', '.join(config.shipped())}")
+    run.add_argument("--schedule", default="best", help=f"{', '.join(SCHEDULES)} or best")
+    run.add_argument("--calibration", metavar="X.npy",
+                     help="inputs that set the scale of x; default: the input itself")
+    run.add_argument("--state", metavar="S.npz",
+                     help="h and c to begin with, float32 (layers, batch, hidden) each")
+    run.add_argument("--state-out", metavar="S.npz",
+                     help="h and c after the last step (backends float and golden)")
+    run.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
+    run.add_argument("--output-of", choices=("h", "head"), default="h",
+                     help="write h, or what the model computes after the LSTM")
+    run.add_argument("--json", metavar="FILE", help="write what was seen; - for stdout")
+    run.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    model = load(options.model, options.prefix)
+    if options.output_of == "head" and model.head is None:
+        raise UsageError(f"{options.model} has nothing after its LSTM; leave out --output-of head")
+    calibration = None
+    if options.calibration:
+        calibration = files.read_array(options.calibration)
+    x = files.read_array(options.input)
+    state = files.read_state(options.state) if options.state else None
+    for name in (options.output, options.state_out, options.json):
+        files.check_writable(name)
+    with Session(
+        model, options.config, options.backend, format=options.format,
+        schedule=options.schedule, calibration=calibration,
+    ) as session:
+        if options.state_out:
+            y, after = session.run(x, state, return_state=True)
+            files.write_state(options.state_out, *after)
+        else:
+            y = session.run(x, state)
+        assert session.report is not None and isinstance(y, np.ndarray)
+        report = session.report.as_dict()
+    if options.output_of == "head" and model.head is not None:
+        y = model.head(y)
+    files.write_array(options.output, y)
+    _tell(options.json, report)
+
+
+def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    render = commands.add_parser(
+        "render", help="write HLS project and RTL of a config",
+        description="Write the HLS project and the SystemVerilog engine of a config; with a model "
+        "also a job with its packed weights and test vectors.",
+    )
+    render.add_argument("model", metavar="MODEL", nargs="?", help=".onnx, .safetensors or .npz")
+    render.add_argument("--config", required=True, help="a config's name or file")
+    render.add_argument("--format", help=f"instead of the config's: {', '.join(SUPPORTED)}")
+    render.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
+    render.set_defaults(command=_render)
+
+
+def _render(options: argparse.Namespace) -> None:
+    from lstm_sharp.build.render import render
+    from lstm_sharp.build.vectors import write_vectors
+
+    cfg = config.load(options.config).with_format(options.format)
+    model = load(options.model) if options.model else None
+    out = Path(options.output)
+    files.check_writable(str(out / "hls"))
+    if model is not None:
+        write_vectors(model, cfg, out)
+    render(cfg, out)
+    print(f"{out}: {cfg.name} ({cfg.digest})")
+
+
+def _add_perf(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    perf = commands.add_parser(
+        "perf", help="ask the cycle model",
+        description="Cycles and utilisation of one layer on an engine that need not be shipped, "
+        "by the cycle model: modelled, not measured.",
+    )
+    perf.add_argument("--input-size", type=int, required=True, metavar="X")
+    perf.add_argument("--hidden-size", type=int, required=True, metavar="H")
+    perf.add_argument("--macs", type=int, required=True, metavar="M", help="K * N")
+    perf.add_argument("--k", default="best", help="rows of a tile, or best")
+    perf.add_argument("--schedule", default="best", help=f"{', '.join(SCHEDULES)} or best")
+    perf.add_argument("--chains", type=int, default=1, help="independent sequences; only 1 so far")
+    perf.add_argument("--steps", type=int, default=100, metavar="T")
+    perf.add_argument("--tail", type=int, metavar="L", help="instead of the engine's own tail")
+    perf.add_argument("--json", metavar="FILE", default="-", help="default: - for stdout")
+    perf.set_defaults(command=_perf)
+
+
+def _perf(options: argparse.Namespace) -> None:
+    from lstm_sharp.engine.perf import perf
+
+    files.check_writable(options.json)
+    _tell(options.json, perf(
+        options.input_size, options.hidden_size, options.macs, options.k, options.schedule,
+        options.chains, options.steps, options.tail,
+    ))
+
+
+def _tell(where: str | None, report: dict[str, object]) -> None:
+    """Write a report as JSON; a few of its figures to the terminal where no file takes it."""
+    text = json.dumps(report, indent=2)
+    if where == "-":
+        print(text)
+    elif where:
+        files.write_text(where, text + "\n")
+    else:
+        print(", ".join(f"{k} {v}" for k, v in report.items() if v not in (None, ())))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

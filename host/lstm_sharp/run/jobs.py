@@ -1,0 +1,131 @@
+"""Jobs: how Python hands runs to a simulated engine and gets its results back.
+
+csim and the Verilated harness are programs that are called as ``PROGRAM JOB RESULT``. Both files
+are little endian; a count is a uint64. hls/tb/job.hpp is the other half of this module.
+
+A job is the 8 bytes ``LSTMJOB1``, the count of its runs, and for each run
+
+- four counts: program words, bytes of the weight stream, bytes of the x stream, bytes of h that
+  the run is expected to give (where to stop waiting),
+- the program's uint32 words, the weight stream and the x stream, one after the other.
+
+A result is the 8 bytes ``LSTMRES1``, the count of runs, and for each run
+
+- five counts: status, identity, cycles, 1 if TLAST came with the last beat and with no other,
+  bytes of h,
+- the bytes of h.
+
+The runs of a job share one engine, in order: what one run loads, the next ones find.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+_JOB = b"LSTMJOB1"
+_RESULT = b"LSTMRES1"
+
+
+def _no_bytes() -> np.ndarray:
+    return np.zeros(0, np.uint8)
+
+
+class JobError(RuntimeError):
+    """A simulated engine gave up: it hung, or its program broke a promise to the hardware."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One ap_start: a program and what its streams carry."""
+
+    program: np.ndarray  # uint32
+    weights: np.ndarray = field(default_factory=_no_bytes)  # uint8, whole beats
+    x: np.ndarray = field(default_factory=_no_bytes)
+    h_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run gave."""
+
+    status: int
+    identity: int
+    cycles: int
+    h_bytes: np.ndarray  # uint8
+    last_ok: bool
+
+
+def write_job(path: Path, runs: Sequence[Run]) -> None:
+    """Write runs as a job file."""
+    with path.open("wb") as file:
+        file.write(_JOB + _counts(len(runs)))
+        for run in runs:
+            program = np.ascontiguousarray(run.program, "<u4")
+            weights, x = (np.ascontiguousarray(s, np.uint8) for s in (run.weights, run.x))
+            file.write(_counts(program.size, weights.size, x.size, run.h_bytes))
+            for part in (program, weights, x):
+                file.write(part.data)
+
+
+def read_results(path: Path) -> list[Result]:
+    """Read a result file.
+
+    Raises:
+        JobError: the file is something else, or ends too early.
+    """
+    data = path.read_bytes()
+    if data[:8] != _RESULT or len(data) < 16:
+        raise JobError(f"{path} is not a result file")
+    results, at = [], 16
+    for _ in range(int.from_bytes(data[8:16], "little")):
+        head = np.frombuffer(data[at : at + 40], "<u8")
+        at += 40
+        if head.size < 5 or at + int(head[4]) > len(data):
+            raise JobError(f"{path} ends too early")
+        status, identity, cycles, last_ok, size = (int(count) for count in head)
+        results.append(Result(
+            status, identity, cycles, np.frombuffer(data, np.uint8, size, at), bool(last_ok)
+        ))
+        at += size
+    return results
+
+
+def play(program: Path, runs: Sequence[Run], show_progress: bool = False) -> list[Result]:
+    """Play runs on a simulated engine.
+
+    Args:
+        program: csim, or a Verilated harness.
+        runs: in order, on one engine.
+        show_progress: let it say on stderr how many runs are done.
+
+    Raises:
+        JobError: with what the engine said.
+    """
+    environment = dict(os.environ)
+    environment.pop("LSTM_SHARP_PROGRESS", None)
+    if show_progress:
+        environment["LSTM_SHARP_PROGRESS"] = "1"
+    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as folder:
+        job, result = Path(folder, "job"), Path(folder, "result")
+        write_job(job, runs)
+        done = subprocess.run(
+            [program, job, result],
+            env=environment,
+            stderr=None if show_progress else subprocess.PIPE,
+            encoding="utf-8",
+        )
+        if done.returncode:
+            said = (done.stderr or "").strip() or f"exit status {done.returncode}"
+            raise JobError(f"{program} failed: {said}")
+        return read_results(result)
+
+
+def _counts(*counts: int) -> bytes:
+    return np.array(counts, "<u8").tobytes()

@@ -1,0 +1,119 @@
+"""Runs through the streams: bits and cycles without stalls, bits alone with all kinds of them."""
+
+from __future__ import annotations
+
+import cocotb
+import numpy as np
+from lstm_sharp.engine.schedule import SCHEDULES
+from rtl.cocotb_cases import CFG, SEED, Case, make_case, model_cycles, pauses, rng, unrolled
+from rtl.cocotb_engine import Engine
+
+DENSITIES = (0.1, 0.5, 0.9)
+
+
+async def settle(engine: Engine, cycles: int) -> None:
+    """Wait until the engine has moved nothing on its streams for so many cycles."""
+    taken = None
+    while taken != engine.watch.taken:
+        taken = dict(engine.watch.taken)
+        await engine.cycles(cycles)
+
+
+async def exact(engine: Engine, case: Case) -> None:
+    """Load and run a case; cycles are the cycle model's, since no stream ever stalls."""
+    for action, program in (
+        (engine.load, case.plan.load_program()),
+        (engine.play, case.program),
+    ):
+        result = await action(case)
+        assert engine.watch.starved == {"weights": 0, "x": 0} and engine.watch.blocked == 0
+        assert result.cycles == model_cycles(program)
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def runs_equal_golden_and_cycle_model(dut):
+    engine = await Engine.start(dut)
+    dut._log.info("seed %d", SEED)
+    for place in range(8):
+        for schedule in SCHEDULES:
+            await exact(engine, make_case(schedule, 10, place))
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def largest_sizes(dut):
+    engine = await Engine.start(dut)
+    for place, sizes in enumerate(((CFG.max_input, CFG.max_hidden), (1, 1), (4, 2, 32), (32, 5))):
+        for schedule in SCHEDULES:
+            await exact(engine, make_case(schedule, 11, place, sizes=sizes, steps=3))
+    for schedule in SCHEDULES:
+        case = unrolled(make_case(schedule, 12, sizes=(6, 5), steps=70, batch=1), 127)
+        assert 120 < len(case.program.instructions) <= 127
+        await exact(engine, case)
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def streams_stall_at_random(dut):
+    engine = await Engine.start(dut)
+    streams = (engine.weights, engine.x, engine.h)
+    for place in range(18):
+        case = make_case(SCHEDULES[place % 3], 13, place)
+        # one stream, another, the third, and all of them
+        for number, stream in enumerate(streams):
+            one = place // 3 % 4
+            density = DENSITIES[int(rng(14, place, number).integers(3))]
+            stalls = one in (number, 3)
+            stream.set_pause_generator(pauses(density, 15, place, number) if stalls else None)
+            stream.pause = False
+        await engine.load(case)
+        result = await engine.play(case)
+        assert result.cycles >= model_cycles(case.program)
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def h_blocked_for_long(dut):
+    """The run stands still before anything is lost, and goes on as if nothing had been."""
+    engine = await Engine.start(dut)
+    for place, (schedule, hidden) in enumerate(zip(SCHEDULES * 2, (6, 8, 3, 12, 32, 5))):
+        case = make_case(schedule, 16, place, sizes=(3, hidden), steps=90, batch=1)
+        await engine.load(case)
+        after = int(rng(17, place).integers(0, 9)) * case.step_beats
+        engine.send(case.states, case.x_beats)
+        await engine.launch(case.program)
+        while engine.watch.taken["h"] < after:
+            await engine.cycles(1)
+        engine.h.pause = True
+        await settle(engine, 600)
+        assert dut.h_TVALID.value and engine.watch.blocked >= 600
+        before = engine.watch.taken["h"]
+        # what can be in flight has filled the FIFO, so x stands still too
+        left = 90 * case.step_beats - before
+        assert left > CFG.fifo_beats and not engine.x.idle(), "the case is too short to block"
+        engine.h.pause = False
+        await engine.cycles(CFG.fifo_beats + 3)
+        assert engine.watch.taken["h"] >= before + CFG.fifo_beats
+        engine.check(case, await engine.finish())
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def x_starved(dut):
+    """The h of steps whose slots have all been dispatched leaves, though x has stopped."""
+    engine = await Engine.start(dut)
+    for place in range(9):
+        schedule = SCHEDULES[place % 3]
+        case = make_case(schedule, 18, place, sizes=(6, 7), steps=6, batch=2, state=False)
+        await engine.load(case)
+        beats, steps = case.x_beats, int(rng(19, place).integers(2, 10))
+        step = len(beats) // 12
+        spare = int(rng(20, place).integers(0, step // 8)) * 8  # of the next step
+        cut = steps * step + spare
+        engine.send(x=beats[:cut])
+        await engine.launch(case.program)
+        await settle(engine, 300)
+        assert engine.x.idle()
+        # all but intergate dispatch the next step's x-part before this step's h-part
+        waits = schedule != "intergate" and steps % 6 != 0
+        assert engine.watch.taken["h"] == (steps - waits) * case.step_beats
+        engine.send(x=beats[cut:])
+        result = await engine.finish()
+        engine.check(case, result)
+        assert np.uint32(result.cycles) > model_cycles(case.program) + 300

@@ -1,0 +1,109 @@
+"""Engine configs: what is derived, and what is refused with both numbers and the remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lstm_sharp.engine import config
+from lstm_sharp.engine.perf import perf
+from lstm_sharp.errors import UsageError
+
+TINY = config.load("tiny")
+
+
+def test_shipped_configs_load_smallest_first() -> None:
+    assert config.shipped() == ["tiny", "pynq-z2"]
+    z2 = config.load("pynq-z2")
+    assert (z2.rows, z2.columns, z2.macs, z2.format) == (8, 26, 208, "W8A16")
+    assert z2.tail == 24
+    assert sum(stage.cycles for stage in z2.stages) == z2.tail
+
+
+def test_accumulator_holds_the_worst_case_and_no_more() -> None:
+    for name in config.shipped():
+        cfg = config.load(name)
+        product = (1 << (cfg.fmt.weight_bits - 1)) * (1 << (cfg.fmt.activation_bits - 1))
+        bias = 1 << (cfg.fmt.bias_bits - 1)
+        worst = ((cfg.max_input * product + bias) << cfg.max_shift) + cfg.max_hidden * product
+        assert -(1 << (cfg.acc_bits - 1)) <= -worst
+        assert worst > 1 << (cfg.acc_bits - 2)
+
+
+def test_identity_follows_every_knob() -> None:
+    seen = {TINY.identity, TINY.with_format("W8A8").identity}
+    seen |= {config.resized(TINY, **{knob: getattr(TINY, knob) + 1}).identity
+             for knob in ("max_input", "max_hidden", "weight_tiles", "bias_blocks", "clock_mhz")}
+    assert len(seen) == 7
+    assert TINY.with_format("W8A16") is TINY
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rows": 12}, "rows = 12 must be 4, 8, 16"),
+        ({"rows": 16, "columns": 6}, "rows / 4 = 4 must divide columns = 6.*columns = 8 would do"),
+        ({"lanes": 3}, "lanes = 3 must divide"),
+        ({"rows": 64, "columns": 16, "lanes": 16}, "lanes = 16 make more h than a beat of 4"),
+        ({"columns": 0}, "columns = 0 must be a whole number 1 to 1024"),
+        ({"columns": "4"}, "columns = '4' must be a whole number"),
+        ({"columns": True}, "columns = True must be a whole number"),
+        ({"stream_bits": 96}, "stream_bits = 96 must be a power of two"),
+        ({"stream_bits": 32}, "stream_bits = 32 must hold a state of 64 bits"),
+        ({"format": "W4A4"}, "format 'W4A4' is unknown; choose one of W16A16"),
+        ({"format": 8}, "format = 8 must be a text"),
+        ({"colums": 4}, "unknown key 'colums'; the keys are"),
+        ({"name": "../x"}, "must be usable as a folder name"),
+    ],
+)
+def test_impossible_configs(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({**TINY.knobs(), **change}))
+    with pytest.raises(UsageError, match=said):
+        config.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{", "not a readable JSON config"), ("[]", "one JSON object"), ("{}", "missing key 'name'")],
+)
+def test_broken_config_files(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=said):
+        config.load(str(path))
+
+
+def test_unknown_config_lists_the_shipped() -> None:
+    with pytest.raises(UsageError, match="'z3' not found; shipped are tiny, pynq-z2"):
+        config.load("z3")
+
+
+def test_perf_reports_the_model() -> None:
+    report = perf(128, 128, 208, k="8", schedule="unfolded", steps=64)
+    assert (report["k"], report["n"], report["tail"]) == (8, 26, 24)
+    assert report["ideal_cycles_per_step"] == pytest.approx(630.15, abs=0.01)
+    assert report["utilization"] == pytest.approx(0.983, abs=0.001)
+    longer = perf(16, 16, 208, k="8", tail=60)
+    shorter = perf(16, 16, 208, k="8", tail=30)
+    assert longer["limited_by"] == shorter["limited_by"] == "recurrence"
+    assert float(str(longer["cycles"])) - float(str(shorter["cycles"])) >= 29 * 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"macs": 0}, "MACs 0 must be at least 1"),
+        ({"k": "12"}, "rows = 12|K = 12"),
+        ({"k": "x"}, "K = x must be"),
+        ({"chains": 2}, "2 chains are not supported yet"),
+        ({"steps": 0}, "steps 0"),
+        ({"schedule": "fast"}, "schedule 'fast' is unknown"),
+        ({"macs": 7}, "7 MACs have no tile shape"),
+    ],
+)
+def test_perf_refuses(arguments: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        perf(**{"input_size": 8, "hidden_size": 8, "macs": 208, **arguments})
