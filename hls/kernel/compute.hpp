@@ -25,7 +25,7 @@ inline void compute(const Header header, const Instruction program[kMaxInstructi
   #pragma HLS ARRAY_PARTITION variable = sequence dim = 2 complete
   static Cells c_buffer[kGroups];
   #pragma HLS ARRAY_PARTITION variable = c_buffer dim = 2 complete
-  Sums running = {};
+  static Sums running;
   #pragma HLS ARRAY_PARTITION variable = running complete
 
   Walker walker(header);

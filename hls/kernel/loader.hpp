@@ -53,8 +53,8 @@ class Loader {
   }
 
  private:
-  Weight_t tile_[kTileBeats][kBeatWeights] = {};
-  Neuron state_[kLanes] = {};
+  Weight_t tile_[kTileBeats][kBeatWeights];
+  Neuron state_[kLanes];
   Place place_ = {0, 0};
 };
 

@@ -21,7 +21,7 @@ constexpr int kSumGap = kAccDistance;
 static_assert(kHGap > kSumGap, "the tail is longer than the accumulators' part of it");
 
 // Depths of memories that are written at a counted place: a program that counts too far wraps.
-constexpr int kHDepth = power_of_two(kHWords);
+constexpr int kHDepth = power_of_two(kHColumns);
 constexpr int kSequenceDepth = power_of_two(kSequenceWords);
 
 inline int h_place(UInt<1> half, UInt<16> word) {
@@ -75,7 +75,9 @@ Scalars:
 // K sums of N products. Loops inside the pipelined one are unrolled whole.
 LSTM_APART void multiply_tile(const Tile &tile, const Elements &scalars, Sum_t (&sums)[kRows]) {
   #pragma HLS INLINE
-  Sum_t own[kRows] = {};  // known to overlap with nothing
+  Sum_t own[kRows];  // known to overlap with nothing
+Clear:
+  for (int k = 0; k < kRows; ++k) own[k] = 0;
 VS_Units:
   for (int n = 0; n < kColumns; ++n) {
   Rows:

@@ -14,13 +14,10 @@ enum Status {
   kStatusWeights = 4,  // with the instruction's number in bits 15:8
 };
 
-// Words of the h vector of the largest layer, neurons that fill up its last row block included
-constexpr int kHWords = (kBlocks * kBlock + kColumns - 1) / kColumns;
-static_assert(kHWords >= kHColumns, "all columns of h are kept");
-
 // Groups of kLanes neurons: places of the c buffer, items of a state
-constexpr int kGroups = kHWords * kColumns / kLanes;
-static_assert(kGroups >= kBlocks * kPasses, "each turn of each row block has a place");
+constexpr int kGroups = kHColumns * kColumns / kLanes;
+static_assert(kGroups >= kBlocks * kPasses,
+              "h and c hold the neurons that fill the last row block");
 
 inline std::uint32_t status_of(Status status, int instruction) {
   return static_cast<std::uint32_t>(status) | static_cast<std::uint32_t>(instruction) << 8;
@@ -39,12 +36,12 @@ inline bool rectangle_in_range(const Instruction &i) {
                           : i.start == kStartStored || i.start == kStartStoredShifted;
   return within(i.row_first, i.rows, kBlocks) &&
          within(i.col_first, i.cols, of_x ? kXColumns : kHColumns) && starts &&
-         i.x_shift <= kMaxShift && i.h_word < kHWords && i.h_lane < kColumns &&
+         i.x_shift <= kMaxShift && i.h_word < kHColumns && i.h_lane < kColumns &&
          i.h_lane % kLanes == 0;
 }
 
 inline bool in_range(const Instruction &i, int number) {
-  bool fine = i.loop_back <= number;
+  const bool fine = i.loop_back <= number;
   switch (i.op) {
     case kOpLoadWeights:
       return fine && within(i.weight_base, i.rows, kWeightTiles);
@@ -75,7 +72,7 @@ inline std::uint32_t read_program(const std::uint32_t window[kWindowWords], Head
   std::uint32_t status = kStatusFine;
 Instructions:
   for (int number = 0; number < header.instructions; ++number) {
-    #pragma HLS PIPELINE
+    #pragma HLS PIPELINE II = kStride
     #pragma HLS LOOP_TRIPCOUNT max = kMaxInstructions
     const Instruction instruction = decode_instruction(read_line(window, number + 1));
     program[number] = instruction;

@@ -30,7 +30,11 @@ constexpr std::uint64_t kPatience = 200000;  // cycles without a beat before a r
 class Bench {
  public:
   explicit Bench(std::uint64_t stall_seed) : random_(stall_seed), stalls_(stall_seed != 0) {
-    top_->ap_rst_n = 0;
+    // Ports start at random too, where Verilator was asked for that.
+    top_->ap_clk = top_->ap_rst_n = 0;
+    top_->s_axi_control_AWVALID = top_->s_axi_control_WVALID = top_->s_axi_control_BREADY = 0;
+    top_->s_axi_control_ARVALID = top_->s_axi_control_RREADY = 0;
+    top_->weights_TVALID = top_->x_TVALID = top_->h_TREADY = 0;
     for (int i = 0; i < 4; ++i) tick();
     top_->ap_rst_n = 1;
     tick();

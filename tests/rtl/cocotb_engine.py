@@ -9,7 +9,8 @@ from enum import IntEnum
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotb.handle import Immediate
+from cocotb.triggers import ClockCycles, RisingEdge, Timer, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
 from lstm_sharp.engine.program import Program
 from rtl.cocotb_cases import BEAT, CFG, Case
@@ -106,7 +107,9 @@ class Engine:
     @classmethod
     async def start(cls, dut) -> Engine:
         """Make the driver of a test: clock, reset, watch."""
-        dut.ap_rst_n.value = 0
+        for port in (dut.ap_clk, dut.ap_rst_n):  # all starts at random: no edge without a reset
+            port.value = Immediate(0)
+        await Timer(1, "ns")
         Clock(dut.ap_clk, PERIOD, unit="ns").start()
         await ClockCycles(dut.ap_clk, 2)
         engine = cls(dut)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import cocotb
-import numpy as np
 from lstm_sharp.engine.schedule import SCHEDULES
-from rtl.cocotb_cases import CFG, SEED, Case, make_case, model_cycles, pauses, rng, unrolled
+from rtl.cocotb_cases import CFG, Case, make_case, model_cycles, pauses, rng, unrolled
 from rtl.cocotb_engine import Engine
 
 DENSITIES = (0.1, 0.5, 0.9)
@@ -33,7 +32,6 @@ async def exact(engine: Engine, case: Case) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def runs_equal_golden_and_cycle_model(dut):
     engine = await Engine.start(dut)
-    dut._log.info("seed %d", SEED)
     for place in range(8):
         for schedule in SCHEDULES:
             await exact(engine, make_case(schedule, 10, place))
@@ -74,7 +72,7 @@ async def h_blocked_for_long(dut):
     """The run stands still before anything is lost, and goes on as if nothing had been."""
     engine = await Engine.start(dut)
     for place, (schedule, hidden) in enumerate(zip(SCHEDULES * 2, (6, 8, 3, 12, 32, 5))):
-        case = make_case(schedule, 16, place, sizes=(3, hidden), steps=90, batch=1)
+        case = make_case(schedule, 16, place, sizes=(3, hidden), steps=120, batch=1)
         await engine.load(case)
         after = int(rng(17, place).integers(0, 9)) * case.step_beats
         engine.send(case.states, case.x_beats)
@@ -86,7 +84,7 @@ async def h_blocked_for_long(dut):
         assert dut.h_TVALID.value and engine.watch.blocked >= 600
         before = engine.watch.taken["h"]
         # what can be in flight has filled the FIFO, so x stands still too
-        left = 90 * case.step_beats - before
+        left = 120 * case.step_beats - before
         assert left > CFG.fifo_beats and not engine.x.idle(), "the case is too short to block"
         engine.h.pause = False
         await engine.cycles(CFG.fifo_beats + 3)
@@ -96,11 +94,10 @@ async def h_blocked_for_long(dut):
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def x_starved(dut):
-    """The h of steps whose slots have all been dispatched leaves, though x has stopped."""
+    """The h of all steps whose x has come leaves, though x has stopped."""
     engine = await Engine.start(dut)
     for place in range(9):
-        schedule = SCHEDULES[place % 3]
-        case = make_case(schedule, 18, place, sizes=(6, 7), steps=6, batch=2, state=False)
+        case = make_case(SCHEDULES[place % 3], 18, place, sizes=(6, 7), steps=6, batch=2, state=False)
         await engine.load(case)
         beats, steps = case.x_beats, int(rng(19, place).integers(2, 10))
         step = len(beats) // 12
@@ -110,10 +107,8 @@ async def x_starved(dut):
         await engine.launch(case.program)
         await settle(engine, 300)
         assert engine.x.idle()
-        # all but intergate dispatch the next step's x-part before this step's h-part
-        waits = schedule != "intergate" and steps % 6 != 0
-        assert engine.watch.taken["h"] == (steps - waits) * case.step_beats
+        assert engine.watch.taken["h"] == steps * case.step_beats
         engine.send(x=beats[cut:])
         result = await engine.finish()
         engine.check(case, result)
-        assert np.uint32(result.cycles) > model_cycles(case.program) + 300
+        assert result.cycles > model_cycles(case.program) + 300

@@ -43,7 +43,7 @@ def test_all_levels_agree(name: str) -> None:
             results = engines.play(executable, runs)
             for run, result in zip(runs, results):
                 engines.check(cfg, run, result)
-            if (case.unpack(results[1].h) != case.h).any():
+            if (case.unpack(results[1].h_bytes) != case.h).any():
                 wrong.append(f"{level} differs: {case}")
             if level == "rtl" and [r.cycles for r in results] != predicted:
                 wrong.append(f"cycles {[r.cycles for r in results]}, model {predicted}: {case}")
@@ -58,7 +58,7 @@ def test_stalled_streams_change_no_bit(seed: int) -> None:
         results = engines.play(
             engines.build("rtl", cfg), case.runs(), options=["--stall", str(seed + 1)]
         )
-        assert (case.unpack(results[1].h) == case.h).all(), str(case)
+        assert (case.unpack(results[1].h_bytes) == case.h).all(), str(case)
         assert results[1].cycles >= cycles.predict(cfg, case.program).cycles
 
 
@@ -71,5 +71,5 @@ def test_every_start_value_gives_the_same() -> None:
             engines.build("rtl", cfg), case.runs(),
             options=[f"+verilator+seed+{seed}", "+verilator+rand+reset+2"],
         )
-        assert (case.unpack(results[1].h) == case.h).all(), f"start seed {seed}: {case}"
+        assert (case.unpack(results[1].h_bytes) == case.h).all(), f"start seed {seed}: {case}"
 

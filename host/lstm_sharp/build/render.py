@@ -2,7 +2,7 @@
 
 Templates hold text, holes and one-level loops; what they show is worked out here or in the
 config, never in them. ``${ }`` stands for a value, a line that begins with ``//%`` is a statement,
-one that begins with ``//#`` a comment.
+one that begins with ``//#`` a comment: what a template takes, at its top.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def render(cfg: Config, out: Path) -> None:
         for target, source in _copies():
             _write(Path(fresh) / target, source.read_text(encoding="utf-8"))
         for target, template in _templates():
-            _write(Path(fresh) / target, environment.get_template(template).render(names))
+            text = environment.get_template(template).render(names)
+            _write(Path(fresh) / target, text.lstrip("\n"))  # a comment leaves its line end behind
         _settle(Path(fresh), out)
 
 

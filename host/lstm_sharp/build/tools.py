@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -26,7 +25,7 @@ _INSTALL = {
 _ERROR = re.compile(r"error", re.IGNORECASE)
 
 
-class ToolError(RuntimeError):
+class ToolError(UsageError):
     """A tool ended with an error; the text names its log and the first line that says why."""
 
 

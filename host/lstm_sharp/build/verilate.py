@@ -65,33 +65,40 @@ def environment() -> dict[str, str]:
     return env
 
 
+def verilator_of(env: dict[str, str]) -> str:
+    """Return the path of the ``verilator`` that an environment means."""
+    return shutil.which("verilator", path=env["PATH"]) or "verilator"
+
+
 def sources(folder: Path) -> list[Path]:
     """Return the engine's sources under a rendered folder, the package first."""
     package = folder / "rtl" / "lstm_pkg.sv"
     return [package, *(p for p in sorted((folder / "rtl").glob("*.sv")) if p != package)]
 
 
-def build(cfg: Config, folder: Path) -> Path:
+def build(cfg: Config, build_dir: Path) -> Path:
     """Render and build the harness of a config; nothing is done if it is up to date.
 
     Args:
         cfg: the engine.
-        folder: build folder of this config.
+        build_dir: gets a folder for each config.
 
     Returns:
         The executable: ``rtl JOB RESULT``, see run/jobs.py.
 
     Raises:
-        UsageError: a tool is missing, or fails (its log is named).
+        UsageError: a tool is missing.
+        ToolError: it does not compile.
     """
     for tool in ("g++", "make", "perl"):
         tools.need(tool)
     env = environment()
+    folder = tools.build_folder(cfg, build_dir)
     render(cfg, folder)
     bench = folder / "hls" / "tb"
     rtl = sources(folder)
     command = [
-        "verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", *FLAGS,
+        verilator_of(env), "--cc", "--exe", "--build", "-j", "2", "-O3", *FLAGS,
         "--top-module", TOP, "-Mdir", "verilated",
         # -Os, Verilator's default, is half as fast
         "-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
@@ -109,11 +116,11 @@ def lint(cfg: Config, folder: Path) -> None:
     """Lint the rendered engine; warnings are errors.
 
     Raises:
-        UsageError: with the first complaint and the log.
+        ToolError: with the first complaint and the log.
     """
     env = environment()
     render(cfg, folder)
-    command = ["verilator", "--lint-only", "-Wall", *FLAGS, "--top-module", TOP,
+    command = [verilator_of(env), "--lint-only", "-Wall", *FLAGS, "--top-module", TOP,
                *(str(p.relative_to(folder)) for p in sources(folder))]
     tools.run(command, cwd=folder, log=folder / "lint.log", env=env)
 

@@ -99,6 +99,9 @@ class _Clock:
         return int(self.finished[first:end].max(initial=_LONG_AGO))
 
     def _record(self, i: Instruction, start: int) -> None:
+        if i.op == Op.LOAD_STATE:  # h and c come into their buffers as finished ones do
+            self.last_finish = self.slot - 1
+            self.finished[:] = self.last_finish
         if i.op != Op.TILES:
             return
         last_slots = start + np.arange(i.rows) * i.row_slots(self.cfg) + i.cols - 1

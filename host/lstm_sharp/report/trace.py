@@ -12,6 +12,7 @@ _FINISH, _H_WRITE, _H_BEAT, _BUSY = 1 << 7, 1 << 8, 1 << 9, 1 << 10
 _SOURCE_SHIFT, _SOURCE_MASK = 3, 3
 _SOURCE_H = 2  # and above: h, or zeros in its place
 
+_X_PART, _H_PART = "x-part dispatched", "h-part dispatched"
 _COLOURS = {"x": "#4477aa", "h": "#ee7733", "both": "#777777", "out": "#228833"}
 
 
@@ -41,23 +42,30 @@ def draw(words: np.ndarray, path: Path, title: str, cycles: int) -> None:
     issue = words & _ISSUE != 0
     rows = (
         ("x stream", words & _X_BEAT != 0, "x"),
-        ("dispatch: x-part", issue & ~from_h, "x"),
-        ("dispatch: h-part", issue & from_h, "h"),
+        (_X_PART, issue & ~from_h, "x"),
+        (_H_PART, issue & from_h, "h"),
         ("multiply", words & _MULTIPLY != 0, "both"),
         ("accumulate", words & _ACCUMULATE != 0, "both"),
         ("finished row block", words & _FINISH != 0, "h"),
         ("h written", words & _H_WRITE != 0, "out"),
         ("h stream", words & _H_BEAT != 0, "out"),
     )
-    figure, axes = plt.subplots(figsize=(11, 3.6), layout="constrained")
+    rows = tuple(row for row in rows if row[1].any())  # h leaves only from the last layer
+    figure, axes = plt.subplots(figsize=(11, 3.4), layout="constrained")
     for place, (name, busy, colour) in enumerate(rows):
-        axes.broken_barh(_spans(busy), (place - 0.38, 0.76), color=_COLOURS[colour], linewidth=0)
+        spans = _spans(busy)
+        axes.broken_barh(spans, (place - 0.38, 0.76), color=_COLOURS[colour], linewidth=0)
+        if name in (_X_PART, _H_PART):
+            for step, (start, length) in enumerate(spans):
+                if length > 0.02 * words.size:
+                    axes.text(start + length / 2, place, f"{name[0]}({step})", color="white",
+                              ha="center", va="center", fontsize=8)
         share = 100 * busy.mean() if busy.size else 0
         axes.text(words.size * 1.005, place, f"{share:.0f} %", va="center", fontsize=8)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, words.size)
-    axes.set_xlabel("cycles after ap_start (simulated RTL); at the right: busy share of what is drawn")
+    axes.set_xlabel("cycles after ap_start, simulated RTL; at the right: share of them busy")
     axes.set_title(title, fontsize=10)
     axes.grid(axis="x", linewidth=0.3)
     for side in ("top", "right"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lstm_sharp.build import csim, tools, verilate
+from lstm_sharp.build import csim, verilate
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.run import jobs
@@ -15,13 +17,18 @@ from lstm_sharp.run import jobs
 _BUILDERS: dict[str, Callable[[Config, Path], Path]] = {"csim": csim.build, "rtl": verilate.build}
 
 
-def build(backend: str, cfg: Config, folder: Path | None = None) -> Path:
+def build(backend: str, cfg: Config, build_dir: Path | None = None) -> Path:
     """Build the backend's executable for a config, unless it is up to date.
+
+    Args:
+        backend: ``csim`` or ``rtl``.
+        cfg: the engine.
+        build_dir: gets a folder for each config; ``build`` by default.
 
     Raises:
         UsageError: a tool is missing or fails.
     """
-    return _BUILDERS[backend](cfg, folder or tools.build_folder(cfg))
+    return _BUILDERS[backend](cfg, build_dir or Path("build"))
 
 
 def play(
@@ -39,25 +46,26 @@ def play(
     Raises:
         UsageError: the simulation failed, an assertion of the engine for example.
     """
+    environment = {**os.environ, "LSTM_SHARP_PROGRESS": "1"}
     with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as folder:
         job, answer = Path(folder, "job"), Path(folder, "result")
         jobs.write_job(job, runs)
         process = subprocess.Popen(
             [str(executable.resolve()), str(job), str(answer), *options],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
         )
         said = []
         assert process.stdout is not None
         for line in process.stdout:
-            done = jobs.progress_of(line)
+            done = re.fullmatch(r"run (\d+)/\d+\n", line)
             if done is None:
                 said.append(line.strip())
-            elif progress and done > 1:
-                progress(done - 1, len(runs) - 1)
+            elif progress and int(done[1]) > 1:
+                progress(int(done[1]) - 1, len(runs) - 1)
         if process.wait() != 0:
             raise UsageError(
                 f"{executable.name} stopped with status {process.returncode}: "
-                + " / ".join(said[-3:])
+                + " / ".join(line for line in said[:3] if line)
             )
         return jobs.read_results(answer)
 
@@ -77,8 +85,8 @@ def check(cfg: Config, run: jobs.Run, result: jobs.Result) -> None:
         raise UsageError(
             f"the engine is {result.identity:08x}, {cfg.name} is {cfg.digest}; build it again"
         )
-    if len(result.h) != run.h_bytes or not result.last_ok:
+    if len(result.h_bytes) != run.h_bytes or not result.last_ok:
         raise UsageError(
-            f"the engine sent {len(result.h)} bytes of h, {run.h_bytes} were expected, or TLAST "
+            f"the engine sent {len(result.h_bytes)} bytes of h, {run.h_bytes} were expected, or TLAST "
             "was not at their end"
         )

@@ -20,14 +20,13 @@ The runs of a job share one engine, in order: what one run loads, the next ones 
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from lstm_sharp.errors import UsageError
 
 _JOB = b"LSTMJOB1"
 _RESULT = b"LSTMRES1"
@@ -37,8 +36,8 @@ def _no_bytes() -> np.ndarray:
     return np.zeros(0, np.uint8)
 
 
-class JobError(RuntimeError):
-    """A simulated engine gave up: it hung, or its program broke a promise to the hardware."""
+class JobError(UsageError):
+    """A result file is not what a simulated engine writes."""
 
 
 @dataclass(frozen=True)
@@ -95,36 +94,6 @@ def read_results(path: Path) -> list[Result]:
         ))
         at += size
     return results
-
-
-def play(program: Path, runs: Sequence[Run], show_progress: bool = False) -> list[Result]:
-    """Play runs on a simulated engine.
-
-    Args:
-        program: csim, or a Verilated harness.
-        runs: in order, on one engine.
-        show_progress: let it say on stderr how many runs are done.
-
-    Raises:
-        JobError: with what the engine said.
-    """
-    environment = dict(os.environ)
-    environment.pop("LSTM_SHARP_PROGRESS", None)
-    if show_progress:
-        environment["LSTM_SHARP_PROGRESS"] = "1"
-    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as folder:
-        job, result = Path(folder, "job"), Path(folder, "result")
-        write_job(job, runs)
-        done = subprocess.run(
-            [program, job, result],
-            env=environment,
-            stderr=None if show_progress else subprocess.PIPE,
-            encoding="utf-8",
-        )
-        if done.returncode:
-            said = (done.stderr or "").strip() or f"exit status {done.returncode}"
-            raise JobError(f"{program} failed: {said}")
-        return read_results(result)
 
 
 def _counts(*counts: int) -> bytes:

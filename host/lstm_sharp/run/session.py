@@ -68,7 +68,7 @@ class Session:
         format: a number format that replaces the config's own.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
         calibration: typical x, (..., X) float; by default the first input that is run.
-        build: folder for what is compiled, by default ``build/<config>-<digest>``.
+        build: gets a folder for what is compiled; ``build`` by default.
 
     Raises:
         UsageError: an unknown name, or a model that does not fit.
@@ -224,7 +224,7 @@ class Session:
         for run, result in zip(runs, results):
             engines.check(cfg, run, result)
         hs = [
-            pack.unpack_h(result.h, self.plan, *x.shape[:2]) for x, result in zip(xs, results[1:])
+            pack.unpack_h(result.h_bytes, self.plan, *x.shape[:2]) for x, result in zip(xs, results[1:])
         ]
         return [self.quantized.dequantize_h(h) for h in hs], results
 

@@ -1,0 +1,69 @@
+"""The rendered tree: complete, fresh, and written as a person would write it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lstm_sharp import resources
+from lstm_sharp.build.render import context, render
+from lstm_sharp.engine import config
+from lstm_sharp.numerics import activation
+
+_TINY = config.load("tiny")
+_CLANG_FORMAT = shutil.which(
+    "clang-format", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+)
+
+
+def test_only_what_changes_is_written(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    render(_TINY, out)
+    files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert {"config.hpp", "top.cpp", "compute.hpp", "lstm_pkg.sv"} <= {path.name for path in files}
+    stale = out / "hls" / "kernel" / "no_longer_there.hpp"
+    stale.write_text("// of an older version\n")
+    render(_TINY, out)
+    assert not stale.exists()
+    assert files == {path: path.stat().st_mtime_ns for path in files}
+    render(config.resized(_TINY, name="other", max_hidden=16), out)
+    changed = {path.name for path, time in files.items() if path.stat().st_mtime_ns != time}
+    assert "config.hpp" in changed and "compute.hpp" not in changed
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", config.shipped())
+def test_rendered_files_say_where_they_come_from(name: str, tmp_path: Path) -> None:
+    cfg = config.load(name)
+    render(cfg, tmp_path / "out")
+    for template in resources.templates().glob("[hr]*/*.j2"):
+        inside = template.relative_to(resources.templates())
+        text = (tmp_path / "out" / inside.with_suffix("")).read_text()
+        origin = f"Generated from templates/{inside.as_posix()} with config {name} ({cfg.digest})"
+        assert text.startswith(f"// {origin}")
+        assert "//%" not in text and "${" not in text
+
+
+def test_tanh_table_is_that_of_the_golden_model() -> None:
+    base, slope = activation.table()
+    lines = "".join(context(_TINY)["table"].cpp_lines)
+    assert eval(f"({lines.replace('{', '(').replace('}', ')')})") == tuple(
+        zip(base.tolist(), slope.tolist())
+    )
+
+
+@pytest.mark.skipif(_CLANG_FORMAT is None, reason="no clang-format: pip install clang-format")
+@pytest.mark.parametrize("name", config.shipped())
+def test_rendered_cpp_is_formatted(name: str, tmp_path: Path) -> None:
+    render(config.load(name), tmp_path)
+    style = resources.hardware().parent / ".clang-format"
+    files = [path for path in (tmp_path / "hls").rglob("*.?pp") if path.name != "rtl_main.cpp"]
+    done = subprocess.run(
+        [str(_CLANG_FORMAT), f"--style=file:{style}", "--dry-run", "-Werror", *map(str, files)],
+        stderr=subprocess.PIPE, text=True,
+    )
+    assert done.returncode == 0, done.stderr

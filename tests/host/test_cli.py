@@ -1,0 +1,199 @@
+"""The command line: its files, its JSON, and one sentence with status 2 for bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models import pytorch_like, torch_names
+
+from lstm_sharp import cli
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import resized
+from lstm_sharp.model import load
+from lstm_sharp.numerics import golden, reference
+from lstm_sharp.numerics.formats import Format
+from lstm_sharp.numerics.quantize import quantize
+
+JSON_KEYS = {
+    "backend", "engine", "config", "format", "schedule", "steps", "cycles", "predicted_cycles",
+    "ideal_cycles", "utilization", "max_abs_error", "seconds", "load_cycles",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model, an input and a state, which is also the working folder."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("m.npz", **torch_names(pytorch_like(0, [3, 6, 4])))
+    np.save("x.npy", rng.uniform(-1, 1, (2, 5, 3)).astype(np.float32))
+    state = {name: rng.uniform(-1, 1, (2, 2, 6)).astype(np.float32) for name in "hc"}
+    np.savez("s.npz", **state)
+    return tmp_path
+
+
+def _run(*more: str) -> int:
+    return cli.main(["run", "m.npz", "--input", "x.npy", "--output", "y.npy", *more])
+
+
+def test_golden_run_writes_h_and_json(folder: Path) -> None:
+    assert _run("--json", "r.json", "--format", "W16A16") == 0
+    x, y = np.load("x.npy"), np.load("y.npy")
+    model = load("m.npz")
+    quantized = quantize(model, Format.parse("W16A16"), x)
+    h, _ = golden.run(quantized, quantized.quantize_input(x))
+    assert y.dtype == np.float32
+    assert (y == quantized.dequantize_h(h)).all()
+    report = json.loads(Path("r.json").read_text())
+    assert set(report) >= JSON_KEYS
+    assert report["config"] == "tiny-w16a16"
+    assert report["steps"] == 10
+    assert report["cycles"] is None
+    assert report["utilization"] == report["ideal_cycles"] / report["predicted_cycles"]
+    assert report["max_abs_error"] == pytest.approx(np.abs(y - reference.run(model, x)[0]).max())
+
+
+def test_float_run_is_the_reference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--backend", "float", "--json", "-") == 0
+    assert np.allclose(np.load("y.npy"), reference.run(load("m.npz"), np.load("x.npy"))[0])
+    assert json.loads(capsys.readouterr().out)["engine"] is None
+
+
+def test_state_carries_on(folder: Path) -> None:
+    x = np.load("x.npy")
+    np.save("first.npy", x[:, :2])
+    np.save("rest.npy", x[:, 2:])
+    same = ("--calibration", "x.npy")
+    assert _run("--state", "s.npz", *same) == 0
+    whole = np.load("y.npy")
+    assert _run("--input", "first.npy", "--state", "s.npz", "--state-out", "t.npz", *same) == 0
+    first = np.load("y.npy")
+    assert _run("--input", "rest.npy", "--state", "t.npz", *same) == 0
+    assert (np.concatenate([first, np.load("y.npy")], axis=1) == whole).all()
+
+
+def test_model_too_large_for_any_engine_still_runs_in_integers(folder: Path) -> None:
+    np.savez("m.npz", **torch_names(pytorch_like(0, [3, 300])))
+    assert _run("--json", "r.json") == 0
+    report = json.loads(Path("r.json").read_text())
+    assert report["config"] is report["predicted_cycles"] is None
+    assert report["max_abs_error"] < 3e-3
+
+
+def test_render_writes_a_project(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["render", "--config", "tiny", "-o", "p", "m.npz"]) == 0
+    for name in ("hls/top.cpp", "hls/config.hpp", "rtl/lstm_pkg.sv", "rtl/lstm_engine.sv",
+                 "vectors/job", "vectors/h.npy"):
+        assert Path("p", name).stat().st_size > 0, name
+    assert config.load("tiny").digest in capsys.readouterr().out
+
+
+def test_perf_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["perf", "--input-size", "64", "--hidden-size", "64", "--macs", "208"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["k"] * report["n"] == 208
+    assert report["cycles_per_step"] == report["cycles"] / 100
+
+
+def _break(folder: Path, how: str) -> None:
+    x = np.load("x.npy")
+    makers = {
+        "nan": lambda: np.save("x.npy", np.where(np.arange(3) == 1, np.nan, x)),
+        "infinite": lambda: np.save("x.npy", np.where(np.arange(3) == 1, np.inf, x)),
+        "features": lambda: np.save("x.npy", x[:, :, :2]),
+        "flat": lambda: np.save("x.npy", x[0]),
+        "no batch": lambda: np.save("x.npy", x[:0]),
+        "no steps": lambda: np.save("x.npy", x[:, :0]),
+        "text": lambda: np.save("x.npy", np.array([[["a"]]])),
+        "no array": lambda: Path("x.npy").write_text("hello"),
+        "empty": lambda: Path("x.npy").write_bytes(b""),
+        "pickle": lambda: np.save("x.npy", np.array([{}], dtype=object), allow_pickle=True),
+        "no input": lambda: Path("x.npy").unlink(),
+        "no model": lambda: Path("m.npz").unlink(),
+        "not a model": lambda: Path("m.npz").write_text("hello"),
+        "no lstm": lambda: np.savez("m.npz", weight=np.zeros((2, 2))),
+        "nan weights": lambda: np.savez("m.npz", **{
+            name: np.where(value == value.flat[0], np.nan, value)
+            for name, value in torch_names(pytorch_like(0, [3, 4])).items()}),
+        "wide state": lambda: np.savez("s.npz", h=np.zeros((2, 2, 9)), c=np.zeros((2, 2, 6))),
+        "no c": lambda: np.savez("s.npz", h=np.zeros((2, 2, 6))),
+        "nan state": lambda: np.savez("s.npz", h=np.full((2, 2, 6), np.nan), c=np.zeros((2, 2, 6))),
+    }
+    makers[how]()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("nan", "10 NaN or infinite of 30 values"),
+        ("infinite", "10 NaN or infinite of 30 values"),
+        ("features", "input has 2 features, m takes 3"),
+        ("flat", "(batch, time, features) is expected"),
+        ("no batch", "0 sequences of 5 steps"),
+        ("no steps", "2 sequences of 0 steps"),
+        ("text", "has type <U1"),
+        ("no array", "x.npy is no .npy array"),
+        ("empty", "x.npy is no .npy array"),
+        ("pickle", "x.npy is no .npy array"),
+        ("no input", "x.npy cannot be read (No such file"),
+        ("no model", "m.npz cannot be opened"),
+        ("not a model", "m.npz"),
+        ("no lstm", "no tensor named like weight_ih_l0"),
+        ("nan weights", "NaN or infinite"),
+        ("wide state", "state h has shape (2, 2, 9); (layers, batch, hidden) = (2, 2, 6)"),
+        ("no c", "s.npz lacks c; it has h"),
+        ("nan state", "state h has NaN"),
+    ],
+)
+def test_bad_files(
+    folder: Path, capsys: pytest.CaptureFixture[str], how: str, said: str
+) -> None:
+    _break(folder, how)
+    assert _run("--state", "s.npz", "--json", "r.json") == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+    assert not Path("y.npy").exists()
+    assert not Path("r.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--backend", "gpu"], "backend 'gpu' is unknown; choose one of float, golden, csim, rtl"),
+        (["--backend", "board"], "board is not supported yet"),
+        (["--config", "z3"], "config 'z3' not found; shipped are tiny, pynq-z2"),
+        (["--config", "broken.json"], "broken.json"),
+        (["--format", "W4A4"], "format 'W4A4' is unknown"),
+        (["--schedule", "fast"], "schedule 'fast' is unknown"),
+        (["--config", "small.json"], "layer 0 has 6 units, small holds 5"),
+        (["--config", "shallow.json"], "15 tiles of weights, shallow holds 10"),
+        (["--config", "low.json"], "5 row blocks of bias, low holds 4"),
+        (["--config", "brief.json", "--backend", "rtl"], "at most 2 steps in one call"),
+        (["--backend", "rtl", "--state-out", "t.npz"], "does not give the state back yet"),
+        (["--output-of", "head"], "nothing after its LSTM"),
+        (["--output", "x.npy/y.npy"], "cannot be made"),
+        (["--prefix", "decoder"], "decoder"),
+    ],
+)
+def test_bad_options(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    tiny = config.load("tiny")
+    Path("broken.json").write_text("{")
+    for name, knobs in {
+        "small": {"max_hidden": 5},
+        "shallow": {"weight_tiles": 10},
+        "low": {"bias_blocks": 4},
+        "brief": {"sequence_words": 4},
+    }.items():
+        Path(f"{name}.json").write_text(json.dumps(resized(tiny, name=name, **knobs).knobs()))
+    assert _run(*options) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not Path("y.npy").exists()
