@@ -91,9 +91,7 @@ def draw(cfg: Config, seed: int, most_layers: int = 3) -> Case:
     if rng.random() < 0.5:
         shape = (len(model.layers), batch, max(sizes[1:]))
         c_half = 1 << (C_BITS - 1)
-        state = golden.State(
-            rng.integers(-half, half, shape), rng.integers(-c_half, c_half, shape)
-        )
+        state = golden.State(rng.integers(-half, half, shape), rng.integers(-c_half, c_half, shape))
     h, _ = golden.run(model, x, state)
     program = plan.program(time, batch, state is not None)
     return Case(seed, model, plan, program, x, state, h)
@@ -112,7 +110,9 @@ def random_model(
         b = rng.integers(-(bias >> 6), bias >> 6, 4 * h_size)
         low, high = fmt.weight_frac_min + 6, fmt.weight_frac_max
         if extreme:
-            w_ih, w_hh = (np.where(rng.random(w.shape) < 0.5, -half, half - 1) for w in (w_ih, w_hh))
+            w_ih, w_hh = (
+                np.where(rng.random(w.shape) < 0.5, -half, half - 1) for w in (w_ih, w_hh)
+            )
             b = np.where(rng.random(b.shape) < 0.5, -bias, bias - 1)
             low = fmt.weight_frac_min
         frac = int(rng.integers(low, high + 1))

@@ -119,8 +119,10 @@ def main() -> None:
     for setting in SETTINGS:
         model = fit(*(part[~held] for part in train), args, *setting)
         right, losses[setting] = score(model, *(part[held] for part in train))
-        print(f"noise {setting[0]} crop {setting[1]}: validation loss {losses[setting]:.4f}, "
-              f"{right} of {int(held.sum())} right")
+        print(
+            f"noise {setting[0]} crop {setting[1]}: validation loss {losses[setting]:.4f}, "
+            f"{right} of {int(held.sum())} right"
+        )
     best = min(losses, key=losses.get)
     model = fit(*train, args, *best)
     print(f"trained on all {len(x)} utterances with noise {best[0]}, crop {best[1]}")
@@ -133,16 +135,26 @@ def main() -> None:
 
     args.out.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(
-        model, (torch.zeros(2, 10, FEATURES),), args.out / "vowels.onnx", dynamo=False,
-        opset_version=17, input_names=["x"], output_names=["logits"],
+        model,
+        (torch.zeros(2, 10, FEATURES),),
+        args.out / "vowels.onnx",
+        dynamo=False,
+        opset_version=17,
+        input_names=["x"],
+        output_names=["logits"],
         dynamic_axes={"x": {0: "batch", 1: "time"}, "logits": {0: "batch"}},
     )
     some = np.linspace(0, len(x) - 1, CALIBRATION).astype(int)  # all speakers
     np.savez_compressed(
-        args.out / "vowels_test.npz", x=test_x, lengths=test_lengths, labels=test_labels,
-        mean=mean.astype(np.float32), std=std.astype(np.float32),
+        args.out / "vowels_test.npz",
+        x=test_x,
+        lengths=test_lengths,
+        labels=test_labels,
+        mean=mean.astype(np.float32),
+        std=std.astype(np.float32),
         class_names=np.array([f"speaker {n + 1}" for n in range(SPEAKERS)]),
-        calib_x=x[some], calib_lengths=lengths[some],
+        calib_x=x[some],
+        calib_lengths=lengths[some],
     )
 
 

@@ -1,3 +1,35 @@
 """LSTM-Sharp: LSTM inference on FPGAs, from a trained model to a running board."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+__all__ = ["Config", "Format", "Model", "Session", "UsageError", "load", "quantize"]
+
+if TYPE_CHECKING:
+    from lstm_sharp.engine.config import Config
+    from lstm_sharp.errors import UsageError
+    from lstm_sharp.model import Model, load
+    from lstm_sharp.numerics.formats import Format
+    from lstm_sharp.numerics.quantize import quantize
+    from lstm_sharp.run.session import Session
+
+_WHERE = {
+    "Config": "lstm_sharp.engine.config",
+    "Format": "lstm_sharp.numerics.formats",
+    "Model": "lstm_sharp.model",
+    "Session": "lstm_sharp.run.session",
+    "UsageError": "lstm_sharp.errors",
+    "load": "lstm_sharp.model",
+    "quantize": "lstm_sharp.numerics.quantize",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: a board's ``import lstm_sharp`` stays light."""
+    if name in _WHERE:
+        from importlib import import_module
+
+        return getattr(import_module(_WHERE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -42,29 +42,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser(
-        "run", help="run a model on an input",
+        "run",
+        help="run a model on an input",
         description="Run a trained LSTM on an input, in float, in integers, on the HLS C++ kernel "
         "or on the cycle-accurate RTL engine.",
     )
     run.add_argument("model", metavar="MODEL", help=".onnx, .safetensors or .npz")
-    run.add_argument("--input", required=True, metavar="X.npy",
-                     help="float32 (batch, time, features)")
-    run.add_argument("--output", required=True, metavar="Y.npy",
-                     help="float32 (batch, time, hidden), the last layer's h")
+    run.add_argument(
+        "--input", required=True, metavar="X.npy", help="float32 (batch, time, features)"
+    )
+    run.add_argument(
+        "--output",
+        required=True,
+        metavar="Y.npy",
+        help="float32 (batch, time, hidden), the last layer's h",
+    )
     run.add_argument("--backend", default="golden", help=", ".join(BACKENDS))
-    run.add_argument("--format", help=f"number format instead of the config's: {', '.join(SUPPORTED)}")
-    run.add_argument("--config", help="a config's name or file; default: the smallest that fits "
-                     f"of {', '.join(config.shipped())}")
+    run.add_argument(
+        "--format", help=f"number format instead of the config's: {', '.join(SUPPORTED)}"
+    )
+    run.add_argument(
+        "--config",
+        help="a config's name or file; default: the smallest that fits "
+        f"of {', '.join(config.shipped())}",
+    )
     run.add_argument("--schedule", default="best", help=f"{', '.join(SCHEDULES)} or best")
-    run.add_argument("--calibration", metavar="X.npy",
-                     help="inputs that set the scale of x; default: the input itself")
-    run.add_argument("--state", metavar="S.npz",
-                     help="h and c to begin with, float32 (layers, batch, hidden) each")
-    run.add_argument("--state-out", metavar="S.npz",
-                     help="h and c after the last step (backends float and golden)")
+    run.add_argument(
+        "--calibration",
+        metavar="X.npy",
+        help="inputs that set the scale of x; default: the input itself",
+    )
+    run.add_argument(
+        "--state",
+        metavar="S.npz",
+        help="h and c to begin with, float32 (layers, batch, hidden) each",
+    )
+    run.add_argument(
+        "--state-out",
+        metavar="S.npz",
+        help="h and c after the last step (backends float and golden)",
+    )
     run.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
-    run.add_argument("--output-of", choices=("h", "head"), default="h",
-                     help="write h, or what the model computes after the LSTM")
+    run.add_argument(
+        "--output-of",
+        choices=("h", "head"),
+        default="h",
+        help="write h, or what the model computes after the LSTM",
+    )
     run.add_argument("--json", metavar="FILE", help="write what was seen; - for stdout")
     run.set_defaults(command=_run)
 
@@ -81,8 +105,12 @@ def _run(options: argparse.Namespace) -> None:
     for name in (options.output, options.state_out, options.json):
         files.check_writable(name)
     with Session(
-        model, options.config, options.backend, format=options.format,
-        schedule=options.schedule, calibration=calibration,
+        model,
+        options.config,
+        options.backend,
+        format=options.format,
+        schedule=options.schedule,
+        calibration=calibration,
     ) as session:
         if options.state_out:
             y, after = session.run(x, state, return_state=True)
@@ -99,7 +127,8 @@ def _run(options: argparse.Namespace) -> None:
 
 def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     render = commands.add_parser(
-        "render", help="write HLS project and RTL of a config",
+        "render",
+        help="write HLS project and RTL of a config",
         description="Write the HLS project and the SystemVerilog engine of a config; with a model "
         "also a job with its packed weights and test vectors.",
     )
@@ -126,7 +155,8 @@ def _render(options: argparse.Namespace) -> None:
 
 def _add_perf(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     perf = commands.add_parser(
-        "perf", help="ask the cycle model",
+        "perf",
+        help="ask the cycle model",
         description="Cycles and utilisation of one layer on an engine that need not be shipped, "
         "by the cycle model: modelled, not measured.",
     )
@@ -146,10 +176,19 @@ def _perf(options: argparse.Namespace) -> None:
     from lstm_sharp.engine.perf import perf
 
     files.check_writable(options.json)
-    _tell(options.json, perf(
-        options.input_size, options.hidden_size, options.macs, options.k, options.schedule,
-        options.chains, options.steps, options.tail,
-    ))
+    _tell(
+        options.json,
+        perf(
+            options.input_size,
+            options.hidden_size,
+            options.macs,
+            options.k,
+            options.schedule,
+            options.chains,
+            options.steps,
+            options.tail,
+        ),
+    )
 
 
 def _tell(where: str | None, report: dict[str, object]) -> None:

@@ -65,16 +65,22 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
     lengths, labels = data["lengths"], data["labels"]
     groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
     xs = [data["x"][group, : lengths[group[0]]] for group in groups]
-    calibration = np.concatenate([
-        x[:length] for x, length in zip(data["calib_x"], data["calib_lengths"])
-    ])[None]
-    sizes = " -> ".join(str(n) for n in (model.input_size, *(layer.hidden_size for layer in model.layers)))
+    calibration = np.concatenate(
+        [x[:length] for x, length in zip(data["calib_x"], data["calib_lengths"])]
+    )[None]
+    sizes = " -> ".join(
+        str(n) for n in (model.input_size, *(layer.hidden_size for layer in model.layers))
+    )
     console.print(
         f"{len(lengths)} utterances of 9 speakers, {lengths.sum()} steps; LSTM {sizes} on {CONFIG}"
     )
     levels = {}
-    columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(),
-               TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as bars:
         for backend in BACKENDS:
             session = Session(model, CONFIG, backend, calibration=calibration)
@@ -83,8 +89,12 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
                 engines.build(backend, session.plan.cfg)
                 bars.update(task, completed=1)
             task = bars.add_task(f"{backend}: {len(xs)} lengths", total=len(xs))
-            hs = session.run_all(xs, lambda done, total, task=task: bars.update(  # type: ignore[misc]
-                task, completed=done, total=total))
+            hs = session.run_all(
+                xs,
+                lambda done, total, task=task: bars.update(  # type: ignore[misc]
+                    task, completed=done, total=total
+                ),
+            )
             bars.update(task, completed=len(xs))
             assert session.report is not None
             levels[backend] = Level(session.report, _accuracy(model, hs, groups, labels), hs)
@@ -114,28 +124,38 @@ def _draw(session: Session, x: np.ndarray) -> Path:
     OUT.mkdir(parents=True, exist_ok=True)
     raw, picture = OUT / "trace.bin", OUT / "pipeline.png"
     engines.play(
-        engines.build("rtl", cfg), make_runs(session.quantized, session.plan, [x]),
+        engines.build("rtl", cfg),
+        make_runs(session.quantized, session.plan, [x]),
         options=["--trace", str(raw.resolve()), str(4 * PICTURE_CYCLES)],
     )
-    title = (f"{cfg.name}, {cfg.rows} x {cfg.columns} MACs, schedule {session.plan.schedule}: "
-             f"first steps of one utterance in layer 0")
+    title = (
+        f"{cfg.name}, {cfg.rows} x {cfg.columns} MACs, schedule {session.plan.schedule}: "
+        f"first steps of one utterance in layer 0"
+    )
     trace.draw(trace.from_bytes(raw.read_bytes()), picture, title, PICTURE_CYCLES)
     return picture
 
 
 def _print(console: Console, levels: dict[str, Level]) -> None:
-    table = Table(title="JapaneseVowels test split", caption=(
-        "golden: integers in NumPy; csim: HLS C++ kernel; rtl: SystemVerilog engine, Verilated; "
-        f"* estimate, if timing closes at {_clock_mhz()} MHz: never run on Vitis or a board yet"
-    ))
+    table = Table(
+        title="JapaneseVowels test split",
+        caption=(
+            "golden: integers in NumPy; csim: HLS C++ kernel; rtl: SystemVerilog, Verilated; "
+            f"* estimate, if timing closes at {_clock_mhz()} MHz: never run on Vitis or a board yet"
+        ),
+    )
     for name in ("level", "accuracy", "error", "cycles/step", "utilisation", "limit", "us/step *"):
         table.add_column(name, justify="left" if name == "level" else "right", no_wrap=True)
     for name, level in levels.items():
         report, cells = level.report, ["", "", "", ""]
         if report.cycles is not None:
             per_step = report.cycles / report.steps
-            cells = [f"{per_step:.1f}", f"{100 * (report.utilization or 0):.1f} %",
-                     str(report.limited_by), f"{per_step / _clock_mhz():.2f}"]
+            cells = [
+                f"{per_step:.1f}",
+                f"{100 * (report.utilization or 0):.1f} %",
+                str(report.limited_by),
+                f"{per_step / _clock_mhz():.2f}",
+            ]
         error = f"{report.max_abs_error:.1e}" if name != "float" else ""
         table.add_row(name, f"{100 * level.accuracy:.2f} %", error, *cells)
     console.print(table)

@@ -52,7 +52,9 @@ def read_state(path: str) -> tuple[np.ndarray, np.ndarray]:
     except (AttributeError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"{path} is no .npz file; write it with numpy.savez(h=..., c=...)") from None
+        raise UsageError(
+            f"{path} is no .npz file; write it with numpy.savez(h=..., c=...)"
+        ) from None
 
 
 def check_writable(path: str | None) -> None:

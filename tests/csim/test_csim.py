@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from cases import Case, draw
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, STRIDE, Field, Op, Program
@@ -25,8 +26,15 @@ ENGINES = {
     "wide-1": config.resized(_TINY, name="wide-1", rows=16, columns=2, max_shift=15),
     "wide-2": config.resized(_TINY, name="wide-2", rows=16, columns=2, lanes=2, format="W8A8"),
     "square": config.resized(
-        _TINY, name="square", rows=16, columns=4, lanes=4, max_input=9, max_hidden=9,
-        format="W16A16", stream_bits=128,
+        _TINY,
+        name="square",
+        rows=16,
+        columns=4,
+        lanes=4,
+        max_input=9,
+        max_hidden=9,
+        format="W16A16",
+        stream_bits=128,
     ),
     "pynq-z2": config.load("pynq-z2"),
 }
@@ -137,8 +145,9 @@ def test_loading_and_using_in_one_program() -> None:
     load, good = case.runs()
     first, *rest = case.program.instructions
     both = (*case.plan.load_program().instructions, replace(first, nops=_TINY.tail), *rest)
-    run = replace(good, program=replace(case.program, instructions=both).encode(_TINY),
-                  weights=load.weights)
+    run = replace(
+        good, program=replace(case.program, instructions=both).encode(_TINY), weights=load.weights
+    )
     result = engines.play(executable("tiny"), [run])[0]
     engines.check(_TINY, run, result)
     np.testing.assert_array_equal(case.unpack(result.h_bytes), case.h)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from lstm_sharp import resources
 from lstm_sharp.build.render import context, render
 from lstm_sharp.engine import config
@@ -64,6 +65,7 @@ def test_rendered_cpp_is_formatted(name: str, tmp_path: Path) -> None:
     files = [path for path in (tmp_path / "hls").rglob("*.?pp") if path.name != "rtl_main.cpp"]
     done = subprocess.run(
         [str(_CLANG_FORMAT), f"--style=file:{style}", "--dry-run", "-Werror", *map(str, files)],
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import pytorch_like, torch_names
 
 from lstm_sharp import cli
 from lstm_sharp.engine import config
@@ -16,10 +15,22 @@ from lstm_sharp.model import load
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantize import quantize
+from models import pytorch_like, torch_names
 
 JSON_KEYS = {
-    "backend", "engine", "config", "format", "schedule", "steps", "cycles", "predicted_cycles",
-    "ideal_cycles", "utilization", "max_abs_error", "seconds", "load_cycles",
+    "backend",
+    "engine",
+    "config",
+    "format",
+    "schedule",
+    "steps",
+    "cycles",
+    "predicted_cycles",
+    "ideal_cycles",
+    "utilization",
+    "max_abs_error",
+    "seconds",
+    "load_cycles",
 }
 
 
@@ -85,8 +96,14 @@ def test_model_too_large_for_any_engine_still_runs_in_integers(folder: Path) -> 
 
 def test_render_writes_a_project(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["render", "--config", "tiny", "-o", "p", "m.npz"]) == 0
-    for name in ("hls/top.cpp", "hls/config.hpp", "rtl/lstm_pkg.sv", "rtl/lstm_engine.sv",
-                 "vectors/job", "vectors/h.npy"):
+    for name in (
+        "hls/top.cpp",
+        "hls/config.hpp",
+        "rtl/lstm_pkg.sv",
+        "rtl/lstm_engine.sv",
+        "vectors/job",
+        "vectors/h.npy",
+    ):
         assert Path("p", name).stat().st_size > 0, name
     assert config.load("tiny").digest in capsys.readouterr().out
 
@@ -115,9 +132,13 @@ def _break(folder: Path, how: str) -> None:
         "no model": lambda: Path("m.npz").unlink(),
         "not a model": lambda: Path("m.npz").write_text("hello"),
         "no lstm": lambda: np.savez("m.npz", weight=np.zeros((2, 2))),
-        "nan weights": lambda: np.savez("m.npz", **{
-            name: np.where(value == value.flat[0], np.nan, value)
-            for name, value in torch_names(pytorch_like(0, [3, 4])).items()}),
+        "nan weights": lambda: np.savez(
+            "m.npz",
+            **{
+                name: np.where(value == value.flat[0], np.nan, value)
+                for name, value in torch_names(pytorch_like(0, [3, 4])).items()
+            },
+        ),
         "wide state": lambda: np.savez("s.npz", h=np.zeros((2, 2, 9)), c=np.zeros((2, 2, 6))),
         "no c": lambda: np.savez("s.npz", h=np.zeros((2, 2, 6))),
         "nan state": lambda: np.savez("s.npz", h=np.full((2, 2, 6), np.nan), c=np.zeros((2, 2, 6))),
@@ -148,9 +169,7 @@ def _break(folder: Path, how: str) -> None:
         ("nan state", "state h has NaN"),
     ],
 )
-def test_bad_files(
-    folder: Path, capsys: pytest.CaptureFixture[str], how: str, said: str
-) -> None:
+def test_bad_files(folder: Path, capsys: pytest.CaptureFixture[str], how: str, said: str) -> None:
     _break(folder, how)
     assert _run("--state", "s.npz", "--json", "r.json") == 2
     error = capsys.readouterr().err

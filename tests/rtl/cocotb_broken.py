@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import cocotb
+
 from lstm_sharp.engine.program import Instruction, Source
 from rtl.cocotb_cases import make_case
 from rtl.cocotb_engine import Engine

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from lstm_sharp.engine import config, cycles, pack
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, STRIDE, Program
 from lstm_sharp.engine.schedule import Plan, make_plan, shapes_of

@@ -12,6 +12,7 @@ from cocotb.clock import Clock
 from cocotb.handle import Immediate
 from cocotb.triggers import ClockCycles, RisingEdge, Timer, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
+
 from lstm_sharp.engine.program import Program
 from rtl.cocotb_cases import BEAT, CFG, Case
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cocotb
 import numpy as np
+
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS, Op, Source, Start
 from lstm_sharp.engine.schedule import SCHEDULES
 from rtl.cocotb_cases import CFG, Case, make_case, model_cycles, put, rng

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cocotb
 import numpy as np
 from cocotb.triggers import Combine, RisingEdge
+
 from rtl.cocotb_cases import CFG, NULL, make_case, model_cycles, pauses, rng
 from rtl.cocotb_engine import (
     AUTO_RESTART,
@@ -134,7 +135,7 @@ async def start_written_while_running(dut):
     beats, length = len(case.weights) // 8, model_cycles(program)
     await engine.write_program(program)
     runs = []
-    for delay in range(0, length + 6):
+    for delay in range(length + 6):
         engine.send(weights=np.tile(case.weights, 2))
         engine.watch.clear()
         await engine.write(Register.CONTROL, START)

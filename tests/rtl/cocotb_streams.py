@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cocotb
+
 from lstm_sharp.engine.schedule import SCHEDULES
 from rtl.cocotb_cases import CFG, Case, make_case, model_cycles, pauses, rng, unrolled
 from rtl.cocotb_engine import Engine
@@ -97,7 +98,9 @@ async def x_starved(dut):
     """The h of all steps whose x has come leaves, though x has stopped."""
     engine = await Engine.start(dut)
     for place in range(9):
-        case = make_case(SCHEDULES[place % 3], 18, place, sizes=(6, 7), steps=6, batch=2, state=False)
+        case = make_case(
+            SCHEDULES[place % 3], 18, place, sizes=(6, 7), steps=6, batch=2, state=False
+        )
         await engine.load(case)
         beats, steps = case.x_beats, int(rng(19, place).integers(2, 10))
         step = len(beats) // 12

@@ -14,6 +14,7 @@ from unittest import mock
 from xml.etree import ElementTree
 
 import pytest
+
 from lstm_sharp.build import tools, verilate
 from lstm_sharp.build.render import render
 from rtl.cocotb_broken import INTACT

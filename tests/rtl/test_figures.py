@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from models import pytorch_like
 
 from lstm_sharp.run.session import Report, Session
+from models import pytorch_like
 
 pytestmark = pytest.mark.rtl
 

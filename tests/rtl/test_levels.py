@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cases import draw
 
+from cases import draw
 from lstm_sharp.engine import config, cycles
-from lstm_sharp.engine.config import Config
 from lstm_sharp.run import engines
 
 pytestmark = [pytest.mark.rtl, pytest.mark.csim]
@@ -19,8 +18,15 @@ ENGINES = {
         _TINY, name="wide", format="W8A8", rows=16, columns=2, lanes=2, max_input=9, max_hidden=9
     ),
     "deep-w16a16": config.resized(
-        _TINY, name="deep", format="W16A16", rows=16, columns=12, lanes=4, max_input=30,
-        max_hidden=30, stream_bits=128,
+        _TINY,
+        name="deep",
+        format="W16A16",
+        rows=16,
+        columns=12,
+        lanes=4,
+        max_input=30,
+        max_hidden=30,
+        stream_bits=128,
     ),
     "pynq-z2": config.load("pynq-z2"),
 }
@@ -68,8 +74,8 @@ def test_every_start_value_gives_the_same() -> None:
     case = draw(cfg, 3)
     for seed in (1, 2, 3, 4):
         results = engines.play(
-            engines.build("rtl", cfg), case.runs(),
+            engines.build("rtl", cfg),
+            case.runs(),
             options=[f"+verilator+seed+{seed}", "+verilator+rand+reset+2"],
         )
         assert (case.unpack(results[1].h_bytes) == case.h).all(), f"start seed {seed}: {case}"
-

@@ -34,8 +34,10 @@ def test_accumulator_holds_the_worst_case_and_no_more() -> None:
 
 def test_identity_follows_every_knob() -> None:
     seen = {TINY.identity, TINY.with_format("W8A8").identity}
-    seen |= {config.resized(TINY, **{knob: getattr(TINY, knob) + 1}).identity
-             for knob in ("max_input", "max_hidden", "weight_tiles", "bias_blocks", "clock_mhz")}
+    seen |= {
+        config.resized(TINY, **{knob: getattr(TINY, knob) + 1}).identity
+        for knob in ("max_input", "max_hidden", "weight_tiles", "bias_blocks", "clock_mhz")
+    }
     assert len(seen) == 7
     assert TINY.with_format("W8A16") is TINY
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Model, load
 

@@ -7,14 +7,14 @@ from math import floor
 
 import numpy as np
 import pytest
-from cases import random_model
-from models import pytorch_like
 
+from cases import random_model
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model
 from lstm_sharp.numerics import activation, golden, reference
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantize import QuantModel, quantize
+from models import pytorch_like
 
 
 def _step_in_python(model: QuantModel, x: np.ndarray) -> list[list[int]]:
@@ -40,8 +40,9 @@ def _step_in_python(model: QuantModel, x: np.ndarray) -> list[list[int]]:
                 h_sum = sum(int(w) * v for w, v in zip(q.w_hh[row], before))
                 sums.append((x_sum << q.x_shift) + h_sum)
             shift = a - 1 + q.w_hh_frac - 16
-            z = [s * 2 ** -(shift + 1) if gate != 2 else s * 2**-shift
-                 for gate, s in enumerate(sums)]  # exact: powers of two
+            z = [
+                s * 2 ** -(shift + 1) if gate != 2 else s * 2**-shift for gate, s in enumerate(sums)
+            ]  # exact: powers of two
             i, f, o = (65536 + steps(floor(z[gate])) for gate in (0, 1, 3))
             g = 2 * steps(floor(z[2])) + 1
             c[n] = (2 * f * c[n] + i * g + (1 << 17)) >> 18

@@ -113,28 +113,34 @@ def _check_distances(cfg: Config, plan: Plan, program: Program) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(x=SIZES, h=SIZES, steps=st.integers(1, 6), schedule=st.sampled_from(SCHEDULES),
-       shape=st.sampled_from([(4, 2, 1), (8, 4, 1), (16, 2, 1), (16, 8, 2), (32, 8, 8)]))
+@given(
+    x=SIZES,
+    h=SIZES,
+    steps=st.integers(1, 6),
+    schedule=st.sampled_from(SCHEDULES),
+    shape=st.sampled_from([(4, 2, 1), (8, 4, 1), (16, 2, 1), (16, 8, 2), (32, 8, 8)]),
+)
 def test_distances_are_kept(
     x: int, h: int, steps: int, schedule: str, shape: tuple[int, int, int]
 ) -> None:
     rows, columns, lanes = shape
-    cfg = config.resized(TINY, rows=rows, columns=columns, lanes=min(lanes, 4),
-                         weight_tiles=4096)
+    cfg = config.resized(TINY, rows=rows, columns=columns, lanes=min(lanes, 4), weight_tiles=4096)
     plan, program = _program(cfg, x, h, steps, schedule)
     _check_distances(cfg, plan, program)
 
 
 @settings(max_examples=60, deadline=None)
-@given(x=SIZES, h=SIZES, steps=st.integers(1, 40),
-       shape=st.sampled_from([(4, 2), (8, 4), (16, 8), (32, 8)]))
+@given(
+    x=SIZES,
+    h=SIZES,
+    steps=st.integers(1, 40),
+    shape=st.sampled_from([(4, 2), (8, 4), (16, 8), (32, 8)]),
+)
 def test_each_schedule_is_no_slower_than_the_one_before(
     x: int, h: int, steps: int, shape: tuple[int, int]
 ) -> None:
     cfg = config.resized(TINY, rows=shape[0], columns=shape[1], weight_tiles=4096)
-    taken = [
-        cycles.predict(cfg, _program(cfg, x, h, steps, name)[1]).cycles for name in SCHEDULES
-    ]
+    taken = [cycles.predict(cfg, _program(cfg, x, h, steps, name)[1]).cycles for name in SCHEDULES]
     assert taken[0] >= taken[1] >= taken[2], dict(zip(SCHEDULES, taken))
     best = cycles.predict(cfg, _program(cfg, x, h, steps, "best")[1]).cycles
     assert best == taken[2]
@@ -144,8 +150,15 @@ def test_packing_puts_each_weight_where_its_slot_looks() -> None:
     """Unpack the stream by the words of docs/slot-program.md and find the matrix again."""
     cfg = config.resized(TINY, rows=8, columns=6, max_input=8, max_hidden=8)
     rng = np.random.default_rng(0)
-    layer = QuantLayer(rng.integers(-128, 128, (20, 7)), rng.integers(-128, 128, (20, 5)),
-                       np.arange(20), 15, 7, 7, 0)
+    layer = QuantLayer(
+        rng.integers(-128, 128, (20, 7)),
+        rng.integers(-128, 128, (20, 5)),
+        np.arange(20),
+        15,
+        7,
+        7,
+        0,
+    )
     model = QuantModel(Format.parse("W8A16"), (layer,))
     plan = make_plan([LayerShape(7, 5)], cfg, "unfolded")
     stream = pack.weight_beats(model, plan)

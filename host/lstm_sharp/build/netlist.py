@@ -134,8 +134,13 @@ class Netlist:
     def __init__(self, module: dict[str, Any]) -> None:
         self.cells = [_cell(name, cell) for name, cell in module["cells"].items()]
         self.ports = {
-            direction: [bit for port in module["ports"].values() if port["direction"] == direction
-                        for bit in port["bits"] if isinstance(bit, int)]
+            direction: [
+                bit
+                for port in module["ports"].values()
+                if port["direction"] == direction
+                for bit in port["bits"]
+                if isinstance(bit, int)
+            ]
             for direction in ("input", "output")
         }
         self.names: dict[int, str] = {}
@@ -143,8 +148,11 @@ class Netlist:
             for place, bit in enumerate(net["bits"]):
                 full = f"{name}[{place}]" if len(net["bits"]) > 1 else name
                 # Of several names a bit gets that of the innermost module.
-                if (not net.get("hide_name") and isinstance(bit, int)
-                        and full.count(".") >= self.names.get(bit, "").count(".")):
+                if (
+                    not net.get("hide_name")
+                    and isinstance(bit, int)
+                    and full.count(".") >= self.names.get(bit, "").count(".")
+                ):
                     self.names[bit] = full
         self.types = Counter(cell.type for cell in self.cells)
 
@@ -234,10 +242,14 @@ class _Walk:
 
     def path(self, ends: list[End], figure: str) -> Path_:
         """Follow the worst path to one of some ends back to its start."""
+
         def figures(end: End) -> dict[str, int]:
             count = self.counts[end.bit]
-            return {"luts": count.luts + end.luts, "chains": count.chains + end.chains,
-                    "carry4": count.carry4}
+            return {
+                "luts": count.luts + end.luts,
+                "chains": count.chains + end.chains,
+                "carry4": count.carry4,
+            }
 
         end = max(ends, key=lambda end: (figures(end)[figure], sum(figures(end).values())))
         arcs: list[Arc] = []
@@ -292,9 +304,11 @@ def _cell(name: str, cell: dict[str, Any]) -> Cell:
         for pin, bits in cell["connections"].items()
     }
     outputs = frozenset(p for p, way in cell["port_directions"].items() if way == "output")
-    lines = [part.split(".")[0] + "." + part.split(".")[1]
-             for part in cell.get("attributes", {}).get("src", "").split("|")
-             if part.startswith("rtl/")]
+    lines = [
+        part.split(".")[0] + "." + part.split(".")[1]
+        for part in cell.get("attributes", {}).get("src", "").split("|")
+        if part.startswith("rtl/")
+    ]
     source = lines[0].removeprefix("rtl/") if lines else ""
     return Cell(name, cell["type"], cell.get("parameters", {}), source, pins, outputs)
 
@@ -372,8 +386,9 @@ def _dsp(cell: Cell) -> Iterator[Start | End]:
     for pin in "ABD":
         to_adder = pin != "D" and not _multiplies(cell)
         bare = not cell.number(f"{pin}REG")
-        yield from _ends(cell, pin, MAX_LUTS if bare and not to_adder else 0,
-                         int(bare and to_adder))
+        yield from _ends(
+            cell, pin, MAX_LUTS if bare and not to_adder else 0, int(bare and to_adder)
+        )
     yield from _ends(cell, "C", chains=int(not cell.number("CREG")))
     yield from _ends(cell, "CARRYIN|[A-Z]*MODE", chains=1)
     yield from _ends(cell, "(CE|RST).*")

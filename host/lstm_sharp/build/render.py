@@ -175,10 +175,13 @@ def _views(layout: dict[str, program.Field]) -> dict[str, FieldView]:
 
 
 def _enum(choice: type[IntEnum]) -> EnumView:
-    return EnumView(choice.__name__, tuple(
-        ("".join(part.capitalize() for part in member.name.split("_")), member.value)
-        for member in choice
-    ))
+    return EnumView(
+        choice.__name__,
+        tuple(
+            ("".join(part.capitalize() for part in member.name.split("_")), member.value)
+            for member in choice
+        ),
+    )
 
 
 @lru_cache(maxsize=1)

@@ -25,8 +25,10 @@ OLDEST = (5, 36)
 FLAGS = (
     "--no-timing",
     "--assert",
-    "--x-assign", "unique",
-    "--x-initial", "unique",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
     "-Wno-SYMRSVDWORD",  # the port `interrupt` has the name that Vitis HLS gives it
     "-Wno-UNUSEDSIGNAL",  # structs travel whole, each stage takes its fields
     "-Wno-UNUSEDPARAM",
@@ -98,17 +100,34 @@ def build(cfg: Config, build_dir: Path) -> Path:
     bench = folder / "hls" / "tb"
     rtl = sources(folder)
     command = [
-        verilator_of(env), "--cc", "--exe", "--build", "-j", "2", "-O3", *FLAGS,
-        "--top-module", TOP, "-Mdir", "verilated",
+        verilator_of(env),
+        "--cc",
+        "--exe",
+        "--build",
+        "-j",
+        "2",
+        "-O3",
+        *FLAGS,
+        "--top-module",
+        TOP,
+        "-Mdir",
+        "verilated",
         # -Os, Verilator's default, is half as fast
-        "-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
-        "-CFLAGS", f"-march=native -DSTREAM_BITS={cfg.stream_bits} -I{bench.resolve()}",
+        "-MAKEFLAGS",
+        "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
+        "-CFLAGS",
+        f"-march=native -DSTREAM_BITS={cfg.stream_bits} -I{bench.resolve()}",
         *(str(p.relative_to(folder)) for p in rtl),
-        str((bench / "rtl_main.cpp").relative_to(folder)), "-o", "rtl",
+        str((bench / "rtl_main.cpp").relative_to(folder)),
+        "-o",
+        "rtl",
     ]
     return tools.build(
-        folder / "verilated" / "rtl", [*rtl, bench / "rtl_main.cpp", bench / "job.hpp"],
-        command, folder, env,
+        folder / "verilated" / "rtl",
+        [*rtl, bench / "rtl_main.cpp", bench / "job.hpp"],
+        command,
+        folder,
+        env,
     )
 
 
@@ -120,8 +139,15 @@ def lint(cfg: Config, folder: Path) -> None:
     """
     env = environment()
     render(cfg, folder)
-    command = [verilator_of(env), "--lint-only", "-Wall", *FLAGS, "--top-module", TOP,
-               *(str(p.relative_to(folder)) for p in sources(folder))]
+    command = [
+        verilator_of(env),
+        "--lint-only",
+        "-Wall",
+        *FLAGS,
+        "--top-module",
+        TOP,
+        *(str(p.relative_to(folder)) for p in sources(folder)),
+    ]
     tools.run(command, cwd=folder, log=folder / "lint.log", env=env)
 
 

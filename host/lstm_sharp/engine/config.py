@@ -242,16 +242,22 @@ def _problems(cfg: Config) -> Iterator[str]:
     if cfg.rows != 4 << int(log2(cfg.rows // 4)):
         yield f"rows = {cfg.rows} must be 4, 8, 16, ... (4 gates times a power of two)"
     if cfg.columns % cfg.block and cfg.block % cfg.columns:
-        yield (f"rows / 4 = {cfg.block} must divide columns = {cfg.columns} or the reverse; "
-               f"columns = {ceil(cfg.columns / cfg.block) * cfg.block} would do")
+        yield (
+            f"rows / 4 = {cfg.block} must divide columns = {cfg.columns} or the reverse; "
+            f"columns = {ceil(cfg.columns / cfg.block) * cfg.block} would do"
+        )
     if cfg.block % cfg.lanes or cfg.columns % cfg.lanes:
-        yield (f"lanes = {cfg.lanes} must divide rows / 4 = {cfg.block} and columns = "
-               f"{cfg.columns}; {gcd(cfg.block, cfg.columns)} would do")
+        yield (
+            f"lanes = {cfg.lanes} must divide rows / 4 = {cfg.block} and columns = "
+            f"{cfg.columns}; {gcd(cfg.block, cfg.columns)} would do"
+        )
     if cfg.stream_bits & (cfg.stream_bits - 1):
         yield f"stream_bits = {cfg.stream_bits} must be a power of two"
     if cfg.lanes > cfg.beat_elements:
-        yield (f"lanes = {cfg.lanes} make more h than a beat of {cfg.beat_elements} elements "
-               f"takes; widen stream_bits = {cfg.stream_bits} or take fewer lanes")
+        yield (
+            f"lanes = {cfg.lanes} make more h than a beat of {cfg.beat_elements} elements "
+            f"takes; widen stream_bits = {cfg.stream_bits} or take fewer lanes"
+        )
     if cfg.stream_bits < max(fmt.bias_bits, 64):
         yield f"stream_bits = {cfg.stream_bits} must hold a state of 64 bits; take 64 or more"
 

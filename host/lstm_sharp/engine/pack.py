@@ -72,7 +72,7 @@ def _tiles(
     cfg: Config, layer: LayerPlan, matrix: np.ndarray, cuts: tuple[Columns, ...]
 ) -> np.ndarray:
     """Pack one part: rectangle after rectangle, rows outside, columns inside, VS units, rows."""
-    columns = sum(cut.count for cut in cuts)
+    columns = sum(cut.width for cut in cuts)
     padded = np.zeros((layer.rows, cfg.block, 4, columns * cfg.columns), matrix.dtype)
     padded[..., : matrix.shape[1]] = _by_block(matrix, layer, cfg)
     tiles = padded.reshape(layer.rows, cfg.rows, columns, cfg.columns).transpose(0, 2, 3, 1)
@@ -80,7 +80,7 @@ def _tiles(
         (layer.rows, columns, cfg.tile_beats * cfg.beat_weights), _dtype(cfg.fmt.weight_bits)
     )
     beats[..., : cfg.macs] = tiles.reshape(layer.rows, columns, cfg.macs)
-    return np.concatenate([_bytes(beats[:, cut.first : cut.first + cut.count]) for cut in cuts])
+    return np.concatenate([_bytes(beats[:, cut.first : cut.first + cut.width]) for cut in cuts])
 
 
 def _bias_beats(cfg: Config, q: QuantLayer, layer: LayerPlan) -> np.ndarray:

@@ -12,8 +12,14 @@ from lstm_sharp.errors import UsageError
 
 
 def perf(
-    input_size: int, hidden_size: int, macs: int, k: str = "best", schedule: str = "best",
-    chains: int = 1, steps: int = 100, tail: int | None = None,
+    input_size: int,
+    hidden_size: int,
+    macs: int,
+    k: str = "best",
+    schedule: str = "best",
+    chains: int = 1,
+    steps: int = 100,
+    tail: int | None = None,
 ) -> dict[str, object]:
     """Model one layer, W8A16, from start to end of ``steps`` steps, fill and drain included.
 
@@ -30,8 +36,13 @@ def perf(
     Raises:
         UsageError: sizes below 1, more chains than there are, or no legal tile shape.
     """
-    for name, value in (("input size", input_size), ("hidden size", hidden_size),
-                        ("MACs", macs), ("steps", steps), ("tail", 1 if tail is None else tail)):
+    for name, value in (
+        ("input size", input_size),
+        ("hidden size", hidden_size),
+        ("MACs", macs),
+        ("steps", steps),
+        ("tail", 1 if tail is None else tail),
+    ):
         if value < 1:
             raise UsageError(f"{name} {value} must be at least 1")
     if chains != 1:
@@ -43,7 +54,8 @@ def perf(
         try:
             plan = make_plan(
                 [LayerShape(input_size, hidden_size)],
-                _engine(input_size, hidden_size, rows, macs // rows, tail), schedule,
+                _engine(input_size, hidden_size, rows, macs // rows, tail),
+                schedule,
             )
             prediction = cycles.predict(plan.cfg, plan.program(steps, 1))
         except UsageError as error:
@@ -84,9 +96,7 @@ def _shapes(macs: int, k: str) -> list[int]:
     return [r for r in rows if macs % r == 0 and macs // r <= 1024]
 
 
-def _engine(
-    input_size: int, hidden_size: int, rows: int, columns: int, tail: int | None
-) -> Config:
+def _engine(input_size: int, hidden_size: int, rows: int, columns: int, tail: int | None) -> Config:
     """Make an engine just large enough, with lanes that do not stall the array."""
     block = rows // 4
     lanes = gcd(block, columns)
@@ -96,10 +106,19 @@ def _engine(
     blocks = ceil(hidden_size / block)
     tiles = blocks * (ceil(input_size / columns) + ceil(hidden_size / columns))
     base = config.load("tiny").knobs()
-    cfg = config.from_knobs({
-        **base, "name": "perf", "rows": rows, "columns": columns, "lanes": lanes,
-        "max_input": input_size, "max_hidden": hidden_size, "weight_tiles": max(2, tiles),
-        "bias_blocks": blocks,
-        "stream_bits": min(1024, max(64, 1 << (16 * lanes - 1).bit_length())),
-    }, where=f"K = {rows}, N = {columns}")
+    cfg = config.from_knobs(
+        {
+            **base,
+            "name": "perf",
+            "rows": rows,
+            "columns": columns,
+            "lanes": lanes,
+            "max_input": input_size,
+            "max_hidden": hidden_size,
+            "weight_tiles": max(2, tiles),
+            "bias_blocks": blocks,
+            "stream_bits": min(1024, max(64, 1 << (16 * lanes - 1).bit_length())),
+        },
+        where=f"K = {rows}, N = {columns}",
+    )
     return replace(cfg, given_tail=tail)

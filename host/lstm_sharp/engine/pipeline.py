@@ -39,5 +39,3 @@ def tail_stages(reduce_levels: int, passes: int) -> tuple[Stage, ...]:
         Stage("output", 2, "M, P"),
         Stage("write h", 1, "saturate and write the h buffer"),
     )
-
-

@@ -188,17 +188,24 @@ class Program:
             )
         words = np.zeros((count + 1, STRIDE), np.uint32)
         order = list(self.walk())
-        _put(words[0], HEADER, {
-            "magic": MAGIC,
-            "instructions": count,
-            "sequences": self.sequences,
-            "x_words": self.sequences * sum(i.cols for i in order if i.pull),
-            "slots": self.sequences * sum(i.slots(cfg) for i in order),
-            "stride": self.stride,
-        })
+        _put(
+            words[0],
+            HEADER,
+            {
+                "magic": MAGIC,
+                "instructions": count,
+                "sequences": self.sequences,
+                "x_words": self.sequences * sum(i.cols for i in order if i.pull),
+                "slots": self.sequences * sum(i.slots(cfg) for i in order),
+                "stride": self.stride,
+            },
+        )
         for row, instruction in zip(words[1:], self.instructions):
-            _put(row, INSTRUCTION, {f.name: getattr(instruction, f.name)
-                                    for f in fields(instruction)})
+            _put(
+                row,
+                INSTRUCTION,
+                {f.name: getattr(instruction, f.name) for f in fields(instruction)},
+            )
         return words.reshape(-1)
 
 
@@ -206,6 +213,8 @@ def _put(row: np.ndarray, layout: dict[str, Field], values: dict[str, int]) -> N
     for name, value in values.items():
         field = layout[name]
         if not 0 <= int(value) < 1 << field.width:
-            raise UsageError(f"program field {name} = {int(value)} needs more than {field.width} "
-                             "bits; run fewer steps or sequences in one call")
+            raise UsageError(
+                f"program field {name} = {int(value)} needs more than {field.width} "
+                "bits; run fewer steps or sequences in one call"
+            )
         row[field.word] |= np.uint32(int(value) << field.lsb)

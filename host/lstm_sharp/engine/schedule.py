@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lstm_sharp.engine import cycles
 from lstm_sharp.engine.config import Config
@@ -27,7 +27,7 @@ class Columns(NamedTuple):
     """Column tiles of one rectangle; it covers all row blocks of its layer."""
 
     first: int
-    count: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class LayerPlan:
     @property
     def x_columns(self) -> int:
         """Column tiles of the x-part."""
-        return sum(cut.count for cut in self.x_cuts)
+        return sum(cut.width for cut in self.x_cuts)
 
     @property
     def h_columns(self) -> int:
         """Column tiles of the h-part."""
-        return sum(cut.count for cut in self.h_cuts)
+        return sum(cut.width for cut in self.h_cuts)
 
     def h_words(self, cfg: Config) -> int:
         """Words that h takes with the neurons that fill the last row block."""
@@ -91,10 +91,12 @@ class Plan:
 
     def load_program(self) -> Program:
         """Make the program that loads all weights and biases."""
-        return Program((
-            Instruction(op=Op.LOAD_WEIGHTS, rows=self.tiles),
-            Instruction(op=Op.LOAD_BIAS, rows=self.bias_blocks),
-        ))
+        return Program(
+            (
+                Instruction(op=Op.LOAD_WEIGHTS, rows=self.tiles),
+                Instruction(op=Op.LOAD_BIAS, rows=self.bias_blocks),
+            )
+        )
 
     def program(self, steps: int, sequences: int, with_state: bool = False) -> Program:
         """Make the program that runs sequences of the same length one after the other.
@@ -137,9 +139,7 @@ class _LayerProgram:
     def instructions(self, steps: int, with_state: bool) -> list[Instruction]:
         """All steps: the first apart (it may take zero for h and c), then a loop."""
         x, h = self._x_part(), self._h_part()
-        first_h = h if with_state else [
-            replace(i, source=Source.ZERO, c_zero=True) for i in h
-        ]
+        first_h = h if with_state else [replace(i, source=Source.ZERO, c_zero=True) for i in h]
         start = [self._load_state()] if with_state else []
         start += [replace(x[0], layer=True), *x[1:]]
         if self.schedule == "intergate":
@@ -150,16 +150,19 @@ class _LayerProgram:
 
     def _x_part(self) -> list[Instruction]:
         """W_ih x: sums start from the bias and are stored."""
-        rectangles, tile = [], self.layer.weight_base
+        rectangles: list[Instruction] = []
+        tile = self.layer.weight_base
         for cut in self.layer.x_cuts:
-            rectangles.append(Instruction(
-                source=Source.X if self.bottom else Source.SEQUENCE,
-                start=Start.STORED if rectangles else Start.BIAS,
-                pull=self.bottom,
-                weight_base=tile,
-                **self._common(cut),
-            ))
-            tile += self.layer.rows * cut.count
+            rectangles.append(
+                Instruction(
+                    source=Source.X if self.bottom else Source.SEQUENCE,
+                    start=Start.STORED if rectangles else Start.BIAS,
+                    pull=self.bottom,
+                    weight_base=tile,
+                    **self._common(cut),
+                )
+            )
+            tile += self.layer.rows * cut.width
         rectangles[-1] = replace(rectangles[-1], pop=True)
         return rectangles
 
@@ -168,23 +171,25 @@ class _LayerProgram:
         rectangles: list[Instruction] = []
         tile = self.layer.weight_base + self.layer.rows * self.layer.x_columns
         for cut in self.layer.h_cuts:
-            rectangles.append(Instruction(
-                source=Source.H,
-                start=Start.STORED if rectangles else Start.STORED_SHIFTED,
-                weight_base=tile,
-                **self._common(cut),
-            ))
-            tile += self.layer.rows * cut.count
+            rectangles.append(
+                Instruction(
+                    source=Source.H,
+                    start=Start.STORED if rectangles else Start.STORED_SHIFTED,
+                    weight_base=tile,
+                    **self._common(cut),
+                )
+            )
+            tile += self.layer.rows * cut.width
         rectangles[-1] = replace(
             rectangles[-1], finish=True, step=True, emit=self.top, keep=not self.top
         )
         return rectangles
 
-    def _common(self, cut: Columns) -> dict[str, int]:
+    def _common(self, cut: Columns) -> dict[str, Any]:
         return {
             "rows": self.layer.rows,
             "col_first": cut.first,
-            "cols": cut.count,
+            "cols": cut.width,
             "bias_base": self.layer.bias_base,
             "x_shift": self.layer.shape.x_shift,
             "act_shift": self.layer.shape.act_shift,
@@ -206,8 +211,7 @@ def _loop(body: list[Instruction], times: int) -> list[Instruction]:
 def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
     """Shapes of a quantised model's layers."""
     return tuple(
-        LayerShape(q.input_size, q.hidden_size, q.x_shift,
-                   q.w_hh_frac - model.fmt.weight_frac_min)
+        LayerShape(q.input_size, q.hidden_size, q.x_shift, q.w_hh_frac - model.fmt.weight_frac_min)
         for q in model.layers
     )
 
@@ -232,10 +236,12 @@ def make_plan(shapes: Sequence[LayerShape], cfg: Config, schedule: str = "best")
     tile = bias = 0
     for shape in shapes:
         uncut = LayerPlan(
-            shape, ceil(shape.hidden_size / cfg.block),
+            shape,
+            ceil(shape.hidden_size / cfg.block),
             (Columns(0, ceil(shape.input_size / cfg.columns)),),
             (Columns(0, ceil(shape.hidden_size / cfg.columns)),),
-            tile, bias,
+            tile,
+            bias,
         )
         layers.append(_best_cut(cfg, uncut) if schedule == "elementwise" else uncut)
         tile, bias = tile + uncut.tiles, bias + uncut.rows

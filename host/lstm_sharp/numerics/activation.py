@@ -39,7 +39,7 @@ def table() -> tuple[np.ndarray, np.ndarray]:
     The chord of each segment is moved up by half its greatest distance from the curve, which
     halves the interpolation error; ``base`` takes off the half step that ``2 y + 1`` adds.
     """
-    edges = np.arange((1 << SEGMENT_BITS) + 1) / (1 << (SEGMENT_BITS - 3)) + 0.5**(Z_FRAC + 1)
+    edges = np.arange((1 << SEGMENT_BITS) + 1) / (1 << (SEGMENT_BITS - 3)) + 0.5 ** (Z_FRAC + 1)
     left, right = np.tanh(edges[:-1]), np.tanh(edges[1:])
     middle = np.tanh((edges[:-1] + edges[1:]) / 2)
     lift = (middle - (left + right) / 2) / 2

@@ -133,22 +133,30 @@ def _quantize_layer(
         )
     bias_room = _largest_frac(layer.b, fmt.bias_bits, 64) - x_frac
     if bias_room < ih_frac:
-        notes.append(f"layer {index}: w_ih coarsened from {ih_frac} to {bias_room} fraction bits "
-                     f"so that its bias fits {fmt.bias_bits} bits")
+        notes.append(
+            f"layer {index}: w_ih coarsened from {ih_frac} to {bias_room} fraction bits "
+            f"so that its bias fits {fmt.bias_bits} bits"
+        )
         ih_frac = bias_room
     shift = fmt.h_frac + hh_frac - x_frac - ih_frac
     if shift < 0 and index == 0:
-        notes.append(f"x coarsened from {x_frac} to {x_frac + shift} fraction bits: its products "
-                     "were finer than the recurrent ones")
+        notes.append(
+            f"x coarsened from {x_frac} to {x_frac + shift} fraction bits: its products "
+            "were finer than the recurrent ones"
+        )
         x_frac, shift = x_frac + shift, 0
     elif shift < 0:
-        notes.append(f"layer {index}: w_ih coarsened from {ih_frac} to {ih_frac + shift} fraction "
-                     "bits: its products were finer than the recurrent ones")
+        notes.append(
+            f"layer {index}: w_ih coarsened from {ih_frac} to {ih_frac + shift} fraction "
+            "bits: its products were finer than the recurrent ones"
+        )
         ih_frac, shift = ih_frac + shift, 0
     elif shift > max_shift:
         hh_coarse = max(hh_frac - (shift - max_shift), fmt.weight_frac_min)
-        notes.append(f"layer {index}: w_hh coarsened from {hh_frac} to {hh_coarse} fraction bits: "
-                     f"x_shift {shift} is over {max_shift}")
+        notes.append(
+            f"layer {index}: w_hh coarsened from {hh_frac} to {hh_coarse} fraction bits: "
+            f"x_shift {shift} is over {max_shift}"
+        )
         shift -= hh_frac - hh_coarse
         hh_frac = hh_coarse
         if shift > max_shift:
@@ -160,7 +168,10 @@ def _quantize_layer(
         _to_int(layer.w_ih, ih_frac, w_bits),
         _to_int(layer.w_hh, hh_frac, w_bits),
         _to_int(layer.b, x_frac + ih_frac, fmt.bias_bits),
-        x_frac, ih_frac, hh_frac, shift,
+        x_frac,
+        ih_frac,
+        hh_frac,
+        shift,
     )
 
 

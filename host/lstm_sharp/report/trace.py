@@ -40,7 +40,7 @@ def draw(words: np.ndarray, path: Path, title: str, cycles: int) -> None:
     words = words[:cycles]
     from_h = (words >> _SOURCE_SHIFT & _SOURCE_MASK) >= _SOURCE_H
     issue = words & _ISSUE != 0
-    rows = (
+    units = (
         ("x stream", words & _X_BEAT != 0, "x"),
         (_X_PART, issue & ~from_h, "x"),
         (_H_PART, issue & from_h, "h"),
@@ -50,7 +50,7 @@ def draw(words: np.ndarray, path: Path, title: str, cycles: int) -> None:
         ("h written", words & _H_WRITE != 0, "out"),
         ("h stream", words & _H_BEAT != 0, "out"),
     )
-    rows = tuple(row for row in rows if row[1].any())  # h leaves only from the last layer
+    rows = [unit for unit in units if unit[1].any()]  # h leaves only from the last layer
     figure, axes = plt.subplots(figsize=(11, 3.4), layout="constrained")
     for place, (name, busy, colour) in enumerate(rows):
         spans = _spans(busy)
@@ -58,8 +58,15 @@ def draw(words: np.ndarray, path: Path, title: str, cycles: int) -> None:
         if name in (_X_PART, _H_PART):
             for step, (start, length) in enumerate(spans):
                 if length > 0.02 * words.size:
-                    axes.text(start + length / 2, place, f"{name[0]}({step})", color="white",
-                              ha="center", va="center", fontsize=8)
+                    axes.text(
+                        start + length / 2,
+                        place,
+                        f"{name[0]}({step})",
+                        color="white",
+                        ha="center",
+                        va="center",
+                        fontsize=8,
+                    )
         share = 100 * busy.mean() if busy.size else 0
         axes.text(words.size * 1.005, place, f"{share:.0f} %", va="center", fontsize=8)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])

@@ -32,8 +32,10 @@ def build(backend: str, cfg: Config, build_dir: Path | None = None) -> Path:
 
 
 def play(
-    executable: Path, runs: Sequence[jobs.Run],
-    progress: Callable[[int, int], None] | None = None, options: Sequence[str] = (),
+    executable: Path,
+    runs: Sequence[jobs.Run],
+    progress: Callable[[int, int], None] | None = None,
+    options: Sequence[str] = (),
 ) -> list[jobs.Result]:
     """Play runs one after the other in one process; memories keep what they hold between them.
 
@@ -52,7 +54,10 @@ def play(
         jobs.write_job(job, runs)
         process = subprocess.Popen(
             [str(executable.resolve()), str(job), str(answer), *options],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
         )
         said = []
         assert process.stdout is not None
@@ -87,6 +92,6 @@ def check(cfg: Config, run: jobs.Run, result: jobs.Result) -> None:
         )
     if len(result.h_bytes) != run.h_bytes or not result.last_ok:
         raise UsageError(
-            f"the engine sent {len(result.h_bytes)} bytes of h, {run.h_bytes} were expected, or TLAST "
-            "was not at their end"
+            f"the engine sent {len(result.h_bytes)} bytes of h, {run.h_bytes} were expected, "
+            "or TLAST was not at their end"
         )

@@ -89,9 +89,9 @@ def read_results(path: Path) -> list[Result]:
         if head.size < 5 or at + int(head[4]) > len(data):
             raise JobError(f"{path} ends too early")
         status, identity, cycles, last_ok, size = (int(count) for count in head)
-        results.append(Result(
-            status, identity, cycles, np.frombuffer(data, np.uint8, size, at), bool(last_ok)
-        ))
+        results.append(
+            Result(status, identity, cycles, np.frombuffer(data, np.uint8, size, at), bool(last_ok))
+        )
         at += size
     return results
 

@@ -16,8 +16,8 @@ from lstm_sharp.engine.schedule import Plan, check_schedule, make_plan, shapes_o
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden, reference
-from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.formats import Format
+from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, QuantModel, quantize
 from lstm_sharp.run import engines, jobs
 from lstm_sharp.run.choose import DEFAULT_FORMAT, choose
@@ -107,7 +107,9 @@ class Session:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.close()
@@ -224,28 +226,45 @@ class Session:
         for run, result in zip(runs, results):
             engines.check(cfg, run, result)
         hs = [
-            pack.unpack_h(result.h_bytes, self.plan, *x.shape[:2]) for x, result in zip(xs, results[1:])
+            pack.unpack_h(result.h_bytes, self.plan, *x.shape[:2])
+            for x, result in zip(xs, results[1:])
         ]
         return [self.quantized.dequantize_h(h) for h in hs], results
 
     def _make_report(
-        self, xs: Sequence[np.ndarray], with_state: bool, seen: list[jobs.Result],
-        error: float, seconds: float,
+        self,
+        xs: Sequence[np.ndarray],
+        with_state: bool,
+        seen: list[jobs.Result],
+        error: float,
+        seconds: float,
     ) -> Report:
         steps = sum(x.shape[0] * x.shape[1] for x in xs)
         report = Report(
-            backend=self.backend, engine=ENGINES.get(self.backend), config=None,
-            format=str(self.fmt), schedule=None, batch=sum(x.shape[0] for x in xs), steps=steps,
-            cycles=None, predicted_cycles=None, load_cycles=None, predicted_load_cycles=None,
-            ideal_cycles=None, utilization=None, limited_by=None, max_abs_error=error,
-            seconds=seconds, notes=self.quantized.notes,
+            backend=self.backend,
+            engine=ENGINES.get(self.backend),
+            config=None,
+            format=str(self.fmt),
+            schedule=None,
+            batch=sum(x.shape[0] for x in xs),
+            steps=steps,
+            cycles=None,
+            predicted_cycles=None,
+            load_cycles=None,
+            predicted_load_cycles=None,
+            ideal_cycles=None,
+            utilization=None,
+            limited_by=None,
+            max_abs_error=error,
+            seconds=seconds,
+            notes=self.quantized.notes,
         )
         if self._plan is None:
             return report
         plan, cfg = self._plan, self._plan.cfg
-        prediction = cycles.add([
-            cycles.predict(cfg, plan.program(x.shape[1], x.shape[0], with_state)) for x in xs
-        ])
+        prediction = cycles.add(
+            [cycles.predict(cfg, plan.program(x.shape[1], x.shape[0], with_state)) for x in xs]
+        )
         counted = [result.cycles for result in seen] if self.backend == "rtl" else []
         ideal = steps * self.quantized.macs_per_step / cfg.macs
         return replace(
@@ -282,12 +301,14 @@ def make_runs(
     for x in xs:
         batch, steps = x.shape[:2]
         beats = batch * steps * pack.vector_beats(plan.layers[-1], cfg)
-        runs.append(jobs.Run(
-            plan.program(steps, batch, state is not None).encode(cfg),
-            states,
-            pack.x_beats(model.quantize_input(x), cfg),
-            beats * cfg.stream_bits // 8,
-        ))
+        runs.append(
+            jobs.Run(
+                plan.program(steps, batch, state is not None).encode(cfg),
+                states,
+                pack.x_beats(model.quantize_input(x), cfg),
+                beats * cfg.stream_bits // 8,
+            )
+        )
     return runs
 
 
@@ -303,9 +324,7 @@ def check_input(model: Model, x: np.ndarray, what: str) -> np.ndarray:
     if x.ndim != 3:
         raise UsageError(f"{what} has shape {x.shape}; (batch, time, features) is expected")
     if x.shape[2] != model.input_size:
-        raise UsageError(
-            f"{what} has {x.shape[2]} features, {model.name} takes {model.input_size}"
-        )
+        raise UsageError(f"{what} has {x.shape[2]} features, {model.name} takes {model.input_size}")
     if x.shape[0] == 0 or x.shape[1] == 0:
         raise UsageError(
             f"{what} has {x.shape[0]} sequences of {x.shape[1]} steps; give at least one of each"
