@@ -23,13 +23,13 @@ module program_memory
 );
   localparam int Lines = MaxInstructions + 1;
 
-  logic [6:0] line_q;  // line that is read, 0 is the header
+  logic [7:0] line_q;  // line that is read, 0 is the header; one past the last at the end
   line_t window_line;
   logic [2:0] rbank_q;
   for (genvar b = 0; b < Stride; b++) begin : gen_bank
     (* ram_style = "distributed" *) logic [3:0][7:0] mem[Lines];
     logic [6:0] address;
-    assign address = copying ? line_q : raddr[9:3];
+    assign address = copying ? line_q[6:0] : raddr[9:3];
     always_ff @(posedge clk) begin
       for (int i = 0; i < 4; i++) begin
         if (we && waddr[2:0] == 3'(b) && wstrb[i]) mem[waddr[9:3]][i] <= wdata[8*i+:8];
@@ -47,7 +47,7 @@ module program_memory
   instr_t instr;
   logic [6:0] index;
   assign instr = decode_instr(window_line);
-  assign index = line_q - 7'd2;
+  assign index = 7'(line_q - 8'd2);
   assign copying = state_q != Idle;
 
   (* ram_style = "distributed" *) instr_t copy_mem[Lines];
