@@ -6,14 +6,6 @@
 
 namespace lstm {
 
-enum Status {
-  kStatusFine = 0,
-  kStatusHeader = 1,
-  kStatusInstruction = 2,  // with its number in bits 15:8
-  kStatusWords = 3,
-  kStatusWeights = 4,  // with the instruction's number in bits 15:8
-};
-
 // Groups of kLanes neurons: places of the c buffer, items of a state
 constexpr int kGroups = kHColumns * kColumns / kLanes;
 static_assert(kGroups >= kBlocks * kPasses,
@@ -66,7 +58,8 @@ Words:
 inline std::uint32_t read_program(const std::uint32_t window[kWindowWords], Header &header,
                                   Instruction program[kMaxInstructions]) {
   header = decode_header(read_line(window, 0));
-  if (header.magic != kMagic || header.instructions > kMaxInstructions) {
+  const bool runs = header.sequences != 0 || header.instructions == 0;
+  if (header.magic != kMagic || header.instructions > kMaxInstructions || !runs) {
     return status_of(kStatusHeader, 0);
   }
   std::uint32_t status = kStatusFine;

@@ -75,7 +75,7 @@ module dispatcher
   endfunction
   assign row_slots = slots_of_row(cur);
 
-  logic is_tiles, is_tile, row_ends, last_row, ends_vector, completes, x_waits, h_waits;
+  logic is_tiles, is_tile, row_ends, last_row, ends_vector, completes, pulls, x_waits, h_waits;
   logic weight_past, x_short, issue, step_on, instr_done;
   assign is_tiles = active_q && cur.op == OpTiles;
   assign is_tile = is_tiles && nops_q == 0 && cols_left_q != 0;
@@ -85,13 +85,14 @@ module dispatcher
   assign completes = cur.finish && cur.emit && cols_left_q == 16'd1
                      && (ends_vector || beat_block_q == BeatBlockBits'(BeatBlocks - 1));
   assign credits_need = completes ? CreditBits'(BlockBeats) : '0;
-  assign x_waits = cur.pull && first_row_q && 16'(ring_level) <= col_q;
+  assign pulls = is_tile && cur.pull && cur.source == SourceX && first_row_q;
+  assign x_waits = pulls && 16'(ring_level) <= col_q;
   assign h_waits = credits_need > credits_q;
   assign weight_past = is_tile && weight_q >= (WeightAddrBits + 1)'(WeightTiles);
   assign issue = is_tile && !x_waits && !h_waits && !weight_past;
   assign step_on = issue || (is_tiles && nops_q == 0 && cols_left_q == 0);
   assign instr_done = (step_on && row_ends && last_row) || (loading_q && load_done);
-  assign x_short = is_tiles && cur.pull && first_row_q && x_left_q == 0 && is_tile;
+  assign x_short = pulls && x_left_q == 0;
   assign give_up = weight_past || x_short;
   assign take_next = next_valid && (!active_q || instr_done) && !give_up;
 
@@ -170,7 +171,7 @@ module dispatcher
       if (cur.step && cur.keep) seq_write_q <= seq_write_q + SeqBits'(header.stride);
     end
     if (start) x_left_q <= header.x_words;
-    else if (issue && cur.pull && first_row_q) x_left_q <= x_left_q - 1'b1;
+    else if (issue && pulls) x_left_q <= x_left_q - 1'b1;
     if (!rst_n || start) begin
       credits_q <= CreditBits'(FifoBeats);
       beat_block_q <= '0;
@@ -219,7 +220,7 @@ module dispatcher
       status <= weight_past ? StatusWeights : StatusWords;
       status_index <= weight_past ? index_q : '0;
     end else if (instr_done && last_q && (x_left_q != 0)
-                 && !(issue && cur.pull && first_row_q && x_left_q == 32'd1)) begin
+                 && !(issue && pulls && x_left_q == 32'd1)) begin
       status <= StatusWords;
     end
   end

@@ -86,7 +86,8 @@ module program_memory
   logic header_fine;
   assign window_header = decode_header(window_line);
   assign header_fine = window_header.magic == Magic
-                       && window_header.instructions <= 16'(MaxInstructions);
+                       && window_header.instructions <= 16'(MaxInstructions)
+                       && (window_header.sequences != 0 || window_header.instructions == 0);
 
   always_ff @(posedge clk) begin
     fine_q <= in_range(instr, index);
@@ -117,7 +118,8 @@ module program_memory
                && fits(i.col_first, i.cols,
                          i.source == SourceX || i.source == SourceSequence ? XColumns : HColumns)
                && i.start != 2'd3 && i.x_shift <= 4'(MaxShift)
-               && i.h_word < 16'(HColumns) && i.h_lane < 8'(Columns);
+               && i.h_word < 16'(HColumns) && i.h_lane < 8'(Columns)
+               && (i.h_lane & 8'(Lanes - 1)) == 0;
         if (i.start == StartBias) begin
           fine &= fits(i.bias_base, 16'(i.row_first + i.rows), BiasBlocks);
         end

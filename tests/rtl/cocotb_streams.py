@@ -33,7 +33,7 @@ async def exact(engine: Engine, case: Case) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def runs_equal_golden_and_cycle_model(dut):
     engine = await Engine.start(dut)
-    for place in range(8):
+    for place in range(16):
         for schedule in SCHEDULES:
             await exact(engine, make_case(schedule, 10, place))
 
@@ -54,7 +54,7 @@ async def largest_sizes(dut):
 async def streams_stall_at_random(dut):
     engine = await Engine.start(dut)
     streams = (engine.weights, engine.x, engine.h)
-    for place in range(18):
+    for place in range(36):
         case = make_case(SCHEDULES[place % 3], 13, place)
         # one stream, another, the third, and all of them
         for number, stream in enumerate(streams):

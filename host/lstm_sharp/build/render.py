@@ -31,36 +31,22 @@ _SUFFIXES = (".hpp", ".cpp", ".sv", ".svh")
 
 
 @dataclass(frozen=True)
-class FieldView:
-    """A field of the program as templates show it."""
-
-    name: str
-    word: int
-    lsb: int
-    width: int
-
-    @property
-    def msb(self) -> int:
-        """Highest bit of the field's own value."""
-        return self.width - 1
-
-    @property
-    def bits(self) -> str:
-        """Part select within its word, in SystemVerilog."""
-        return f"{self.lsb + self.width - 1}:{self.lsb}" if self.width > 1 else f"{self.lsb}"
-
-    @property
-    def cpp_type(self) -> str:
-        """Type of the decoded value in C++."""
-        return "bool" if self.width == 1 else f"UInt<{self.width}>"
-
-
-@dataclass(frozen=True)
 class EnumView:
     """A closed choice: its name and (CamelCase name, value) of each member."""
 
     name: str
+    bits: int
     members: tuple[tuple[str, int], ...]
+
+    @property
+    def sv_type(self) -> str:
+        """Name of the type in SystemVerilog."""
+        return f"{self.name.lower()}_e"
+
+    @property
+    def msb(self) -> int:
+        """Highest bit of the type in SystemVerilog."""
+        return self.bits - 1
 
 
 @dataclass(frozen=True)
@@ -83,9 +69,11 @@ def context(cfg: Config) -> dict[str, object]:
     """All that templates may name."""
     return {
         "cfg": cfg,
-        "header": _views(program.HEADER),
-        "instruction": _views(program.INSTRUCTION),
-        "enums": tuple(_enum(e) for e in (program.Op, program.Source, program.Start)),
+        "header": program.HEADER,
+        "instruction": program.INSTRUCTION,
+        "enums": tuple(
+            _enum(e) for e in (program.Op, program.Source, program.Start, program.Status)
+        ),
         "magic": f"{program.MAGIC:04x}",
         "stride": program.STRIDE,
         "max_instructions": program.MAX_INSTRUCTIONS,
@@ -170,18 +158,12 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _views(layout: dict[str, program.Field]) -> dict[str, FieldView]:
-    return {name: FieldView(name, *field) for name, field in layout.items()}
-
-
 def _enum(choice: type[IntEnum]) -> EnumView:
-    return EnumView(
-        choice.__name__,
-        tuple(
-            ("".join(part.capitalize() for part in member.name.split("_")), member.value)
-            for member in choice
-        ),
+    members = tuple(
+        ("".join(part.capitalize() for part in member.name.split("_")), int(member.value))
+        for member in choice
     )
+    return EnumView(choice.__name__, 8 if choice is program.Status else 2, members)
 
 
 @lru_cache(maxsize=1)

@@ -51,6 +51,16 @@ class Start(IntEnum):
     STORED_SHIFTED = 2  # the stored x-part, times 2**x_shift
 
 
+class Status(IntEnum):
+    """How a run ended: bits 7:0 of the status register; docs/engine.md says more."""
+
+    FINE = 0
+    HEADER = 1
+    INSTRUCTION = 2  # its number is in bits 15:8, as for WEIGHTS
+    WORDS = 3
+    WEIGHTS = 4
+
+
 class Field(NamedTuple):
     """Where a field lies."""
 
@@ -67,6 +77,11 @@ class Field(NamedTuple):
     def bits(self) -> str:
         """Highest and lowest bit in its word, as Verilog writes a range."""
         return f"{self.lsb + self.width - 1}:{self.lsb}"
+
+    @property
+    def cpp_type(self) -> str:
+        """Type of the field's value in C++."""
+        return "bool" if self.width == 1 else f"UInt<{self.width}>"
 
 
 HEADER = {
