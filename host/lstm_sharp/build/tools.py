@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def build(
     if target.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return target
     stamp.unlink(missing_ok=True)
+    if sys.stderr.isatty():
+        print(f"building {target.name} in {cwd}, once ...", file=sys.stderr)
     run(command, cwd, target.with_name(target.name + ".log"), env)
     stamp.write_text(digest.hexdigest())
     return target
