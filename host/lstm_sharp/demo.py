@@ -20,7 +20,8 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Model, load
 from lstm_sharp.report import trace
 from lstm_sharp.run import engines
-from lstm_sharp.run.session import BACKENDS, Report, Session, make_runs
+from lstm_sharp.run.report import Report
+from lstm_sharp.run.session import BACKENDS, Session, make_runs
 
 CONFIG = "pynq-z2"
 OUT = Path("build/demo")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm_sharp.run.session import Report, Session
+from lstm_sharp.run.report import Report
+from lstm_sharp.run.session import Session
 from models import pytorch_like
 
 pytestmark = pytest.mark.rtl

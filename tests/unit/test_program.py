@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from lstm_sharp.engine import config, cycles, pack
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, Instruction, Op, Program, Source, Start
-from lstm_sharp.engine.schedule import SCHEDULES, LayerShape, Plan, make_plan
+from lstm_sharp.engine.schedule import SCHEDULES, Plan, make_plan
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel

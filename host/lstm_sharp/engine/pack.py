@@ -11,7 +11,8 @@ from math import ceil
 import numpy as np
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import Columns, LayerPlan, Plan
+from lstm_sharp.engine.layer import Columns, LayerPlan
+from lstm_sharp.engine.schedule import Plan
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 

@@ -7,7 +7,8 @@ from math import ceil, gcd
 
 from lstm_sharp.engine import config, cycles
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import LayerShape, Plan, check_schedule, make_plan
+from lstm_sharp.engine.layer import LayerShape
+from lstm_sharp.engine.schedule import Plan, check_schedule, make_plan
 from lstm_sharp.errors import UsageError
 
 

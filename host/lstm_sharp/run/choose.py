@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import LayerShape, check_fit
+from lstm_sharp.engine.layer import LayerShape
+from lstm_sharp.engine.schedule import check_fit
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 

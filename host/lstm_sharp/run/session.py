@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -21,41 +21,15 @@ from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, QuantModel, quantize
 from lstm_sharp.run import engines, jobs
 from lstm_sharp.run.choose import DEFAULT_FORMAT, choose
+from lstm_sharp.run.inputs import FloatState, check_input, check_state
+from lstm_sharp.run.report import Report
 
 BACKENDS = ("float", "golden", "csim", "rtl")
 """Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine."""
 ENGINES = {"csim": "hls", "rtl": "sv"}
 """Engine that a backend runs; None for those that run none."""
 
-FloatState = tuple[np.ndarray, np.ndarray]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a call of ``Session.run`` did; the JSON of the command line."""
-
-    backend: str
-    engine: str | None
-    config: str | None  # None and the figures below too: no shipped config holds the model
-    format: str
-    schedule: str | None
-    batch: int
-    steps: int  # time steps of all sequences together
-    cycles: int | None  # seen by the simulated engine's own counter
-    predicted_cycles: int | None  # of the sv engine, by the cycle model
-    load_cycles: int | None
-    predicted_load_cycles: int | None
-    ideal_cycles: float | None
-    utilization: float | None  # ideal / cycles, or / predicted_cycles where none were seen
-    limited_by: str | None
-    max_abs_error: float  # against the float model, over all h
-    seconds: float
-    notes: tuple[str, ...]  # what quantisation coarsened
-
-    def as_dict(self) -> dict[str, object]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
 
 class Session:
@@ -310,45 +284,3 @@ def make_runs(
             )
         )
     return runs
-
-
-def check_input(model: Model, x: np.ndarray, what: str) -> np.ndarray:
-    """Return x as (batch, time, X) float64.
-
-    Raises:
-        UsageError: wrong shape, empty, not numbers, NaN or infinity.
-    """
-    x = np.asarray(x)
-    if x.dtype.kind not in "fiu":
-        raise UsageError(f"{what} has type {x.dtype}; float32 (batch, time, features) is expected")
-    if x.ndim != 3:
-        raise UsageError(f"{what} has shape {x.shape}; (batch, time, features) is expected")
-    if x.shape[2] != model.input_size:
-        raise UsageError(f"{what} has {x.shape[2]} features, {model.name} takes {model.input_size}")
-    if x.shape[0] == 0 or x.shape[1] == 0:
-        raise UsageError(
-            f"{what} has {x.shape[0]} sequences of {x.shape[1]} steps; give at least one of each"
-        )
-    bad = int(x.size - np.isfinite(x).sum())
-    if bad:
-        raise UsageError(f"{what} has {bad} NaN or infinite of {x.size} values; clean it first")
-    return x.astype(np.float64)
-
-
-def check_state(model: Model, batch: int, state: FloatState) -> FloatState:
-    """Return h and c as float64.
-
-    Raises:
-        UsageError: wrong shape, NaN or infinity.
-    """
-    widest = max(layer.hidden_size for layer in model.layers)
-    want = (len(model.layers), batch, widest)
-    for name, value in zip(("h", "c"), state):
-        if np.shape(value) != want:
-            raise UsageError(
-                f"state {name} has shape {np.shape(value)}; (layers, batch, hidden) = {want} is "
-                "expected"
-            )
-        if not np.isfinite(np.asarray(value, dtype=np.float64)).all():
-            raise UsageError(f"state {name} has NaN or infinite values; clean it first")
-    return np.asarray(state[0], dtype=np.float64), np.asarray(state[1], dtype=np.float64)

@@ -1,0 +1,53 @@
+"""What a user hands in to be run, checked before any work."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model.model import Model
+
+FloatState = tuple[np.ndarray, np.ndarray]
+"""h and c, (layers, batch, H) each, H the widest layer's."""
+
+
+def check_input(model: Model, x: np.ndarray, what: str) -> np.ndarray:
+    """Return x as (batch, time, X) float64.
+
+    Raises:
+        UsageError: wrong shape, empty, not numbers, NaN or infinity.
+    """
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiu":
+        raise UsageError(f"{what} has type {x.dtype}; float32 (batch, time, features) is expected")
+    if x.ndim != 3:
+        raise UsageError(f"{what} has shape {x.shape}; (batch, time, features) is expected")
+    if x.shape[2] != model.input_size:
+        raise UsageError(f"{what} has {x.shape[2]} features, {model.name} takes {model.input_size}")
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        raise UsageError(
+            f"{what} has {x.shape[0]} sequences of {x.shape[1]} steps; give at least one of each"
+        )
+    bad = int(x.size - np.isfinite(x).sum())
+    if bad:
+        raise UsageError(f"{what} has {bad} NaN or infinite of {x.size} values; clean it first")
+    return x.astype(np.float64)
+
+
+def check_state(model: Model, batch: int, state: FloatState) -> FloatState:
+    """Return h and c as float64.
+
+    Raises:
+        UsageError: wrong shape, NaN or infinity.
+    """
+    widest = max(layer.hidden_size for layer in model.layers)
+    want = (len(model.layers), batch, widest)
+    for name, value in zip(("h", "c"), state):
+        if np.shape(value) != want:
+            raise UsageError(
+                f"state {name} has shape {np.shape(value)}; (layers, batch, hidden) = {want} is "
+                "expected"
+            )
+        if not np.isfinite(np.asarray(value, dtype=np.float64)).all():
+            raise UsageError(f"state {name} has NaN or infinite values; clean it first")
+    return np.asarray(state[0], dtype=np.float64), np.asarray(state[1], dtype=np.float64)
