@@ -1,135 +1,136 @@
 // Dispatcher: turns the instructions of a run into slots, one a cycle. It counts; it decides
-// nothing but to wait for x and for room in the h FIFO.
+// nothing but to wait for x and for room in the h FIFO. What the next cycle has to know of a
+// counter (is this the last one?) is worked out a cycle early, to keep its loop short.
 module dispatcher
   import lstm_pkg::*;
 (
-    input  logic              clk,
-    input  logic              rst_n,
-    input  logic              start,
-    input  header_t           header,
+    input  logic                clk,
+    input  logic                rst_n,
+    input  logic                start,
+    input  header_t             header,
     // instructions
-    output logic [6:0]        fetch_index,
-    input  instr_t            fetch_instr,
+    output logic [6:0]          fetch_index,
+    input  instr_t              fetch_instr,
     // loads
-    output logic              load_start,
-    output instr_t            load_instr,
-    input  logic              load_done,
-    output logic              load_half,    // of the h buffer, for a state
+    output logic                load_start,
+    output instr_t              load_instr,
+    input  logic                load_done,
+    output logic                load_half,       // of the h buffer, for a state
     // x ring
     input  logic [RingBits-1:0] ring_head,
-    input  logic [RingBits:0]   ring_level,
+    input  logic                ring_some,       // a word that has not been pulled yet
+    input  logic                ring_exhausted,  // takes no more words in this run
+    output logic                ring_pull,
     output logic [RingBits:0]   ring_pop_words,
     output logic                ring_pop,
     // h FIFO
-    input  logic              credit,
+    input  logic                credit,
     // slots
-    output slot_t             slot,
-    output logic              dispatched,   // pulse: nothing is left, or the run is given up
-    output status_e           status,
-    output logic [7:0]        status_index
+    output slot_t               slot,
+    output logic                dispatched,      // pulse: nothing is left, or the run is given up
+    output status_e             status,
+    output logic [7:0]          status_index
 );
-  // A row block completes a beat of h after every BeatBlocks-th one, or several at once.
-  localparam int BeatBlocks = BeatElements > Block ? BeatElements / Block : 1;
-  localparam int BlockBeats = Block > BeatElements ? Block / BeatElements : 1;
-  localparam int BeatBlockBits = BeatBlocks > 1 ? $clog2(BeatBlocks) : 1;
-  localparam int CreditBits = $clog2(FifoBeats + 1);
-
-  logic next_valid, next_last, take_next, give_up;
-  instr_t next;
-  logic [7:0] next_index;
+  logic next_valid, give_up_q;
+  work_t next, cur;
   fetch u_fetch (
       .clk,
       .rst_n,
       .start,
-      .stop(give_up),
+      .stop(give_up_q),
       .header,
       .fetch_index,
       .fetch_instr,
       .valid(next_valid),
-      .instr(next),
-      .last(next_last),
-      .index(next_index),
-      .take(take_next)
+      .work(next),
+      .take(proceed)
   );
 
-  // The instruction being dispatched, and where it stands
-  logic active_q, last_q, loading_q;
-  instr_t cur;
-  logic [7:0] index_q;
-  logic [15:0] nops_q, rows_left_q, slots_left_q, cols_left_q, col_q;
-  logic [15:0] row_slots;
-  logic first_row_q;
+  // Where the instruction stands: no-op slots, then tiles and, where a row finishes too soon for
+  // the lanes, filling slots; or a load.
+  logic nop_q, tile_q, fill_q, load_q, idle_q;
+  logic last_nop_q, last_column_q, last_slot_q, last_row_q, emits_q;
+  logic [15:0] nops_left_q;
+  logic [ColumnBits-1:0] columns_left_q, slots_left_q, column_q;
+  logic [RowBits-1:0] rows_left_q;
+
+  logic room_q, pulls_q, wait_here, row_done, instr_done, proceed;
+  assign wait_here = tile_q && ((pulls_q && !ring_some) || (emits_q && last_column_q && !room_q));
+  assign row_done = !nop_q && last_slot_q && !wait_here;
+  assign instr_done = (row_done && last_row_q) || load_done;
+  assign proceed = idle_q || instr_done;
+
+  always_ff @(posedge clk) begin
+    load_start <= 1'b0;
+    if (!rst_n || give_up_q) begin
+      {nop_q, tile_q, fill_q, load_q, last_slot_q} <= '0;
+      idle_q <= 1'b1;
+    end else if (proceed) begin
+      idle_q <= !next_valid;
+      nop_q <= next_valid && next.has_nops;
+      tile_q <= next_valid && !next.has_nops && !next.is_load;
+      load_q <= next_valid && !next.has_nops && next.is_load;
+      load_start <= next_valid && !next.has_nops && next.is_load;
+      fill_q <= 1'b0;
+      last_slot_q <= next_valid && next.one_slot && !next.is_load;
+    end else if (nop_q && last_nop_q) begin
+      nop_q <= 1'b0;
+      tile_q <= !cur.is_load;
+      load_q <= cur.is_load;
+      load_start <= cur.is_load;
+    end else if (!nop_q && !wait_here && !load_q) begin
+      tile_q <= last_slot_q || (tile_q && !last_column_q);
+      fill_q <= !last_slot_q && (fill_q || last_column_q);
+      last_slot_q <= last_slot_q ? cur.one_slot : slots_left_q == ColumnBits'(2);
+    end
+
+    if (proceed) begin
+      cur <= next;
+      pulls_q <= next.pulls;
+      emits_q <= next.instr.finish && next.instr.emit;
+      nops_left_q <= next.instr.nops;
+      last_nop_q <= next.one_nop;
+      columns_left_q <= ColumnBits'(next.instr.cols);
+      last_column_q <= next.one_column;
+      column_q <= ColumnBits'(next.instr.col_first);
+      slots_left_q <= next.row_slots;
+      rows_left_q <= RowBits'(next.instr.rows);
+      last_row_q <= next.one_row;
+    end else if (nop_q) begin
+      nops_left_q <= nops_left_q - 1'b1;
+      last_nop_q <= nops_left_q == 16'd2;
+    end else if (row_done) begin
+      pulls_q <= 1'b0;
+      columns_left_q <= ColumnBits'(cur.instr.cols);
+      last_column_q <= cur.one_column;
+      column_q <= ColumnBits'(cur.instr.col_first);
+      slots_left_q <= cur.row_slots;
+      rows_left_q <= rows_left_q - 1'b1;
+      last_row_q <= rows_left_q == RowBits'(2);
+    end else if (!wait_here) begin
+      columns_left_q <= columns_left_q - 1'b1;
+      last_column_q <= columns_left_q == ColumnBits'(2);
+      column_q <= column_q + 1'b1;
+      slots_left_q <= slots_left_q - 1'b1;
+    end
+  end
+
+  // Places that move on with slots and rows
   logic [BlockBits-1:0] row_q;
   logic [BiasAddrBits-1:0] bias_q;
   logic [WeightAddrBits:0] weight_q;
   logic [WordBits-1:0] word_q;
   logic [LaneBits-1:0] lane_q;
-  logic half_q;
-  logic [SeqBits-1:0] seq_read_q, seq_write_q;
-  logic [31:0] x_left_q;
-  logic [CreditBits-1:0] credits_q, credits_need;
-  logic [BeatBlockBits-1:0] beat_block_q;
-
-  function automatic logic [15:0] slots_of_row(instr_t i);
-    return i.finish && i.cols < 16'(Passes) ? 16'(Passes) : i.cols;
-  endfunction
-  assign row_slots = slots_of_row(cur);
-
-  logic is_tiles, is_tile, row_ends, last_row, ends_vector, completes, pulls, x_waits, h_waits;
-  logic weight_past, x_short, issue, step_on, instr_done;
-  assign is_tiles = active_q && cur.op == OpTiles;
-  assign is_tile = is_tiles && nops_q == 0 && cols_left_q != 0;
-  assign row_ends = slots_left_q == 16'd1;
-  assign last_row = rows_left_q == 16'd1;
-  assign ends_vector = last_row && cur.step;
-  assign completes = cur.finish && cur.emit && cols_left_q == 16'd1
-                     && (ends_vector || beat_block_q == BeatBlockBits'(BeatBlocks - 1));
-  assign credits_need = completes ? CreditBits'(BlockBeats) : '0;
-  assign pulls = is_tile && cur.pull && cur.source == SourceX && first_row_q;
-  assign x_waits = pulls && 16'(ring_level) <= col_q;
-  assign h_waits = credits_need > credits_q;
-  assign weight_past = is_tile && weight_q >= (WeightAddrBits + 1)'(WeightTiles);
-  assign issue = is_tile && !x_waits && !h_waits && !weight_past;
-  assign step_on = issue || (is_tiles && nops_q == 0 && cols_left_q == 0);
-  assign instr_done = (step_on && row_ends && last_row) || (loading_q && load_done);
-  assign x_short = pulls && x_left_q == 0;
-  assign give_up = weight_past || x_short;
-  assign take_next = next_valid && (!active_q || instr_done) && !give_up;
-
   always_ff @(posedge clk) begin
-    if (!rst_n || give_up) active_q <= 1'b0;
-    else if (take_next) active_q <= 1'b1;
-    else if (instr_done) active_q <= 1'b0;
-
-    if (take_next) begin
-      cur <= next;
-      last_q <= next_last;
-      index_q <= next_index;
-      nops_q <= next.nops;
-      rows_left_q <= next.rows;
-      slots_left_q <= slots_of_row(next);
-      cols_left_q <= next.cols;
-      col_q <= next.col_first;
-      first_row_q <= 1'b1;
-      row_q <= BlockBits'(next.row_first);
-      bias_q <= BiasAddrBits'(next.bias_base + next.row_first);
-      weight_q <= (WeightAddrBits + 1)'(next.weight_base);
-      word_q <= WordBits'(next.h_word);
-      lane_q <= LaneBits'(next.h_lane);
+    if (proceed) begin
+      row_q <= BlockBits'(next.instr.row_first);
+      bias_q <= BiasAddrBits'(next.instr.bias_base + next.instr.row_first);
+      weight_q <= (WeightAddrBits + 1)'(next.instr.weight_base);
+      word_q <= WordBits'(next.instr.h_word);
+      lane_q <= LaneBits'(next.instr.h_lane);
     end else begin
-      if (active_q && nops_q != 0) nops_q <= nops_q - 1'b1;
-      if (issue) begin
-        weight_q <= weight_q + 1'b1;
-        cols_left_q <= cols_left_q - 1'b1;
-        col_q <= col_q + 1'b1;
-      end
-      if (step_on) slots_left_q <= slots_left_q - 1'b1;
-      if (step_on && row_ends) begin
-        slots_left_q <= row_slots;
-        cols_left_q <= cur.cols;
-        col_q <= cur.col_first;
-        rows_left_q <= rows_left_q - 1'b1;
-        first_row_q <= 1'b0;
+      if (tile_q && !wait_here) weight_q <= weight_q + 1'b1;
+      if (row_done) begin
         row_q <= row_q + 1'b1;
         bias_q <= bias_q + 1'b1;
         {word_q, lane_q} <= after_block(word_q, lane_q);
@@ -145,82 +146,99 @@ module dispatcher
     return {word, lane + LaneBits'(Block)};
   endfunction
 
-  // Loads wait for their no-op slots like rectangles.
-  assign load_start = active_q && cur.op != OpTiles && nops_q == 0 && !loading_q;
-  assign load_instr = cur;
-  assign load_half = half_q;
-  always_ff @(posedge clk) begin
-    if (!rst_n || load_done) loading_q <= 1'b0;
-    else if (load_start) loading_q <= 1'b1;
-  end
-
   // Buffers that move on with steps and layers
-  assign ring_pop = step_on && row_ends && last_row && cur.pop && cur.source == SourceX;
-  assign ring_pop_words = (RingBits + 1)'(cur.col_first + cur.cols);
+  logic half_q;
+  logic [SeqBits-1:0] seq_read_q, seq_write_q;
+  assign load_instr = cur.instr;
+  assign load_half = half_q;
+  assign ring_pull = tile_q && pulls_q && !wait_here;
+  assign ring_pop = row_done && last_row_q && cur.instr.pop && cur.instr.source == SourceX;
+  assign ring_pop_words = (RingBits + 1)'(cur.words);
   always_ff @(posedge clk) begin
-    if (!rst_n || start) begin
-      half_q <= 1'b0;
-    end else if (instr_done && is_tiles && cur.step) begin
-      half_q <= !half_q;
-    end
-    if (take_next && next.layer && next.op == OpTiles) begin
+    if (!rst_n || start) half_q <= 1'b0;
+    else if (row_done && last_row_q && cur.instr.step) half_q <= !half_q;
+    if (proceed && next.instr.layer) begin
       seq_read_q <= '0;
       seq_write_q <= '0;
-    end else if (instr_done && is_tiles) begin
-      if (cur.pop && cur.source == SourceSequence) seq_read_q <= seq_read_q + SeqBits'(header.stride);
-      if (cur.step && cur.keep) seq_write_q <= seq_write_q + SeqBits'(header.stride);
-    end
-    if (start) x_left_q <= header.x_words;
-    else if (issue && pulls) x_left_q <= x_left_q - 1'b1;
-    if (!rst_n || start) begin
-      credits_q <= CreditBits'(FifoBeats);
-      beat_block_q <= '0;
-    end else begin
-      credits_q <= credits_q + CreditBits'(credit) - (issue ? credits_need : '0);
-      if (issue && cur.finish && cur.emit && cols_left_q == 16'd1) begin
-        beat_block_q <= completes ? '0 : beat_block_q + 1'b1;
+    end else if (row_done && last_row_q) begin
+      if (cur.instr.pop && cur.instr.source == SourceSequence) begin
+        seq_read_q <= seq_read_q + SeqBits'(header.stride);
+      end
+      if (cur.instr.step && cur.instr.keep) begin
+        seq_write_q <= seq_write_q + SeqBits'(header.stride);
       end
     end
   end
 
-  // Issue registers
+  // Room in the h FIFO. A row block completes a beat of h after every BeatBlocks-th one, or several
+  // at once. Room is seen a cycle late, hence with two row blocks to spare.
+  localparam int BeatBlocks = BeatElements > Block ? BeatElements / Block : 1;
+  localparam int BlockBeats = Block > BeatElements ? Block / BeatElements : 1;
+  localparam int BeatBlockBits = BeatBlocks > 1 ? $clog2(BeatBlocks) : 1;
+  localparam int CreditBits = $clog2(FifoBeats + 1);
+  logic [CreditBits-1:0] credits_q;
+  logic [BeatBlockBits-1:0] beat_block_q;
+  logic emits_block, ends_vector, completes;
+  assign emits_block = tile_q && emits_q && last_column_q && room_q;
+  assign ends_vector = last_row_q && cur.instr.step;
+  assign completes = ends_vector || beat_block_q == BeatBlockBits'(BeatBlocks - 1);
   always_ff @(posedge clk) begin
-    slot.valid <= rst_n && issue;
-    slot.source <= source_e'(cur.source);
-    slot.ring_addr <= ring_head + RingBits'(col_q);
-    slot.h_addr <= {half_q, WordBits'(col_q)};
-    slot.seq_addr <= seq_read_q + SeqBits'(col_q);
+    room_q <= credits_q >= CreditBits'(3 * BlockBeats);
+    if (!rst_n || start) begin
+      credits_q <= CreditBits'(FifoBeats);
+      beat_block_q <= '0;
+    end else begin
+      credits_q <= credits_q + CreditBits'(credit)
+                   - (emits_block && !wait_here && completes ? CreditBits'(BlockBeats) : '0);
+      if (emits_block && !wait_here) beat_block_q <= completes ? '0 : beat_block_q + 1'b1;
+    end
+  end
+
+  // Issue registers
+  logic past_q;
+  logic [7:0] index_q;
+  always_ff @(posedge clk) begin
+    slot.valid <= rst_n && tile_q && !wait_here;
+    slot.source <= cur.instr.source;
+    slot.ring_addr <= ring_head + RingBits'(column_q);
+    slot.h_addr <= {half_q, WordBits'(column_q)};
+    slot.seq_addr <= seq_read_q + SeqBits'(column_q);
     slot.weight_addr <= WeightAddrBits'(weight_q);
-    slot.first <= col_q == cur.col_first;
-    slot.last <= cols_left_q == 16'd1;
-    slot.start <= start_e'(cur.start);
-    slot.finish <= cur.finish;
+    slot.first <= column_q == ColumnBits'(cur.instr.col_first);
+    slot.last <= last_column_q;
+    slot.start <= cur.instr.start;
+    slot.finish <= cur.instr.finish;
     slot.row <= row_q;
     slot.bias_addr <= bias_q;
-    slot.x_shift <= cur.x_shift;
-    slot.act_shift <= cur.act_shift;
-    slot.target.c_zero <= cur.c_zero;
+    slot.x_shift <= cur.instr.x_shift;
+    slot.act_shift <= cur.instr.act_shift;
+    slot.target.c_zero <= cur.instr.c_zero;
     slot.target.parity <= !half_q;
     slot.target.word <= word_q;
     slot.target.lane <= lane_q;
-    slot.target.emit <= cur.emit;
-    slot.target.keep <= cur.keep;
+    slot.target.emit <= cur.instr.emit;
+    slot.target.keep <= cur.instr.keep;
     slot.target.seq_addr <= seq_write_q;
     slot.target.vector_end <= ends_vector;
-    slot.target.run_last <= last_q;
+    slot.target.run_last <= cur.last;
+    past_q <= weight_q >= (WeightAddrBits + 1)'(WeightTiles);
+    index_q <= cur.index;
   end
 
-  // The end: all dispatched, or given up
+  // The end: all dispatched, or given up. Both are seen a cycle or two late, which harms nobody.
+  logic short_q;
   always_ff @(posedge clk) begin
-    dispatched <= rst_n && (give_up || (instr_done && last_q && active_q));
+    dispatched <= rst_n && (give_up_q || (instr_done && cur.last));
+    short_q <= tile_q && pulls_q && !ring_some && ring_exhausted;
+    give_up_q <= rst_n && !give_up_q && !start && (short_q || (slot.valid && past_q));
     if (start) begin
       status <= StatusFine;
       status_index <= '0;
-    end else if (give_up) begin
-      status <= weight_past ? StatusWeights : StatusWords;
-      status_index <= weight_past ? index_q : '0;
-    end else if (instr_done && last_q && (x_left_q != 0)
-                 && !(issue && pulls && x_left_q == 32'd1)) begin
+    end else if (slot.valid && past_q && status == StatusFine) begin
+      status <= StatusWeights;
+      status_index <= index_q;
+    end else if ((short_q || (dispatched && (!ring_exhausted || ring_some)))
+                 && status == StatusFine) begin
       status <= StatusWords;
     end
   end

@@ -1,57 +1,77 @@
-// Fetch: follows loops and the outer loop over sequences, and offers one instruction ahead.
+// Fetch: follows loops and the outer loop over sequences. It offers an instruction at most every
+// other cycle: one to read it, one to see where the list goes on.
 module fetch
   import lstm_pkg::*;
 (
     input  logic       clk,
     input  logic       rst_n,
     input  logic       start,
-    input  logic       stop,        // forget the rest
+    input  logic       stop,         // forget the rest
     input  header_t    header,
     output logic [6:0] fetch_index,
-    input  instr_t     fetch_instr,
+    input  instr_t     fetch_instr,  // unregistered
     output logic       valid,
-    output instr_t     instr,
-    output logic       last,        // of the run
-    output logic [7:0] index,
+    output work_t      work,
     input  logic       take
 );
-  logic running_q;
-  logic [15:0] round_q;
+  logic running_q, read_q, final_q, again_q, last_sequence_q;
+  logic [6:0] last_index_q, back_q;
+  logic [7:0] index_q;
+  logic [15:0] round_q;  // of the loop that is being run, from 1
   logic [31:0] sequences_left_q;
-  logic again, list_end, advance;
-  assign again = fetch_instr.repeats > 16'd1 && round_q != fetch_instr.repeats - 16'd1;
-  assign list_end = !again && 16'(fetch_index) == header.instructions - 16'd1;
-  assign advance = running_q && (!valid || take);
+  instr_t instr_q;
+  logic move, list_end;
+  assign list_end = final_q && !again_q;
+  assign move = read_q && (!valid || take);
 
   always_ff @(posedge clk) begin
+    // Read
+    instr_q <= fetch_instr;
+    index_q <= 8'(fetch_index);
+    back_q <= fetch_index - 7'(fetch_instr.loop_back);
+    again_q <= fetch_instr.repeats[15:1] != 0 && fetch_instr.repeats != round_q;
+    final_q <= fetch_index == last_index_q;
+    last_index_q <= 7'(header.instructions - 16'd1);
+    last_sequence_q <= sequences_left_q[31:1] == 0;
+
+    // Go on
     if (!rst_n || stop) begin
       running_q <= 1'b0;
-      valid <= 1'b0;
-    end else if (start) begin
-      running_q <= 1'b1;
+      read_q <= 1'b0;
       valid <= 1'b0;
     end else begin
-      if (advance && list_end && sequences_left_q <= 32'd1) running_q <= 1'b0;
-      if (advance) valid <= 1'b1;
+      if (start) running_q <= 1'b1;
+      else if (move) running_q <= !(list_end && last_sequence_q);
+      read_q <= running_q && !(move || start);
+      if (move) valid <= 1'b1;
       else if (take) valid <= 1'b0;
     end
     if (start) begin
       fetch_index <= '0;
-      round_q <= '0;
+      round_q <= 16'd1;
       sequences_left_q <= header.sequences;
-    end else if (advance) begin
-      if (again) begin
-        fetch_index <= fetch_index - 7'(fetch_instr.loop_back);
-      end else begin
-        fetch_index <= list_end ? '0 : fetch_index + 1'b1;
-      end
-      if (fetch_instr.repeats > 16'd1) round_q <= again ? round_q + 1'b1 : '0;
+    end else if (move) begin
+      fetch_index <= again_q ? back_q : final_q ? '0 : fetch_index + 1'b1;
+      if (instr_q.repeats[15:1] != 0) round_q <= again_q ? round_q + 1'b1 : 16'd1;
       if (list_end) sequences_left_q <= sequences_left_q - 1'b1;
     end
-    if (advance) begin
-      instr <= fetch_instr;
-      index <= 8'(fetch_index);
-      last <= list_end && sequences_left_q <= 32'd1;
-    end
+    if (move) work <= prepare(instr_q, index_q, list_end && last_sequence_q);
   end
+
+  function automatic work_t prepare(instr_t instr, logic [7:0] index, logic last);
+    logic fills;
+    fills = instr.finish && instr.cols < 16'(Passes);
+    prepare.instr = instr;
+    prepare.last = last;
+    prepare.index = index;
+    prepare.is_load = instr.op != OpTiles;
+    prepare.pulls = instr.pull && instr.source == SourceX;
+    prepare.has_nops = instr.nops != 0;
+    prepare.one_nop = instr.nops == 16'd1;
+    prepare.one_column = instr.cols == 16'd1;
+    prepare.one_row = instr.rows == 16'd1;
+    prepare.row_slots = fills ? ColumnBits'(Passes) : ColumnBits'(instr.cols);
+    prepare.one_slot = instr.cols == 16'd1 && !fills;
+    prepare.words = ColumnBits'(instr.col_first + instr.cols);
+  endfunction
 endmodule

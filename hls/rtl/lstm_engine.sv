@@ -135,7 +135,8 @@ module lstm_engine
   );
 
   // Dispatch
-  logic load_start, load_done, load_half, ring_pop, credit, run;
+  logic load_start, load_done, load_half, credit, run;
+  logic ring_some, ring_exhausted, ring_pull, ring_pop;
   instr_t load_instr;
   logic [RingBits-1:0] ring_head;
   logic [RingBits:0] ring_level, ring_pop_words;
@@ -153,7 +154,9 @@ module lstm_engine
       .load_done,
       .load_half,
       .ring_head,
-      .ring_level,
+      .ring_some,
+      .ring_exhausted,
+      .ring_pull,
       .ring_pop_words,
       .ring_pop,
       .credit,
@@ -228,10 +231,13 @@ module lstm_engine
       .tready(x_TREADY),
       .raddr(issue.ring_addr),
       .rdata(ring_word),
+      .pull(ring_pull),
       .pop_words(ring_pop_words),
       .pop(ring_pop),
       .head(ring_head),
-      .level(ring_level)
+      .level(ring_level),
+      .some(ring_some),
+      .exhausted(ring_exhausted)
   );
 
   vector_buffer #(

@@ -40,9 +40,9 @@ module program_memory
   always_ff @(posedge clk) rbank_q <= raddr[2:0];
   assign rdata = window_line[rbank_q];
 
-  // Idle, Read: the header is being read, Header: it stands in window_line, Copy: instruction
-  // line_q - 1 stands there, Check: the last one's check is out.
-  typedef enum logic [2:0] {Idle, Read, Header, Copy, Check, Verdict} state_e;
+  // Read: the header is being read; Header: it stands in window_line; Judge: in its register; Copy:
+  // instruction line_q - 2 stands in window_line; Sums, Bounds: the last one is being checked.
+  typedef enum logic [2:0] {Idle, Read, Header, Judge, Copy, Sums, Bounds, Verdict} state_e;
   state_e state_q;
   instr_t instr;
   logic [6:0] index;
@@ -54,77 +54,91 @@ module program_memory
   always_ff @(posedge clk) if (state_q == Copy) copy_mem[index] <= instr;
   assign fetch_instr = copy_mem[fetch_index];
 
-  logic fine_q, checked_q;
-  logic [7:0] checked_index_q;
-  status_e status_q;
-  logic [7:0] status_index_q;
-  assign ready = state_q == Verdict && status_q == StatusFine;
-  assign refused = state_q == Verdict && status_q != StatusFine;
-  assign status = status_q;
-  assign status_index = status_index_q;
+  logic [7:0] last_line_q;
+  logic header_fine;
+  assign header_fine = header.magic == Magic && header.instructions <= 16'(MaxInstructions)
+                       && (header.sequences != 0 || header.instructions == 0);
+  assign ready = state_q == Verdict && status == StatusFine;
+  assign refused = state_q == Verdict && status != StatusFine;
 
   always_ff @(posedge clk) begin
-    line_q <= state_q == Idle ? '0 : line_q + 1'b1;
+    if (state_q == Idle || state_q == Read) line_q <= '0;
+    else line_q <= line_q + 1'b1;
     if (state_q == Header) header <= decode_header(window_line);
+    last_line_q <= 8'(header.instructions) + 8'd1;
     if (!rst_n) begin
       state_q <= Idle;
     end else begin
       unique case (state_q)
         Idle: if (start) state_q <= Read;
-        Read: state_q <= Header;
-        Header: begin
-          state_q <= window_header.instructions == 0 || !header_fine ? Verdict : Copy;
-        end
-        Copy: if (16'(line_q) == header.instructions + 16'd1) state_q <= Check;
-        Check: state_q <= Verdict;
-        default: state_q <= Idle;
+        Judge: state_q <= header_fine && header.instructions != 0 ? Copy : Verdict;
+        Copy: if (line_q == last_line_q) state_q <= Sums;
+        default: state_q <= state_e'(state_q + 3'd1);
       endcase
     end
   end
 
-  header_t window_header;
-  logic header_fine;
-  assign window_header = decode_header(window_line);
-  assign header_fine = window_header.magic == Magic
-                       && window_header.instructions <= 16'(MaxInstructions)
-                       && (window_header.sequences != 0 || window_header.instructions == 0);
-
+  // Checks, three edges: sums, bounds, status
+  typedef struct packed {
+    logic        valid;
+    logic [7:0]  index;
+    logic        fine;        // what needs no sum
+    op_e         op;
+    logic        of_x;        // scalars are x or an h below, not this layer's h
+    logic        from_bias;
+    logic [16:0] row_end;
+    logic [16:0] col_end;
+    logic [16:0] load_end;
+    logic [15:0] bias_base;
+  } sums_t;
+  sums_t sums_q;
+  logic bounds_q, bounds_valid_q;
+  logic [7:0] bounds_index_q;
+  logic [15:0] load_base;
+  assign load_base = instr.op == OpLoadWeights ? instr.weight_base
+                     : instr.op == OpLoadBias ? instr.bias_base : 16'd0;
   always_ff @(posedge clk) begin
-    fine_q <= in_range(instr, index);
-    checked_q <= state_q == Copy;
-    checked_index_q <= 8'(index);
-    if (state_q == Header) begin
-      status_q <= header_fine ? StatusFine : StatusHeader;
-      status_index_q <= '0;
-    end else if (checked_q && !fine_q && status_q == StatusFine) begin
-      status_q <= StatusInstruction;
-      status_index_q <= checked_index_q;
+    sums_q.valid <= state_q == Copy;
+    sums_q.index <= 8'(index);
+    sums_q.fine <= instr.rows != 0 && instr.loop_back <= 8'(index)
+                   && (instr.op != OpTiles || tiles_fine(instr));
+    sums_q.op <= instr.op;
+    sums_q.of_x <= instr.source == SourceX || instr.source == SourceSequence;
+    sums_q.from_bias <= instr.start == StartBias;
+    sums_q.row_end <= 17'(instr.row_first) + 17'(instr.rows);
+    sums_q.col_end <= 17'(instr.col_first) + 17'(instr.cols);
+    sums_q.load_end <= 17'(instr.rows) + 17'(load_base);
+    sums_q.bias_base <= instr.bias_base;
+
+    bounds_valid_q <= sums_q.valid;
+    bounds_index_q <= sums_q.index;
+    bounds_q <= sums_q.fine && in_bounds(sums_q);
+
+    if (state_q == Judge) begin
+      status <= header_fine ? StatusFine : StatusHeader;
+      status_index <= '0;
+    end else if (bounds_valid_q && !bounds_q && status == StatusFine) begin
+      status <= StatusInstruction;
+      status_index <= bounds_index_q;
     end
   end
 
-  // first + count <= most, count > 0
-  function automatic logic fits(logic [15:0] first, logic [15:0] count, int most);
-    return count != 0 && 17'(first) + 17'(count) <= 17'(most);
+  function automatic logic tiles_fine(instr_t i);
+    return i.cols != 0 && i.start != 2'd3 && i.x_shift <= 4'(MaxShift)
+           && i.h_word < 16'(HColumns) && i.h_lane < 8'(Columns)
+           && (i.h_lane & 8'(Lanes - 1)) == 0;
   endfunction
 
-  function automatic logic in_range(instr_t i, logic [6:0] own);
-    logic fine;
-    unique case (op_e'(i.op))
-      OpLoadWeights: fine = fits(i.weight_base, i.rows, WeightTiles);
-      OpLoadBias: fine = fits(i.bias_base, i.rows, BiasBlocks);
-      OpLoadState: fine = fits(16'd0, i.rows, HColumns * Columns / Lanes);
-      default: begin
-        fine = fits(i.row_first, i.rows, Blocks)
-               && fits(i.col_first, i.cols,
-                         i.source == SourceX || i.source == SourceSequence ? XColumns : HColumns)
-               && i.start != 2'd3 && i.x_shift <= 4'(MaxShift)
-               && i.h_word < 16'(HColumns) && i.h_lane < 8'(Columns)
-               && (i.h_lane & 8'(Lanes - 1)) == 0;
-        if (i.start == StartBias) begin
-          fine &= fits(i.bias_base, 16'(i.row_first + i.rows), BiasBlocks);
-        end
-      end
+  function automatic logic in_bounds(sums_t s);
+    logic bias_fits;
+    bias_fits = !s.from_bias || 18'(s.row_end) + 18'(s.bias_base) <= 18'(BiasBlocks);
+    unique case (s.op)
+      OpLoadWeights: return s.load_end <= 17'(WeightTiles);
+      OpLoadBias: return s.load_end <= 17'(BiasBlocks);
+      OpLoadState: return s.load_end <= 17'(HColumns * Columns / Lanes);
+      default:
+        return s.row_end <= 17'(Blocks) && bias_fits
+               && s.col_end <= 17'(s.of_x ? XColumns : HColumns);
     endcase
-    return fine && i.loop_back <= 8'(own);
   endfunction
 endmodule

@@ -12,37 +12,51 @@ module x_ring
     output logic                            tready,
     input  logic [RingBits-1:0]             raddr,
     output logic [Columns-1:0][ActBits-1:0] rdata,       // one edge later
+    input  logic                            pull,        // the next word is being used
     input  logic [RingBits:0]               pop_words,   // words used up, in the cycle of pop
     input  logic                            pop,
     output logic [RingBits-1:0]             head,        // oldest word
-    output logic [RingBits:0]               level        // whole words held
+    output logic [RingBits:0]               level,       // whole words held
+    output logic                            some,        // a word that has not been pulled yet
+    output logic                            exhausted    // a cycle late: takes no more words
 );
   localparam int SegmentElements = BeatElements;
   localparam int BeatBits = WordBeats > 1 ? $clog2(WordBeats) : 1;
 
   logic [31:0] left_q;  // words still to be taken whole
+  logic more_q;
   logic [BeatBits-1:0] beat_q;
   logic [RingBits-1:0] tail_q;
+  logic [RingBits:0] ahead_q;  // words that have not been pulled yet
   logic take, word_done;
-  assign tready = left_q != 0 && level != (RingBits + 1)'(RingWords);
+  assign tready = more_q && !level[RingBits];
   assign take = tready && tvalid;
   assign word_done = take && beat_q == BeatBits'(WordBeats - 1);
 
   always_ff @(posedge clk) begin
-    if (!rst_n || abort) left_q <= '0;
-    else if (start) left_q <= x_words;
+    if (start) left_q <= x_words;
     else if (word_done) left_q <= left_q - 1;
+    if (!rst_n || abort) more_q <= 1'b0;
+    else if (start) more_q <= x_words != 0;
+    else if (word_done && left_q == 32'd1) more_q <= 1'b0;
+    exhausted <= !more_q && !start;
 
     if (!rst_n || start) begin
       beat_q <= '0;
       tail_q <= '0;
       head <= '0;
       level <= '0;
+      ahead_q <= '0;
+      some <= 1'b0;
     end else begin
       if (take) beat_q <= word_done ? '0 : beat_q + 1'b1;
       if (word_done) tail_q <= tail_q + 1'b1;
       if (pop) head <= head + RingBits'(pop_words);
       level <= level + (RingBits + 1)'(word_done) - (pop ? pop_words : '0);
+      if (word_done != pull) begin
+        ahead_q <= word_done ? ahead_q + 1'b1 : ahead_q - 1'b1;
+        some <= word_done || ahead_q != (RingBits + 1)'(1);
+      end
     end
   end
 

@@ -20,7 +20,8 @@ INTACT = "the intact program ran"
 async def lacking(dut, schedule: str, concerned: Callable[[Instruction], bool]) -> None:
     """Run a program as it should be, then with a no-op slot less before the instruction."""
     engine = await Engine.start(dut)
-    case = make_case(schedule, 50, sizes=(3, 2), steps=4, batch=1, state=False)
+    # x-parts of two slots: fetch takes two cycles an instruction and must not add a slot itself
+    case = make_case(schedule, 50, sizes=(5, 2), steps=4, batch=1, state=False)
     await engine.load(case)
     await engine.play(case)
     cocotb.log.info(INTACT)

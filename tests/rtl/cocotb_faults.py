@@ -7,7 +7,7 @@ import numpy as np
 
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS, Op, Source, Start
 from lstm_sharp.engine.schedule import SCHEDULES
-from rtl.cocotb_cases import CFG, Case, make_case, model_cycles, put, rng
+from rtl.cocotb_cases import CFG, Case, make_case, model_cycles, put, rng, unrolled
 from rtl.cocotb_engine import DONE, IDLE, OUTPUTS, READY, START, VALID, Engine, Register
 
 HEADER, RANGE, WORDS, TILES = 1, 2, 3, 4  # status 7:0 of docs/engine.md
@@ -106,7 +106,7 @@ async def wrong_count_of_x_words(dut):
         words = case.program.encode(CFG)
         right = int(words[2])
         told = max(0, right + wrong)
-        engine.send(x=np.tile(case.x_beats, 3))
+        engine.send(x=np.tile(case.x_beats, 1 + place % 3))  # more than it uses, or just that
         result = await engine.run(put(words, "x_words", told))
         assert result.status == WORDS
         assert engine.watch.taken["x"] <= told * CFG.word_beats
@@ -208,12 +208,19 @@ async def reset_between_the_halves_of_a_transfer(dut):
             task.cancel()
             await engine.reset()
             held.pause = False
-    await engine.write_program(case.program)
-    for delay in range(len(case.program.instructions) + 8):
+    long = unrolled(make_case("unfolded", 42, sizes=(2, 2), steps=70, batch=1), MAX_INSTRUCTIONS)
+    await engine.write_program(long.program)
+    for delay in (*range(12), 40, 125, 126, 127, 128, 129, 130, 131, 132, 133, 150):
         task = cocotb.start_soon(engine.write(Register.CONTROL, START))
         await engine.cycles(3 + delay)
         task.cancel()
         await engine.reset()
+        engine.watch.clear()
+        engine.send(x=long.x_beats)
+        await engine.cycles(150)
+        assert engine.watch.ready["x"] == 0, "a start from before the reset goes on"
+        engine.drop_leftovers()
+    await engine.write_program(case.program)
     assert await engine.read(Register.CONTROL) == IDLE
     await as_new(engine, case)
     await engine.write(Register.CONTROL, START)

@@ -6,6 +6,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import Combine, RisingEdge
 
+from lstm_sharp.engine.cycles import COPY_CYCLES
 from rtl.cocotb_cases import CFG, NULL, make_case, model_cycles, pauses, rng
 from rtl.cocotb_engine import (
     AUTO_RESTART,
@@ -91,15 +92,16 @@ async def window_keeps_words_and_bytes(dut):
     for at in [0, 4092, *(random.choice(1024, 200, False) * 4).tolist()]:
         want = int.from_bytes(image[at : at + 4].tobytes(), "little")
         assert await engine.read(Register.PROGRAM + at) == want, hex(at)
-    # a register takes its lowest byte lane alone; bits it lacks read 0
-    for register, bits in ((Register.GLOBAL_INTERRUPT_ENABLE, 1), (Register.INTERRUPT_ENABLE, 3)):
-        await engine.write(register + 1, b"\xff\xff\xff")
-        assert await engine.read(register) == 0
-        await engine.write(register, 0xFFFFFFFF)
+    # registers take the lowest byte lane alone; bits that they lack read 0
+    for register, written, bits in (
+        (Register.CONTROL, AUTO_RESTART, AUTO_RESTART | IDLE),
+        (Register.GLOBAL_INTERRUPT_ENABLE, 0xFFFFFFFF, 1),
+        (Register.INTERRUPT_ENABLE, 0xFFFFFFFF, 3),
+    ):
+        await engine.write(register, written)
+        await engine.write(register + 1, bytes(3))
         assert await engine.read(register) == bits
         await engine.write(register, 0)
-    await engine.write(Register.CONTROL + 1, b"\xff\xff\xff")
-    await engine.cycles(50)
     assert await engine.read(Register.CONTROL) == IDLE
 
 
@@ -251,7 +253,7 @@ async def window_during_a_run(dut):
 
     await engine.write_program(words)
     quiet = await timed_read(3)
-    copy = len(case.program.instructions) + 4
+    copy = len(case.program.instructions) + COPY_CYCLES + 1
     for delay in range(copy + 6):
         engine.send(x=case.x_beats)
         await engine.write_program(words)

@@ -182,7 +182,8 @@ class Config(Knobs):
     @property
     def fifo_beats(self) -> int:
         """Depth of the h FIFO: all that can be in flight, so that a ready sink never stalls."""
-        return 1 << (self.tail + 16).bit_length()
+        spare = 4 * ceil(self.block / self.beat_elements)
+        return 1 << (self.tail + 16 + spare).bit_length()
 
     @cached_property
     def identity(self) -> int:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Instruction, Op, Program
 
-COPY_CYCLES = 3
+COPY_CYCLES = 5
 """Of copying and checking the program beside one cycle an instruction."""
-FETCH_CYCLES = 3
+FETCH_CYCLES = 4
 """From the x ring being ready for its first beat to the first slot in the issue registers."""
-NULL_CYCLES = 3
+_FETCH_EVERY = 2
+_OFFER_CYCLES = 3
+"""From fetch's output register being written to the first slot in the issue registers."""
+NULL_CYCLES = 4
 """Cycles of the null program."""
 LOAD_CYCLES = 2
 """Of a load beside its beats: handing it to the loader, and the loader's last write."""
@@ -76,6 +79,7 @@ class _Walk:
     def __init__(self, cfg: Config, start: int) -> None:
         self.cfg = cfg
         self.cursor = start + FETCH_CYCLES  # when the next slot can stand in the issue registers
+        self.offered = start + 1  # when fetch hands the next instruction to its output register
         self.tiles = self.nops = self.waits = 0
         self.beat = start  # first cycle in which the x ring can take another beat
         self.taken = 0  # x words that have arrived in the ring
@@ -84,6 +88,8 @@ class _Walk:
 
     def run(self, i: Instruction) -> None:
         """Run one instruction."""
+        self.cursor = max(self.cursor, self.offered + _OFFER_CYCLES)
+        self.offered = max(self.offered + _FETCH_EVERY, self.cursor - _OFFER_CYCLES + 1)
         if i.op != Op.TILES:
             self.cursor += i.nops + i.rows * i.item_beats(self.cfg) + LOAD_CYCLES
             return
