@@ -31,7 +31,7 @@ module dispatcher
     output status_e             status,
     output logic [7:0]          status_index
 );
-  logic next_valid, give_up_q;
+  logic next_valid, proceed, give_up_q;
   work_t next, cur;
   fetch u_fetch (
       .clk,
@@ -54,7 +54,7 @@ module dispatcher
   logic [ColumnBits-1:0] columns_left_q, slots_left_q, column_q;
   logic [RowBits-1:0] rows_left_q;
 
-  logic room_q, pulls_q, wait_here, row_done, instr_done, proceed;
+  logic room_q, pulls_q, wait_here, row_done, instr_done;
   assign wait_here = tile_q && ((pulls_q && !ring_some) || (emits_q && last_column_q && !room_q));
   assign row_done = !nop_q && last_slot_q && !wait_here;
   assign instr_done = (row_done && last_row_q) || load_done;
