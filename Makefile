@@ -45,7 +45,7 @@ lint: setup ## check style, types, and both engines' sources
 	$(CPP) | xargs -r .venv/bin/clang-format --dry-run -Werror
 	$(RUN) -m lstm_sharp.build.verilate --lint tiny pynq-z2
 
-render: setup ## write HLS project, RTL and Tcl of CONFIG to BUILD
+render: setup ## write HLS sources and RTL of CONFIG to BUILD
 	@.venv/bin/lstm-sharp render --config $(CONFIG) -o $(BUILD)/$(CONFIG)-project
 
 csim: setup ## compile the C++ kernel with g++ and test it

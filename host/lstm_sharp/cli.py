@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from lstm_sharp.run.session import BACKENDS, Session
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status, 2 for what the user can mend."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lstm-sharp", description="LSTM inference on FPGAs, from a trained model to a board."
     )
     parser.add_argument("--version", action="version", version=__version__)
@@ -35,12 +36,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"lstm-sharp: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 1
+    except OSError as error:  # a folder that cannot be made, a full disk, a closed pipe
+        print(f"lstm-sharp: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
-def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
     run = commands.add_parser(
         "run",
         help="run a model on an input",
@@ -102,8 +115,10 @@ def _run(options: argparse.Namespace) -> None:
         calibration = files.read_array(options.calibration)
     x = files.read_array(options.input)
     state = files.read_state(options.state) if options.state else None
-    for name in (options.output, options.state_out, options.json):
-        files.check_writable(name)
+    files.check_outputs(
+        (options.output, options.state_out, options.json),
+        (options.model, options.input, options.calibration, options.state),
+    )
     with Session(
         model,
         options.config,
@@ -111,6 +126,7 @@ def _run(options: argparse.Namespace) -> None:
         format=options.format,
         schedule=options.schedule,
         calibration=calibration,
+        steps=np.shape(x)[1] if np.ndim(x) == 3 else 1,
     ) as session:
         if options.state_out:
             y, after = session.run(x, state, return_state=True)
@@ -125,7 +141,7 @@ def _run(options: argparse.Namespace) -> None:
     _tell(options.json, report)
 
 
-def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_render(commands: argparse._SubParsersAction[_Parser]) -> None:
     render = commands.add_parser(
         "render",
         help="write HLS project and RTL of a config",
@@ -146,14 +162,13 @@ def _render(options: argparse.Namespace) -> None:
     cfg = config.load(options.config).with_format(options.format)
     model = load(options.model) if options.model else None
     out = Path(options.output)
-    files.check_writable(str(out / "hls"))
     if model is not None:
         write_vectors(model, cfg, out)
     render(cfg, out)
     print(f"{out}: {cfg.name} ({cfg.digest})")
 
 
-def _add_perf(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_perf(commands: argparse._SubParsersAction[_Parser]) -> None:
     perf = commands.add_parser(
         "perf",
         help="ask the cycle model",
@@ -175,7 +190,7 @@ def _add_perf(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _perf(options: argparse.Namespace) -> None:
     from lstm_sharp.engine.perf import perf
 
-    files.check_writable(options.json)
+    files.check_outputs((options.json,), ())
     _tell(
         options.json,
         perf(

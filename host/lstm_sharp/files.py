@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -57,24 +56,30 @@ def read_state(path: str) -> tuple[np.ndarray, np.ndarray]:
         ) from None
 
 
-def check_writable(path: str | None) -> None:
-    """Refuse a file that cannot be written, before any long work.
+def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None]) -> None:
+    """Refuse files that cannot be written, before any long work.
+
+    Args:
+        outputs: files that will be written; None and ``-`` are left out.
+        inputs: files that are read.
 
     Raises:
-        UsageError: its folder cannot be made or written, or it is a folder.
+        UsageError: no such folder, not writable, or one file named twice.
     """
-    if path is None or path == "-":
-        return
-    file = Path(path)
-    if file.is_dir() and file.suffix:
-        raise UsageError(f"{path} is a folder; name a file")
-    folder = file.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be made ({error.strerror})") from None
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"{folder} cannot be written; choose another place")
+    taken = {Path(name).resolve(): name for name in inputs if name}
+    for name in outputs:
+        if name is None or name == "-":
+            continue
+        file = Path(name).resolve()
+        if not name or file.is_dir():
+            raise UsageError(f"{name!r} is no file to write to; name one")
+        if not file.parent.is_dir():
+            raise UsageError(f"{name} cannot be written: {file.parent} is no folder; make it first")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise UsageError(f"{name} cannot be written: permission denied; choose another place")
+        if file in taken and (file.is_file() or not file.exists()):
+            raise UsageError(f"{name} would overwrite {taken[file]}; give each file its own name")
+        taken[file] = name
 
 
 def write_array(path: str, value: np.ndarray) -> None:
@@ -93,12 +98,18 @@ def write_text(path: str, text: str) -> None:
 
 
 def _write(path: str, write: Callable[[IO[bytes]], object]) -> None:
-    target = Path(path)
+    """Write beside the target and put it into place; a device or pipe is written to directly."""
+    target = Path(path).resolve()
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as file:
+                write(file)
+            return
+        with beside.open("wb") as file:
             write(file)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, target)
+        os.replace(beside, target)
     except OSError as error:
-        Path(file.name).unlink(missing_ok=True)
         raise UsageError(f"{path} cannot be written ({error.strerror})") from None
+    finally:
+        beside.unlink(missing_ok=True)

@@ -94,6 +94,40 @@ def test_model_too_large_for_any_engine_still_runs_in_integers(folder: Path) -> 
     assert report["max_abs_error"] < 3e-3
 
 
+def test_long_stack_takes_the_config_that_holds_it(folder: Path) -> None:
+    np.save("x.npy", np.zeros((1, 70, 3), np.float32))
+    assert _run("--json", "r.json") == 0
+    assert json.loads(Path("r.json").read_text())["config"] == "pynq-z2"
+    np.save("x.npy", np.zeros((1, 999, 3), np.float32))
+    assert _run("--json", "r.json") == 0
+    assert json.loads(Path("r.json").read_text())["config"] is None
+
+
+def test_float_needs_no_integers(folder: Path) -> None:
+    np.save("x.npy", np.full((1, 2, 3), 1e30))
+    assert _run("--backend", "float", "--json", "r.json") == 0
+    assert "scale the input" in json.loads(Path("r.json").read_text())["notes"][0]
+    assert _run() == 2
+
+
+def test_devices_and_links_stay_what_they_are(folder: Path) -> None:
+    Path("real.npy").write_bytes(b"")
+    Path("link.npy").symlink_to("real.npy")
+    assert _run("--output", "link.npy", "--json", "/dev/null") == 0
+    assert Path("link.npy").is_symlink()
+    assert np.load("real.npy").shape == (2, 5, 4)
+    assert Path("/dev/null").is_char_device()
+
+
+def test_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", "m.npz"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--input, --output" in error
+
+
 def test_render_writes_a_project(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["render", "--config", "tiny", "-o", "p", "m.npz"]) == 0
     for name in (
@@ -195,7 +229,13 @@ def test_bad_files(folder: Path, capsys: pytest.CaptureFixture[str], how: str, s
         (["--config", "brief.json", "--backend", "rtl"], "at most 2 steps in one call"),
         (["--backend", "rtl", "--state-out", "t.npz"], "does not give the state back yet"),
         (["--output-of", "head"], "nothing after its LSTM"),
-        (["--output", "x.npy/y.npy"], "cannot be made"),
+        (["--output", "x.npy/y.npy"], "x.npy is no folder"),
+        (["--output", "nowhere/y.npy"], "nowhere is no folder; make it first"),
+        (["--output", "x.npy"], "x.npy would overwrite x.npy"),
+        (["--json", "y.npy"], "y.npy would overwrite y.npy"),
+        (["--state-out", "m.npz"], "m.npz would overwrite m.npz"),
+        (["--output", ""], "'' is no file to write to"),
+        (["--config", "named.json"], "name = 'a b' must be letters"),
         (["--prefix", "decoder"], "decoder"),
     ],
 )
@@ -211,6 +251,7 @@ def test_bad_options(
         "brief": {"sequence_words": 4},
     }.items():
         Path(f"{name}.json").write_text(json.dumps(resized(tiny, name=name, **knobs).knobs()))
+    Path("named.json").write_text(json.dumps({**tiny.knobs(), "name": "a b"}))
     assert _run(*options) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -74,7 +74,7 @@ async def refused_programs(dut):
     await engine.load(case)
     engine.send(case.weights, case.x_beats)
     for name, value in (("magic", 0x4C52), ("magic", 0), ("instructions", MAX_INSTRUCTIONS + 1),
-                        ("instructions", 0xFFFF)):  # fmt: skip
+                        ("instructions", 0xFFFF), ("sequences", 0)):  # fmt: skip
         await refused(engine, put(words, name, value), HEADER, 0)
     for wrong in OUT_OF_RANGE:
         at = int(random.integers(count))
@@ -123,15 +123,18 @@ async def wrong_count_of_x_words(dut):
 async def past_the_weight_memory(dut):
     """Status 4: the rectangle is told, and the run is given up."""
     engine = await Engine.start(dut)
-    for place in range(9):
+    for place in range(12):
         case, random = a_case(33, place), rng(34, place)
         await engine.load(case)
         at = int(random.integers(len(case.program.instructions)))
-        bad = case.program.instructions[at]
-        inside = int(random.integers(bad.rows * bad.cols))
-        base = CFG.weight_tiles - inside if place else 0xFFFF
+        tiles = case.program.instructions[at].rows * case.program.instructions[at].cols
+        words = case.program.encode(CFG)
         engine.send(x=case.x_beats)
-        result = await engine.run(put(case.program.encode(CFG), "weight_base", base, at))
+        result = await engine.run(put(words, "weight_base", CFG.weight_tiles - tiles, at))
+        assert result.status == 0 and engine.x.idle()  # up to the last tile all is fine
+        inside = (tiles - 1, int(random.integers(tiles)), CFG.weight_tiles - 0xFFFF)[place // 3 % 3]
+        engine.send(x=case.x_beats)
+        result = await engine.run(put(words, "weight_base", CFG.weight_tiles - inside, at))
         assert result.status == TILES | at << 8
         assert engine.watch.lasts == 0
         await given_up(engine)

@@ -21,6 +21,7 @@ import numpy as np
 from lstm_sharp import resources
 from lstm_sharp.engine import program
 from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics import activation, formats
 
 _FOLDERS = ("hls", "rtl")
@@ -89,8 +90,14 @@ def render(cfg: Config, out: Path) -> None:
     """Write hls/ and rtl/ of a config under ``out``; files that would not change are left alone.
 
     The tree is complete in a temporary folder before anything appears under ``out``.
+
+    Raises:
+        UsageError: Jinja2 is not installed.
     """
-    import jinja2  # an extra: a board has no use for it
+    try:
+        import jinja2  # an extra: a board has no use for it
+    except ImportError:
+        raise UsageError("jinja2 is missing; install it with: pip install jinja2") from None
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resources.templates()),

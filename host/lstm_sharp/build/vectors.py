@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.schedule import sequence_stride
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.run import jobs
+from lstm_sharp.run.choose import float_shapes
 from lstm_sharp.run.session import Session, make_runs
 
 _SEQUENCES, _STEPS, _SEED = 8, 16, 1
@@ -26,10 +28,8 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
         UsageError: the config does not hold the model.
     """
     session = Session(model, cfg, "golden")
-    steps = _STEPS
-    if len(model.layers) > 1:
-        words = max(-(-layer.hidden_size // cfg.columns) + 1 for layer in model.layers[:-1])
-        steps = max(1, min(steps, cfg.sequence_words // words))
+    stride = sequence_stride(float_shapes(model), cfg)
+    steps = min(_STEPS, cfg.sequence_words // stride) if stride else _STEPS
     x = np.random.default_rng(_SEED).uniform(-1, 1, (_SEQUENCES, steps, model.input_size))
     session.run(x)
     quantized = session.quantized

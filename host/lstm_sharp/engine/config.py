@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -17,7 +18,7 @@ from pathlib import Path
 from lstm_sharp import resources
 from lstm_sharp.engine.pipeline import Stage, tail_stages
 from lstm_sharp.errors import UsageError
-from lstm_sharp.numerics.formats import Format
+from lstm_sharp.numerics.formats import SUPPORTED, Format
 
 INTERFACE_VERSION = 1
 """Version of program format, streams and register map; part of the identity."""
@@ -237,9 +238,12 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
 
 def _problems(cfg: Config) -> Iterator[str]:
     """What is impossible about a config whose single values are fine; both numbers, the remedy."""
-    fmt = cfg.fmt  # raises for an unknown format
-    if cfg.name != Path(cfg.name).name or cfg.name in ("", ".", ".."):
-        yield f"name = {cfg.name!r} must be usable as a folder name"
+    if cfg.format not in SUPPORTED:
+        yield f"format {cfg.format!r} is unknown; choose one of {', '.join(SUPPORTED)}"
+        return
+    fmt = cfg.fmt
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", cfg.name):
+        yield f"name = {cfg.name[:80]!r} must be letters, digits, '.', '_' and '-', at most 64"
     if cfg.rows != 4 << int(log2(cfg.rows // 4)):
         yield f"rows = {cfg.rows} must be 4, 8, 16, ... (4 gates times a power of two)"
     if cfg.columns % cfg.block and cfg.block % cfg.columns:
@@ -279,7 +283,7 @@ def load(name_or_path: str) -> Config:
         )
     try:
         knobs = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not a readable JSON config: {error}") from None
     if not isinstance(knobs, dict):
         raise UsageError(f"{path} must hold one JSON object of knobs, not a {type(knobs).__name__}")

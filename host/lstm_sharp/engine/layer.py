@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Any, NamedTuple
 
 from lstm_sharp.engine.config import Config
@@ -47,10 +46,6 @@ class LayerPlan:
     def h_columns(self) -> int:
         """Column tiles of the h-part."""
         return sum(cut.width for cut in self.h_cuts)
-
-    def h_words(self, cfg: Config) -> int:
-        """Words that h takes with the neurons that fill the last row block."""
-        return ceil(self.rows * cfg.block / cfg.columns)
 
     @property
     def tiles(self) -> int:

@@ -61,13 +61,9 @@ class Plan:
         Raises:
             UsageError: T over what the sequence buffer holds between stacked layers.
         """
-        stride = max((layer.h_words(self.cfg) for layer in self.layers[:-1]), default=0)
-        if steps * stride > self.cfg.sequence_words:
-            raise UsageError(
-                f"{steps} steps of a stack need {steps * stride} words between its layers, "
-                f"{self.cfg.name} holds {self.cfg.sequence_words}; run at most "
-                f"{self.cfg.sequence_words // stride} steps in one call and carry the state over"
-            )
+        shapes = [layer.shape for layer in self.layers]
+        check_steps(shapes, self.cfg, steps)
+        stride = sequence_stride(shapes, self.cfg)
         instructions: list[Instruction] = []
         for index, layer in enumerate(self.layers):
             part = LayerProgram(
@@ -165,6 +161,27 @@ def check_fit(shapes: Sequence[LayerShape], cfg: Config) -> None:
                 f"the model needs {need} {what}, {cfg.name} holds {have}; choose a larger "
                 "config, fewer weight bits or a smaller model"
             )
+
+
+def sequence_stride(shapes: Sequence[LayerShape], cfg: Config) -> int:
+    """Words that a step of h takes between stacked layers, the widest layer's."""
+    blocks = [ceil(shape.hidden_size / cfg.block) for shape in shapes[:-1]]
+    return max((ceil(count * cfg.block / cfg.columns) for count in blocks), default=0)
+
+
+def check_steps(shapes: Sequence[LayerShape], cfg: Config, steps: int) -> None:
+    """Refuse more steps than the sequence buffer holds between stacked layers.
+
+    Raises:
+        UsageError: with the most steps of one call.
+    """
+    stride = sequence_stride(shapes, cfg)
+    if steps * stride > cfg.sequence_words:
+        raise UsageError(
+            f"{steps} steps of a stack need {steps * stride} words between its layers, {cfg.name} "
+            f"holds {cfg.sequence_words}; run at most {cfg.sequence_words // stride} steps in one "
+            "call and carry the state over, or take a larger config"
+        )
 
 
 def _best_cut(cfg: Config, uncut: LayerPlan) -> LayerPlan:

@@ -162,7 +162,7 @@ def _quantize_layer(
         if shift > max_shift:
             raise UsageError(
                 f"layer {index}: x and w_ih together reach 2**{shift - max_shift} times more than "
-                f"x_shift {max_shift} allows; scale the input down"
+                f"x_shift {max_shift} allows; scale the input or w_ih down"
             )
     return QuantLayer(
         _to_int(layer.w_ih, ih_frac, w_bits),

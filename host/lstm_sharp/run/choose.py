@@ -5,7 +5,7 @@ from __future__ import annotations
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.schedule import check_fit
+from lstm_sharp.engine.schedule import check_fit, check_steps
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 
@@ -19,7 +19,7 @@ def float_shapes(model: Model) -> list[LayerShape]:
 
 
 def choose(
-    model: Model, named: str | Config | None, fmt: str | None, required: bool
+    model: Model, named: str | Config | None, fmt: str | None, required: bool, steps: int = 1
 ) -> Config | None:
     """Return the named config, or the smallest shipped one that holds the model.
 
@@ -28,6 +28,7 @@ def choose(
         named: a config, a shipped config's name or the path of a config file; None to choose.
         fmt: a number format that replaces the config's own; None to keep it.
         required: whether it is an error that no shipped config holds the model.
+        steps: time steps that it should hold in one call.
 
     Raises:
         UsageError: nothing holds the model, or the named config does not.
@@ -41,6 +42,7 @@ def choose(
         cfg = config.load(candidate).with_format(fmt)
         try:
             check_fit(float_shapes(model), cfg)
+            check_steps(float_shapes(model), cfg, steps)
         except UsageError as error:
             reason = error
         else:

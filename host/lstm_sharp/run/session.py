@@ -43,6 +43,7 @@ class Session:
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
         calibration: typical x, (..., X) float; by default the first input that is run.
         build: gets a folder for what is compiled; ``build`` by default.
+        steps: time steps that a config chosen here should hold in one call.
 
     Raises:
         UsageError: an unknown name, or a model that does not fit.
@@ -58,6 +59,7 @@ class Session:
         schedule: str = "best",
         calibration: np.ndarray | None = None,
         build: Path | None = None,
+        steps: int = 1,
     ) -> None:
         if backend not in BACKENDS:
             more = " (board is not supported yet)" if backend == "board" else ""
@@ -67,13 +69,14 @@ class Session:
         self.model = model
         self.backend = backend
         check_schedule(schedule)
-        self.cfg = choose(model, config, format, required=backend in ENGINES)
+        self.cfg = choose(model, config, format, backend in ENGINES, steps)
         self.fmt = self.cfg.fmt if self.cfg else Format.parse(format or DEFAULT_FORMAT)
         self.schedule = schedule
         self.report: Report | None = None
         self._build = build
         self._model: QuantModel | None = None
         self._plan: Plan | None = None
+        self._notes: tuple[str, ...] = ()
         if calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
 
@@ -231,14 +234,16 @@ class Session:
             limited_by=None,
             max_abs_error=error,
             seconds=seconds,
-            notes=self.quantized.notes,
+            notes=self._notes,
         )
         if self._plan is None:
             return report
         plan, cfg = self._plan, self._plan.cfg
-        prediction = cycles.add(
-            [cycles.predict(cfg, plan.program(x.shape[1], x.shape[0], with_state)) for x in xs]
-        )
+        try:
+            programs = [plan.program(x.shape[1], x.shape[0], with_state) for x in xs]
+        except UsageError as reason:  # too long for the engine, which this backend does not need
+            return replace(report, notes=(*report.notes, str(reason)))
+        prediction = cycles.add([cycles.predict(cfg, program) for program in programs])
         counted = [result.cycles for result in seen] if self.backend == "rtl" else []
         ideal = steps * self.quantized.macs_per_step / cfg.macs
         return replace(
@@ -256,7 +261,14 @@ class Session:
 
     def _quantize(self, calibration: np.ndarray) -> None:
         max_shift = self.cfg.max_shift if self.cfg else DEFAULT_MAX_SHIFT
-        self._model = quantize(self.model, self.fmt, calibration, max_shift)
+        try:
+            self._model = quantize(self.model, self.fmt, calibration, max_shift)
+        except UsageError as reason:
+            if self.backend != "float":
+                raise
+            self._notes = (str(reason),)
+            return
+        self._notes = self._model.notes
         if self.cfg:
             self._plan = make_plan(shapes_of(self._model), self.cfg, self.schedule)
 
