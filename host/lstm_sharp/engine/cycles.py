@@ -16,8 +16,9 @@ COPY_CYCLES = 5
 """Of copying and checking the program beside one cycle an instruction."""
 FETCH_CYCLES = 4
 """From the x ring being ready for its first beat to the first slot in the issue registers."""
-_FETCH_EVERY = 2
-_OFFER_CYCLES = 3
+FETCH_EVERY = 2
+"""Least distance of two instructions in fetch."""
+OFFER_CYCLES = 3
 """From fetch's output register being written to the first slot in the issue registers."""
 NULL_CYCLES = 4
 """Cycles of the null program."""
@@ -88,8 +89,8 @@ class _Walk:
 
     def run(self, i: Instruction) -> None:
         """Run one instruction."""
-        self.cursor = max(self.cursor, self.offered + _OFFER_CYCLES)
-        self.offered = max(self.offered + _FETCH_EVERY, self.cursor - _OFFER_CYCLES + 1)
+        self.cursor = max(self.cursor, self.offered + OFFER_CYCLES)
+        self.offered = max(self.offered + FETCH_EVERY, self.cursor - OFFER_CYCLES + 1)
         if i.op != Op.TILES:
             self.cursor += i.nops + i.rows * i.item_beats(self.cfg) + LOAD_CYCLES
             return
@@ -112,12 +113,11 @@ class _Walk:
             self.popped += words
 
     def _arrival(self, word: int) -> int:
-        """Cycle of the last beat of a word of the run."""
+        """Cycle of the last beat of a word; words are asked for in order."""
         while self.taken <= word:
             needs_free = self.taken - self.cfg.ring_words
             if needs_free >= 0:
                 self.beat = max(self.beat, self.freed[needs_free])
             self.beat += self.cfg.word_beats
             self.taken += 1
-            self._last = self.beat - 1
-        return self._last if word == self.taken - 1 else 0
+        return self.beat - 1
