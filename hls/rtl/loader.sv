@@ -7,7 +7,7 @@ module loader
     input  logic                                rst_n,
     input  logic                                start,      // with the instruction
     input  instr_t                              instr,
-    output logic                                done,       // in the cycle of the last write
+    output logic                                done,       // a cycle after the last write
     input  logic  [StreamBits-1:0]              tdata,
     input  logic                                tvalid,
     output logic                                tready,
@@ -66,12 +66,12 @@ module loader
       end
     end
     if (take) item_q <= {tdata, item_q[ItemBeats-1:1]};
+    done <= rst_n && write_q && left_q == 0;
   end
 
   assign weight_we = write_q && op_q == OpLoadWeights;
   assign bias_we = write_q && op_q == OpLoadBias;
   assign state_we = write_q && op_q == OpLoadState;
-  assign done = write_q && left_q == 0;
 
   logic [TileBeats-1:0][StreamBits-1:0] tile;
   assign tile = item_q[ItemBeats-1-:TileBeats];

@@ -22,8 +22,8 @@ OFFER_CYCLES = 3
 """From fetch's output register being written to the first slot in the issue registers."""
 NULL_CYCLES = 4
 """Cycles of the null program."""
-LOAD_CYCLES = 2
-"""Of a load beside its beats: handing it to the loader, and the loader's last write."""
+LOAD_CYCLES = 3
+"""Of a load beside its beats: to hand it to the loader, its last write, and to say so."""
 RING_CYCLES = 2
 """From an x word's last beat to the slot that takes it standing in the issue registers."""
 FREE_CYCLES = 1
