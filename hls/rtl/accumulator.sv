@@ -34,16 +34,15 @@ module accumulator
     stored_q <= stored_mem[slot_read.row];
   end
 
+  logic [3:0] shift_q;
+  always_ff @(posedge clk) shift_q <= slot_read.start == StartStoredShifted ? slot_read.x_shift : '0;
+
   for (genvar k = 0; k < Rows; k++) begin : gen_row
     logic signed [AccBits-1:0] bias, stored, start_q, sum_q;
     assign bias = AccBits'(signed'(bias_q[k]));
     assign stored = stored_q[k];
     always_ff @(posedge clk) begin
-      unique case (slot_shift.start)
-        StartStored: start_q <= stored;
-        StartStoredShifted: start_q <= stored <<< slot_shift.x_shift;
-        default: start_q <= bias;
-      endcase
+      start_q <= slot_shift.start == StartBias ? bias : stored <<< shift_q;
       if (slot_add.valid) begin
         sum_q <= (slot_add.first ? start_q : sum_q)
                  + AccBits'(reduced[k][0]) + AccBits'(reduced[k][1]);

@@ -17,7 +17,8 @@ module fetch
   logic running_q, read_q, final_q, again_q, last_sequence_q;
   logic [6:0] last_index_q, back_q;
   logic [7:0] index_q;
-  logic [15:0] round_q;  // of the loop that is being run, from 1
+  logic looping_q, last_pass_q;  // in a loop that has ended once; it will end for the last time
+  logic [15:0] passes_q;         // how often it will end
   logic [31:0] sequences_left_q;
   instr_t instr_q;
   logic move, list_end;
@@ -29,7 +30,7 @@ module fetch
     instr_q <= fetch_instr;
     index_q <= 8'(fetch_index);
     back_q <= fetch_index - 7'(fetch_instr.loop_back);
-    again_q <= fetch_instr.repeats[15:1] != 0 && fetch_instr.repeats != round_q;
+    again_q <= fetch_instr.repeats[15:1] != 0 && !last_pass_q;
     final_q <= fetch_index == last_index_q;
     last_index_q <= 7'(header.instructions - 16'd1);
     last_sequence_q <= sequences_left_q[31:1] == 0;
@@ -48,11 +49,16 @@ module fetch
     end
     if (start) begin
       fetch_index <= '0;
-      round_q <= 16'd1;
+      looping_q <= 1'b0;
+      last_pass_q <= 1'b0;
       sequences_left_q <= header.sequences;
     end else if (move) begin
       fetch_index <= again_q ? back_q : final_q ? '0 : fetch_index + 1'b1;
-      if (instr_q.repeats[15:1] != 0) round_q <= again_q ? round_q + 1'b1 : 16'd1;
+      if (instr_q.repeats[15:1] != 0) begin
+        looping_q <= again_q;
+        passes_q <= looping_q ? passes_q - 1'b1 : instr_q.repeats - 1'b1;
+        last_pass_q <= again_q && (looping_q ? passes_q : instr_q.repeats) == 16'd2;
+      end
       if (list_end) sequences_left_q <= sequences_left_q - 1'b1;
     end
     if (move) work <= prepare(instr_q, index_q, list_end && last_sequence_q);

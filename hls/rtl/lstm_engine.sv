@@ -208,13 +208,15 @@ module lstm_engine
   );
 
   // Edges 1 and 2: weight memory with its output register; vector sources and their select
-  (* ram_style = "block" *) logic [Macs-1:0][WeightBits-1:0] weight_mem[WeightTiles];
-  logic [Macs-1:0][WeightBits-1:0] weight_latch, weight_q;
-  always_ff @(posedge ap_clk) begin
-    if (weight_we) weight_mem[WeightAddrBits'(load_addr)] <= load_weights;
-    weight_latch <= weight_mem[issue.weight_addr];
-    weight_q <= weight_latch;
-  end
+  logic [Macs-1:0][WeightBits-1:0] weight_q;
+  weight_memory u_weights (
+      .clk(ap_clk),
+      .we(weight_we),
+      .waddr(WeightAddrBits'(load_addr)),
+      .wdata(load_weights),
+      .raddr(issue.weight_addr),
+      .rdata(weight_q)
+  );
 
   logic h_valid;
   target_t h_target;
@@ -316,6 +318,7 @@ module lstm_engine
   mfu u_mfu (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
+      .slot_before(slots[SumEdge-1]),
       .slot(slots[SumEdge]),
       .sums,
       .load_we(state_we),

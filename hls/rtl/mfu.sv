@@ -5,6 +5,7 @@ module mfu
 (
     input  logic                                clk,
     input  logic                                rst_n,
+    input  slot_t                               slot_before, // stands in slot one edge later
     input  slot_t                               slot,        // belongs to the sums register
     input  logic signed [AccBits-1:0]           sums[Rows],
     input  logic                                load_we,
@@ -17,12 +18,17 @@ module mfu
   localparam int HEdge = 15;  // at which h is taken, see mfu_lane
 
   // Turn 0 comes straight from the accumulators, the others from a copy that moves up.
-  logic taken, turn_valid;
+  logic taken, taken_next, turn_valid;
+  logic [3:0] turn_act_shift;
   slot_t turn_slot;
   target_t turn_target;
   logic signed [AccBits-1:0] turn_sums[4*Lanes];
   logic [CAddrBits-1:0] turn_c_addr;
-  assign taken = slot.valid && slot.last && slot.finish;
+  assign taken_next = slot_before.valid && slot_before.last && slot_before.finish;
+  always_ff @(posedge clk) begin
+    taken <= rst_n && taken_next;
+    if (taken_next) turn_act_shift <= slot_before.act_shift;
+  end
 
   if (Passes == 1) begin : gen_one_turn
     assign turn_valid = taken;
@@ -97,7 +103,7 @@ module mfu
     mfu_lane u_lane (
         .clk,
         .sums(lane_sums),
-        .act_shift(turn_slot.act_shift),
+        .act_shift(turn_act_shift),
         .valid(turn_valid),
         .c_addr(turn_c_addr),
         .c_zero(turn_target.c_zero),

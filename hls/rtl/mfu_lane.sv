@@ -26,15 +26,22 @@ module mfu_lane
   logic negative[4];
   for (genvar gate = 0; gate < 4; gate++) begin : gen_gate
     localparam int Sigma = gate == 2 ? 0 : 1;
-    logic signed [WideBits-1:0] wide;
-    logic signed [ShiftedBits-1:0] shifted_q;
-    assign wide = WideBits'(sums[gate]) <<< Left;
-    always_ff @(posedge clk) shifted_q <= ShiftedBits'((wide >>> (Right + Sigma)) >>> act_shift);
+    // Sign and magnitude, as the table wants them: shifting and complementing may change places.
+    logic [WideBits-2:0] wide;
+    logic [ShiftedBits-2:0] shifted_q;
+    logic sign_q;
+    assign wide = (WideBits - 1)'(WideBits'(sums[gate]) <<< Left)
+                  ^ {(WideBits - 1) {sums[gate][AccBits-1]}};
+    always_ff @(posedge clk) begin
+      shifted_q <= (ShiftedBits - 1)'((wide >> (Right + Sigma)) >> act_shift);
+      sign_q <= sums[gate][AccBits-1];
+    end
     tanh_table #(
         .InBits(ShiftedBits)
     ) u_table (
         .clk,
-        .z(shifted_q),
+        .magnitude(shifted_q),
+        .sign(sign_q),
         .y(y[gate]),
         .negative(negative[gate])
     );
@@ -74,22 +81,23 @@ module mfu_lane
 
   localparam int CellBits = CBits + 19;  // f c + i g in units of 2^-34
   logic signed [17:0] i_q, f_q, g_q, i_m, g_m;
-  logic signed [CBits:0] c_q;  // with one more fraction bit, so that both products agree
-  logic signed [CellBits-1:0] fc_m, fc_p, ig_m, cell_p;
+  logic signed [CBits-1:0] c_q;
+  logic signed [CellBits-2:0] fc_m, fc_p;  // in units of 2^-33
+  logic signed [CellBits-1:0] ig_m, cell_p;
   always_ff @(posedge clk) begin
     i_q <= sigma(y[0], negative[0]);  // edge 5
     f_q <= sigma(y[1], negative[1]);
     g_q <= centre(y[2], negative[2]);
-    c_q <= c_zero_q[4] ? '0 : {c_mem[c_addr_q[4]], 1'b0};
+    c_q <= c_zero_q[4] ? '0 : c_mem[c_addr_q[4]];
 
-    fc_m <= CellBits'(f_q * c_q);  // edge 6
+    fc_m <= (CellBits - 1)'(f_q * c_q);  // edge 6
     i_m <= i_q;
     g_m <= g_q;
 
-    fc_p <= fc_m + CellBits'(1 << 17);  // edge 7, half of an LSB of c
+    fc_p <= fc_m + (CellBits - 1)'(1 << 16);  // edge 7, half of an LSB of c
     ig_m <= CellBits'(i_m * g_m);
 
-    cell_p <= fc_p + ig_m;  // edge 8
+    cell_p <= {fc_p, 1'b0} + ig_m;  // edge 8
   end
 
   // c saturates on its way to memory; its table saturates much earlier, at 8
@@ -103,14 +111,15 @@ module mfu_lane
       .InBits(CBits + 1)
   ) u_cell_table (
       .clk,
-      .z(cell_c),
+      .magnitude(cell_c[CBits-1:0] ^ {CBits{cell_c[CBits]}}),
+      .sign(cell_c[CBits]),
       .y(c_y),
       .negative(c_negative)
   );
 
-  // o waits for tanh(c): edges 5 to 12
-  localparam int OWait = 8;
-  logic signed [17:0] o_q[OWait];
+  // o waits for tanh(c): edges 5 to 11, and 12 in the DSP
+  localparam int OWait = 7;
+  logic [OWait-1:0][17:0] o_q;
   always_ff @(posedge clk) begin
     o_q[0] <= sigma(y[3], negative[3]);
     for (int e = 1; e < OWait; e++) o_q[e] <= o_q[e-1];
@@ -118,11 +127,12 @@ module mfu_lane
 
   localparam int OutShift = 34 - (ActBits - 1);
   localparam int OutBits = 36;
-  logic signed [17:0] t_q;
+  logic signed [17:0] o_m, t_q;
   logic signed [OutBits-1:0] out_m, out_p;
   always_ff @(posedge clk) begin
-    t_q <= centre(c_y, c_negative);  // edge 12
-    out_m <= OutBits'(o_q[OWait-1] * t_q);  // edge 13
+    o_m <= o_q[OWait-1];  // edge 12
+    t_q <= centre(c_y, c_negative);
+    out_m <= OutBits'(o_m * t_q);  // edge 13
     out_p <= out_m + (OutBits'(1) << (OutShift - 1));  // edge 14, half of an LSB of h
   end
 

@@ -45,13 +45,11 @@ module program_memory
   typedef enum logic [2:0] {Idle, Read, Header, Judge, Copy, Sums, Bounds, Verdict} state_e;
   state_e state_q;
   instr_t instr;
-  logic [6:0] index;
+  logic [6:0] index_q;  // of the instruction that stands in window_line
   assign instr = decode_instr(window_line);
-  assign index = 7'(line_q - 8'd2);
-  assign copying = state_q != Idle;
 
   (* ram_style = "distributed" *) instr_t copy_mem[Lines];
-  always_ff @(posedge clk) if (state_q == Copy) copy_mem[index] <= instr;
+  always_ff @(posedge clk) if (state_q == Copy) copy_mem[index_q] <= instr;
   assign fetch_instr = copy_mem[fetch_index];
 
   logic [7:0] last_line_q;
@@ -64,6 +62,8 @@ module program_memory
   always_ff @(posedge clk) begin
     if (state_q == Idle || state_q == Read) line_q <= '0;
     else line_q <= line_q + 1'b1;
+    index_q <= 7'(line_q - 8'd1);
+    copying <= rst_n && (copying ? state_q != Verdict : start);
     if (state_q == Header) header <= decode_header(window_line);
     last_line_q <= 8'(header.instructions) + 8'd1;
     if (!rst_n) begin
@@ -83,36 +83,47 @@ module program_memory
     logic        valid;
     logic [7:0]  index;
     logic        fine;        // what needs no sum
-    op_e         op;
-    logic        of_x;        // scalars are x or an h below, not this layer's h
-    logic        from_bias;
-    logic [16:0] row_end;
-    logic [16:0] col_end;
-    logic [16:0] load_end;
-    logic [15:0] bias_base;
+    logic [17:0] end_;        // of row blocks, or of what a load writes
+    logic [17:0] most;        // and where its memory ends
+    logic [17:0] col_end;
+    logic [17:0] col_most;
+    logic [17:0] bias_end;
+    logic [17:0] bias_most;
   } sums_t;
   sums_t sums_q;
   logic bounds_q, bounds_valid_q;
   logic [7:0] bounds_index_q;
-  logic [15:0] load_base;
-  assign load_base = instr.op == OpLoadWeights ? instr.weight_base
-                     : instr.op == OpLoadBias ? instr.bias_base : 16'd0;
+  logic [15:0] first;
+  logic [17:0] most;
+  always_comb begin
+    unique case (instr.op)
+      OpLoadWeights: {first, most} = {instr.weight_base, 18'(WeightTiles)};
+      OpLoadBias: {first, most} = {instr.bias_base, 18'(BiasBlocks)};
+      OpLoadState: {first, most} = {16'd0, 18'(HColumns * Columns / Lanes)};
+      default: {first, most} = {instr.row_first, 18'(Blocks)};
+    endcase
+  end
   always_ff @(posedge clk) begin
     sums_q.valid <= state_q == Copy;
-    sums_q.index <= 8'(index);
-    sums_q.fine <= instr.rows != 0 && instr.loop_back <= 8'(index)
+    sums_q.index <= 8'(index_q);
+    sums_q.fine <= instr.rows != 0 && instr.loop_back <= 8'(index_q)
                    && (instr.op != OpTiles || tiles_fine(instr));
-    sums_q.op <= instr.op;
-    sums_q.of_x <= instr.source == SourceX || instr.source == SourceSequence;
-    sums_q.from_bias <= instr.start == StartBias;
-    sums_q.row_end <= 17'(instr.row_first) + 17'(instr.rows);
-    sums_q.col_end <= 17'(instr.col_first) + 17'(instr.cols);
-    sums_q.load_end <= 17'(instr.rows) + 17'(load_base);
-    sums_q.bias_base <= instr.bias_base;
+    sums_q.end_ <= 18'(first) + 18'(instr.rows);
+    sums_q.most <= most;
+    sums_q.col_end <= 18'(instr.col_first) + 18'(instr.cols);
+    sums_q.col_most <= '1;
+    sums_q.bias_end <= 18'(instr.bias_base) + 18'(instr.row_first) + 18'(instr.rows);
+    sums_q.bias_most <= '1;
+    if (instr.op == OpTiles) begin
+      sums_q.col_most <= instr.source == SourceX || instr.source == SourceSequence
+                         ? 18'(XColumns) : 18'(HColumns);
+      if (instr.start == StartBias) sums_q.bias_most <= 18'(BiasBlocks);
+    end
 
     bounds_valid_q <= sums_q.valid;
     bounds_index_q <= sums_q.index;
-    bounds_q <= sums_q.fine && in_bounds(sums_q);
+    bounds_q <= sums_q.fine && sums_q.end_ <= sums_q.most && sums_q.col_end <= sums_q.col_most
+                && sums_q.bias_end <= sums_q.bias_most;
 
     if (state_q == Judge) begin
       status <= header_fine ? StatusFine : StatusHeader;
@@ -127,18 +138,5 @@ module program_memory
     return i.cols != 0 && i.start != 2'd3 && i.x_shift <= 4'(MaxShift)
            && i.h_word < 16'(HColumns) && i.h_lane < 8'(Columns)
            && (i.h_lane & 8'(Lanes - 1)) == 0;
-  endfunction
-
-  function automatic logic in_bounds(sums_t s);
-    logic bias_fits;
-    bias_fits = !s.from_bias || 18'(s.row_end) + 18'(s.bias_base) <= 18'(BiasBlocks);
-    unique case (s.op)
-      OpLoadWeights: return s.load_end <= 17'(WeightTiles);
-      OpLoadBias: return s.load_end <= 17'(BiasBlocks);
-      OpLoadState: return s.load_end <= 17'(HColumns * Columns / Lanes);
-      default:
-        return s.row_end <= 17'(Blocks) && bias_fits
-               && s.col_end <= 17'(s.of_x ? XColumns : HColumns);
-    endcase
   endfunction
 endmodule

@@ -1,25 +1,33 @@
 // tanh by table and linear interpolation, three edges: table (into the DSP's input registers),
-// M, P. z has any width; beyond ZBits it saturates. y ^ negative is what numerics/activation.py calls y.
+// M, P. The argument comes as sign and magnitude, z ^ sign, of any width; beyond ZBits it saturates.
+// y ^ negative is what numerics/activation.py calls y.
 module tanh_table
   import lstm_pkg::*;
 #(
     parameter int InBits = ZBits
 ) (
-    input  logic                     clk,
-    input  logic signed [InBits-1:0] z,
-    output logic        [15:0]       y,
-    output logic                     negative
+    input  logic              clk,
+    input  logic [InBits-2:0] magnitude,
+    input  logic              sign,
+    output logic [15:0]       y,
+    output logic              negative
 );
   logic beyond;
-  logic [ZBits-2:0] magnitude;
-  logic [26:0] entry;
   if (InBits > ZBits) begin : gen_saturate
-    assign beyond = z[InBits-1:ZBits-1] != {(InBits - ZBits + 1) {z[InBits-1]}};
+    assign beyond = |magnitude[InBits-2:ZBits-1];
   end else begin : gen_fits
     assign beyond = 1'b0;
   end
-  assign magnitude = z[ZBits-2:0] ^ {(ZBits - 1) {z[InBits-1]}};
-  assign entry = TanhTable[magnitude[ZBits-2:FracBits]];
+
+  // 64 segments fit a 6-input LUT; written group by group so that tools find that.
+  localparam int Groups = 2 ** (SegmentBits - 6);
+  logic [26:0] group_entry[Groups];
+  logic [26:0] entry;
+  for (genvar g = 0; g < Groups; g++) begin : gen_group
+    localparam logic [26:0] Part[64] = TanhTable[64*g+:64];
+    assign group_entry[g] = Part[magnitude[FracBits+:6]];
+  end
+  assign entry = group_entry[magnitude[ZBits-2:FracBits+6]];
 
   logic [15:0] base_q, base_m, y_q;
   logic [FracBits:0] slope_q;
@@ -30,7 +38,7 @@ module tanh_table
     base_q <= beyond ? TanhEnd : entry[26:11];
     slope_q <= beyond ? '0 : entry[10:0];
     frac_q <= magnitude[FracBits-1:0];
-    negative_q <= z[InBits-1];
+    negative_q <= sign;
 
     rise_m <= (2 * FracBits + 1)'(slope_q * frac_q);
     base_m <= base_q;

@@ -119,10 +119,10 @@ class Engine:
         return engine
 
     async def reset(self) -> None:
-        """Reset the engine; its ports are quiet in the cycle after the first edge and stay so."""
+        """Reset the engine; its ports fall quiet, and stay so when the pipeline runs on."""
         self.dut.ap_rst_n.value = 0
         await self.cycles(2)
-        for released in (0, 0, 1, 1):
+        for released in (0, 0, *[1] * CFG.tail):
             self.dut.ap_rst_n.value = released
             self.check_quiet()
             await self.cycles(1)

@@ -168,8 +168,8 @@ async def reset_during_load_and_run(dut):
         else:
             while not engine.watch.taken["weights"]:
                 await engine.cycles(1)
-            length = model_cycles(case.plan.load_program()) - 20
-        await engine.cycles(int(random.integers(1, length)))
+            length = model_cycles(case.plan.load_program())
+        await engine.cycles(int(random.integers(1, length - 30)))
         assert not await engine.read(Register.CONTROL) & DONE
         loading.cancel()
         await engine.reset()

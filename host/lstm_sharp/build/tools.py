@@ -18,7 +18,6 @@ _INSTALL = {
     "make": "sudo apt-get install make",
     "perl": "sudo apt-get install perl",
     "verilator": "make setup, or put a Verilator >= 5.036 on PATH",
-    "yosys": "sudo apt-get install yosys",
     "vitis-run": "AMD's installer (Vitis), then source its settings64.sh",
     "vitis_hls": "AMD's installer (Vitis HLS), then source its settings64.sh",
     "vivado": "AMD's installer (Vivado), then source its settings64.sh",
