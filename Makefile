@@ -65,8 +65,8 @@ hls: ## (planned) synthesise with Vitis HLS
 overlay: ## (planned) build BOARD's overlay with Vivado, from the ENGINE hls or sv
 	$(call planned,'make render' writes the sources for $(BOARD); 'make cosim' simulates them)
 
-resources: ## (planned) count LUT, DSP and BRAM, check paths, with Yosys
-	$(call planned,the config's sizes are in configs/$(CONFIG).json)
+resources: setup ## count LUTs, DSPs and BRAMs of CONFIG with Yosys, look for paths that are too long
+	@$(RUN) -m lstm_sharp.build.resources $(CONFIG)
 
 bench: ## (planned) measure against other tools
 	$(call planned,'make demo' shows cycles and speed)
