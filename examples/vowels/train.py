@@ -4,7 +4,7 @@ Needs torch, aeon (which ships the data), onnx and numpy; no download is made:
 
     pip install torch==2.13.0 aeon==1.6.0 onnx
     python train.py                    # writes into this folder, under two minutes
-    python train.py --out /tmp/vowels  # or elsewhere
+    python train.py --out vowels  # or elsewhere
 
 The model is a stack of two nn.LSTM layers of 64 units and a linear head on the last step's h.
 How strongly the training data is disturbed is chosen on a fifth of the training split; the
