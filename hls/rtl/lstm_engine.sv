@@ -107,7 +107,8 @@ module lstm_engine
       if (ap_done) state_q <= Idle;
     end
     cycles_q <= start ? 32'd1 : cycles_q + 32'd1;
-    drain_q <= state_q == Drain && drain_q != 0 ? drain_q - 1'b1 : DrainBits'(DrainCycles - 2);
+    if (state_q != Drain) drain_q <= DrainBits'(DrainCycles - 2);
+    else if (drain_q != 0) drain_q <= drain_q - 1'b1;
   end
   assign status_q = state_q == Prepare ? {16'd0, program_index, program_status}
                                        : {16'd0, dispatch_index, dispatch_status};
