@@ -33,7 +33,8 @@ FLAGS = (
     "-Wno-UNUSEDSIGNAL",  # structs travel whole, each stage takes its fields
     "-Wno-UNUSEDPARAM",
 )
-"""For every simulation: assertions on, all that is not reset starts from a random value."""
+"""For every simulation: assertions on; what is not reset starts at random where a run is given
+``+verilator+rand+reset+2``, as the tests do, and else at zero."""
 
 
 def environment() -> dict[str, str]:
