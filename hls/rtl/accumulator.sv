@@ -1,7 +1,7 @@
 // Running sums of the K rows of a row block, and the memory of stored sums.
 //
-// slot_read stands three edges before the add: bias and stored sum are read, then shifted. Two
-// edges behind the add the sum is stored, where the slot says so.
+// slot_read stands three edges before the add: bias and stored sum are read, then shifted. One edge
+// behind the add the sum is stored, where the slot says so.
 module accumulator
   import lstm_pkg::*;
 (

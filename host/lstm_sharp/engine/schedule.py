@@ -187,13 +187,13 @@ def check_steps(shapes: Sequence[LayerShape], cfg: Config, steps: int) -> None:
 def _best_cut(cfg: Config, uncut: LayerPlan) -> LayerPlan:
     """Cut x- and h-part where the cycle model says so; never slower than uncut."""
     best, best_cost = uncut, _cost(cfg, uncut, "elementwise")
-    limits = [_steps_cost(cfg, uncut, steps) for steps in (1, 2)]
+    short_runs = [(steps, _cost(cfg, uncut, "elementwise", steps)) for steps in (1, 2)]
     for x_cuts in _cuts(uncut.x_columns, range(1, min(2, uncut.x_columns))):
         for h_cuts in _cuts(uncut.h_columns, range(1, uncut.h_columns)):
             plan = replace(uncut, x_cuts=x_cuts, h_cuts=h_cuts)
             cost = _cost(cfg, plan, "elementwise")
             if cost < best_cost and all(
-                _steps_cost(cfg, plan, steps) <= limit for steps, limit in zip((1, 2), limits)
+                _cost(cfg, plan, "elementwise", steps) <= limit for steps, limit in short_runs
             ):
                 best, best_cost = plan, cost
     return best
@@ -209,7 +209,3 @@ def _cost(cfg: Config, layer: LayerPlan, schedule: str, steps: int = 16) -> int:
     """Cycles of one layer alone over a typical number of steps."""
     alone = replace(layer, weight_base=0, bias_base=0)
     return cycles.predict(cfg, Plan(cfg, schedule, (alone,)).program(steps, 1)).cycles
-
-
-def _steps_cost(cfg: Config, layer: LayerPlan, steps: int) -> int:
-    return _cost(cfg, layer, "elementwise", steps)
