@@ -8,8 +8,9 @@ import numpy as np
 
 from lstm_sharp.engine import pack
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import Program
-from lstm_sharp.engine.schedule import SCHEDULES, Plan, make_plan, shapes_of
+from lstm_sharp.engine.schedule import SCHEDULES, Plan, make_plan, shapes_of, weight_tiles
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.formats import C_BITS, Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
@@ -64,27 +65,28 @@ class Case:
         return pack.unpack_h(beats, self.plan, *self.x.shape[:2])
 
 
-def draw(cfg: Config, seed: int, most_layers: int = 3) -> Case:
-    """Draw a case that fits a config: awkward sizes, full-range integers, every fourth extreme."""
+def draw(cfg: Config, seed: int, most_layers: int = 3, sizes: list[int] | None = None) -> Case:
+    """Draw a case that fits a config: awkward sizes, full-range integers, every fourth extreme.
+
+    ``sizes`` (X, then H of each layer) takes the place of those that would be drawn.
+    """
     rng = np.random.default_rng(seed)
     inputs = [*_SIZES, cfg.columns - 1, cfg.columns, cfg.columns + 1, cfg.max_input]
     hiddens = [*_SIZES, cfg.columns - 1, cfg.columns + 1, cfg.block + 1, cfg.max_hidden]
+    fixed = sizes
     while True:
         size = _pick(rng, inputs, cfg.max_input)
         count = int(rng.integers(1, most_layers + 1))
         widest = cfg.max_hidden if count == 1 else min(cfg.max_hidden, cfg.max_input)
-        sizes = [size, *(_pick(rng, hiddens, widest) for _ in range(count))]
+        sizes = fixed or [size, *(_pick(rng, hiddens, widest) for _ in range(count))]
         model = random_model(rng, cfg.fmt, sizes, cfg.max_shift, extreme=seed % 4 == 0)
-        tiles = sum(
-            -(-h // cfg.block) * (-(-x // cfg.columns) + -(-h // cfg.columns))
-            for x, h in zip(sizes, sizes[1:])
-        )
-        if tiles <= cfg.weight_tiles:
+        shapes = [LayerShape(x, h) for x, h in zip(sizes, sizes[1:])]
+        if weight_tiles(shapes, cfg) <= cfg.weight_tiles:
             break
     plan = make_plan(shapes_of(model), cfg, str(rng.choice(SCHEDULES)))
     batch, time = int(rng.integers(1, 4)), int(rng.choice([1, 2, 3, 4, 6]))
     half = 1 << (cfg.fmt.activation_bits - 1)
-    x = rng.integers(-half, half, (batch, time, size))
+    x = rng.integers(-half, half, (batch, time, sizes[0]))
     if seed % 4 == 0:
         x = np.where(rng.random(x.shape) < 0.5, -half, half - 1)
     state = None

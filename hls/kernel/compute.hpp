@@ -10,9 +10,16 @@ inline void compute(const Header header, const Instruction program[kMaxInstructi
                     Axis &weight_stream, Stream<Word> &x_words, Stream<HBeat> &h_beats,
                     std::uint32_t *status, std::uint32_t *cycles) {
   // Memories keep what they hold from run to run; each is cut so that a slot finds all it needs.
-  static Tile weights[kWeightTiles];
-  #pragma HLS ARRAY_PARTITION variable = weights dim = 2 complete
-  #pragma HLS ARRAY_RESHAPE variable = weights dim = 3 complete
+  static BramTile bram_weights[kWeightTiles];
+  #pragma HLS ARRAY_PARTITION variable = bram_weights dim = 2 complete
+  #pragma HLS ARRAY_RESHAPE variable = bram_weights dim = 3 complete
+  #pragma HLS BIND_STORAGE variable = bram_weights type = ram_s2p impl = bram
+  static UramTile uram_weights[kWeightTiles];
+  #pragma HLS ARRAY_PARTITION variable = uram_weights dim = 2 complete
+  #pragma HLS ARRAY_RESHAPE variable = uram_weights dim = 3 complete
+#ifdef LSTM_SHARP_URAM  // a part without UltraRAM would refuse the word
+  #pragma HLS BIND_STORAGE variable = uram_weights type = ram_s2p impl = uram
+#endif
   static Biases biases[kBiasBlocks];
   #pragma HLS ARRAY_PARTITION variable = biases dim = 2 complete
   static Sums stored[kBlocks];
@@ -40,7 +47,8 @@ Slots:
     // flp: h that has been computed goes out while x starves.
     #pragma HLS PIPELINE II = 1 style = flp
     // Distances that every program keeps, for the tool to rely on and to keep; csim checks them.
-    #pragma HLS DEPENDENCE variable = weights inter RAW distance = kLoadGap true
+    #pragma HLS DEPENDENCE variable = bram_weights inter RAW distance = kLoadGap true
+    #pragma HLS DEPENDENCE variable = uram_weights inter RAW distance = kLoadGap true
     #pragma HLS DEPENDENCE variable = biases inter RAW distance = kLoadGap true
     #pragma HLS DEPENDENCE variable = stored inter RAW distance = kSumGap true
     #pragma HLS DEPENDENCE variable = h_buffer inter RAW distance = kHGap true
@@ -48,12 +56,14 @@ Slots:
     #pragma HLS DEPENDENCE variable = c_buffer inter RAW distance = kHGap true
     const Slot slot = walker.next(program);
     Group group;
-    if (slot.load) group = load_beat(slot, take(weight_stream), loader, weights, biases);
+    if (slot.load) {
+      group = load_beat(slot, take(weight_stream), loader, bram_weights, uram_weights, biases);
+    }
     if (slot.tile) {
       Elements scalars;
       read_scalars(slot, x_words, x_buffer, h_buffer, sequence, scalars);
       Sum_t sums[kRows];
-      multiply_tile(weights[slot.weight], scalars, sums);
+      multiply_tile(bram_weights[slot.weight], uram_weights[slot.weight], scalars, sums);
       accumulate(slot, sums, biases, stored, running);
       if (slot.last && slot.i.finish) turns.take(slot, running);
       if (slot.last && !slot.i.finish) store_sums(running, stored[slot.row]);

@@ -25,14 +25,16 @@ class Loader {
     state_[lane].c = C_t(element<32>(beat, 1));
   }
 
-  void store_tile(Weight_t (&tile)[kColumns][kRows]) const {
+  // Stores some columns of the tile just gathered.
+  template <int kFirst, int kCount, class Columns>
+  void store_columns(Columns &columns) const {
     #pragma HLS INLINE
   VS_Units:
-    for (int n = 0; n < kColumns; ++n) {
+    for (int n = 0; n < kCount; ++n) {
     Rows:
       for (int k = 0; k < kRows; ++k) {
-        const int at = n * kRows + k;
-        tile[n][k] = tile_[at / kBeatWeights][at % kBeatWeights];
+        const int at = (kFirst + n) * kRows + k;
+        columns[n][k] = tile_[at / kBeatWeights][at % kBeatWeights];
       }
     }
   }

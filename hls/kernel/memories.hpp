@@ -7,7 +7,9 @@
 
 namespace lstm {
 
-using Tile = Weight_t[kColumns][kRows];  // VS unit after VS unit
+// The columns of a tile that lie in BRAM, and the others; an array that nothing uses has one.
+using BramTile = Weight_t[kBramColumns > 0 ? kBramColumns : 1][kRows];
+using UramTile = Weight_t[kUramColumns > 0 ? kUramColumns : 1][kRows];
 using Biases = Bias_t[kRows];
 using Sums = Acc_t[kRows];
 using Elements = Activation_t[kColumns];
@@ -36,12 +38,16 @@ inline int sequence_place(UInt<32> word) {
 
 // Takes one beat of the weight stream; a whole state is what it returns.
 inline Group load_beat(const Slot &slot, const Beat &beat, Loader &loader,
-                       Tile (&weights)[kWeightTiles], Biases (&biases)[kBiasBlocks]) {
+                       BramTile (&bram_weights)[kWeightTiles],
+                       UramTile (&uram_weights)[kWeightTiles], Biases (&biases)[kBiasBlocks]) {
   #pragma HLS INLINE
   Group group;
   if (slot.i.op == kOpLoadWeights) {
     loader.gather_tile(beat, slot.column);
-    if (slot.last) loader.store_tile(weights[slot.weight]);
+    if (slot.last) {
+      loader.store_columns<0, kBramColumns>(bram_weights[slot.weight]);
+      loader.store_columns<kBramColumns, kUramColumns>(uram_weights[slot.weight]);
+    }
   } else if (slot.i.op == kOpLoadBias) {
     biases[slot.i.bias_base + slot.row][slot.column] = Bias_t(element<64>(beat, 0));
   } else {
@@ -72,17 +78,28 @@ Scalars:
   }
 }
 
+// Adds the products of some columns to K sums.
+template <int kFirst, int kCount, class Columns>
+void add_products(const Columns &columns, const Elements &scalars, Sum_t (&sums)[kRows]) {
+  #pragma HLS INLINE
+VS_Units:
+  for (int n = 0; n < kCount; ++n) {
+  Rows:
+    for (int k = 0; k < kRows; ++k) {
+      sums[k] += multiply<kProductBits>(columns[n][k], scalars[kFirst + n]);
+    }
+  }
+}
+
 // K sums of N products. Loops inside the pipelined one are unrolled whole.
-LSTM_APART void multiply_tile(const Tile &tile, const Elements &scalars, Sum_t (&sums)[kRows]) {
+LSTM_APART void multiply_tile(const BramTile &bram, const UramTile &uram, const Elements &scalars,
+                              Sum_t (&sums)[kRows]) {
   #pragma HLS INLINE
   Sum_t own[kRows];  // known to overlap with nothing
 Clear:
   for (int k = 0; k < kRows; ++k) own[k] = 0;
-VS_Units:
-  for (int n = 0; n < kColumns; ++n) {
-  Rows:
-    for (int k = 0; k < kRows; ++k) own[k] += multiply<kProductBits>(tile[n][k], scalars[n]);
-  }
+  add_products<0, kBramColumns>(bram, scalars, own);
+  add_products<kBramColumns, kUramColumns>(uram, scalars, own);
 Give:
   for (int k = 0; k < kRows; ++k) sums[k] = own[k];
 }

@@ -58,7 +58,7 @@ module engine_checks
       end
       if (h_valid) begin
         pending_h[{h_target.parity, h_target.word}] -= 1;
-        if (h_target.keep) pending_sequence[h_target.seq_addr + SeqBits'(h_target.word)] -= 1;
+        if (h_target.keep) pending_sequence[h_target.seq_addr] -= 1;
       end
       if (stores_begin) pending_store[slot_read.row] += 1;
       if (stores_end) pending_store[slot_sum.row] -= 1;

@@ -14,15 +14,16 @@ module fetch
     output work_t      work,
     input  logic       take
 );
-  logic running_q, read_q, final_q, again_q, last_sequence_q;
+  logic running_q, read_q, final_q, last_sequence_q;
   logic [6:0] last_index_q, back_q;
   logic [7:0] index_q;
   logic looping_q, last_pass_q;  // in a loop that has ended once; it will end for the last time
   logic [15:0] passes_q;         // how often it will end
   logic [31:0] sequences_left_q;
   instr_t instr_q;
-  logic move, list_end;
-  assign list_end = final_q && !again_q;
+  logic move, again, list_end;
+  assign again = instr_q.repeats[15:1] != 0 && !last_pass_q;
+  assign list_end = final_q && !again;
   assign move = read_q && (!valid || take);
 
   always_ff @(posedge clk) begin
@@ -30,7 +31,6 @@ module fetch
     instr_q <= fetch_instr;
     index_q <= 8'(fetch_index);
     back_q <= fetch_index - 7'(fetch_instr.loop_back);
-    again_q <= fetch_instr.repeats[15:1] != 0 && !last_pass_q;
     final_q <= fetch_index == last_index_q;
     last_index_q <= 7'(header.instructions - 16'd1);
     last_sequence_q <= sequences_left_q[31:1] == 0;
@@ -53,11 +53,11 @@ module fetch
       last_pass_q <= 1'b0;
       sequences_left_q <= header.sequences;
     end else if (move) begin
-      fetch_index <= again_q ? back_q : final_q ? '0 : fetch_index + 1'b1;
+      fetch_index <= again ? back_q : final_q ? '0 : fetch_index + 1'b1;
       if (instr_q.repeats[15:1] != 0) begin
-        looping_q <= again_q;
+        looping_q <= again;
         passes_q <= looping_q ? passes_q - 1'b1 : instr_q.repeats - 1'b1;
-        last_pass_q <= again_q && (looping_q ? passes_q : instr_q.repeats) == 16'd2;
+        last_pass_q <= again && (looping_q ? passes_q : instr_q.repeats) == 16'd2;
       end
       if (list_end) sequences_left_q <= sequences_left_q - 1'b1;
     end

@@ -263,7 +263,7 @@ module lstm_engine
   ) u_sequence_buffer (
       .clk(ap_clk),
       .we(h_valid && h_target.keep),
-      .waddr(h_target.seq_addr + SeqBits'(h_target.word)),
+      .waddr(h_target.seq_addr),
       .wlane(h_target.lane),
       .wdata(h_new),
       .raddr(issue.seq_addr),

@@ -90,6 +90,8 @@ module mfu
     always_ff @(posedge clk) begin
       valid_q[e] <= rst_n && valid_q[e-1];
       target_q[e] <= target_q[e-1];
+      // From the second edge on it is the word's own place: a sum that the write has no time for.
+      if (e == 2) target_q[e].seq_addr <= target_q[e-1].seq_addr + SeqBits'(target_q[e-1].word);
     end
   end
   assign h_valid = valid_q[HEdge-1];

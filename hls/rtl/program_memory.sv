@@ -87,8 +87,7 @@ module program_memory
     logic [17:0] most;        // and where its memory ends
     logic [17:0] col_end;
     logic [17:0] col_most;
-    logic [17:0] bias_end;
-    logic [17:0] bias_most;
+    logic signed [17:0] bias_room;  // row blocks of bias from the first on, for end_
   } sums_t;
   sums_t sums_q;
   logic bounds_q, bounds_valid_q;
@@ -112,18 +111,17 @@ module program_memory
     sums_q.most <= most;
     sums_q.col_end <= 18'(instr.col_first) + 18'(instr.cols);
     sums_q.col_most <= '1;
-    sums_q.bias_end <= 18'(instr.bias_base) + 18'(instr.row_first) + 18'(instr.rows);
-    sums_q.bias_most <= '1;
+    sums_q.bias_room <= 18'h1_FFFF;
     if (instr.op == OpTiles) begin
       sums_q.col_most <= instr.source == SourceX || instr.source == SourceSequence
                          ? 18'(XColumns) : 18'(HColumns);
-      if (instr.start == StartBias) sums_q.bias_most <= 18'(BiasBlocks);
+      if (instr.start == StartBias) sums_q.bias_room <= 18'(BiasBlocks) - 18'(instr.bias_base);
     end
 
     bounds_valid_q <= sums_q.valid;
     bounds_index_q <= sums_q.index;
     bounds_q <= sums_q.fine && sums_q.end_ <= sums_q.most && sums_q.col_end <= sums_q.col_most
-                && sums_q.bias_end <= sums_q.bias_most;
+                && signed'(sums_q.end_) <= sums_q.bias_room;
 
     if (state_q == Judge) begin
       status <= header_fine ? StatusFine : StatusHeader;

@@ -19,7 +19,7 @@ module vector_buffer
   (* ram_style = RamStyle *) logic [Groups-1:0][Lanes*ActBits-1:0] mem[Depth];
   always_ff @(posedge clk) begin
     for (int g = 0; g < Groups; g++) begin
-      if (we && wlane == LaneBits'(g * Lanes)) mem[waddr][g] <= wdata;
+      if (we && wlane >> $clog2(Lanes) == LaneBits'(g)) mem[waddr][g] <= wdata;
     end
     rdata <= mem[raddr];
   end

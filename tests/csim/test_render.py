@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp import resources
+from lstm_sharp import paths
 from lstm_sharp.build.render import context, render
 from lstm_sharp.engine import config
 from lstm_sharp.numerics import activation
@@ -41,8 +41,8 @@ def test_only_what_changes_is_written(tmp_path: Path) -> None:
 def test_rendered_files_say_where_they_come_from(name: str, tmp_path: Path) -> None:
     cfg = config.load(name)
     render(cfg, tmp_path / "out")
-    for template in resources.templates().glob("[hr]*/*.j2"):
-        inside = template.relative_to(resources.templates())
+    for template in paths.templates().glob("[hr]*/*.j2"):
+        inside = template.relative_to(paths.templates())
         text = (tmp_path / "out" / inside.with_suffix("")).read_text()
         origin = f"Generated from templates/{inside.as_posix()} with config {name} ({cfg.digest})"
         assert text.startswith(f"// {origin}")
@@ -61,7 +61,7 @@ def test_tanh_table_is_that_of_the_golden_model() -> None:
 @pytest.mark.parametrize("name", config.shipped())
 def test_rendered_cpp_is_formatted(name: str, tmp_path: Path) -> None:
     render(config.load(name), tmp_path)
-    style = resources.hardware().parent / ".clang-format"
+    style = paths.hardware().parent / ".clang-format"
     files = [path for path in (tmp_path / "hls").rglob("*.?pp") if path.name != "rtl_main.cpp"]
     done = subprocess.run(
         [str(_CLANG_FORMAT), f"--style=file:{style}", "--dry-run", "-Werror", *map(str, files)],

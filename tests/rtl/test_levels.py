@@ -6,31 +6,32 @@ import pytest
 
 from cases import draw
 from lstm_sharp.engine import config, cycles
+from lstm_sharp.engine.schedule import largest_square
 from lstm_sharp.run import engines
 
 pytestmark = [pytest.mark.rtl, pytest.mark.csim]
 
 _TINY = config.load("tiny")
 ENGINES = {
-    "tiny": _TINY,
-    # Wider row blocks than words, several lanes, memories that tiny does not have
-    "wide-w8a8": config.resized(
-        _TINY, name="wide", format="W8A8", rows=16, columns=2, lanes=2, max_input=9, max_hidden=9
-    ),
-    "deep-w16a16": config.resized(
+    "tiny": _TINY.with_format("W16A16"),
+    # Row blocks wider than words, several lanes, weights in two banks of BRAM and of UltraRAM
+    "wide": config.resized(
         _TINY,
-        name="deep",
-        format="W16A16",
+        name="wide",
+        format="W8A8",
         rows=16,
-        columns=12,
-        lanes=4,
-        max_input=30,
-        max_hidden=30,
-        stream_bits=128,
+        columns=2,
+        lanes=2,
+        uram_columns=1,
+        max_input=130,
+        max_hidden=130,
+        weight_tiles=4301,
+        sequence_words=512,
     ),
     "pynq-z2": config.load("pynq-z2"),
+    "zcu104": config.load("zcu104"),
 }
-CASES = {"tiny": 18, "wide-w8a8": 12, "deep-w16a16": 12, "pynq-z2": 12}
+CASES = {"tiny": 20, "wide": 14, "pynq-z2": 12, "zcu104": 10}
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -38,8 +39,8 @@ def test_all_levels_agree(name: str) -> None:
     cfg = ENGINES[name]
     rtl, csim = engines.build("rtl", cfg), engines.build("csim", cfg)
     wrong = []
-    for seed in range(CASES[name]):
-        case = draw(cfg, seed)
+    largest = draw(cfg, 100, sizes=[largest_square(cfg)] * 2)
+    for case in [largest, *(draw(cfg, seed) for seed in range(CASES[name]))]:
         runs = case.runs()
         predicted = [
             cycles.predict(cfg, program).cycles
@@ -58,7 +59,7 @@ def test_all_levels_agree(name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_stalled_streams_change_no_bit(seed: int) -> None:
-    for name in ("tiny", "deep-w16a16"):
+    for name in ("tiny", "wide"):
         cfg = ENGINES[name]
         case = draw(cfg, 1000 + seed)
         results = engines.play(

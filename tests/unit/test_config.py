@@ -15,7 +15,7 @@ TINY = config.load("tiny")
 
 
 def test_shipped_configs_load_smallest_first() -> None:
-    assert config.shipped() == ["tiny", "pynq-z2"]
+    assert config.shipped() == ["tiny", "pynq-z2", "zcu104"]
     z2 = config.load("pynq-z2")
     assert (z2.rows, z2.columns, z2.macs, z2.format) == (8, 26, 208, "W8A16")
     assert z2.tail == 24

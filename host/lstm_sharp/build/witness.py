@@ -32,6 +32,9 @@ MAX_CARRY4 = 12
 OUTPUT_REGISTER = re.compile(r"weight")
 """Block RAMs that must have their output register, by name."""
 
+FABRIC_SUM = re.compile(r"tanh_table")
+"""DSPs whose sum Yosys leaves in LUTs, because part of it is not used; Vivado takes it in."""
+
 _INDEX = re.compile(r"\[\d+\]|\b\d+(?=\.|$)")
 
 
@@ -245,6 +248,8 @@ def _faults(netlist: Netlist) -> Iterator[str]:
         if cell.type.startswith("DSP48"):
             if multiplies(cell) and not cell.number("MREG"):
                 yield f"DSP of {called(cell)}: no M register"
+            if not cell.number("PREG") and not FABRIC_SUM.search(called(cell)):
+                yield f"DSP of {called(cell)}: no P register"
         elif re.match("RAMB|URAM", cell.type) and OUTPUT_REGISTER.search(cell.name):
             # Yosys leaves the register outside; Vivado takes it in if nothing is between.
             for pin, bit in cell.bits("DO.*", out=True):

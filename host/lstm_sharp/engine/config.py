@@ -15,7 +15,8 @@ from functools import cached_property
 from math import ceil, gcd, log2
 from pathlib import Path
 
-from lstm_sharp import resources
+from lstm_sharp import paths
+from lstm_sharp.engine import storage
 from lstm_sharp.engine.pipeline import Stage, tail_stages
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.formats import SUPPORTED, Format
@@ -27,6 +28,7 @@ _LIMITS = {  # knob: (least, most)
     "rows": (4, 1024),
     "columns": (1, 1024),
     "lanes": (1, 256),
+    "uram_columns": (0, 1024),
     "max_input": (1, 4096),
     "max_hidden": (1, 4096),
     "weight_tiles": (2, 65536),
@@ -48,6 +50,7 @@ class Knobs:
     rows: int  # K: rows of a tile, a quarter of them for each gate
     columns: int  # N: columns of a tile, one VS unit each
     lanes: int  # neurons that the MFU starts in one cycle
+    uram_columns: int  # columns of a tile whose weights lie in UltraRAM, the others' in BRAM
     max_input: int  # largest X
     max_hidden: int  # largest H
     weight_tiles: int  # depth of the weight memory in tiles
@@ -128,6 +131,16 @@ class Config(Knobs):
     def ring_words(self) -> int:
         """Depth of the x ring: two of the largest vectors, a power of two."""
         return 1 << max(2, (2 * self.x_columns - 1).bit_length())
+
+    @property
+    def bram_banks(self) -> tuple[int, ...]:
+        """Depths of the banks of the weight memory in BRAM."""
+        return storage.bram_banks(self.weight_tiles)
+
+    @property
+    def uram_banks(self) -> tuple[int, ...]:
+        """Depths of the banks of the weight memory in UltraRAM."""
+        return storage.uram_banks(self.weight_tiles)
 
     @property
     def product_bits(self) -> int:
@@ -256,6 +269,8 @@ def _problems(cfg: Config) -> Iterator[str]:
             f"lanes = {cfg.lanes} must divide rows / 4 = {cfg.block} and columns = "
             f"{cfg.columns}; {gcd(cfg.block, cfg.columns)} would do"
         )
+    if cfg.uram_columns > cfg.columns:
+        yield f"uram_columns = {cfg.uram_columns} must be 0 to columns = {cfg.columns}"
     if cfg.stream_bits & (cfg.stream_bits - 1):
         yield f"stream_bits = {cfg.stream_bits} must be a power of two"
     if cfg.lanes > cfg.beat_elements:
@@ -275,7 +290,7 @@ def load(name_or_path: str) -> Config:
     """
     path = Path(name_or_path)
     if path.suffix != ".json":
-        path = resources.configs() / f"{name_or_path}.json"
+        path = paths.configs() / f"{name_or_path}.json"
     if not path.is_file():
         raise UsageError(
             f"config {name_or_path!r} not found; shipped are {', '.join(shipped())}, "
@@ -292,8 +307,8 @@ def load(name_or_path: str) -> Config:
 
 def shipped() -> list[str]:
     """Names of the shipped configs, fewest MACs first."""
-    paths = resources.configs().glob("*.json")
-    return sorted((p.stem for p in paths), key=lambda name: load(name).macs)
+    files = paths.configs().glob("*.json")
+    return sorted((p.stem for p in files), key=lambda name: load(name).macs)
 
 
 def resized(cfg: Config, **knobs: str | int) -> Config:

@@ -8,11 +8,9 @@ from math import ceil, gcd
 from lstm_sharp.engine import config, cycles
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.program import INSTRUCTION
+from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.engine.schedule import Plan, check_schedule, make_plan
 from lstm_sharp.errors import UsageError
-
-_MOST_STEPS = (1 << INSTRUCTION["repeats"].width) + 1
 
 
 def perf(
@@ -49,8 +47,8 @@ def perf(
     ):
         if value < 1:
             raise UsageError(f"{name} {value} must be at least 1")
-    if steps > _MOST_STEPS:
-        raise UsageError(f"{steps} steps are over the {_MOST_STEPS} of one program; take fewer")
+    if steps > MAX_STEPS:
+        raise UsageError(f"{steps} steps are over the {MAX_STEPS} of one program; take fewer")
     if chains != 1:
         raise UsageError(f"{chains} chains are not supported yet; use 1")
     check_schedule(schedule)

@@ -147,20 +147,40 @@ def check_fit(shapes: Sequence[LayerShape], cfg: Config) -> None:
                 f"layer {index} needs x_shift {shape.x_shift}, {cfg.name} has {cfg.max_shift}; "
                 "quantise for this config"
             )
-    rows = [ceil(s.hidden_size / cfg.block) for s in shapes]
-    tiles = sum(
-        r * (ceil(s.input_size / cfg.columns) + ceil(s.hidden_size / cfg.columns))
-        for r, s in zip(rows, shapes)
-    )
     for what, need, have in (
-        ("tiles of weights", tiles, cfg.weight_tiles),
-        ("row blocks of bias", sum(rows), cfg.bias_blocks),
+        ("tiles of weights", weight_tiles(shapes, cfg), cfg.weight_tiles),
+        ("row blocks of bias", bias_blocks(shapes, cfg), cfg.bias_blocks),
     ):
         if need > have:
             raise UsageError(
                 f"the model needs {need} {what}, {cfg.name} holds {have}; choose a larger "
                 "config, fewer weight bits or a smaller model"
             )
+
+
+def weight_tiles(shapes: Sequence[LayerShape], cfg: Config) -> int:
+    """Tiles that the weights of some layers make."""
+    return sum(
+        ceil(s.hidden_size / cfg.block)
+        * (ceil(s.input_size / cfg.columns) + ceil(s.hidden_size / cfg.columns))
+        for s in shapes
+    )
+
+
+def bias_blocks(shapes: Sequence[LayerShape], cfg: Config) -> int:
+    """Row blocks that the biases of some layers make."""
+    return sum(ceil(s.hidden_size / cfg.block) for s in shapes)
+
+
+def largest_square(cfg: Config) -> int:
+    """Return the largest X = H of a layer that the engine holds."""
+    for size in range(min(cfg.max_input, cfg.max_hidden), 1, -1):
+        try:
+            check_fit([LayerShape(size, size)], cfg)
+        except UsageError:
+            continue
+        return size
+    return 1
 
 
 def sequence_stride(shapes: Sequence[LayerShape], cfg: Config) -> int:

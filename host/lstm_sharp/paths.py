@@ -26,3 +26,8 @@ def hardware() -> Path:
 def templates() -> Path:
     """Folder of the Jinja2 templates."""
     return _find("templates")
+
+
+def overlays() -> Path:
+    """Folder of the boards."""
+    return _find("overlays")

@@ -1,0 +1,43 @@
+"""Results that documentation shows: ``docs/results/<name>.json``, made by commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lstm_sharp import files
+from lstm_sharp.errors import UsageError
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+"""Documentation of the checkout; an installed wheel has none."""
+
+
+def read(name: str) -> dict[str, Any]:
+    """Read a result.
+
+    Raises:
+        UsageError: it is not there, or not JSON.
+    """
+    path = _path(name)
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); `make {name}` makes it") from None
+    return result
+
+
+def write(name: str, result: dict[str, Any]) -> None:
+    """Write a result, whole or not at all; nothing where there is no checkout."""
+    if DOCS.is_dir():
+        _path(name).parent.mkdir(exist_ok=True)
+        files.write_text(str(_path(name)), json.dumps(result, indent=2) + "\n")
+
+
+def exists(name: str) -> bool:
+    """Whether there is such a result."""
+    return _path(name).is_file()
+
+
+def _path(name: str) -> Path:
+    return DOCS / "results" / f"{name}.json"

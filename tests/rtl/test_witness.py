@@ -1,0 +1,49 @@
+"""The timing witness on the real RTL: units pass, and fail without one of their registers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lstm_sharp.build import synth, witness
+from lstm_sharp.build.render import render
+from lstm_sharp.build.witness import Verdict
+from lstm_sharp.engine import config
+
+pytestmark = pytest.mark.rtl
+
+REMOVED = {  # unit: file, line, what takes its place, what the witness says then
+    "row_reduce": (
+        "row_reduce.sv",
+        "always_ff @(posedge clk) gen_level[level].node[n] <= ",
+        "assign gen_level[level].node[n] = ",
+        "5 LUT + 1 carry",
+    ),
+    "vs_unit": ("vs_unit.sv", "assign products[k] = p_q;", "assign products[k] = m_q;", "no P"),
+    "weight_memory": (
+        "weight_banks.sv",
+        "      bank_q[b] <= latch;\n    end",
+        "    end\n    assign bank_q[b] = latch;",
+        "no output register",
+    ),
+}
+
+
+def judge(unit: str, folder: Path) -> Verdict:
+    return witness.judge(synth.map_rtl(folder, "xc7", unit))
+
+
+@pytest.mark.parametrize("unit", REMOVED)
+def test_a_register_taken_away_is_seen(unit: str, tmp_path: Path) -> None:
+    file, line, instead, said = REMOVED[unit]
+    render(config.load("pynq-z2"), tmp_path)
+    verdict = judge(unit, tmp_path)
+    assert verdict.passes, verdict
+    source = tmp_path / "rtl" / file
+    text = source.read_text()
+    assert line in text
+    source.write_text(text.replace(line, instead))
+    verdict = judge(unit, tmp_path)
+    assert not verdict.passes
+    assert said in "; ".join(map(str, (*verdict.failing, *verdict.faults)))
