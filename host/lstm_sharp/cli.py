@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_fit(commands)
+    _add_package(commands)
     _add_render(commands)
     _add_perf(commands)
     options = parser.parse_args(arguments)
@@ -110,9 +112,7 @@ def _run(options: argparse.Namespace) -> None:
     model = load(options.model, options.prefix)
     if options.output_of == "head" and model.head is None:
         raise UsageError(f"{options.model} has nothing after its LSTM; leave out --output-of head")
-    calibration = None
-    if options.calibration:
-        calibration = files.read_array(options.calibration)
+    calibration = files.read_array(options.calibration) if options.calibration else None
     x = files.read_array(options.input)
     state = files.read_state(options.state) if options.state else None
     files.check_outputs(
@@ -139,6 +139,76 @@ def _run(options: argparse.Namespace) -> None:
         y = model.head(y)
     files.write_array(options.output, y)
     _tell(options.json, report)
+
+
+def _add_fit(commands: argparse._SubParsersAction[_Parser]) -> None:
+    fit = commands.add_parser(
+        "fit",
+        help="ask which engine holds a model",
+        description="Which shipped config holds a model, what that takes and how fast it is; if "
+        "none for a board does (of the board, with --board), what would, and exit status 2. All "
+        "figures are modelled.",
+    )
+    fit.add_argument("model", metavar="MODEL", help=".onnx, .safetensors or .npz")
+    fit.add_argument("--board", metavar="NAME", help="this board's configs alone; none: no board")
+    fit.add_argument("--format", help=f"instead of the configs' own: {', '.join(SUPPORTED)}")
+    fit.add_argument("--steps", type=int, default=100, metavar="T", help="of one call; default 100")
+    fit.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
+    fit.add_argument("--json", metavar="FILE", help="write the answer; - for stdout, no table then")
+    fit.set_defaults(command=_fit)
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from lstm_sharp.run.fit import fit, table
+
+    files.check_outputs((options.json,), (options.model,))
+    model = load(options.model, options.prefix)
+    answer = fit(model, options.board, options.format, options.steps)
+    if options.json != "-":
+        print(table(answer))
+    if options.json:
+        _tell(options.json, answer.as_dict())
+    if answer.best is None:
+        where = "for any board" if options.board is None else f"for board {options.board}"
+        sys.stdout.flush()
+        raise UsageError(f"no shipped config {where} holds {model.name}")
+
+
+def _add_package(commands: argparse._SubParsersAction[_Parser]) -> None:
+    package = commands.add_parser(
+        "package",
+        help="write what goes to the board",
+        description="Write a folder with the quantised model, eight test sequences with the bits "
+        "they must give, and all that is known of both; see docs/package.md.",
+    )
+    package.add_argument("model", metavar="MODEL", help=".onnx, .safetensors or .npz")
+    package.add_argument("--config", required=True, help="a config's name or file")
+    package.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="folder to write, new or a package"
+    )
+    package.add_argument("--format", help=f"instead of the config's: {', '.join(SUPPORTED)}")
+    package.add_argument("--schedule", default="best", help=f"{', '.join(SCHEDULES)} or best")
+    package.add_argument(
+        "--calibration",
+        metavar="X.npy",
+        help="float32 (batch, time, features): sets the scale of x, its first eight sequences "
+        "become the test; default: U(-1, 1)",
+    )
+    package.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
+    package.set_defaults(command=_package)
+
+
+def _package(options: argparse.Namespace) -> None:
+    from lstm_sharp.run import package
+
+    cfg = config.load(options.config).with_format(options.format)
+    calibration = files.read_array(options.calibration) if options.calibration else None
+    model = load(options.model, options.prefix)
+    made = package.write(model, cfg, options.output, options.schedule, calibration)
+    if calibration is None:
+        print("no --calibration: x is scaled for U(-1, 1), and so is the test", file=sys.stderr)
+    count, steps = made.vectors.x.shape[:2]
+    print(f"{options.output}: {model.name} for {cfg.name} ({cfg.digest}), {count} x {steps} steps")
 
 
 def _add_render(commands: argparse._SubParsersAction[_Parser]) -> None:

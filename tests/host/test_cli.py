@@ -87,7 +87,7 @@ def test_state_carries_on(folder: Path) -> None:
 
 
 def test_model_too_large_for_any_engine_still_runs_in_integers(folder: Path) -> None:
-    np.savez("m.npz", **torch_names(pytorch_like(0, [3, 300])))
+    np.savez("m.npz", **torch_names(pytorch_like(0, [3, 800])))
     assert _run("--json", "r.json") == 0
     report = json.loads(Path("r.json").read_text())
     assert report["config"] is report["predicted_cycles"] is None
@@ -98,7 +98,7 @@ def test_long_stack_takes_the_config_that_holds_it(folder: Path) -> None:
     np.save("x.npy", np.zeros((1, 70, 3), np.float32))
     assert _run("--json", "r.json") == 0
     assert json.loads(Path("r.json").read_text())["config"] == "pynq-z2"
-    np.save("x.npy", np.zeros((1, 999, 3), np.float32))
+    np.save("x.npy", np.zeros((1, 9999, 3), np.float32))
     assert _run("--json", "r.json") == 0
     assert json.loads(Path("r.json").read_text())["config"] is None
 
@@ -219,7 +219,7 @@ def test_bad_files(folder: Path, capsys: pytest.CaptureFixture[str], how: str, s
     [
         (["--backend", "gpu"], "backend 'gpu' is unknown; choose one of float, golden, csim, rtl"),
         (["--backend", "board"], "board is not supported yet"),
-        (["--config", "z3"], "config 'z3' not found; shipped are tiny, pynq-z2"),
+        (["--config", "z3"], "config 'z3' not found; shipped are tiny, pynq-z2, zcu104"),
         (["--config", "broken.json"], "broken.json"),
         (["--format", "W4A4"], "format 'W4A4' is unknown"),
         (["--schedule", "fast"], "schedule 'fast' is unknown"),

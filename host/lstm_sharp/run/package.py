@@ -1,0 +1,261 @@
+"""Packages: a quantised model, its engine config and test vectors, in a folder for the board.
+
+docs/package.md is the format's page. Reading needs NumPy alone.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_sharp import __version__
+from lstm_sharp.engine import config, cycles
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.schedule import SCHEDULES, Plan, check_fit, check_steps, shapes_of
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model.model import Model
+from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
+from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.run import package_folder as folders
+from lstm_sharp.run import vectors
+from lstm_sharp.run.vectors import Vectors
+
+_MODEL, _VECTORS = "model.npz", "vectors.npz"
+_WEIGHTS = ("w_ih", "w_hh", "b")
+_SCALES = ("x_frac", "w_ih_frac", "w_hh_frac", "x_shift")
+
+_Layout = dict[str, tuple[tuple[int, ...], int]]
+"""Shape and bits of each array of an .npz file."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """What a package holds, checked."""
+
+    model: QuantModel
+    cfg: Config
+    schedule: str
+    vectors: Vectors
+    about: Mapping[str, Any]  # package.json as it is
+
+
+def write(
+    model: Model,
+    cfg: Config,
+    out: str | Path,
+    schedule: str = "best",
+    calibration: np.ndarray | None = None,
+) -> Package:
+    """Write a package, whole or not at all; a package that is there is replaced.
+
+    Args:
+        model: the float model.
+        cfg: the engine.
+        out: the folder; what lies above it is made.
+        schedule: one of ``schedule.SCHEDULES``, or ``best``.
+        calibration: typical x, (batch, time, X) float; by default U(-1, 1), see run/vectors.py.
+
+    Returns:
+        What ``read`` gives for it.
+
+    Raises:
+        UsageError: the config does not hold the model, calibration data that cannot be used, or a
+            folder that is not empty and no package.
+    """
+    target = Path(out).resolve()
+    folders.check_target(target)
+    quantized, plan, made = vectors.prepare(model, cfg, schedule, calibration)
+    sizes = [(q.input_size, q.hidden_size) for q in quantized.layers]
+    weights = {
+        f"{name}_l{index}": getattr(layer, name)
+        for index, layer in enumerate(quantized.layers)
+        for name in _WEIGHTS
+    }
+    contents = {
+        _MODEL: _npz(weights, _model_layout(cfg.fmt, sizes)),
+        _VECTORS: _npz(vars(made), _vector_layout(cfg.fmt, sizes, *made.x.shape[:2])),
+    }
+    about = {
+        "creator": f"lstm-sharp {__version__}",
+        **_describe(quantized, plan, made),
+        "calibration": {"source": "U(-1, 1)", "seed": vectors.SEED}
+        if calibration is None
+        else {"source": "data", "shape": list(np.shape(calibration))},
+    }
+    with folders.replacing(target) as beside:
+        folders.write(beside, about, contents)
+        return read(beside)
+
+
+def read(folder: str | Path) -> Package:
+    """Read and check a package.
+
+    Raises:
+        UsageError: something is missing, damaged, of another version or for another engine.
+    """
+    folder = Path(folder)
+    about, contents = folders.read(folder, (_MODEL, _VECTORS))
+    try:
+        cfg = config.from_knobs(about["config"], f"{folder / folders.ABOUT}: config")
+        if cfg.digest != about["identity"]:
+            raise UsageError(
+                f"{folder}: its config has the identity {cfg.digest}, the package says "
+                f"{about['identity']}; make the package again with this version"
+            )
+        model = _read_model(about, cfg.fmt, contents[_MODEL])
+        sizes = [(q.input_size, q.hidden_size) for q in model.layers]
+        count, steps = (_whole(about["vectors"], name, 1) for name in ("sequences", "steps"))
+        _require(count % 2 == 0, "sequences is even")
+        layout = _vector_layout(cfg.fmt, sizes, count, steps)
+        made = Vectors(**_arrays(contents[_VECTORS], layout))
+        _require(about["schedule"] in SCHEDULES, f"schedule is one of {', '.join(SCHEDULES)}")
+        check_fit(shapes_of(model), cfg)
+        check_steps(shapes_of(model), cfg, steps)
+    except UsageError:
+        raise
+    except KeyError as error:
+        raise UsageError(
+            f"{folder} is damaged (it lacks {error}); make the package again"
+        ) from None
+    except (
+        AttributeError,
+        TypeError,
+        ValueError,
+        EOFError,
+        RuntimeError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise UsageError(f"{folder} is damaged ({error}); make the package again") from None
+    return Package(model, cfg, about["schedule"], made, about)
+
+
+def _describe(model: QuantModel, plan: Plan, made: Vectors) -> dict[str, object]:
+    """All that is known of model, engine and vectors beside their arrays."""
+    fmt, steps = model.fmt, made.x.shape[1]
+    programs = {
+        "load": plan.load_program(),
+        "from_zeros": plan.program(steps, made.half),
+        "with_state": plan.program(steps, made.half, with_state=True),
+    }
+    return {
+        "model": model.name,
+        "identity": plan.cfg.digest,
+        "config": plan.cfg.knobs(),
+        "schedule": plan.schedule,
+        "numbers": {
+            "weight_bits": fmt.weight_bits,
+            "activation_bits": fmt.activation_bits,
+            "bias_bits": fmt.bias_bits,
+            "h_frac": fmt.h_frac,
+            "c_bits": C_BITS,
+            "c_frac": C_FRAC,
+        },
+        "layers": [
+            {
+                "input_size": q.input_size,
+                "hidden_size": q.hidden_size,
+                **{name: getattr(q, name) for name in _SCALES},
+            }
+            for q in model.layers
+        ],
+        "notes": list(model.notes),
+        "vectors": {"sequences": 2 * made.half, "steps": steps},
+        "predicted_cycles": {
+            name: cycles.predict(plan.cfg, program).cycles for name, program in programs.items()
+        },
+    }
+
+
+def _model_layout(fmt: Format, sizes: Sequence[tuple[int, int]]) -> _Layout:
+    layout: _Layout = {}
+    for index, (x, h) in enumerate(sizes):
+        layout[f"w_ih_l{index}"] = (4 * h, x), fmt.weight_bits
+        layout[f"w_hh_l{index}"] = (4 * h, h), fmt.weight_bits
+        layout[f"b_l{index}"] = (4 * h,), fmt.bias_bits
+    return layout
+
+
+def _vector_layout(
+    fmt: Format, sizes: Sequence[tuple[int, int]], count: int, steps: int
+) -> _Layout:
+    state = (len(sizes), count, max(h for _, h in sizes))
+    return {
+        "x": ((count, steps, sizes[0][0]), fmt.activation_bits),
+        "h_start": (state, fmt.activation_bits),
+        "c_start": (state, C_BITS),
+        "h": ((count, steps, sizes[-1][1]), fmt.activation_bits),
+        "h_end": (state, fmt.activation_bits),
+        "c_end": (state, C_BITS),
+    }
+
+
+def _integer(bits: int) -> np.dtype:
+    """Return the smallest signed type that holds so many bits, little endian."""
+    return np.dtype(f"<i{next(size for size in (1, 2, 4, 8) if 8 * size >= bits)}")
+
+
+def _npz(arrays: Mapping[str, np.ndarray], layout: _Layout) -> bytes:
+    """Write an .npz archive; NumPy dates its entries 1980, so equal arrays give equal bytes."""
+    file = io.BytesIO()
+    typed: dict[str, Any] = {
+        name: np.ascontiguousarray(arrays[name], _integer(bits))
+        for name, (_, bits) in layout.items()
+    }
+    np.savez(file, **typed)
+    return file.getvalue()
+
+
+def _arrays(data: bytes, layout: _Layout) -> dict[str, np.ndarray]:
+    """Read arrays of exactly these shapes and types, all values within their bits, as int64."""
+    arrays = {}
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        for name, (shape, bits) in layout.items():
+            value, kind = archive[name], _integer(bits)
+            _require(value.shape == shape and value.dtype == kind, f"{name} is {kind} {shape}")
+            wide, half = value.astype(np.int64), 1 << (bits - 1)
+            _require(((-half <= wide) & (wide < half)).all(), f"{name} is within {bits} bits")
+            arrays[name] = wide
+    return arrays
+
+
+def _require(holds: object, what: str) -> None:
+    if not holds:
+        raise ValueError(f"it must be that {what}")
+
+
+def _read_model(about: Mapping[str, Any], fmt: Format, data: bytes) -> QuantModel:
+    """Check and put together the layers."""
+    facts = about["layers"]
+    sizes = [(_whole(q, "input_size", 1), _whole(q, "hidden_size", 1)) for q in facts]
+    _require(sizes, "there is a layer")
+    arrays = _arrays(data, _model_layout(fmt, sizes))
+    layers: list[QuantLayer] = []
+    for index, q in enumerate(facts):
+        parts: dict[str, Any] = {name: _whole(q, name, -1000) for name in _SCALES}
+        parts.update({name: arrays[f"{name}_l{index}"] for name in _WEIGHTS})
+        layer = QuantLayer(**parts)
+        finer = fmt.h_frac + layer.w_hh_frac - layer.x_frac - layer.w_ih_frac
+        low, high = fmt.weight_frac_min, fmt.weight_frac_max
+        _require(low <= layer.w_hh_frac <= high, f"w_hh_frac is {low} to {high}")
+        _require(layer.x_shift == finer >= 0, f"x_shift is {finer} and not negative")
+        if layers:
+            _require(
+                (layer.input_size, layer.x_frac) == (layers[-1].hidden_size, fmt.h_frac),
+                f"layer {index} takes h of the layer below",
+            )
+        layers.append(layer)
+    return QuantModel(
+        fmt, tuple(layers), str(about["model"]), notes=tuple(map(str, about["notes"]))
+    )
+
+
+def _whole(facts: Mapping[str, Any], name: str, least: int) -> int:
+    value = facts[name]
+    _require(type(value) is int and least <= value < 1 << 16, f"{name} is a whole number")
+    return int(value)

@@ -1,0 +1,89 @@
+"""Test vectors: a few sequences of a model and what an engine must give for them, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.schedule import Plan, check_steps, make_plan, sequence_stride, shapes_of
+from lstm_sharp.model.model import Model
+from lstm_sharp.numerics import golden
+from lstm_sharp.numerics.golden import State
+from lstm_sharp.numerics.quantize import QuantModel, quantize
+from lstm_sharp.run.inputs import check_input
+
+SEQUENCES, STEPS, SEED = 8, 16, 1
+"""How many sequences, their length where nothing shortens it, and the seed of drawn inputs."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Sequences and what they must give, all integers (int64); B sequences of T steps.
+
+    The first half starts from zeros. The second half goes on from the state in which the first
+    one ended, as a caller does who carries the state over.
+    """
+
+    x: np.ndarray  # (B, T, X)
+    h_start: np.ndarray  # (layers, B, widest H), as golden.State has it
+    c_start: np.ndarray
+    h: np.ndarray  # (B, T, H), the last layer's
+    h_end: np.ndarray  # (layers, B, widest H), after the last step
+    c_end: np.ndarray
+
+    @property
+    def half(self) -> int:
+        """How many sequences start from zeros; as many go on from a state."""
+        return self.x.shape[0] // 2
+
+
+def prepare(
+    model: Model, cfg: Config, schedule: str = "best", calibration: np.ndarray | None = None
+) -> tuple[QuantModel, Plan, Vectors]:
+    """Quantise a model, lay it out on an engine, and make its test vectors.
+
+    Args:
+        model: the float model.
+        cfg: the engine.
+        schedule: one of ``schedule.SCHEDULES``, or ``best``.
+        calibration: typical x, (batch, time, X) float: sets the scale of x, and its first
+            sequences become the vectors, over again if there are fewer. By default U(-1, 1).
+
+    Raises:
+        UsageError: the config does not hold the model, or calibration data that cannot be used.
+    """
+    if calibration is None:
+        shape = (SEQUENCES, STEPS, model.input_size)
+        calibration = np.random.default_rng(SEED).uniform(-1, 1, shape)
+    calibration = check_input(model, calibration, "calibration data")
+    quantized = quantize(model, cfg.fmt, calibration, cfg.max_shift)
+    plan = make_plan(shapes_of(quantized), cfg, schedule)
+    first = np.arange(SEQUENCES) % len(calibration)
+    x = calibration[first, : _steps(plan)]
+    return quantized, plan, make(quantized, quantized.quantize_input(x))
+
+
+def make(model: QuantModel, x: np.ndarray) -> Vectors:
+    """Run the golden model on integer x (B, T, X), B even."""
+    fresh, resumed = np.split(x, 2)
+    zeros = State.zeros(model, len(fresh))
+    h, middle = golden.run(model, fresh, zeros)
+    more, end = golden.run(model, resumed, middle)
+    return Vectors(
+        x,
+        np.concatenate([zeros.h, middle.h], axis=1),
+        np.concatenate([zeros.c, middle.c], axis=1),
+        np.concatenate([h, more]),
+        np.concatenate([middle.h, end.h], axis=1),
+        np.concatenate([middle.c, end.c], axis=1),
+    )
+
+
+def _steps(plan: Plan) -> int:
+    """Choose the most steps: ``STEPS``, or what the engine keeps between layers in one call."""
+    shapes = [layer.shape for layer in plan.layers]
+    check_steps(shapes, plan.cfg, 1)
+    stride = sequence_stride(shapes, plan.cfg)
+    return min(STEPS, plan.cfg.sequence_words // stride if stride else STEPS)

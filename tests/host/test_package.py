@@ -1,0 +1,299 @@
+"""Packages: what is written is what is read, bit for bit, and nothing else is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_sharp import cli
+from lstm_sharp.build import vectors
+from lstm_sharp.engine import config, cycles, pack
+from lstm_sharp.engine.config import resized
+from lstm_sharp.engine.schedule import make_plan, shapes_of
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model import load
+from lstm_sharp.numerics import golden
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.run import engines, package
+from models import pytorch_like, torch_names
+
+TINY = config.load("tiny")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a model, inputs, and the model's package."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("m.npz", **torch_names(pytorch_like(0, [3, 6, 4])))
+    np.save("x.npy", np.random.default_rng(0).uniform(-3, 3, (11, 9, 3)).astype(np.float32))
+    assert _package("p") == 0
+    return tmp_path
+
+
+def _package(out: str, *more: str) -> int:
+    return cli.main(["package", "m.npz", "--config", "tiny", "-o", out, *more])
+
+
+def _contents(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+@pytest.mark.parametrize("fmt", ["W16A16", "W8A16", "W8A8"])
+@pytest.mark.parametrize("sizes", [[5, 7], [3, 6, 4]])
+def test_what_is_read_runs_to_the_same_bits(tmp_path: Path, sizes: list[int], fmt: str) -> None:
+    model, cfg = pytorch_like(2, sizes), TINY.with_format(fmt)
+    package.write(model, cfg, tmp_path / "p", schedule="unfolded")
+    read = package.read(tmp_path / "p")
+    made = read.vectors
+    drawn = np.random.default_rng(1).uniform(-1, 1, (8, 16, sizes[0]))
+    expected = quantize(model, cfg.fmt, drawn, cfg.max_shift)
+    for layer, wanted in zip(read.model.layers, expected.layers):
+        for name, value in vars(wanted).items():
+            assert np.array_equal(getattr(layer, name), value), name
+    assert (read.cfg, read.schedule) == (cfg, "unfolded")
+    assert np.array_equal(made.x, expected.quantize_input(drawn))
+    h, end = golden.run(read.model, made.x, golden.State(made.h_start, made.c_start))
+    assert np.array_equal(h, made.h)
+    assert np.array_equal(end.h, made.h_end) and np.array_equal(end.c, made.c_end)
+    assert not made.c_start[:, :4].any()
+    assert np.array_equal(made.c_start[:, 4:], made.c_end[:, :4]) and made.c_end.any()
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize("sizes", [[5, 7], [3, 6, 4]])
+def test_engine_gives_the_same_bits(tmp_path: Path, sizes: list[int]) -> None:
+    package.write(pytorch_like(2, sizes), TINY, tmp_path)
+    read = package.read(tmp_path)
+    plan = make_plan(shapes_of(read.model), read.cfg, read.schedule)
+    runs = vectors.job(read.model, plan, read.vectors)
+    results = engines.play(engines.build("csim", read.cfg), runs)
+    for run, result in zip(runs, results):
+        engines.check(read.cfg, run, result)
+    half = read.vectors.half
+    seen = [pack.unpack_h(r.h_bytes, plan, half, read.vectors.x.shape[1]) for r in results[1:]]
+    assert np.array_equal(np.concatenate(seen), read.vectors.h)
+
+
+def test_about_says_what_there_is(folder: Path) -> None:
+    assert _package("q", "--calibration", "x.npy", "--format", "W8A8") == 0
+    about, read = json.loads(Path("q/package.json").read_text()), package.read("q")
+    plan = make_plan(shapes_of(read.model), read.cfg, read.schedule)
+    assert about["lstm_sharp_package"] == 1
+    assert about["identity"] == TINY.with_format("W8A8").digest
+    assert about["config"] == TINY.with_format("W8A8").knobs()
+    assert about["calibration"] == {"source": "data", "shape": [11, 9, 3]}
+    assert about["vectors"] == {"sequences": 8, "steps": 9}
+    assert about["predicted_cycles"] == {
+        name: cycles.predict(read.cfg, program).cycles
+        for name, program in {
+            "load": plan.load_program(),
+            "from_zeros": plan.program(9, 4),
+            "with_state": plan.program(9, 4, with_state=True),
+        }.items()
+    }
+    assert [q["x_frac"] for q in about["layers"]] == [5, 7]
+    assert set(about["files"]) == {"model.npz", "vectors.npz"}
+    assert package.read("p").about["calibration"] == {"source": "U(-1, 1)", "seed": 1}
+    with np.load("q/model.npz") as arrays:
+        types = {name: str(value.dtype) for name, value in arrays.items()}
+    assert types["w_ih_l0"] == types["w_hh_l1"] == "int8" and types["b_l1"] == "int32"
+
+
+def test_vectors_are_the_data(folder: Path) -> None:
+    x = np.load("x.npy")
+    read = package.write(load("m.npz"), TINY, "q", calibration=x)
+    assert np.array_equal(read.vectors.x, read.model.quantize_input(x[:8]))
+    shifts = [q.x_shift for q in quantize(load("m.npz"), TINY.fmt, x, TINY.max_shift).layers]
+    assert [q.x_shift for q in read.model.layers] == shifts and shifts[0] > 0
+    read = package.write(load("m.npz"), TINY, "q", calibration=x[:3])
+    again = [0, 1, 2, 0, 1, 2, 0, 1]
+    assert np.array_equal(read.vectors.x, read.model.quantize_input(x[again]))
+    brief = resized(TINY, sequence_words=12)  # 2 words a step
+    assert package.write(load("m.npz"), brief, "q", calibration=x).vectors.x.shape == (8, 6, 3)
+
+
+def test_arrays_are_in_c_order(tmp_path: Path) -> None:
+    package.write(pytorch_like(0, [2, 1]), TINY, tmp_path)
+    with np.load(tmp_path / "vectors.npz") as arrays:
+        assert all(value.flags.c_contiguous for value in arrays.values())
+
+
+def test_identity_is_as_its_page_says() -> None:
+    text = json.dumps({**TINY.knobs(), "interface": config.INTERFACE_VERSION}, sort_keys=True)
+    assert hashlib.sha256(text.encode()).hexdigest()[:8] == TINY.digest
+
+
+def test_same_inputs_give_same_bytes(folder: Path) -> None:
+    assert _package("q") == 0
+    assert _contents("p") == _contents("q")
+    for name in ("model.npz", "vectors.npz"):
+        with zipfile.ZipFile(Path("p", name)) as archive:
+            assert {info.date_time[0] for info in archive.infolist()} == {1980}
+
+
+def test_reading_takes_numpy_alone(folder: Path) -> None:
+    source = str(Path(package.__file__).parents[2])
+    code = (
+        f"import sys; sys.path.insert(0, {source!r}); before = set(sys.modules)\n"
+        "from lstm_sharp.run import package; package.read('p')\n"
+        "print(*sorted({n.split('.')[0] for n in set(sys.modules) - before}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split()) - set(sys.stdlib_module_names)
+    assert {name for name in loaded if not name.startswith("_")} == {"lstm_sharp", "numpy"}
+
+
+def test_package_is_replaced_whole_or_not_at_all(folder: Path) -> None:
+    before = _contents("p")
+    np.savez("m.npz", **torch_names(pytorch_like(0, [3, 300])))
+    assert _package("p") == 2
+    assert _contents("p") == before
+    np.savez("m.npz", **torch_names(pytorch_like(0, [3, 5])))
+    assert _package("p") == 0
+    assert package.read("p").model.hidden_size == 5
+    Path("empty").mkdir()
+    assert _package("empty") == 0
+    assert _package("new/deep") == 0
+    assert not [path.name for path in folder.rglob(".*")]
+
+
+def test_half_a_package_is_taken_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, write = _contents("p"), Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == "vectors.npz":
+            raise OSError(28, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match="cannot be written .No space left"):
+        package.write(load("m.npz"), TINY, "p")
+    assert _contents("p") == before
+    assert not [path.name for path in folder.rglob(".*")]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--config", "z3"], "config 'z3' not found"),
+        (["--config", "shallow.json"], "15 tiles of weights, shallow holds 10"),
+        (["--config", "brief.json"], "1 steps of a stack need 3 words"),
+        (["--format", "W4A4"], "format 'W4A4' is unknown"),
+        (["--schedule", "fast"], "schedule 'fast' is unknown"),
+        (["--calibration", "none.npy"], "none.npy cannot be read"),
+        (["--calibration", "flat.npy"], "calibration data has shape (9, 3)"),
+        (["--calibration", "nan.npy"], "calibration data has 1 NaN"),
+        (["--prefix", "decoder"], "decoder"),
+        (["-o", "x.npy"], "x.npy is a file; name a folder"),
+        (["-o", "x.npy/q"], "cannot be written"),
+        (["-o", "."], "which is not of a package; name a new folder"),
+        (["-o", "p"], "p holds notes.txt, which is not of a package"),
+    ],
+)
+def test_bad_options(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    Path("p/notes.txt").write_text("mine")
+    x = np.load("x.npy")
+    np.save("flat.npy", x[0])
+    x[0, 0, 0] = np.nan
+    np.save("nan.npy", x)
+    for name, knobs in {"shallow": {"weight_tiles": 10}, "brief": {"sequence_words": 2}}.items():
+        small = resized(TINY, name=name, columns=2 if name == "brief" else 4, **knobs)
+        Path(f"{name}.json").write_text(json.dumps(small.knobs()))
+    before = sorted(folder.rglob("*"))
+    capsys.readouterr()
+    assert _package("q", *options) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert sorted(folder.rglob("*")) == before
+
+
+def _rewrite(change: Callable[[dict[str, Any]], object], **arrays: Callable[[Any], Any]) -> None:
+    """Change package.json, and arrays of vectors.npz and model.npz, and mend their sums."""
+    about = json.loads(Path("p/package.json").read_text())
+    for name in ("vectors.npz", "model.npz"):
+        with np.load(Path("p", name)) as archive:
+            held = {key: arrays.get(key, lambda value: value)(archive[key]) for key in archive}
+        np.savez(Path("p", name), **{k: v for k, v in held.items() if v is not None})
+        about["files"][name] = hashlib.sha256(Path("p", name).read_bytes()).hexdigest()
+    change(about)
+    Path("p/package.json").write_text(json.dumps(about))
+
+
+A_WORD = '"lstm_sharp_package"'
+DAMAGE: dict[str, tuple[Callable[[], object], str]] = {
+    "no folder": (lambda: Path("p").rename("elsewhere"), "package.json cannot be read (No such"),
+    "no array file": (lambda: Path("p/model.npz").unlink(), "model.npz cannot be read (No such"),
+    "not JSON": (lambda: Path("p/package.json").write_text("{"), "package.json is not JSON"),
+    "other JSON": (lambda: Path("p/package.json").write_text("[]"), "is of something else"),
+    "a word": (lambda: Path("p/package.json").write_text(A_WORD), "is of something else"),
+    "version": (
+        lambda: _rewrite(lambda a: a.update(lstm_sharp_package=2)),
+        "version 2, this is a reader of version 1; use the version that made it, 'lstm-sharp 0.1",
+    ),
+    "changed file": (lambda: Path("p/model.npz").write_bytes(b""), "model.npz is not as it was"),
+    "unlisted": (lambda: _rewrite(lambda a: a["files"].pop("model.npz")), "'model.npz' is wrong"),
+    "outside": (lambda: _rewrite(lambda a: a["files"].update({"../x": ""})), "'../x' is wrong"),
+    "knobs": (lambda: _rewrite(lambda a: a["config"].update(max_input=31)), "has the identity"),
+    "config": (lambda: _rewrite(lambda a: a["config"].pop("rows")), "missing key 'rows'"),
+    "lacks": (lambda: _rewrite(lambda a: a.pop("layers")), "is damaged (it lacks 'layers')"),
+    "scale": (lambda: _rewrite(lambda a: a["layers"][0].update(x_frac="a")), "x_frac is a whole"),
+    "shift": (lambda: _rewrite(lambda a: a["layers"][0].update(x_shift=3)), "x_shift is"),
+    "act_shift": (lambda: _rewrite(lambda a: a["layers"][0].update(w_hh_frac=99)), "w_hh_frac is"),
+    "schedule": (lambda: _rewrite(lambda a: a.update(schedule="best")), "schedule is one of"),
+    "layer sizes": (lambda: _rewrite(lambda a: a["layers"].reverse()), "w_ih_l0 is int8 (16, 6)"),
+    "no h below": (
+        lambda: _rewrite(lambda a: a["layers"][1].update(x_frac=14, w_ih_frac=9)),
+        "layer 1 takes h of the layer below",
+    ),
+    "max_shift": (
+        lambda: _rewrite(lambda a: a["layers"][0].update(x_frac=6, x_shift=9)),
+        "layer 0 needs x_shift 9, tiny has 8",
+    ),
+    "odd": (lambda: _rewrite(lambda a: a["vectors"].update(sequences=7)), "sequences is even"),
+    "too long": (
+        lambda: _rewrite(
+            lambda a: a["vectors"].update(steps=99),
+            x=lambda x: np.resize(x, (8, 99, 3)),
+            h=lambda h: np.resize(h, (8, 99, 4)),
+        ),
+        "99 steps of a stack need 198 words",
+    ),
+    "shape": (lambda: _rewrite(dict, x=lambda x: x[:, :, :2]), "x is int16 (8, 16, 3)"),
+    "type": (lambda: _rewrite(dict, h=lambda h: h.astype(float)), "h is int16 (8, 16, 4)"),
+    "range": (lambda: _rewrite(dict, c_end=lambda c: c + (1 << 23)), "c_end is within 24 bits"),
+    "no array": (lambda: _rewrite(dict, b_l1=lambda b: None), "it lacks"),
+    "pickle": (lambda: _rewrite(dict, x=lambda x: x.astype(object)), "is damaged"),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_damage_is_named(folder: Path, how: str) -> None:
+    break_it, said = DAMAGE[how]
+    break_it()
+    with pytest.raises(UsageError) as refused:
+        package.read("p")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_more_files_and_keys_may_join(folder: Path) -> None:
+    Path("p/run.py").write_text("print('PASS')\n")
+    Path("p/unlisted.txt").write_text("")
+    digest = hashlib.sha256(Path("p/run.py").read_bytes()).hexdigest()
+    _rewrite(lambda a: a.update(more=1) or a["files"].update({"run.py": digest}))
+    assert package.read("p").about["more"] == 1
+    Path("p/run.py").write_text("print('FAIL')\n")
+    with pytest.raises(UsageError, match="run.py is not as it was written"):
+        package.read("p")
