@@ -15,12 +15,14 @@ PYTHON ?= python3
 
 RUN := .venv/bin/python
 READY := .venv/.ready
+BENCH := .venv/.bench
 CPP := find hls -name '*.cpp' -o -name '*.hpp'
 
 # What `setup` needs of the system: command and the Debian package that brings it.
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
-.PHONY: help setup demo test test-all lint render csim cosim hls overlay resources bench paper clean
+.PHONY: help setup demo test test-all lint render csim cosim hls overlay resources figures tables
+.PHONY: bench paper clean
 .PHONY: libpython
 
 help: ## list the verbs
@@ -43,7 +45,8 @@ lint: setup ## check style, types, and both engines' sources
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(CPP) | xargs -r .venv/bin/clang-format --dry-run -Werror
-	$(RUN) -m lstm_sharp.build.verilate --lint tiny pynq-z2
+	$(RUN) -m lstm_sharp.build.verilate --lint tiny pynq-z2 zcu104
+	$(RUN) -m lstm_sharp.report.tables --check
 
 render: setup ## write HLS sources and RTL of CONFIG to BUILD
 	@.venv/bin/lstm-sharp render --config $(CONFIG) -o $(BUILD)/$(CONFIG)-project
@@ -65,11 +68,18 @@ hls: ## (planned) synthesise with Vitis HLS
 overlay: ## (planned) build BOARD's overlay with Vivado, from the ENGINE hls or sv
 	$(call planned,'make render' writes the sources for $(BOARD); 'make cosim' simulates them)
 
-resources: setup ## count LUTs, DSPs and BRAMs of CONFIG with Yosys, look for paths that are too long
-	@$(RUN) -m lstm_sharp.build.resources $(CONFIG)
+resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all configs, or CONFIG=
+	@$(RUN) -m lstm_sharp.build.resources $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
+	@$(RUN) -m lstm_sharp.report.tables
 
-bench: ## (planned) measure against other tools
-	$(call planned,'make demo' shows cycles and speed)
+figures: setup ## simulate the figures that the documentation shows
+	@$(RUN) -m lstm_sharp.report.figures
+
+tables: setup ## make the documentation's tables from docs/results/
+	@$(RUN) -m lstm_sharp.report.tables
+
+bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 10 minutes
+	@OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN) -m bench.bench
 
 paper: ## (planned) redo the paper's figures
 	$(call planned,'lstm-sharp perf' gives single points of the cycle model)
@@ -96,4 +106,9 @@ $(READY): pyproject.toml
 	@echo "setting up .venv (about 400 MB, once)"
 	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv --clear .venv
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(BENCH): $(READY)
+	@echo "adding hls4ml and Keras to .venv (about 600 MB, once)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@

@@ -1,0 +1,91 @@
+"""docs/pictures/bench.png: speed and error, hls4ml's settings and our formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lstm_sharp.report import bench_table as report
+
+_HLS4ML, _OURS = "#D55E00", "#0072B2"  # told apart in every kind of colour blindness
+_SPEED = {
+    ("hls4ml", "default"): ("o", _HLS4ML),
+    ("hls4ml", "rounded"): ("s", _HLS4ML),
+    ("csim", "W16A16"): ("^", _OURS),
+    ("csim", "W8A16"): ("D", _OURS),
+    ("csim", "W8A8"): ("v", _OURS),
+    ("golden", "W8A16"): ("*", _OURS),
+}
+_ERROR = {
+    ("hls4ml", "default"): ("o", _HLS4ML),
+    ("hls4ml", "rounded"): ("s", _HLS4ML),
+    ("hls4ml", "finest"): ("P", _HLS4ML),
+    ("csim", "W16A16"): ("^", _OURS),
+    ("csim", "W8A16"): ("D", _OURS),
+    ("csim", "W8A8"): ("v", _OURS),
+}
+_BELOW = {("csim", "W8A16"), ("hls4ml", "finest")}  # numbers that would meet their neighbours'
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Write the chart as PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.6), layout="constrained")
+    _panel(left, results["cases"], report.SPEED, _SPEED)
+    left.set_title("speed, sequences/s: up is better", fontsize=10)
+    _panel(right, results["cases"], report.ERROR_LAST, _ERROR)
+    right.set_title("worst error of h after the last step: down is better", fontsize=10)
+    cpu = results["cpu"]
+    figure.suptitle(
+        f"hls4ml {results['versions']['hls4ml']} (orange) and LSTM-Sharp (blue): simulation, not "
+        f"hardware; {results['kind']}, {cpu['count']} cores of {cpu['model']}",
+        fontsize=11,
+    )
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _panel(axes: Any, cases: list[dict[str, Any]], what: str, series: dict[Any, Any]) -> None:
+    """Draw each series at every size, with a line from the least to the most that was seen."""
+    shown, text = ("median", "{:,.0f}") if what == report.SPEED else ("max", "{:.1e}")
+    for number, ((tool, setting), (marker, colour)) in enumerate(series.items()):
+        at = [place + (number - (len(series) - 1) / 2) * 0.15 for place in range(len(cases))]
+        seen = [report.pick(case, what, tool, setting) for case in cases]
+        heights = [entry[shown] for entry in seen]
+        low, high = ([abs(entry[shown] - entry[end]) for entry in seen] for end in ("min", "max"))
+        axes.errorbar(
+            at,
+            heights,
+            yerr=[low, high],
+            fmt=marker,
+            color=colour,
+            markersize=10 if marker == "*" else 7,
+            markerfacecolor=colour if marker in "*DP" else "white",
+            capsize=3,
+            label=f"{tool}, {setting}",
+        )
+        end, rise = ("min", -13) if (tool, setting) in _BELOW else ("max", 7)
+        for x, entry in zip(at, seen):
+            axes.annotate(
+                text.format(entry[shown]),
+                (x, entry[end]),
+                (0, rise),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7,
+            )
+    axes.set_yscale("log")
+    names = [
+        case["name"].replace(", ", "\n").replace("->", "\N{RIGHTWARDS ARROW}") for case in cases
+    ]
+    axes.set_xticks(range(len(cases)), [f"LSTM {name}" for name in names])
+    axes.set_xlim(-0.5, len(cases) - 0.5)
+    axes.margins(y=0.08)
+    axes.grid(axis="y", alpha=0.3)
+    for place in range(1, len(cases)):
+        axes.axvline(place - 0.5, color="0.85", linewidth=1)
+    axes.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)

@@ -1,0 +1,48 @@
+"""What the documentation shows belongs to what is in the tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lstm_sharp.build import tools, verilate
+from lstm_sharp.build.render import render
+from lstm_sharp.engine import config, storage
+from lstm_sharp.report import results, tables
+
+
+def test_tables_are_those_of_the_results() -> None:
+    assert tables.rewrite(check=True) == [], "run make tables"
+
+
+def test_a_changed_result_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = results.read("resources")
+    seen["pynq-z2"]["used"]["lut"] += 1
+    monkeypatch.setattr(results, "read", lambda name, read=results.read: _instead(name, read, seen))
+    assert tables.rewrite(check=True) == ["README.md", "resources.md"]
+
+
+def _instead(name: str, read, seen):  # type: ignore[no-untyped-def]
+    return seen if name == "resources" else read(name)
+
+
+@pytest.mark.parametrize("name", config.shipped())
+def test_resources_are_of_this_rtl(name: str, tmp_path: Path) -> None:
+    cfg, seen = config.load(name), results.read("resources")[name]
+    render(cfg, tmp_path)
+    sources = tools.digest(verilate.sources(tmp_path))
+    assert (seen["identity"], seen["sources"]) == (cfg.digest, sources), "run make resources"
+    assert seen["witness"]
+    if seen["free"]:
+        assert all(seen["used"][kind] <= seen["free"][kind] for kind in seen["free"])
+
+
+@pytest.mark.parametrize("name", config.shipped())
+def test_memories_worked_out_are_those_that_synthesis_makes(name: str) -> None:
+    used = results.read("resources")[name]["used"]
+    memories = storage.memories(config.load(name))
+    worked_out = sum(memory.bram36 for memory in memories)
+    # Synthesis puts small memories into LUTs and cuts the sequence buffer by its write groups.
+    assert used["bram36"] == pytest.approx(worked_out, abs=4)
+    assert used["uram"] == sum(memory.uram for memory in memories)
