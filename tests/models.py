@@ -1,38 +1,89 @@
-"""Float models for tests."""
+"""Float models and tensors for tests."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 
-from lstm_sharp.model import Layer, Model
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model import Layer, Model, load
+
+X, H = 3, 4
+"""Sizes of ``weights``."""
 
 
-def pytorch_like(seed: int, sizes: list[int]) -> Model:
-    """Make a stack as torch.nn.LSTM initialises it: U(-1/sqrt(H), 1/sqrt(H)) everywhere."""
+def pytorch_like(seed: int, sizes: list[int], directions: tuple[int, ...] | None = None) -> Model:
+    """Make a stack as torch.nn.LSTM initialises it: U(-1/sqrt(H), 1/sqrt(H)) everywhere.
+
+    ``sizes`` are X, then H of each level.
+    """
     rng = np.random.default_rng(seed)
-    layers = []
-    for x_size, h_size in zip(sizes, sizes[1:]):
+    cells: list[Layer] = []
+    x_size = sizes[0]
+    for h_size, count in zip(sizes[1:], directions or [1] * len(sizes)):
         k = h_size**-0.5
 
         def draw(*shape: int, k: float = k) -> np.ndarray:
             return rng.uniform(-k, k, shape)
 
-        layers.append(
-            Layer(
-                draw(4 * h_size, x_size),
-                draw(4 * h_size, h_size),
-                draw(4 * h_size) + draw(4 * h_size),
-            )
-        )
-    return Model(tuple(layers))
+        for reverse in (False, True)[:count]:
+            w_ih, w_hh = draw(4 * h_size, x_size), draw(4 * h_size, h_size)
+            cells.append(Layer(w_ih, w_hh, draw(4 * h_size) + draw(4 * h_size), reverse))
+        x_size = count * h_size
+    return Model(tuple(cells), directions=directions)
 
 
 def torch_names(model: Model) -> dict[str, np.ndarray]:
     """Name the tensors of a model as torch.nn.LSTM does."""
     named = {}
-    for index, layer in enumerate(model.layers):
-        named[f"weight_ih_l{index}"] = layer.w_ih.astype(np.float32)
-        named[f"weight_hh_l{index}"] = layer.w_hh.astype(np.float32)
-        named[f"bias_ih_l{index}"] = layer.b.astype(np.float32)
-        named[f"bias_hh_l{index}"] = np.zeros_like(named[f"bias_ih_l{index}"])
+    for index, level in enumerate(model.levels):
+        for cell in level:
+            name = f"l{index}_reverse" if cell.reverse else f"l{index}"
+            named[f"weight_ih_{name}"] = cell.w_ih.astype(np.float32)
+            named[f"weight_hh_{name}"] = cell.w_hh.astype(np.float32)
+            named[f"bias_ih_{name}"] = cell.b.astype(np.float32)
+            named[f"bias_hh_{name}"] = np.zeros_like(named[f"bias_ih_{name}"])
     return named
+
+
+def weights(inputs: int = X, seed: int = 0) -> dict[str, np.ndarray]:
+    """Draw the tensors of one layer, named as torch does."""
+    rng = np.random.default_rng(seed)
+    shapes = {"weight_ih_l0": (4 * H, inputs), "weight_hh_l0": (4 * H, H)}
+    shapes |= {"bias_ih_l0": (4 * H,), "bias_hh_l0": (4 * H,)}
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def x_of(batch: int = 2, time: int = 7) -> np.ndarray:
+    """Draw x (batch, time, X) float32."""
+    return np.random.default_rng(9).normal(size=(batch, time, X)).astype(np.float32)
+
+
+def float_h(model: Model, x: np.ndarray) -> np.ndarray:
+    """Compute the last level's h, (batch, time, hidden), from the arrays of the model alone."""
+    for level in model.levels:
+        x = np.concatenate(
+            [cell_h(c, x[:, ::-1])[:, ::-1] if c.reverse else cell_h(c, x) for c in level], axis=2
+        )
+    return x
+
+
+def cell_h(cell: Layer, x: np.ndarray) -> np.ndarray:
+    """Compute h of one cell that takes the steps of x (batch, time, X) in their order."""
+    h = c = np.zeros((len(x), cell.hidden_size))
+    steps = []
+    for x_t in x.swapaxes(0, 1):
+        i, f, g, o = np.split(x_t @ cell.w_ih.T + h @ cell.w_hh.T + cell.b, 4, axis=1)
+        c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        h = np.tanh(c) / (1 + np.exp(-o))
+        steps.append(h)
+    return np.stack(steps, axis=1)
+
+
+def refused(path: Path, text: str, prefix: str = "") -> None:
+    """Check that a file is refused with one line that has the text in it."""
+    with pytest.raises(UsageError) as error:
+        load(path, prefix)
+    assert text in str(error.value) and "\n" not in str(error.value)

@@ -71,7 +71,10 @@ Slots:
     if (turns.active()) group = turns.next(c_buffer[turns.number()]);
     promises.check(now, slot, group);
     if (group.valid) write_group(group, h_buffer, sequence, c_buffer);
-    if (group.emit) packer.add(group, h_beats);
+    HBeat out;
+    const bool complete = group.emit && packer.add(group, out);
+    if (slot.give) out = state_beat(slot, h_buffer, c_buffer);
+    if (complete || slot.give) h_beats.write(out);
   }
 Drain:
   for (std::uint32_t left = walker.pulled(); left < header.x_words; ++left) x_words.read();

@@ -45,19 +45,16 @@ class Loader {
     Group group;
   Lanes:
     for (int lane = 0; lane < kLanes; ++lane) group.neuron[lane] = state_[lane];
-    if (slot.first_row) place_ = Place{0, 0};
     group.valid = true;
     group.number = slot.row;
     group.half = slot.half;
-    group.place = place_;
-    place_ = after(place_);
+    group.place = slot.place;
     return group;
   }
 
  private:
   Weight_t tile_[kTileBeats][kBeatWeights];
   Neuron state_[kLanes];
-  Place place_ = {0, 0};
 };
 
 }  // namespace lstm

@@ -23,7 +23,7 @@ constexpr int kSumGap = kAccDistance;
 static_assert(kHGap > kSumGap, "the tail is longer than the accumulators' part of it");
 
 // Depths of memories that are written at a counted place: a program that counts too far wraps.
-constexpr int kHDepth = power_of_two(kHColumns);
+constexpr int kHDepth = power_of_two(kHWords);
 constexpr int kSequenceDepth = power_of_two(kSequenceWords);
 
 inline int h_place(UInt<1> half, UInt<16> word) {
@@ -49,7 +49,7 @@ inline Group load_beat(const Slot &slot, const Beat &beat, Loader &loader,
       loader.store_columns<kBramColumns, kUramColumns>(uram_weights[slot.weight]);
     }
   } else if (slot.i.op == kOpLoadBias) {
-    biases[slot.i.bias_base + slot.row][slot.column] = Bias_t(element<64>(beat, 0));
+    biases[slot.bias][slot.column] = Bias_t(element<64>(beat, 0));
   } else {
     loader.gather_state(beat, slot.column);
     if (slot.last) group = loader.state(slot);
@@ -112,10 +112,20 @@ inline void accumulate(const Slot &slot, const Sum_t (&sums)[kRows],
   const int shift = slot.i.start == kStartStoredShifted ? int(slot.i.x_shift) : 0;
 Accumulate:
   for (int k = 0; k < kRows; ++k) {
-    const Acc_t start = slot.i.start == kStartBias ? Acc_t(biases[slot.i.bias_base + slot.row][k])
+    const Acc_t start = slot.i.start == kStartBias ? Acc_t(biases[slot.bias][k])
                                                    : shift_left(stored[slot.row][k], shift);
     running[k] = (slot.first ? start : running[k]) + sums[k];
   }
+}
+
+// The beat of a neuron's h and c
+inline HBeat state_beat(const Slot &slot, const Elements (&h_buffer)[2 * kHDepth],
+                        const Cells (&c_buffer)[kGroups]) {
+  #pragma HLS INLINE
+  Beat beat = zero_beat();
+  set_element<32>(beat, 0, h_buffer[h_place(slot.half, slot.place.word)][slot.place.lane]);
+  set_element<32>(beat, 1, c_buffer[slot.row][slot.column]);
+  return HBeat{beat, slot.ends_run && slot.last, false};
 }
 
 inline void store_sums(const Sums &running, Sums &stored) {

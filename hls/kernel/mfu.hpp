@@ -6,21 +6,6 @@
 
 namespace lstm {
 
-// A place in the h vector, in steps of kLanes neurons
-struct Place {
-  UInt<16> word;
-  UInt<16> lane;
-};
-
-inline Place after(Place place) {
-  #pragma HLS INLINE
-  const bool wraps = place.lane + kLanes >= kColumns;
-  Place next;
-  next.word = wraps ? UInt<16>(place.word + 1) : place.word;
-  next.lane = wraps ? UInt<16>(place.lane + kLanes - kColumns) : UInt<16>(place.lane + kLanes);
-  return next;
-}
-
 // Neurons that leave the lanes together, or came together from the weight stream
 struct Group {
   Neuron neuron[kLanes];
@@ -28,7 +13,7 @@ struct Group {
   bool reads_c = false;
   bool emit = false;
   bool keep = false;
-  bool ends_step = false;
+  bool ends_vector = false;
   bool ends_run = false;
   UInt<16> number = 0;  // place in the c buffer
   UInt<1> half = 0;     // of the h buffer
@@ -74,7 +59,7 @@ class Turns {
     group.reads_c = !slot_.i.c_zero;
     group.emit = slot_.i.emit;
     group.keep = slot_.i.keep;
-    group.ends_step = last && slot_.last_row && slot_.i.step;
+    group.ends_vector = last && slot_.last_row;
     group.ends_run = slot_.ends_run;
     group.number = number();
     group.half = slot_.half ^ 1;
@@ -92,21 +77,24 @@ class Turns {
   Acc_t sums_[kRows];
 };
 
-// Packs h into beats; a step's last beat is filled up with zeros.
+// Packs h into beats; a vector's last beat is filled up with zeros.
 class Packer {
  public:
-  void add(const Group &group, Stream<HBeat> &beats) {
+  // Whether a beat is complete
+  bool add(const Group &group, HBeat &out) {
     #pragma HLS INLINE
   Pack:
     for (int lane = 0; lane < kLanes; ++lane) {
       set_element<kActivationBits>(beat_, elements_ + lane, group.neuron[lane].h);
     }
     elements_ += kLanes;
-    if (elements_ == kBeatElements || group.ends_step) {
-      beats.write(HBeat{beat_, group.ends_step && group.ends_run, false});
+    const bool complete = elements_ == kBeatElements || group.ends_vector;
+    out = HBeat{beat_, group.ends_vector && group.ends_run, false};
+    if (complete) {
       beat_ = zero_beat();
       elements_ = 0;
     }
+    return complete;
   }
 
  private:

@@ -6,10 +6,7 @@
 
 namespace lstm {
 
-// Groups of kLanes neurons: places of the c buffer, items of a state
-constexpr int kGroups = kHColumns * kColumns / kLanes;
-static_assert(kGroups >= kBlocks * kPasses,
-              "h and c hold the neurons that fill the last row block");
+static_assert(kGroups == kBlocks * kPasses, "a row block's c is taken up in kPasses turns");
 
 inline std::uint32_t status_of(Status status, int instruction) {
   return static_cast<std::uint32_t>(status) | static_cast<std::uint32_t>(instruction) << 8;
@@ -22,27 +19,28 @@ inline bool within(int first, int count, int most) {
 }
 
 inline bool rectangle_in_range(const Instruction &i) {
-  const bool of_x = i.source == kSourceX || i.source == kSourceSequence;
   const bool starts = i.start == kStartBias
-                          ? within(i.bias_base, i.row_first + i.rows, kBiasBlocks)
+                          ? within(i.bias_base, i.rows, kBiasBlocks)
                           : i.start == kStartStored || i.start == kStartStoredShifted;
   return within(i.row_first, i.rows, kBlocks) &&
-         within(i.col_first, i.cols, of_x ? kXColumns : kHColumns) && starts &&
-         i.x_shift <= kMaxShift && i.h_word < kHColumns && i.h_lane < kColumns &&
-         i.h_lane % kLanes == 0;
+         within(i.col_first, i.cols, i.source == kSourceX ? kXColumns : kHWords) && starts &&
+         i.x_shift <= kMaxShift && i.h_lane < kColumns && i.h_lane % kLanes == 0;
 }
 
 inline bool in_range(const Instruction &i, int number) {
-  const bool fine = i.loop_back <= number;
+  const bool fine = i.loop_back <= number && i.h_word < kHWords;
   switch (i.op) {
     case kOpLoadWeights:
       return fine && within(i.weight_base, i.rows, kWeightTiles);
     case kOpLoadBias:
       return fine && within(i.bias_base, i.rows, kBiasBlocks);
     case kOpLoadState:
-      return fine && within(0, i.rows, kGroups);
-    default:
+    case kOpGiveState:
+      return fine && i.row_first < kBlocks && within(i.row_first * kPasses, i.rows, kGroups);
+    case kOpTiles:
       return fine && rectangle_in_range(i);
+    default:
+      return false;
   }
 }
 

@@ -9,6 +9,7 @@ class Promises {
  public:
   void check(std::int64_t now, const Slot &slot, const Group &group) {
     if (slot.load && slot.last) check_load(now, slot);
+    if (slot.give) check_give(now, slot);
     if (slot.tile) check_tile(now, slot);
     if (group.valid) check_group(now, group);
   }
@@ -16,7 +17,12 @@ class Promises {
  private:
   void check_load(std::int64_t now, const Slot &slot) {
     if (slot.i.op == kOpLoadWeights) weights_.write(slot.weight, now);
-    if (slot.i.op == kOpLoadBias) biases_.write(slot.i.bias_base + slot.row, now);
+    if (slot.i.op == kOpLoadBias) biases_.write(slot.bias, now);
+  }
+
+  void check_give(std::int64_t now, const Slot &slot) {
+    h_.read(h_place(slot.half, slot.place.word), now);
+    c_.read(slot.row, now);
   }
 
   void check_tile(std::int64_t now, const Slot &slot) {
@@ -25,7 +31,7 @@ class Promises {
     if (slot.i.source == kSourceSequence) {
       sequence_.read(sequence_place(slot.sequence_read + slot.column), now);
     }
-    if (slot.first && slot.i.start == kStartBias) biases_.read(slot.i.bias_base + slot.row, now);
+    if (slot.first && slot.i.start == kStartBias) biases_.read(slot.bias, now);
     if (slot.first && slot.i.start != kStartBias) stored_.read(slot.row, now);
     if (slot.last && !slot.i.finish) stored_.write(slot.row, now);
   }

@@ -6,19 +6,37 @@
 
 namespace lstm {
 
+// A place in the h vector, in steps of kLanes neurons
+struct Place {
+  UInt<16> word;
+  UInt<16> lane;
+};
+
+inline Place after(Place place) {
+  #pragma HLS INLINE
+  const bool wraps = place.lane + kLanes >= kColumns;
+  Place next;
+  next.word = wraps ? UInt<16>(place.word + 1) : place.word;
+  next.lane = wraps ? UInt<16>(place.lane + kLanes - kColumns) : UInt<16>(place.lane + kLanes);
+  return next;
+}
+
 // What one slot does. Neither tile nor load: a no-op slot.
 struct Slot {
   Instruction i;           // to which it belongs
   bool tile = false;       // multiplies a tile
   bool load = false;       // takes a beat from the weight stream
+  bool give = false;       // sends a beat of state
   bool pull = false;       // takes a word from the x stream
   bool first_row = false;  // of the rectangle
   bool last_row = false;
   bool first = false;  // column of its row, beat of its item
   bool last = false;
   bool ends_run = false;       // lies in the run's last row
-  UInt<16> row = 0;            // row block of its layer; item of a load
-  UInt<16> column = 0;         // of the scalars; beat of a load's item
+  UInt<16> row = 0;            // row block of its chain; item of a load; group of a state
+  UInt<16> bias = 0;           // address of its biases
+  UInt<16> column = 0;         // of the scalars; beat of an item
+  Place place = {0, 0};        // of a state's h: a group for a load, a neuron to be sent
   UInt<17> weight = 0;         // address of its tile
   UInt<1> half = 0;            // of the h buffer that is read
   UInt<32> sequence_read = 0;  // word of the sequence buffer where this step begins
@@ -72,6 +90,7 @@ class Walker {
       case kOpLoadBias:
         return kRows;
       case kOpLoadState:
+      case kOpGiveState:
         return kLanes;
       default:
         return i.finish && i.cols < kPasses ? UInt<16>(kPasses) : i.cols;
@@ -83,7 +102,8 @@ class Walker {
     const Instruction &i = slot.i;
     const bool tiles = i.op == kOpTiles;
     slot.tile = tiles && column_ < i.cols;
-    slot.load = !tiles;
+    slot.give = i.op == kOpGiveState;
+    slot.load = !tiles && !slot.give;
     slot.first_row = row_ == 0;
     slot.last_row = row_ + 1 == i.rows;
     slot.first = column_ == 0;
@@ -92,11 +112,15 @@ class Walker {
     slot.ends_run = slot.last_row && !again(i) && ends_list() && sequence_ + 1 == header_.sequences;
     if (slot.first_row && slot.first) {
       weight_ = i.weight_base;
+      place_ = Place{i.h_word, 0};
       if (tiles && i.layer) sequence_read_ = sequence_write_ = 0;
     }
-    slot.row = tiles ? UInt<16>(i.row_first + row_) : row_;
+    slot.row = tiles ? UInt<16>(i.row_first + row_) : UInt<16>(i.row_first * kPasses + row_);
+    slot.bias = i.bias_base + row_;
     slot.column = tiles ? UInt<16>(i.col_first + column_) : column_;
     slot.weight = weight_;
+    slot.place = place_;
+    if (slot.give) slot.place.lane += column_;
     slot.half = half_;
     slot.sequence_read = sequence_read_;
     slot.sequence_write = sequence_write_;
@@ -106,6 +130,7 @@ class Walker {
     #pragma HLS INLINE
     if (slot.pull) ++pulled_;
     if (slot.load ? slot.last : slot.tile) ++weight_;
+    if (slot.last && !slot.tile) place_ = after(place_);
     ++column_;
     if (column_ == row_slots) {
       column_ = 0;
@@ -148,7 +173,7 @@ class Walker {
 
   void give_up(Slot &slot, std::uint32_t status) {
     #pragma HLS INLINE
-    slot.tile = slot.load = slot.pull = false;
+    slot.tile = slot.load = slot.give = slot.pull = false;
     status_ = status;
     done_ = true;
   }
@@ -166,6 +191,7 @@ class Walker {
   UInt<16> row_ = 0;
   UInt<16> column_ = 0;
   UInt<17> weight_ = 0;
+  Place place_ = {0, 0};
   UInt<1> half_ = 0;
   UInt<32> sequence_read_ = 0;
   UInt<32> sequence_write_ = 0;

@@ -14,6 +14,7 @@ module dispatcher
     // loads
     output logic                load_start,
     output instr_t              load_instr,
+    output logic                load_last,       // of the run
     input  logic                load_done,
     output logic                load_half,       // of the h buffer, for a state
     // x ring
@@ -25,6 +26,8 @@ module dispatcher
     output logic                ring_pop,
     // h FIFO
     input  logic                credit,
+    input  logic                give,            // takes a place for a beat of state
+    output logic                room,            // for a few beats
     // slots
     output slot_t               slot,
     output logic                dispatched,      // pulse: nothing is left, or the run is given up
@@ -124,7 +127,7 @@ module dispatcher
   always_ff @(posedge clk) begin
     if (proceed) begin
       row_q <= BlockBits'(next.instr.row_first);
-      bias_q <= BiasAddrBits'(next.instr.bias_base + next.instr.row_first);
+      bias_q <= BiasAddrBits'(next.instr.bias_base);
       weight_q <= (WeightAddrBits + 1)'(next.instr.weight_base);
       word_q <= WordBits'(next.instr.h_word);
       lane_q <= LaneBits'(next.instr.h_lane);
@@ -150,6 +153,7 @@ module dispatcher
   logic half_q;
   logic [SeqBits-1:0] seq_read_q, seq_write_q;
   assign load_instr = cur.instr;
+  assign load_last = cur.last;
   assign load_half = half_q;
   assign ring_pull = tile_q && pulls_q && !wait_here;
   assign ring_pop = row_done && last_row_q && cur.instr.pop && cur.instr.source == SourceX;
@@ -180,7 +184,8 @@ module dispatcher
   logic [BeatBlockBits-1:0] beat_block_q;
   logic emits_block, ends_vector, completes;
   assign emits_block = tile_q && emits_q && last_column_q && room_q;
-  assign ends_vector = last_row_q && cur.instr.step;
+  assign ends_vector = last_row_q && cur.instr.finish;
+  assign room = room_q;
   assign completes = ends_vector || beat_block_q == BeatBlockBits'(BeatBlocks - 1);
   always_ff @(posedge clk) begin
     room_q <= credits_q >= CreditBits'(3 * BlockBeats);
@@ -188,7 +193,7 @@ module dispatcher
       credits_q <= CreditBits'(FifoBeats);
       beat_block_q <= '0;
     end else begin
-      credits_q <= credits_q + CreditBits'(credit)
+      credits_q <= credits_q + CreditBits'(credit) - CreditBits'(give)
                    - (emits_block && !wait_here && completes ? CreditBits'(BlockBeats) : '0);
       if (emits_block && !wait_here) beat_block_q <= completes ? '0 : beat_block_q + 1'b1;
     end

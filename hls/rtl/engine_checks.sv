@@ -10,6 +10,7 @@ module engine_checks
     input slot_t                    slot_sum,    // where it holds the row's sum
     input logic                     h_valid,
     input target_t                  h_target,
+    input logic                     giving,      // the read ports of h and c are lent
     input logic  [RingBits-1:0]     ring_head,
     input logic  [RingBits:0]       ring_level,
     input logic                     ring_pop,
@@ -28,6 +29,7 @@ module engine_checks
   logic [15:0] pending_h[2**(WordBits+1)];
   logic [15:0] pending_sequence[2**SeqBits];
   logic [15:0] pending_store[2**BlockBits];
+  logic [15:0] unwritten;  // groups of h, wherever they go
   logic [15:0] turns_left;
   logic finishes, stores_begin, stores_end;
   assign finishes = issue.valid && issue.last && issue.finish;
@@ -44,6 +46,7 @@ module engine_checks
       foreach (pending_h[i]) pending_h[i] <= '0;
       foreach (pending_sequence[i]) pending_sequence[i] <= '0;
       foreach (pending_store[i]) pending_store[i] <= '0;
+      unwritten <= '0;
       turns_left <= '0;
     end else begin
       // Blocking on purpose: several turns may count on the same place in one cycle.
@@ -60,6 +63,7 @@ module engine_checks
         pending_h[{h_target.parity, h_target.word}] -= 1;
         if (h_target.keep) pending_sequence[h_target.seq_addr] -= 1;
       end
+      unwritten <= unwritten + (finishes ? 16'(Passes) : '0) - 16'(h_valid);
       if (stores_begin) pending_store[slot_read.row] += 1;
       if (stores_end) pending_store[slot_sum.row] -= 1;
       /* verilator lint_on BLKSEQ */
@@ -75,6 +79,9 @@ module engine_checks
   assert property (@(posedge clk) disable iff (!rst_n)
       issue.valid && issue.source == SourceSequence |-> pending_sequence[issue.seq_addr] == 0)
   else $error("sequence word %0d is read before it is written: distance D", issue.seq_addr);
+  distance_d_state :
+  assert property (@(posedge clk) disable iff (!rst_n) giving |-> unwritten == 0)
+  else $error("state is given while %0d groups of h are not written: distance D", unwritten);
   distance_d_acc :
   assert property (@(posedge clk) disable iff (!rst_n)
       slot_read.valid && slot_read.first && slot_read.start != StartBias

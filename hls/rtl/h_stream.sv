@@ -10,6 +10,9 @@ module h_stream
     input  logic [Lanes-1:0][ActBits-1:0]   elements,
     input  logic                            vector_end,
     input  logic                            run_last,
+    input  logic                            give_valid, // a beat of state
+    input  logic                            give_last,
+    input  logic [StreamBits-1:0]           give_beat,
     output logic                            credit,     // a place has become free
     output logic                            empty,
     output logic [StreamBits-1:0]           tdata,
@@ -44,18 +47,19 @@ module h_stream
   // FIFO with a register behind it
   (* ram_style = "distributed" *) logic [StreamBits:0] mem[FifoBeats];
   logic [FifoBits:0] write_q, read_q;
-  logic pop;
+  logic pop, push;
+  assign push = push_q || give_valid;
   assign pop = write_q != read_q && (!tvalid || tready);
   assign credit = pop;
-  assign empty = write_q == read_q && !tvalid && !push_q;
+  assign empty = write_q == read_q && !tvalid && !push;
   always_ff @(posedge clk) begin
-    if (push_q) mem[write_q[FifoBits-1:0]] <= {last_q, beat_q};
+    if (push) mem[write_q[FifoBits-1:0]] <= give_valid ? {give_last, give_beat} : {last_q, beat_q};
     if (!rst_n) begin
       write_q <= '0;
       read_q <= '0;
       tvalid <= 1'b0;
     end else begin
-      if (push_q) write_q <= write_q + 1'b1;
+      if (push) write_q <= write_q + 1'b1;
       if (pop) read_q <= read_q + 1'b1;
       if (pop) tvalid <= 1'b1;
       else if (tready) tvalid <= 1'b0;
@@ -66,7 +70,7 @@ module h_stream
 `ifndef SYNTHESIS
   credits_hold :
   assert property (@(posedge clk) disable iff (!rst_n)
-      push_q |-> (FifoBits + 1)'(write_q - read_q) < (FifoBits + 1)'(FifoBeats))
+      push |-> (FifoBits + 1)'(write_q - read_q) < (FifoBits + 1)'(FifoBeats))
   else $error("a beat of h finds no room: credits");
 `endif
 endmodule

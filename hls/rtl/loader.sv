@@ -7,7 +7,7 @@ module loader
     input  logic                                rst_n,
     input  logic                                start,      // with the instruction
     input  instr_t                              instr,
-    output logic                                done,       // a cycle after the last write
+    output logic                                done,       // with the last write
     input  logic  [StreamBits-1:0]              tdata,
     input  logic                                tvalid,
     output logic                                tready,
@@ -54,8 +54,12 @@ module loader
     if (start) begin
       op_q <= op_e'(instr.op);
       beat_q <= '0;
-      addr <= instr.op == OpLoadBias ? instr.bias_base : instr.weight_base;
-      word <= '0;
+      unique case (instr.op)
+        OpLoadBias: addr <= instr.bias_base;
+        OpLoadState: addr <= instr.row_first * 16'(Passes);
+        default: addr <= instr.weight_base;
+      endcase
+      word <= WordBits'(instr.h_word);
       lane <= '0;
     end else begin
       if (take) beat_q <= item_done ? '0 : beat_q + 1'b1;
@@ -66,9 +70,9 @@ module loader
       end
     end
     if (take) item_q <= {tdata, item_q[ItemBeats-1:1]};
-    done <= rst_n && write_q && left_q == 0;
   end
 
+  assign done = write_q && left_q == 0;
   assign weight_we = write_q && op_q == OpLoadWeights;
   assign bias_we = write_q && op_q == OpLoadBias;
   assign state_we = write_q && op_q == OpLoadState;

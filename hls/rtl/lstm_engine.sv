@@ -136,7 +136,9 @@ module lstm_engine
   );
 
   // Dispatch
-  logic load_start, load_done, load_half, credit, run;
+  logic load_start, load_last, load_done, load_half, credit, room, run;
+  logic give_request, give_done, giving, item_done;
+  always_ff @(posedge ap_clk) load_done <= ap_rst_n && (item_done || give_done);
   logic ring_some, ring_exhausted, ring_pull, ring_pop;
   instr_t load_instr;
   logic [RingBits-1:0] ring_head;
@@ -152,6 +154,7 @@ module lstm_engine
       .fetch_instr,
       .load_start,
       .load_instr,
+      .load_last,
       .load_done,
       .load_half,
       .ring_head,
@@ -161,6 +164,8 @@ module lstm_engine
       .ring_pop_words,
       .ring_pop,
       .credit,
+      .give(give_request),
+      .room,
       .slot(issue),
       .dispatched,
       .status(dispatch_status),
@@ -190,9 +195,9 @@ module lstm_engine
   loader u_loader (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
-      .start(load_start),
+      .start(load_start && load_instr.op != OpGiveState),
       .instr(load_instr),
-      .done(load_done),
+      .done(item_done),
       .tdata(weights_TDATA),
       .tvalid(weights_TVALID),
       .tready(weights_TREADY),
@@ -220,6 +225,7 @@ module lstm_engine
   );
 
   logic h_valid;
+  logic [WordBits-1:0] give_word;
   target_t h_target;
   logic [Lanes-1:0][ActBits-1:0] h_new;
   logic [Columns-1:0][ActBits-1:0] ring_word, h_word, sequence_word, vector_q;
@@ -253,7 +259,7 @@ module lstm_engine
       .waddr(state_we ? {load_half, load_word} : {h_target.parity, h_target.word}),
       .wlane(state_we ? load_lane : h_target.lane),
       .wdata(state_we ? load_h : h_new),
-      .raddr(issue.h_addr),
+      .raddr(giving ? {load_half, give_word} : issue.h_addr),
       .rdata(h_word)
   );
   vector_buffer #(
@@ -262,7 +268,7 @@ module lstm_engine
       .RamStyle("block")
   ) u_sequence_buffer (
       .clk(ap_clk),
-      .we(h_valid && h_target.keep),
+      .we(h_target.keep),
       .waddr(h_target.seq_addr),
       .wlane(h_target.lane),
       .wdata(h_new),
@@ -316,6 +322,28 @@ module lstm_engine
   );
 
   // MFU and h
+  logic give_valid, give_last;
+  logic [CAddrBits-1:0] give_addr;
+  logic [Lanes-1:0][CBits-1:0] given_c;
+  logic [StreamBits-1:0] give_beat;
+  state_giver u_giver (
+      .clk(ap_clk),
+      .rst_n(ap_rst_n),
+      .start(load_start && load_instr.op == OpGiveState),
+      .instr(load_instr),
+      .run_last(load_last),
+      .room,
+      .request(give_request),
+      .done(give_done),
+      .c_addr(give_addr),
+      .h_word(give_word),
+      .reading(giving),
+      .c(given_c),
+      .h(h_word),
+      .valid(give_valid),
+      .last(give_last),
+      .beat(give_beat)
+  );
   mfu u_mfu (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
@@ -325,6 +353,9 @@ module lstm_engine
       .load_we(state_we),
       .load_addr(CAddrBits'(load_addr)),
       .load_c,
+      .giving,
+      .give_addr,
+      .given_c,
       .h_valid,
       .h_target,
       .h(h_new)
@@ -333,10 +364,13 @@ module lstm_engine
       .clk(ap_clk),
       .rst_n(ap_rst_n),
       .start(run),
-      .valid(h_valid && h_target.emit),
+      .valid(h_target.emit),
       .elements(h_new),
       .vector_end(h_target.vector_end),
       .run_last(h_target.run_last),
+      .give_valid,
+      .give_last,
+      .give_beat,
       .credit,
       .empty(h_empty),
       .tdata(h_TDATA),
@@ -371,6 +405,7 @@ module lstm_engine
       .slot_sum(slots[SumEdge]),
       .h_valid,
       .h_target,
+      .giving,
       .ring_head,
       .ring_level,
       .ring_pop,

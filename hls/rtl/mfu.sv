@@ -11,6 +11,9 @@ module mfu
     input  logic                                load_we,
     input  logic        [CAddrBits-1:0]         load_addr,
     input  logic        [Lanes-1:0][CBits-1:0]  load_c,
+    input  logic                                giving,
+    input  logic        [CAddrBits-1:0]         give_addr,
+    output logic        [Lanes-1:0][CBits-1:0]  given_c,
     output logic                                h_valid,     // to be taken at the next edge
     output target_t                             h_target,
     output logic        [Lanes-1:0][ActBits-1:0] h
@@ -90,7 +93,11 @@ module mfu
     always_ff @(posedge clk) begin
       valid_q[e] <= rst_n && valid_q[e-1];
       target_q[e] <= target_q[e-1];
-      // From the second edge on it is the word's own place: a sum that the write has no time for.
+      // The writes have no time for these: valid in emit and keep, the sum for the word's address.
+      if (e == HEdge - 1) begin
+        target_q[e].emit <= rst_n && valid_q[e-1] && target_q[e-1].emit;
+        target_q[e].keep <= rst_n && valid_q[e-1] && target_q[e-1].keep;
+      end
       if (e == 2) target_q[e].seq_addr <= target_q[e-1].seq_addr + SeqBits'(target_q[e-1].word);
     end
   end
@@ -112,6 +119,9 @@ module mfu
         .load_we,
         .load_addr,
         .load_c(load_c[lane]),
+        .giving,
+        .give_addr,
+        .given_c(given_c[lane]),
         .h(h[lane])
     );
   end

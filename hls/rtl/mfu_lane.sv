@@ -14,6 +14,9 @@ module mfu_lane
     input  logic                        load_we,    // c of a state
     input  logic        [CAddrBits-1:0] load_addr,
     input  logic        [CBits-1:0]     load_c,
+    input  logic                        giving,     // c is read for a state
+    input  logic        [CAddrBits-1:0] give_addr,
+    output logic        [CBits-1:0]     given_c,    // two edges later
     output logic        [ActBits-1:0]   h           // after edge 14, saturated, unregistered
 );
   // Accumulator to argument: tanh takes z, sigma takes z / 2.
@@ -59,8 +62,8 @@ module mfu_lane
   for (genvar e = 1; e < CWriteEdge; e++) begin : gen_beside
     always_ff @(posedge clk) begin
       valid_q[e] <= valid_q[e-1];
-      c_zero_q[e] <= c_zero_q[e-1];
-      c_addr_q[e] <= c_addr_q[e-1];
+      c_zero_q[e] <= c_zero_q[e-1] && !(e == 4 && giving);
+      c_addr_q[e] <= e == 4 && giving ? give_addr : c_addr_q[e-1];
     end
   end
 
@@ -99,6 +102,8 @@ module mfu_lane
 
     cell_p <= {fc_p, 1'b0} + ig_m;  // edge 8
   end
+
+  assign given_c = c_q;
 
   // c saturates on its way to memory; its table saturates much earlier, at 8
   logic signed [CBits:0] cell_c;

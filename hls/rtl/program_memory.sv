@@ -87,7 +87,8 @@ module program_memory
     logic [17:0] most;        // and where its memory ends
     logic [17:0] col_end;
     logic [17:0] col_most;
-    logic signed [17:0] bias_room;  // row blocks of bias from the first on, for end_
+    logic [17:0] bias_end;
+    logic [17:0] bias_most;
   } sums_t;
   sums_t sums_q;
   logic bounds_q, bounds_valid_q;
@@ -98,7 +99,7 @@ module program_memory
     unique case (instr.op)
       OpLoadWeights: {first, most} = {instr.weight_base, 18'(WeightTiles)};
       OpLoadBias: {first, most} = {instr.bias_base, 18'(BiasBlocks)};
-      OpLoadState: {first, most} = {16'd0, 18'(HColumns * Columns / Lanes)};
+      OpLoadState, OpGiveState: {first, most} = {16'(instr.row_first * Passes), 18'(CGroups)};
       default: {first, most} = {instr.row_first, 18'(Blocks)};
     endcase
   end
@@ -106,22 +107,24 @@ module program_memory
     sums_q.valid <= state_q == Copy;
     sums_q.index <= 8'(index_q);
     sums_q.fine <= instr.rows != 0 && instr.loop_back <= 8'(index_q)
+                   && instr.op <= OpGiveState && instr.row_first < 16'(Blocks)
+                   && instr.h_word < 16'(HWords)
                    && (instr.op != OpTiles || tiles_fine(instr));
     sums_q.end_ <= 18'(first) + 18'(instr.rows);
     sums_q.most <= most;
     sums_q.col_end <= 18'(instr.col_first) + 18'(instr.cols);
     sums_q.col_most <= '1;
-    sums_q.bias_room <= 18'h1_FFFF;
+    sums_q.bias_end <= 18'(instr.bias_base) + 18'(instr.rows);
+    sums_q.bias_most <= '1;
     if (instr.op == OpTiles) begin
-      sums_q.col_most <= instr.source == SourceX || instr.source == SourceSequence
-                         ? 18'(XColumns) : 18'(HColumns);
-      if (instr.start == StartBias) sums_q.bias_room <= 18'(BiasBlocks) - 18'(instr.bias_base);
+      sums_q.col_most <= instr.source == SourceX ? 18'(XColumns) : 18'(HWords);
+      if (instr.start == StartBias) sums_q.bias_most <= 18'(BiasBlocks);
     end
 
     bounds_valid_q <= sums_q.valid;
     bounds_index_q <= sums_q.index;
     bounds_q <= sums_q.fine && sums_q.end_ <= sums_q.most && sums_q.col_end <= sums_q.col_most
-                && signed'(sums_q.end_) <= sums_q.bias_room;
+                && sums_q.bias_end <= sums_q.bias_most;
 
     if (state_q == Judge) begin
       status <= header_fine ? StatusFine : StatusHeader;
@@ -134,7 +137,6 @@ module program_memory
 
   function automatic logic tiles_fine(instr_t i);
     return i.cols != 0 && i.start != 2'd3 && i.x_shift <= 4'(MaxShift)
-           && i.h_word < 16'(HColumns) && i.h_lane < 8'(Columns)
-           && (i.h_lane & 8'(Lanes - 1)) == 0;
+           && i.h_lane < 8'(Columns) && (i.h_lane & 8'(Lanes - 1)) == 0;
   endfunction
 endmodule

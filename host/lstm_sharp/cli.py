@@ -70,7 +70,10 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--output",
         required=True,
         metavar="Y.npy",
-        help="float32 (batch, time, hidden), the last layer's h",
+        help="float32 (batch, time, hidden * directions), the last layer's h",
+    )
+    run.add_argument(
+        "--lengths", metavar="L.npy", help="whole numbers (batch,): steps of each sequence"
     )
     run.add_argument("--backend", default="golden", help=", ".join(BACKENDS))
     run.add_argument(
@@ -90,12 +93,12 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
     run.add_argument(
         "--state",
         metavar="S.npz",
-        help="h and c to begin with, float32 (layers, batch, hidden) each",
+        help="h and c to begin with, float32 (layers * directions, batch, hidden) each",
     )
     run.add_argument(
         "--state-out",
         metavar="S.npz",
-        help="h and c after the last step (backends float and golden)",
+        help="h and c after the last step of each sequence",
     )
     run.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
     run.add_argument(
@@ -114,10 +117,11 @@ def _run(options: argparse.Namespace) -> None:
         raise UsageError(f"{options.model} has nothing after its LSTM; leave out --output-of head")
     calibration = files.read_array(options.calibration) if options.calibration else None
     x = files.read_array(options.input)
+    lengths = files.read_array(options.lengths) if options.lengths else None
     state = files.read_state(options.state) if options.state else None
     files.check_outputs(
         (options.output, options.state_out, options.json),
-        (options.model, options.input, options.calibration, options.state),
+        (options.model, options.input, options.lengths, options.calibration, options.state),
     )
     with Session(
         model,
@@ -129,10 +133,10 @@ def _run(options: argparse.Namespace) -> None:
         steps=np.shape(x)[1] if np.ndim(x) == 3 else 1,
     ) as session:
         if options.state_out:
-            y, after = session.run(x, state, return_state=True)
+            y, after = session.run(x, state, True, lengths)
             files.write_state(options.state_out, *after)
         else:
-            y = session.run(x, state)
+            y = session.run(x, state, False, lengths)
         assert session.report is not None and isinstance(y, np.ndarray)
         report = session.report.as_dict()
     if options.output_of == "head" and model.head is not None:
@@ -250,7 +254,7 @@ def _add_perf(commands: argparse._SubParsersAction[_Parser]) -> None:
     perf.add_argument("--macs", type=int, required=True, metavar="M", help="K * N")
     perf.add_argument("--k", default="best", help="rows of a tile, or best")
     perf.add_argument("--schedule", default="best", help=f"{', '.join(SCHEDULES)} or best")
-    perf.add_argument("--chains", type=int, default=1, help="independent sequences; only 1 so far")
+    perf.add_argument("--chains", type=int, default=1, help="sequences side by side")
     perf.add_argument("--steps", type=int, default=100, metavar="T")
     perf.add_argument("--tail", type=int, metavar="L", help="instead of the engine's own tail")
     perf.add_argument("--json", metavar="FILE", default="-", help="default: - for stdout")

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Model, load
 from lstm_sharp.report import trace
 from lstm_sharp.run import engines
 from lstm_sharp.run.report import Report
-from lstm_sharp.run.session import BACKENDS, Session, make_runs
+from lstm_sharp.run.session import BACKENDS, Session
 
 CONFIG = "pynq-z2"
 OUT = Path("build/demo")
@@ -87,7 +88,7 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
             session = Session(model, CONFIG, backend, calibration=calibration)
             if backend in ("csim", "rtl"):
                 task = bars.add_task(f"{backend}: compile", total=1)
-                engines.build(backend, session.plan.cfg)
+                engines.build(backend, config.load(CONFIG))
                 bars.update(task, completed=1)
             task = bars.add_task(f"{backend}: {len(xs)} lengths", total=len(xs))
             hs = session.run_all(
@@ -121,16 +122,18 @@ def _accuracy(
 
 def _draw(session: Session, x: np.ndarray) -> Path:
     """Trace one utterance on the RTL and draw its first cycles."""
-    cfg = session.plan.cfg
+    cfg = config.load(CONFIG)
+    stage = session.stages()[0]
+    _, runs = stage.runs(list(session.quantized.quantize_input(x)), None, False)
     OUT.mkdir(parents=True, exist_ok=True)
     raw, picture = OUT / "trace.bin", OUT / "pipeline.png"
     engines.play(
         engines.build("rtl", cfg),
-        make_runs(session.quantized, session.plan, [x]),
+        runs,
         options=["--trace", str(raw.resolve()), str(4 * PICTURE_CYCLES)],
     )
     title = (
-        f"{cfg.name}, {cfg.rows} x {cfg.columns} MACs, schedule {session.plan.schedule}: "
+        f"{cfg.name}, {cfg.rows} x {cfg.columns} MACs, schedule {stage.plan.schedule}: "
         f"first steps of one utterance in layer 0"
     )
     trace.draw(trace.from_bytes(raw.read_bytes()), picture, title, PICTURE_CYCLES)
@@ -163,8 +166,6 @@ def _print(console: Console, levels: dict[str, Level]) -> None:
 
 
 def _clock_mhz() -> int:
-    from lstm_sharp.engine import config
-
     return config.load(CONFIG).clock_mhz
 
 

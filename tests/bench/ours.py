@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.case import Case
-from lstm_sharp.engine import config, pack
-from lstm_sharp.engine.schedule import make_plan, shapes_of
+from lstm_sharp.engine import config
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.report.bench_table import CSIM, GOLDEN
-from lstm_sharp.run import engines
-from lstm_sharp.run.session import make_runs
+from lstm_sharp.run import deploy, engines, jobs
 
 FORMATS = ("W16A16", "W8A16", "W8A8")
 BATCH = 64  # sequences that the golden model takes at once
@@ -32,17 +31,20 @@ class Csim:
         """Quantise, plan, render and compile, in a new folder."""
         cfg = config.load(self.case.config).with_format(self.setting)
         self.model = quantize(self.case.model, cfg.fmt, self.case.calibration, cfg.max_shift)
-        self.plan = make_plan(shapes_of(self.model), cfg, "best")
+        self.cfg, self.stages = cfg, deploy.deploy(self.model, cfg, "best", self.case.steps)
         self.folder = tempfile.TemporaryDirectory(prefix="lstm-sharp-bench-")
         self.executable = engines.build("csim", cfg, Path(self.folder.name))
 
     def run(self) -> np.ndarray:
-        runs = make_runs(self.model, self.plan, [self.case.x])
+        x = list(self.model.quantize_input(self.case.x))
+        hs, _, _ = deploy.run(self.stages, x, None, False, self._play)
+        return self.model.dequantize_h(np.stack(hs))
+
+    def _play(self, runs: Sequence[jobs.Run]) -> list[jobs.Result]:
         results = engines.play(self.executable, runs)
         for run, result in zip(runs, results):
-            engines.check(self.plan.cfg, run, result)
-        h = pack.unpack_h(results[1].h_bytes, self.plan, *self.case.x.shape[:2])
-        return self.model.dequantize_h(h)
+            engines.check(self.cfg, run, result)
+        return results
 
 
 class Golden:

@@ -73,17 +73,48 @@ def test_float_run_is_the_reference(folder: Path, capsys: pytest.CaptureFixture[
     assert json.loads(capsys.readouterr().out)["engine"] is None
 
 
-def test_state_carries_on(folder: Path) -> None:
+@pytest.mark.parametrize("backend", ["golden", "csim"])
+def test_state_carries_on(folder: Path, backend: str) -> None:
     x = np.load("x.npy")
     np.save("first.npy", x[:, :2])
     np.save("rest.npy", x[:, 2:])
-    same = ("--calibration", "x.npy")
+    same = ("--calibration", "x.npy", "--backend", backend, "--format", "W16A16")
     assert _run("--state", "s.npz", *same) == 0
     whole = np.load("y.npy")
     assert _run("--input", "first.npy", "--state", "s.npz", "--state-out", "t.npz", *same) == 0
     first = np.load("y.npy")
     assert _run("--input", "rest.npy", "--state", "t.npz", *same) == 0
     assert (np.concatenate([first, np.load("y.npy")], axis=1) == whole).all()
+
+
+@pytest.mark.parametrize("backend", ["float", "golden", "csim"])
+def test_each_sequence_has_its_length(folder: Path, backend: str) -> None:
+    np.save("lengths.npy", np.array([2, 5]))
+    same = ("--calibration", "x.npy", "--backend", backend)
+    assert _run(*same) == 0
+    whole = np.load("y.npy")
+    assert _run(*same, "--lengths", "lengths.npy", "--state-out", "s.npz", "--json", "r.json") == 0
+    y = np.load("y.npy")
+    assert (y[0, :2] == whole[0, :2]).all() and not y[0, 2:].any() and (y[1] == whole[1]).all()
+    hidden = y.shape[2]
+    h = np.load("s.npz")["h"][-1, :, :hidden]
+    assert (h == np.stack([whole[0, 1], whole[1, 4]])).all()
+    assert json.loads(Path("r.json").read_text())["steps"] == 7
+
+
+def test_stack_runs_level_by_level_where_it_does_not_fit(folder: Path) -> None:
+    for name, knobs in {"brief": {"sequence_words": 4}, "shallow": {"weight_tiles": 10}}.items():
+        knobs = resized(config.load("tiny"), name=name, **knobs).knobs()
+        Path(f"{name}.json").write_text(json.dumps(knobs))
+    same = ("--calibration", "x.npy", "--json", "r.json", "--backend", "csim")
+    assert _run(*same) == 0
+    whole, report = np.load("y.npy"), json.loads(Path("r.json").read_text())
+    assert report["stages"] == 1 and report["break_even_batch"] is None
+    for name in ("brief", "shallow"):
+        assert _run(*same, "--config", f"{name}.json") == 0
+        report = json.loads(Path("r.json").read_text())
+        assert (np.load("y.npy") == whole).all()
+        assert report["stages"] == 2 and report["break_even_batch"] >= 1
 
 
 def test_model_too_large_for_any_engine_still_runs_in_integers(folder: Path) -> None:
@@ -100,7 +131,8 @@ def test_long_stack_takes_the_config_that_holds_it(folder: Path) -> None:
     assert json.loads(Path("r.json").read_text())["config"] == "pynq-z2"
     np.save("x.npy", np.zeros((1, 9999, 3), np.float32))
     assert _run("--json", "r.json") == 0
-    assert json.loads(Path("r.json").read_text())["config"] is None
+    report = json.loads(Path("r.json").read_text())
+    assert (report["config"], report["stages"]) == ("tiny", 2)
 
 
 def test_float_needs_no_integers(folder: Path) -> None:
@@ -198,7 +230,7 @@ def _break(folder: Path, how: str) -> None:
         ("not a model", "m.npz"),
         ("no lstm", "no tensor named like weight_ih_l0"),
         ("nan weights", "NaN or infinite"),
-        ("wide state", "state h has shape (2, 2, 9); (layers, batch, hidden) = (2, 2, 6)"),
+        ("wide state", "state h has shape (2, 2, 9); (cells, batch, hidden) = (2, 2, 6)"),
         ("no c", "s.npz lacks c; it has h"),
         ("nan state", "state h has NaN"),
     ],
@@ -224,10 +256,12 @@ def test_bad_files(folder: Path, capsys: pytest.CaptureFixture[str], how: str, s
         (["--format", "W4A4"], "format 'W4A4' is unknown"),
         (["--schedule", "fast"], "schedule 'fast' is unknown"),
         (["--config", "small.json"], "layer 0 has 6 units, small holds 5"),
-        (["--config", "shallow.json"], "15 tiles of weights, shallow holds 10"),
-        (["--config", "low.json"], "5 row blocks of bias, low holds 4"),
-        (["--config", "brief.json", "--backend", "rtl"], "at most 2 steps in one call"),
-        (["--backend", "rtl", "--state-out", "t.npz"], "does not give the state back yet"),
+        (["--config", "shallow.json"], "tiles of weights, shallow holds 2"),
+        (["--config", "low.json"], "3 row blocks of bias, low holds 2"),
+        (["--lengths", "x.npy"], "lengths have type float32"),
+        (["--lengths", "short.npy"], "sequence 1 has a length of 0; 1 to the 5 steps"),
+        (["--lengths", "long.npy"], "sequence 0 has a length of 6; 1 to the 5 steps"),
+        (["--lengths", "three.npy"], "shape (3,); one whole number for each of 2 sequences"),
         (["--output-of", "head"], "nothing after its LSTM"),
         (["--output", "x.npy/y.npy"], "x.npy is no folder"),
         (["--output", "nowhere/y.npy"], "nowhere is no folder; make it first"),
@@ -246,12 +280,13 @@ def test_bad_options(
     Path("broken.json").write_text("{")
     for name, knobs in {
         "small": {"max_hidden": 5},
-        "shallow": {"weight_tiles": 10},
-        "low": {"bias_blocks": 4},
-        "brief": {"sequence_words": 4},
+        "shallow": {"weight_tiles": 2},
+        "low": {"bias_blocks": 2},
     }.items():
         Path(f"{name}.json").write_text(json.dumps(resized(tiny, name=name, **knobs).knobs()))
     Path("named.json").write_text(json.dumps({**tiny.knobs(), "name": "a b"}))
+    for name, lengths in {"short": [5, 0], "long": [6, 5], "three": [5, 5, 5]}.items():
+        np.save(f"{name}.npy", np.array(lengths))
     assert _run(*options) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -13,26 +13,25 @@ from lstm_sharp import cli
 from lstm_sharp.board import board
 from lstm_sharp.engine import config, cycles, storage
 from lstm_sharp.engine.config import resized
-from lstm_sharp.engine.schedule import check_fit, check_steps, make_plan
+from lstm_sharp.errors import UsageError
+from lstm_sharp.run import deploy
 from lstm_sharp.run.assess import check_board
-from lstm_sharp.run.choose import float_shapes
+from lstm_sharp.run.choose import choose
 from lstm_sharp.run.fit import Answer, fit, table
 from models import pytorch_like, torch_names
 
 SHAPES = [12, 64, 64]
 
 
-def _fit(sizes: list[int], **options: Any) -> Answer:
-    return fit(pytorch_like(0, sizes), **options)
+def _fit(sizes: list[int], directions: tuple[int, ...] | None = None, **options: Any) -> Answer:
+    return fit(pytorch_like(0, sizes, directions), **options)
 
 
-def _holds(name: str, fmt: str, sizes: list[int], steps: int = 100, **knobs: int) -> None:
-    """Raise unless a config with these knobs holds the model, and its board has the memory."""
+def _stages(name: str, fmt: str, sizes: list[int], steps: int = 100, **knobs: int) -> int:
+    """Plans of a model on a config with these knobs; raise if its board lacks the memory."""
     cfg = resized(config.load(name).with_format(fmt), **knobs)
-    shapes = float_shapes(pytorch_like(0, sizes))
-    check_fit(shapes, cfg)
-    check_steps(shapes, cfg, steps)
     check_board(cfg)
+    return len(deploy.plans(pytorch_like(0, sizes), cfg, "best", steps))
 
 
 def test_smallest_board_config_is_taken() -> None:
@@ -41,20 +40,87 @@ def test_smallest_board_config_is_taken() -> None:
     assert (answer.best, answer.instead) == ("pynq-z2", ())
     assert answer.weights == answer.weight_bytes == 4 * 64 * (12 + 64 + 64 + 64)
     tiny, z2 = answer.configs[:2]
-    assert not tiny.holds and tiny.speed is None
+    assert tiny.runs == "no" and tiny.alone is tiny.beside is None
     assert tiny.reason == "layer 0 has 64 units, tiny holds 32; choose a larger config"
     cfg, made = config.load("pynq-z2"), board("pynq-z2")
-    plan = make_plan(float_shapes(pytorch_like(0, SHAPES)), cfg)
-    predicted = cycles.predict(cfg, plan.program(50, 1))
-    assert z2.holds and z2.speed is not None and made is not None and z2.free is not None
+    assert z2.alone and z2.beside and made is not None and z2.free is not None
+    (plan,) = deploy.plans(pytorch_like(0, SHAPES), cfg, "best", 50, 1)
+    predicted = cycles.predict(cfg, plan.program([50]))
+    (together,) = deploy.plans(pytorch_like(0, SHAPES), cfg, "best", 50, 4)
+    assert z2.runs == "whole" and z2.beside.break_even_batch is None
     assert (z2.tiles, z2.weight_tiles) == (plan.tiles, 2560)
     assert z2.weight_bytes == plan.tiles * 208
     assert z2.used["bram36"] == sum(m.bram36 for m in storage.memories(cfg))
     assert z2.free["bram36"] == made.has["bram36"] - made.reserve["bram36"]
-    assert z2.speed.cycles == predicted.cycles
-    assert z2.speed.steps_per_second == pytest.approx(cfg.clock_mhz * 1e6 * 50 / predicted.cycles)
-    assert z2.speed.load_cycles == cycles.predict(cfg, plan.load_program()).cycles
-    assert z2.speed.utilization == pytest.approx(answer.weights * 50 / 208 / predicted.cycles)
+    assert z2.alone.cycles == predicted.cycles
+    assert z2.alone.steps_per_second == pytest.approx(cfg.clock_mhz * 1e6 * 50 / predicted.cycles)
+    assert z2.alone.load_cycles == cycles.predict(cfg, plan.load_program()).cycles
+    assert z2.alone.utilization == pytest.approx(answer.weights * 50 / 208 / predicted.cycles)
+    groups = together.groups([50] * 4)
+    taken = sum(cycles.predict(cfg, together.program(g.lengths, g.repeats)).cycles for g in groups)
+    assert (z2.beside.sequences, z2.beside.cycles) == (4, taken)
+    assert z2.beside.steps_per_second == pytest.approx(cfg.clock_mhz * 1e6 * 200 / taken)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "directions", "resident"),
+    [([256, 256, 256], None, 0), ([64, 128, 128], (2, 2), 1)],
+)
+def test_what_is_too_large_for_a_chip_runs_by_levels(
+    sizes: list[int], directions: tuple[int, ...] | None, resident: int
+) -> None:
+    model, cfg = pytorch_like(0, sizes, directions), config.load("pynq-z2")
+    answer = fit(model, "pynq-z2")
+    (found,) = answer.configs
+    assert (found.runs, answer.best, answer.instead) == ("by levels", "pynq-z2", ())
+    assert found.alone and found.beside
+    plans = deploy.plans(model, cfg, sequences=1)
+    loads = [cycles.predict(cfg, plan.load_program()).cycles for plan in plans]
+    taken = sum(cycles.predict(cfg, plan.program([100])).cycles for plan in plans)
+    assert len(plans) == len(found.alone.schedules) == 2
+    assert found.tiles == max(plan.tiles for plan in plans)
+    assert plans[resident].tiles * cfg.tile_beats < loads[resident]
+    assert (found.alone.cycles, found.alone.load_cycles) == (taken, sum(loads))
+    assert found.alone.steps_per_second == pytest.approx(1e8 * 100 / (taken + sum(loads)))
+    (short,) = fit(model, "pynq-z2", steps=5).configs
+    for speed in (short.alone, short.beside):
+        assert speed is not None and speed.break_even_batch is not None
+        batch, each = speed.break_even_batch, speed.cycles / speed.sequences
+        assert batch > 1 and (batch - 1) * each < speed.load_cycles <= batch * each
+    assert "by levels" in table(answer) and "break-even:" in table(answer)
+    assert table(answer).endswith("holds it level by level, none whole")
+    assert "break-even:" not in table(fit(pytorch_like(0, SHAPES)))
+
+
+def test_larger_config_without_reloads_is_taken_first() -> None:
+    sizes = [256, 256, 256]
+    answer = _fit(sizes)
+    assert [found.runs for found in answer.configs] == ["no", "by levels", "whole"]
+    assert answer.best == "zcu104"
+    chosen = choose(pytorch_like(0, sizes), None, None, required=True)
+    assert chosen is not None and chosen.name == "zcu104"
+    assert _fit([64, 128], (2,)).best == "pynq-z2"
+    both = choose(pytorch_like(0, [8, 16, 16], (2, 2)), None, None, required=True)
+    assert both is not None and both.name == "tiny"
+    long = choose(pytorch_like(0, [4, 8, 8]), None, None, required=True, steps=100)
+    assert long is not None and long.name == "pynq-z2"
+
+
+def test_named_config_is_refused_only_if_a_level_is_too_large() -> None:
+    cfg = config.load("pynq-z2")
+    assert choose(pytorch_like(0, [256, 256, 256]), "pynq-z2", None, required=True) == cfg
+    with pytest.raises(UsageError, match="layer 1 has 257 units, pynq-z2 holds 256"):
+        choose(pytorch_like(0, [8, 8, 257]), "pynq-z2", None, required=True)
+    small = resized(cfg, weight_tiles=2559)
+    with pytest.raises(UsageError, match="layer 1 alone needs 2560 tiles of weights"):
+        choose(pytorch_like(0, [8, 256, 256]), small, None, required=True)
+    with pytest.raises(UsageError, match="takes 2 chains, pynq-z2 has 1"):
+        choose(pytorch_like(0, [8, 8], (2,)), resized(cfg, chains=1), None, required=True)
+
+
+def test_stack_with_too_long_a_program_runs_by_levels() -> None:
+    answer = _fit([4] + [8] * 25, on="pynq-z2")
+    assert answer.configs[0].runs == "by levels"
 
 
 def test_board_without_the_memory_holds_nothing() -> None:
@@ -66,17 +132,17 @@ def test_board_without_the_memory_holds_nothing() -> None:
     assert (eight.how, eight.config, eight.format) == ("format", "pynq-z2", "W8A16")
     assert (own.how, own.config, own.format) == ("config", "pynq-z2", "W16A16")
     assert own.knobs == {"weight_tiles": 320}
-    _holds("pynq-z2", "W16A16", SHAPES, **own.knobs)
+    assert _stages("pynq-z2", "W16A16", SHAPES, **own.knobs) == 1
 
 
 def test_shipped_size_in_another_format_is_no_config_of_your_own() -> None:
-    (eight,) = _fit([256, 256], fmt="W16A16", on="pynq-z2").instead
+    eight, *_ = _fit([256, 256], fmt="W16A16", on="pynq-z2").instead
     assert (eight.how, eight.config, eight.format) == ("format", "pynq-z2", "W8A16")
 
 
 def test_engine_without_a_board_counts_only_when_asked_for() -> None:
     answer = _fit([4, 8], fmt="W16A16")
-    assert [found.holds for found in answer.configs if found.board == "none"] == [True]
+    assert [found.runs for found in answer.configs if found.board == "none"] == ["whole"]
     assert answer.best is None
     assert _fit([4, 8], fmt="W16A16", on="none").best == "tiny"
     instead = _fit([4, 8], fmt="W16A16", on="pynq-z2").instead
@@ -88,30 +154,31 @@ def test_other_boards_and_own_configs_are_named() -> None:
     answer = _fit(sizes, on="pynq-z2")
     other, own = answer.instead
     assert (other.how, other.config, other.format) == ("board", "zcu104", "W8A16")
-    _holds("zcu104", "W8A16", sizes)
+    assert _stages("zcu104", "W8A16", sizes) == 1
     assert (own.how, own.format, own.knobs) == ("config", "W8A16", {"max_input": 300})
-    _holds("pynq-z2", "W8A16", sizes, **own.knobs)
+    assert _stages("pynq-z2", "W8A16", sizes, **own.knobs) == 1
 
 
-def test_own_config_of_a_long_stack() -> None:
-    answer = _fit(SHAPES, on="pynq-z2", steps=2000)
-    assert "at most 170 steps in one call" in (answer.configs[0].reason or "")
-    own = next(option for option in answer.instead if option.how == "config")
-    _holds("pynq-z2", own.format or "", SHAPES, 2000, **own.knobs)
-    assert own.knobs["sequence_words"] == 2000 * 3
-    layers = answer.instead[-1]
-    assert layers.how == "layers" and "each layer fits" in layers.text
+@pytest.mark.parametrize(("steps", "runs"), [(170, "whole"), (171, "by levels")])
+def test_stack_longer_than_the_buffer_runs_by_levels(steps: int, runs: str) -> None:
+    assert _fit(SHAPES, on="pynq-z2", steps=steps).configs[0].runs == runs
 
 
-def test_only_some_layers_fit() -> None:
-    answer = _fit([16, 250, 400, 200], on="pynq-z2")
-    assert answer.instead[-1].text.endswith("only layer 0 of 3 fits W8A16 on pynq-z2 alone")
+def test_own_config_holds_a_stack_whole_or_by_levels() -> None:
+    sizes = [300, 200, 200]
+    own = next(o for o in _fit(sizes, on="pynq-z2").instead if o.how == "config")
+    assert _stages("pynq-z2", "W8A16", sizes, **own.knobs) == 2
+    assert own.knobs == {"max_input": 300} and "level by level" in own.text
+    sizes = [300, 100, 100]
+    own = next(o for o in _fit(sizes, on="pynq-z2", steps=300).instead if o.how == "config")
+    assert _stages("pynq-z2", "W8A16", sizes, 300, **own.knobs) == 1
+    assert own.knobs["sequence_words"] == 300 * 4 and "level by level" not in own.text
 
 
 def test_uram_columns_are_shifted_where_that_helps() -> None:
     own = next(o for o in _fit([64, 64], fmt="W16A16").instead if o.config == "zcu104")
     assert "uram_columns" in own.knobs
-    _holds("zcu104", "W16A16", [64, 64], **own.knobs)
+    assert _stages("zcu104", "W16A16", [64, 64], **own.knobs) == 1
 
 
 def test_what_is_too_large_for_all_says_by_how_much() -> None:
@@ -127,15 +194,9 @@ def test_what_is_too_large_for_all_says_by_how_much() -> None:
     assert room >= cfg.weight_tiles * cfg.macs
 
 
-@pytest.mark.parametrize(
-    ("sizes", "said"),
-    [
-        ([5000, 4], "max_input = 5000 must be a whole number 1 to 4096"),
-        ([4] + [8] * 25, "instructions, the window holds 127"),
-    ],
-)
-def test_other_limits_are_named(sizes: list[int], said: str) -> None:
-    assert said in _fit(sizes, on="pynq-z2").instead[-1].text
+def test_other_limits_are_named() -> None:
+    said = _fit([5000, 4], on="pynq-z2").instead[-1].text
+    assert "max_input = 5000 must be a whole number 1 to 4096" in said
 
 
 def test_table_is_short_and_labelled() -> None:
@@ -143,9 +204,11 @@ def test_table_is_short_and_labelled() -> None:
     assert max(map(len, lines)) <= 130
     assert lines[0] == "model: 12 -> 64 -> 64, 52,224 weights in 52,224 bytes, 100 steps"
     assert "modelled, not measured" in "\n".join(lines)
-    assert lines[-1] == "take pynq-z2 at W8A16, the smallest that holds it"
+    assert lines[-1] == "take pynq-z2 at W8A16, the smallest that holds it whole"
     assert "what would hold it:" in table(_fit(SHAPES, on="none"))
     assert "3 -> 4 -> 5 -> ... -> 8," in table(_fit([3, 4, 5, 6, 7, 7, 8]))
+    assert "3 -> 4 + 4 -> 5," in table(_fit([3, 4, 5], (2, 1)))
+    assert max(map(len, table(_fit([256, 256, 256])).splitlines())) <= 130
 
 
 @pytest.fixture

@@ -10,18 +10,20 @@ from dataclasses import replace
 
 import cocotb
 
-from lstm_sharp.engine.program import Instruction, Source
+from lstm_sharp.engine.program import Instruction, Op, Source
 from rtl.cocotb_cases import make_case
 from rtl.cocotb_engine import Engine
 
 INTACT = "the intact program ran"
 
 
-async def lacking(dut, schedule: str, concerned: Callable[[Instruction], bool]) -> None:
+async def lacking(
+    dut, schedule: str, concerned: Callable[[Instruction], bool], give: bool = False
+) -> None:
     """Run a program as it should be, then with a no-op slot less before the instruction."""
     engine = await Engine.start(dut)
     # x-parts of two slots: fetch takes two cycles an instruction and must not add a slot itself
-    case = make_case(schedule, 50, sizes=(5, 2), steps=4, batch=1, state=False)
+    case = make_case(schedule, 50, sizes=(5, 2), lengths=(4,), repeats=1, state=False, give=give)
     await engine.load(case)
     await engine.play(case)
     cocotb.log.info(INTACT)
@@ -40,3 +42,8 @@ async def h_is_read_too_early(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def stored_sum_is_taken_too_early(dut):
     await lacking(dut, "unfolded", lambda i: i.source == Source.ZERO)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def state_is_given_too_early(dut):
+    await lacking(dut, "intergate", lambda i: i.op == Op.GIVE_STATE, give=True)

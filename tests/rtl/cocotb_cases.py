@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lstm_sharp.engine import config, cycles, pack
+from lstm_sharp.engine.group import Group, group
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, STRIDE, Program
 from lstm_sharp.engine.schedule import Plan, make_plan, shapes_of
 from lstm_sharp.model.model import Layer, Model
@@ -50,13 +51,15 @@ def put(words: np.ndarray, name: str, value: int, instruction: int | None = None
 
 @dataclass(frozen=True)
 class Case:
-    """A model, what it is run on, and what must come out."""
+    """A model, what it is run on in one program, and what must come out."""
 
     model: QuantModel
     plan: Plan
+    group: Group
     program: Program
-    x: np.ndarray  # (sequences, steps, X), integers
+    xs: list[np.ndarray]  # (T, X) each, integers
     state: golden.State | None
+    give: bool
 
     @property
     def weights(self) -> np.ndarray:
@@ -68,61 +71,92 @@ class Case:
         """Beats that the run takes from the weight stream."""
         if self.state is None:
             return np.zeros(0, np.uint8)
-        return pack.state_beats(self.model, self.plan, self.state)
+        return pack.state_beats(self.state, self.plan, self.group)
 
     @property
     def x_beats(self) -> np.ndarray:
         """Beats of x."""
-        return pack.x_beats(self.x, CFG)
+        return pack.x_beats(self.xs, self.plan, self.group)
 
     @property
     def step_beats(self) -> int:
-        """Beats of one step's h."""
+        """Beats of one step's h of one chain."""
         return pack.vector_beats(self.plan.layers[-1], CFG)
 
     def check(self, h: np.ndarray) -> None:
-        """Compare beats of h with the golden model, bit for bit; a step's last beat is filled."""
-        got = pack.unpack_h(h, self.plan, self.x.shape[0], self.x.shape[1])
-        np.testing.assert_array_equal(got, golden.run(self.model, self.x, self.state)[0])
-        size = CFG.fmt.activation_bits // 8
-        steps = h.reshape(-1, self.step_beats * BEAT)
-        assert not steps[:, self.plan.layers[-1].rows * CFG.block * size :].any()
+        """Compare the beats of the h stream with the golden model, bit for bit."""
+        assert len(h) == pack.h_beats(self.plan, self.group, self.give) * BEAT
+        hs, after = pack.unpack_h(h, self.plan, self.group, self.give)
+        assert (after is not None) == self.give
+        for place, (index, found) in enumerate(zip(self.group.sequences, hs)):
+            start = self.state and golden.State(*(v[:, [index]] for v in vars(self.state).values()))
+            right, left = golden.run(self.model, self.xs[index][None], start)
+            np.testing.assert_array_equal(found, right[0])
+            if after is not None:
+                np.testing.assert_array_equal(after.h[:, place], left.h[:, 0])
+                np.testing.assert_array_equal(after.c[:, place], left.c[:, 0])
+        if not self.give:  # nothing but h: the last beat of each is filled with zeros
+            size = CFG.fmt.activation_bits // 8
+            steps = h.reshape(-1, self.step_beats * BEAT)
+            assert not steps[:, self.plan.layers[-1].rows * CFG.block * size :].any()
 
 
 def make_case(
     schedule: str,
     *place: int,
     sizes: tuple[int, ...] = (),
-    steps: int = 0,
-    batch: int = 0,
+    lengths: tuple[int, ...] = (),
+    repeats: int = 0,
     state: bool | None = None,
+    give: bool | None = None,
 ) -> Case:
-    """Draw a small model and its input; ``sizes`` are X, then H of each layer."""
+    """Draw a small model and its input.
+
+    Args:
+        schedule: of the program.
+        place: see ``rng``.
+        sizes: X, then H of each level; without them, one of three models is bidirectional.
+        lengths: steps of the sequences side by side, descending.
+        repeats: such groups, one after the other.
+        state: whether they begin with a state.
+        give: whether the program gives their states.
+    """
     random = rng(*place)
-    sizes = sizes or tuple(random.integers(1, 14, random.integers(2, 4)).tolist())
-    steps, batch = steps or int(random.integers(1, 7)), batch or int(random.integers(1, 4))
-    layers = tuple(
-        Layer(*(random.normal(0, 0.8, s) for s in ((4 * h, x), (4 * h, h), (4 * h,))))
+    both = not sizes and random.random() < 0.3
+    sizes = sizes or tuple(random.integers(1, 14, 2 if both else random.integers(2, 4)).tolist())
+    if not lengths:
+        beside = random.integers(1, CFG.chains // (1 + both) + 1)
+        drawn = random.choice(random.integers(1, 7, 2), beside)
+        lengths = tuple(sorted(drawn.tolist(), reverse=True))
+    repeats = repeats or int(random.integers(1, 4))
+    cells = tuple(
+        Layer(*(random.normal(0, 0.8, s) for s in ((4 * h, x), (4 * h, h), (4 * h,))), reverse)
         for x, h in zip(sizes, sizes[1:])
+        for reverse in (False, True)[: 1 + both]
     )
-    x = random.normal(0, 1, (batch, steps, sizes[0]))
-    model = quantize(Model(layers), CFG.fmt, x, CFG.max_shift)
+    xs = [random.normal(0, 1, (steps, sizes[0])) for steps in lengths * repeats]
+    directions = (1 + both,) * (len(sizes) - 1)
+    whole = Model(cells, directions=directions)
+    model = quantize(whole, CFG.fmt, np.concatenate(xs), CFG.max_shift)
     start = None
     if random.random() < 0.4 if state is None else state:
-        shape = (len(layers), batch, max(sizes[1:]))
+        shape = (len(cells), len(xs), max(sizes[1:]))
         h, c = random.uniform(-1, 1, shape), random.normal(0, 2, shape)
         start = golden.State(*model.quantize_state(h, c))
-    plan = make_plan(shapes_of(model), CFG, schedule)
-    program = plan.program(steps, batch, start is not None)
-    return Case(model, plan, program, model.quantize_input(x), start)
+    give = bool(random.random() < 0.4) if give is None else give
+    plan = make_plan(shapes_of(model), CFG, schedule, directions)
+    program = plan.program(lengths, repeats, start is not None, give)
+    integers = [model.quantize_input(x) for x in xs]
+    return Case(model, plan, group(lengths, repeats), program, integers, start, give)
 
 
 def unrolled(case: Case, most: int) -> Case:
-    """Return the case with its loops written out, and as many steps as then fit."""
+    """Return a case of one sequence with its loops written out, and as many steps as then fit."""
     while True:
         flat = tuple(replace(i, repeats=0, loop_back=0) for i in case.program.walk())
         if len(flat) <= most:
             return replace(case, program=replace(case.program, instructions=flat))
-        x = case.x[:, :-1]
-        program = case.plan.program(x.shape[1], x.shape[0], case.state is not None)
-        case = replace(case, x=x, program=program)
+        (x,) = case.xs
+        fewer = group((len(x) - 1,))
+        program = case.plan.program(fewer.lengths, 1, case.state is not None, case.give)
+        case = replace(case, xs=[x[:-1]], group=fewer, program=program)

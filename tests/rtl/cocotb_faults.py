@@ -11,21 +11,21 @@ from rtl.cocotb_cases import CFG, Case, make_case, model_cycles, put, rng, unrol
 from rtl.cocotb_engine import DONE, IDLE, OUTPUTS, READY, START, VALID, Engine, Register
 
 HEADER, RANGE, WORDS, TILES = 1, 2, 3, 4  # status 7:0 of docs/engine.md
-ALL_STATES = CFG.h_columns * CFG.columns // CFG.lanes
+ALL_STATES = CFG.groups
 
 OUT_OF_RANGE = (  # what is wrong with an instruction: field by field
     {"rows": 0},
-    {"rows": CFG.blocks + 1},
-    {"row_first": CFG.blocks},
+    {"rows": CFG.chain_blocks + 1},
+    {"row_first": CFG.chain_blocks},
     {"row_first": 0xFFFF, "rows": 0xFFFF},
     {"cols": 0},
     {"source": Source.X, "cols": CFG.x_columns + 1},
-    {"source": Source.SEQUENCE, "col_first": CFG.x_columns},
-    {"source": Source.H, "cols": CFG.h_columns + 1},
+    {"source": Source.SEQUENCE, "col_first": CFG.h_words},
+    {"source": Source.H, "cols": CFG.h_words + 1},
     {"source": Source.ZERO, "col_first": 0xFFFF},
     {"start": 3},
     {"x_shift": CFG.max_shift + 1},
-    {"h_word": CFG.h_columns},
+    {"h_word": CFG.h_words},
     {"h_lane": CFG.columns},
     {"start": Start.BIAS, "bias_base": CFG.bias_blocks},
     {"op": Op.LOAD_WEIGHTS, "rows": CFG.weight_tiles + 1, "weight_base": 0},
@@ -33,13 +33,20 @@ OUT_OF_RANGE = (  # what is wrong with an instruction: field by field
     {"op": Op.LOAD_BIAS, "rows": CFG.bias_blocks, "bias_base": 1},
     {"op": Op.LOAD_BIAS, "rows": 0},
     {"op": Op.LOAD_STATE, "rows": ALL_STATES + 1},
+    {"op": Op.GIVE_STATE, "rows": 1, "row_first": CFG.chain_blocks},
+    {"op": Op.GIVE_STATE, "rows": CFG.passes + 1, "row_first": CFG.chain_blocks - 1},
+    {"op": Op.LOAD_STATE, "rows": 1, "h_word": CFG.h_words},
+    *({"op": op, "rows": 1} for op in range(max(Op) + 1, 8)),
     {"loop_back": 255},
 )
 
 
-def a_case(*place: int, steps: int = 5) -> Case:
+def a_case(*place: int, steps: int = 5, give: bool = False) -> Case:
     schedule = SCHEDULES[place[-1] % len(SCHEDULES)]
-    return make_case(schedule, *place, sizes=(9, 10), steps=steps, batch=2, state=False)
+    lengths = (steps, steps - 2)
+    return make_case(
+        schedule, *place, sizes=(9, 10), lengths=lengths, repeats=2, state=False, give=give
+    )
 
 
 async def good_run(engine: Engine, case: Case) -> None:
@@ -158,7 +165,7 @@ async def as_new(engine: Engine, case: Case) -> None:
 async def reset_during_load_and_run(dut):
     engine = await Engine.start(dut)
     for place in range(24):
-        case, random = a_case(35, place), rng(36, place)
+        case, random = a_case(35, place, give=place % 4 == 1), rng(36, place)
         loading = cocotb.start_soon(engine.load(case))
         if place % 2:
             await loading
@@ -180,7 +187,7 @@ async def reset_during_load_and_run(dut):
 async def reset_while_h_is_blocked(dut):
     engine = await Engine.start(dut)
     for place, wait in enumerate((1, 150, 700, 3000)):
-        case = a_case(38, place, steps=40)
+        case = a_case(38, place, steps=40, give=place > 1)
         await engine.load(case)
         engine.send(x=case.x_beats)
         engine.h.pause = True
@@ -211,7 +218,8 @@ async def reset_between_the_halves_of_a_transfer(dut):
             task.cancel()
             await engine.reset()
             held.pause = False
-    long = unrolled(make_case("unfolded", 42, sizes=(2, 2), steps=70, batch=1), MAX_INSTRUCTIONS)
+    long = make_case("unfolded", 42, sizes=(2, 2), lengths=(70,), repeats=1, state=False)
+    long = unrolled(long, MAX_INSTRUCTIONS)
     await engine.write_program(long.program)
     for delay in (*range(12), 40, 125, 126, 127, 128, 129, 130, 131, 132, 133, 150):
         task = cocotb.start_soon(engine.write(Register.CONTROL, START))

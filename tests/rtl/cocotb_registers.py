@@ -108,7 +108,7 @@ async def window_keeps_words_and_bytes(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def auto_restart(dut):
     engine = await Engine.start(dut)
-    case = make_case("best", 2, sizes=(4, 6), steps=3, batch=2, state=False)
+    case = make_case("best", 2, sizes=(4, 6), lengths=(3, 2), repeats=1, state=False, give=False)
     await engine.load(case)
     await engine.write_program(case.program)
     await engine.set_interrupts(0, 0)
@@ -132,7 +132,7 @@ async def auto_restart(dut):
 async def start_written_while_running(dut):
     """As in HLS: start stands until done, so a second one is the same; afterwards it is new."""
     engine = await Engine.start(dut)
-    case = make_case("best", 3, sizes=(1, 1), steps=1, batch=1, state=False)
+    case = make_case("best", 3, sizes=(1, 1), lengths=(1,), repeats=1, state=False)
     program = case.plan.load_program()
     beats, length = len(case.weights) // 8, model_cycles(program)
     await engine.write_program(program)
@@ -242,7 +242,7 @@ async def address_and_data_in_either_order(dut):
 async def window_during_a_run(dut):
     """It can be read and written for the next run; only the copy at the start makes reads wait."""
     engine = await Engine.start(dut)
-    case = make_case("unfolded", 8, sizes=(5, 7), steps=4, batch=1, state=False)
+    case = make_case("unfolded", 8, sizes=(5, 7), lengths=(4,), repeats=1, state=False)
     words = case.program.encode(CFG)
     await engine.load(case)
 

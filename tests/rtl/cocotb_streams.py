@@ -43,9 +43,10 @@ async def largest_sizes(dut):
     engine = await Engine.start(dut)
     for place, sizes in enumerate(((CFG.max_input, CFG.max_hidden), (1, 1), (4, 2, 32), (32, 5))):
         for schedule in SCHEDULES:
-            await exact(engine, make_case(schedule, 11, place, sizes=sizes, steps=3))
+            await exact(engine, make_case(schedule, 11, place, sizes=sizes, lengths=(3, 3, 3, 2)))
     for schedule in SCHEDULES:
-        case = unrolled(make_case(schedule, 12, sizes=(6, 5), steps=70, batch=1), 127)
+        case = make_case(schedule, 12, sizes=(6, 5), lengths=(70,), repeats=1)
+        case = unrolled(case, 127)
         assert 120 < len(case.program.instructions) <= 127
         await exact(engine, case)
 
@@ -73,7 +74,9 @@ async def h_blocked_for_long(dut):
     """The run stands still before anything is lost, and goes on as if nothing had been."""
     engine = await Engine.start(dut)
     for place, (schedule, hidden) in enumerate(zip(SCHEDULES * 2, (6, 8, 3, 12, 32, 5))):
-        case = make_case(schedule, 16, place, sizes=(3, hidden), steps=120, batch=1)
+        case = make_case(
+            schedule, 16, place, sizes=(3, hidden), lengths=(120,), repeats=1, give=False
+        )
         await engine.load(case)
         after = int(rng(17, place).integers(0, 9)) * case.step_beats
         engine.send(case.states, case.x_beats)
@@ -94,12 +97,46 @@ async def h_blocked_for_long(dut):
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
+async def states_wait_for_room(dut):
+    """However h stalls, states leave whole and in order, with TLAST on the very last beat."""
+    engine = await Engine.start(dut)
+    for place in range(9):
+        schedule, beside = SCHEDULES[place % 3], 1 + place // 3
+        lengths = (2,) * (CFG.chains - beside) + (1,) * beside
+        case = make_case(schedule, 21, place, sizes=(3, 31), lengths=lengths, repeats=2, give=True)
+        await engine.load(case)
+        engine.h.set_pause_generator(pauses(DENSITIES[place // 3], 22, place))
+        await engine.play(case)
+        engine.h.set_pause_generator(None)
+        engine.h.pause = False
+        # blocked for long amid the states of the sequences that end first
+        vectors, states = CFG.chains * case.step_beats, beside * CFG.max_hidden
+        before = vectors + int(rng(23, place).integers(1, states))
+        engine.send(case.states, case.x_beats)
+        await engine.launch(case.program)
+        while engine.watch.taken["h"] < before:
+            await engine.cycles(1)
+        engine.h.pause = True
+        await settle(engine, 300)
+        assert dut.h_TVALID.value and not dut.interrupt.value
+        engine.h.pause = False
+        engine.check(case, await engine.finish())
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
 async def x_starved(dut):
     """The h of all steps whose x has come leaves, though x has stopped."""
     engine = await Engine.start(dut)
     for place in range(9):
         case = make_case(
-            SCHEDULES[place % 3], 18, place, sizes=(6, 7), steps=6, batch=2, state=False
+            SCHEDULES[place % 3],
+            18,
+            place,
+            sizes=(6, 7),
+            lengths=(6,),
+            repeats=2,
+            state=False,
+            give=False,
         )
         await engine.load(case)
         beats, steps = case.x_beats, int(rng(19, place).integers(2, 10))

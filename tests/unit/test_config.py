@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp.engine import config
-from lstm_sharp.engine.perf import perf
 from lstm_sharp.errors import UsageError
 
 TINY = config.load("tiny")
@@ -81,32 +80,3 @@ def test_broken_config_files(tmp_path: Path, text: str, said: str) -> None:
 def test_unknown_config_lists_the_shipped() -> None:
     with pytest.raises(UsageError, match="'z3' not found; shipped are tiny, pynq-z2"):
         config.load("z3")
-
-
-def test_perf_reports_the_model() -> None:
-    report = perf(128, 128, 208, k="8", schedule="unfolded", steps=64)
-    assert (report["k"], report["n"], report["tail"]) == (8, 26, 24)
-    assert report["ideal_cycles_per_step"] == pytest.approx(630.15, abs=0.01)
-    assert report["utilization"] == pytest.approx(0.983, abs=0.001)
-    longer = perf(16, 16, 208, k="8", tail=60)
-    shorter = perf(16, 16, 208, k="8", tail=30)
-    assert longer["limited_by"] == shorter["limited_by"] == "recurrence"
-    assert float(str(longer["cycles"])) - float(str(shorter["cycles"])) >= 29 * 100
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"macs": 0}, "MACs 0 must be at least 1"),
-        ({"k": "12"}, "rows = 12|K = 12"),
-        ({"k": "x"}, "K = x must be"),
-        ({"chains": 2}, "2 chains are not supported yet"),
-        ({"steps": 0}, "steps 0"),
-        ({"steps": 10**9}, "1000000000 steps are over the 65537"),
-        ({"schedule": "fast"}, "schedule 'fast' is unknown"),
-        ({"macs": 7}, "7 MACs have no tile shape"),
-    ],
-)
-def test_perf_refuses(arguments: dict, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        perf(**{"input_size": 8, "hidden_size": 8, "macs": 208, **arguments})

@@ -1,68 +1,19 @@
-"""The golden model: against float, against plain Python integers, and its speed."""
+"""Quantisation: errors against float, scales, what is refused; the golden model's speed."""
 
 from __future__ import annotations
 
 import time
-from math import floor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cases import random_model
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model
 from lstm_sharp.numerics import activation, golden, reference
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantize import QuantModel, quantize
-from models import pytorch_like
-
-
-def _step_in_python(model: QuantModel, x: np.ndarray) -> list[list[int]]:
-    """Run one sequence (time, X) by the letter of docs/arithmetic.md, in Python integers."""
-    base, slope = (table.tolist() for table in activation.table())
-
-    def steps(z: int) -> int:
-        z = max(-(1 << 19), min((1 << 19) - 1, z))
-        u = ~z if z < 0 else z
-        y = ((base[u >> 10] << 10) + slope[u >> 10] * (u & 1023)) >> 10
-        return ~y if z < 0 else y
-
-    (q,) = model.layers
-    size, a = q.hidden_size, model.fmt.activation_bits
-    h, c, out = [0] * size, [0] * size, []
-    for x_t in x.tolist():
-        before, after = h, []
-        for n in range(size):
-            sums = []
-            for gate in range(4):
-                row = gate * size + n
-                x_sum = int(q.b[row]) + sum(int(w) * v for w, v in zip(q.w_ih[row], x_t))
-                h_sum = sum(int(w) * v for w, v in zip(q.w_hh[row], before))
-                sums.append((x_sum << q.x_shift) + h_sum)
-            shift = a - 1 + q.w_hh_frac - 16
-            z = [
-                s * 2 ** -(shift + 1) if gate != 2 else s * 2**-shift for gate, s in enumerate(sums)
-            ]  # exact: powers of two
-            i, f, o = (65536 + steps(floor(z[gate])) for gate in (0, 1, 3))
-            g = 2 * steps(floor(z[2])) + 1
-            c[n] = (2 * f * c[n] + i * g + (1 << 17)) >> 18
-            c[n] = max(-(1 << 23), min((1 << 23) - 1, c[n]))
-            product = o * (2 * steps(c[n]) + 1)
-            down = 34 - (a - 1)
-            after.append(min((1 << (a - 1)) - 1, (product + (1 << (down - 1))) >> down))
-        h = after
-        out.append(h)
-    return out
-
-
-@pytest.mark.parametrize("fmt", ["W16A16", "W8A16", "W8A8"])
-@pytest.mark.parametrize("extreme", [False, True])
-def test_golden_is_what_the_text_says(fmt: str, extreme: bool) -> None:
-    rng = np.random.default_rng(7)
-    model = random_model(rng, Format.parse(fmt), [3, 4], 8, extreme)
-    half = 1 << (model.fmt.activation_bits - 1)
-    x = rng.integers(-half, half, (1, 5, 3))
-    assert golden.run(model, x)[0][0].tolist() == _step_in_python(model, x[0])
+from models import cell_h, float_h, pytorch_like
 
 
 @pytest.mark.parametrize(("fmt", "bound"), [("W16A16", 5e-4), ("W8A16", 3e-3), ("W8A8", 1e-2)])
@@ -91,27 +42,15 @@ def test_activation_error_over_the_whole_range() -> None:
     assert (y[::-1] == ~y).all()  # odd
 
 
-def test_state_carries_on_bit_for_bit() -> None:
-    rng = np.random.default_rng(5)
-    model = random_model(rng, Format.parse("W8A16"), [3, 5, 4], 8, False)
-    x = rng.integers(-30000, 30000, (2, 9, 3))
-    whole, end = golden.run(model, x)
-    first, middle = golden.run(model, x[:, :4])
-    second, last = golden.run(model, x[:, 4:], middle)
-    assert (np.concatenate([first, second], axis=1) == whole).all()
-    assert (last.h == end.h).all()
-    assert (last.c == end.c).all()
-
-
-def test_float_model_is_an_lstm() -> None:
-    model = pytorch_like(1, [2, 3])
-    x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 2))
-    (layer,), h, c = model.layers, np.zeros(3), np.zeros(3)
-    for x_t in x[0]:
-        i, f, g, o = (layer.w_ih @ x_t + layer.w_hh @ h + layer.b).reshape(4, 3)
-        c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
-        h = np.tanh(c) / (1 + np.exp(-o))
-    assert np.allclose(reference.run(model, x)[0][0, -1], h, atol=1e-12)
+@pytest.mark.parametrize("directions", [(1, 1), (2, 2), (2, 1), (1, 2)])
+def test_float_model_is_an_lstm(directions: tuple[int, ...]) -> None:
+    model = pytorch_like(1, [2, 3, 4], directions)
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 5, 2))
+    h, last, _ = reference.run(model, x)
+    assert h.shape == (2, 5, model.hidden_size) and model.hidden_size == 4 * directions[1]
+    np.testing.assert_allclose(h, float_h(model, x), rtol=0, atol=1e-12)
+    bottom = [cell_h(c, x[:, ::-1] if c.reverse else x)[:, -1] for c in model.levels[0]]
+    np.testing.assert_allclose(last[: directions[0], :, :3], bottom, rtol=0, atol=1e-12)
 
 
 def test_golden_speed() -> None:
@@ -172,3 +111,65 @@ def test_what_cannot_be_quantised(model: Model, x: float, said: str) -> None:
 def test_unknown_format() -> None:
     with pytest.raises(UsageError, match="W8A16"):
         Format.parse("W4A4")
+
+
+def test_bidirectional_accuracy() -> None:
+    model = pytorch_like(2, [8, 16, 16], (2, 2))
+    x = np.random.default_rng(2).uniform(-1, 1, (64, 16, 8))
+    quantized = quantize(model, Format.parse("W16A16"), x)
+    assert quantized.macs_per_step == 2 * 4 * 16 * (8 + 16) + 2 * 4 * 16 * (32 + 16)
+    h, _ = golden.run(quantized, quantized.quantize_input(x))
+    assert np.abs(quantized.dequantize_h(h) - reference.run(model, x)[0]).max() <= 5e-4
+
+
+def _pair(*cells: Model) -> Model:
+    forward, reverse = (model.layers[0] for model in cells)
+    return Model((forward, replace(reverse, reverse=True)), directions=(2,))
+
+
+@pytest.mark.parametrize(
+    ("model", "x_frac", "said"),
+    [
+        (_pair(_layer(), _layer(w_ih=0.25)), 6, "x coarsened from 24 to 6"),
+        (_pair(_layer(w_ih=0.25), _layer()), 6, "x coarsened from 24 to 6"),
+        (
+            _pair(_layer(w_hh=0.0625), _layer(b=64.0)),
+            10,
+            "layer 0 reverse: w_ih coarsened from 6 to 5",
+        ),
+    ],
+)
+def test_both_directions_share_the_scale_of_x(model: Model, x_frac: int, said: str) -> None:
+    quantized = quantize(model, Format.parse("W8A8"), np.full((1, 1, 1), 1e-7))
+    assert [q.x_frac for q in quantized.layers] == [x_frac] * 2
+    for q in quantized.layers:
+        assert q.x_shift == 7 + q.w_hh_frac - q.x_frac - q.w_ih_frac >= 0
+    assert any(said in note for note in quantized.notes), quantized.notes
+
+
+CELL = pytorch_like(0, [2, 3]).layers[0]
+BACK = replace(CELL, reverse=True)
+WIDE = replace(pytorch_like(0, [4, 3]).layers[0], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("cells", "directions", "said"),
+    [
+        ((), None, "no LSTM layer"),
+        ((CELL, BACK), (1,), r"directions \(1,\) do not group 2 LSTM cells"),
+        ((CELL, BACK, BACK), (3,), r"directions \(3,\) do not group 3"),
+        ((BACK, CELL), (2,), "layer 0 is made of reverse 2 -> 3 and forward 2 -> 3"),
+        ((CELL, CELL), (2,), "forward 2 -> 3 and forward 2 -> 3; a bidirectional one is forward"),
+        ((CELL, WIDE), (2,), "forward 2 -> 3 and reverse 4 -> 3"),
+        ((CELL, BACK, WIDE), (2, 1), "layer 1 takes 4 inputs but layer 0 gives 6"),
+    ],
+)
+def test_cells_that_make_no_stack(
+    cells: tuple[Layer, ...], directions: tuple[int, ...] | None, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        Model(cells, directions=directions)
+    fmt = Format.parse("W8A16")
+    integers = (quantize(Model((cell,)), fmt, np.ones(cell.input_size)).layers[0] for cell in cells)
+    with pytest.raises(UsageError, match=said):
+        QuantModel(fmt, tuple(integers), directions=directions)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build import tools, verilate
+from lstm_sharp.build import synth, tools
 from lstm_sharp.build.render import render
 from lstm_sharp.engine import config, storage
 from lstm_sharp.report import results, tables
@@ -31,7 +31,7 @@ def _instead(name: str, read, seen):  # type: ignore[no-untyped-def]
 def test_resources_are_of_this_rtl(name: str, tmp_path: Path) -> None:
     cfg, seen = config.load(name), results.read("resources")[name]
     render(cfg, tmp_path)
-    sources = tools.digest(verilate.sources(tmp_path))
+    sources = tools.digest(synth.sources(tmp_path))
     assert (seen["identity"], seen["sources"]) == (cfg.digest, sources), "run make resources"
     assert seen["witness"]
     if seen["free"]:

@@ -170,7 +170,8 @@ def _enum(choice: type[IntEnum]) -> EnumView:
         ("".join(part.capitalize() for part in member.name.split("_")), int(member.value))
         for member in choice
     )
-    return EnumView(choice.__name__, 8 if choice is program.Status else 2, members)
+    field = program.INSTRUCTION.get(choice.__name__.lower())
+    return EnumView(choice.__name__, field.width if field else 8, members)
 
 
 @lru_cache(maxsize=1)

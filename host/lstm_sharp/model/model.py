@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -15,9 +16,10 @@ GATES = ("i", "f", "g", "o")
 
 @dataclass(frozen=True)
 class Layer:
-    """One forward LSTM layer.
+    """One LSTM cell, in one direction.
 
-    Gate rows are stacked in the order i, f, g, o, as ``torch.nn.LSTM`` does.
+    Gate rows are stacked in the order i, f, g, o, as ``torch.nn.LSTM`` does. A reverse cell runs
+    from the last step to the first; its h[t] still belongs to step t.
 
     Raises:
         UsageError: shapes that do not belong together, NaN or infinity.
@@ -26,6 +28,7 @@ class Layer:
     w_ih: np.ndarray  # (4H, X) float64, input weights
     w_hh: np.ndarray  # (4H, H) float64, recurrent weights
     b: np.ndarray  # (4H,) float64, the sum of all biases
+    reverse: bool = False
 
     def __post_init__(self) -> None:
         for name in ("w_ih", "w_hh", "b"):
@@ -59,28 +62,101 @@ class Layer:
         return int(self.w_hh.shape[1])
 
 
-@dataclass(frozen=True)
-class Model:
-    """A stack of LSTM layers, bottom first, and what the host computes after it.
+class Cell(Protocol):
+    """What a level needs to know of a float or integer cell."""
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+
+    @property
+    def reverse(self) -> bool:
+        """Whether it runs from the last step to the first."""
+
+
+AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
+def level_width(level: tuple[AnyCell, ...]) -> int:
+    """Returns the width of a level's output: h of its cells side by side, forward first."""
+    return sum(cell.hidden_size for cell in level)
+
+
+def group_levels(
+    cells: tuple[AnyCell, ...], directions: tuple[int, ...] | None
+) -> tuple[tuple[AnyCell, ...], ...]:
+    """Groups cells into the levels of a stack and checks that they belong together.
+
+    Args:
+        cells: bottom first, within a level forward before reverse.
+        directions: cells of each level, 1 or 2; None when each has one.
+
+    Returns:
+        One tuple of cells a level.
 
     Raises:
-        UsageError: no layer, or a layer that does not take the h of the one below.
+        UsageError: no cell, directions that do not add up, a pair that is not forward and
+            reverse of one size, or a level that does not take the output of the one below.
+    """
+    if not cells:
+        raise UsageError("the model has no LSTM layer; give at least one")
+    counts = (1,) * len(cells) if directions is None else directions
+    if sum(counts) != len(cells) or not {1, 2}.issuperset(counts):
+        raise UsageError(
+            f"directions {counts} do not group {len(cells)} LSTM cells; give 1 or 2 a layer, "
+            "as many as cells in all"
+        )
+    ends = np.cumsum(counts).tolist()
+    levels = tuple(cells[end - count : end] for count, end in zip(counts, ends))
+    for index, level in enumerate(levels):
+        sizes = [(cell.input_size, cell.hidden_size) for cell in level]
+        if len(level) == 2 and ([c.reverse for c in level] != [False, True] or len(set(sizes)) > 1):
+            told = " and ".join(
+                f"{'reverse' if cell.reverse else 'forward'} {x} -> {h}"
+                for cell, (x, h) in zip(level, sizes)
+            )
+            raise UsageError(
+                f"layer {index} is made of {told}; a bidirectional one is forward, then reverse, "
+                "of the same sizes"
+            )
+    for index, (below, above) in enumerate(zip(levels, levels[1:]), start=1):
+        if above[0].input_size != level_width(below):
+            raise UsageError(
+                f"layer {index} takes {above[0].input_size} inputs but layer {index - 1} gives "
+                f"{level_width(below)}; check that the file holds one stack"
+            )
+    return levels
+
+
+@dataclass(frozen=True)
+class Model:
+    """A stack of LSTM levels, bottom first, and what the host computes after it.
+
+    A level is one cell, or a forward and a reverse cell that read the same x.
+
+    Raises:
+        UsageError: cells that make no stack; see ``group_levels``.
     """
 
     layers: tuple[Layer, ...]
+    """All cells, within a level forward before reverse, as ``torch.nn.LSTM`` counts them."""
     name: str = "model"
     head: Callable[[np.ndarray], np.ndarray] | None = None
-    """Host part after the LSTM: last layer's h (batch, time, hidden) to the model's output."""
+    """Host part after the LSTM: last level's h (batch, time, hidden) to the model's output."""
+    directions: tuple[int, ...] | None = None
+    """Cells of each level, 1 or 2; None when each has one."""
 
     def __post_init__(self) -> None:
-        if not self.layers:
-            raise UsageError(f"{self.name} has no LSTM layer")
-        for index, (below, above) in enumerate(zip(self.layers, self.layers[1:]), start=1):
-            if above.input_size != below.hidden_size:
-                raise UsageError(
-                    f"layer {index} takes {above.input_size} inputs but layer {index - 1} gives "
-                    f"{below.hidden_size}; check that the file holds one stack"
-                )
+        group_levels(self.layers, self.directions)
+
+    @property
+    def levels(self) -> tuple[tuple[Layer, ...], ...]:
+        """The cells of each level, bottom first."""
+        return group_levels(self.layers, self.directions)
 
     @property
     def input_size(self) -> int:
@@ -89,5 +165,5 @@ class Model:
 
     @property
     def hidden_size(self) -> int:
-        """Units of the last layer."""
-        return self.layers[-1].hidden_size
+        """Width of the output: units of the last level, of both directions together."""
+        return level_width(self.levels[-1])

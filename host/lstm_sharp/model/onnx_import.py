@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
 _ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
 
+_REVERSE = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+"""Whether each cell of a node is reverse, by its direction."""
+
 
 def load_onnx(file: Path, prefix: str = "") -> Model:
-    """Imports the stack of forward LSTM nodes of an ONNX file.
+    """Imports the stack of LSTM nodes of an ONNX file.
 
     Args:
         file: the graph; external data lies beside it.
@@ -29,8 +33,8 @@ def load_onnx(file: Path, prefix: str = "") -> Model:
             empty when all LSTM nodes are one stack.
 
     Returns:
-        The layers, bottom first, in the gate order i, f, g, o, and as head what leads from the
-        last layer's h to the graph's first output, where h alone determines that.
+        A level for each node, bottom first, in the gate order i, f, g, o, and as head what leads
+        from the last level's h to the graph's first output, where h alone determines that.
 
     Raises:
         UsageError: no LSTM, several stacks, or anything that the accelerator would not compute
@@ -38,10 +42,11 @@ def load_onnx(file: Path, prefix: str = "") -> Model:
     """
     graph = Graph(file)
     nodes = _chain(graph, _pick(graph, prefix))
-    layers = tuple(_layer(graph, node) for node in nodes)
-    Model(layers, file.stem)  # refuses layers that do not fit before anything runs through them
-    stack = Stack(graph, nodes, layers[0].input_size, [layer.hidden_size for layer in layers])
-    return Model(layers, file.stem, make_head(stack))
+    levels = [_read_level(graph, node) for node in nodes]
+    cells = tuple(cell for level in levels for cell in level)
+    # Cells that do not fit are refused here, before anything runs through them.
+    model = Model(cells, file.stem, directions=tuple(map(len, levels)))
+    return replace(model, head=make_head(Stack(graph, nodes, model.levels)))
 
 
 def _pick(graph: Graph, prefix: str) -> list[NodeProto]:
@@ -124,15 +129,14 @@ def _check_node(graph: Graph, node: NodeProto) -> None:
     def refuse(what: str, remedy: str) -> NoReturn:
         raise UsageError(f"{graph.source}: {label(node)}: {what} not supported; {remedy}")
 
-    direction = attributes.get("direction", b"forward").decode()
-    if direction != "forward":
-        raise UsageError(
-            f"{graph.source}: {label(node)}: direction={direction} is not supported yet; "
-            "train a forward LSTM"
-        )
+    direction = _direction(node)
+    if direction not in _REVERSE:
+        refuse(f"direction={direction} is", f"export with one of {', '.join(_REVERSE)}")
     activations = [item.decode() for item in attributes.get("activations", [])]
-    if activations and [item.lower() for item in activations] != _ACTIVATIONS:
-        refuse(f"activations={','.join(activations)} are", "train with Sigmoid,Tanh,Tanh")
+    wanted = _ACTIVATIONS * len(_REVERSE[direction])
+    if activations and [item.lower() for item in activations] != wanted:
+        remedy = "train with Sigmoid,Tanh,Tanh for each direction"
+        refuse(f"activations={','.join(activations)} are", remedy)
     for name in ("activation_alpha", "activation_beta", "clip", "input_forget"):
         value = attributes.get(name)
         # A clip of 0 is set, too: it would hold every gate at 0.
@@ -147,9 +151,14 @@ def _check_node(graph: Graph, node: NodeProto) -> None:
         refuse(f"P ({inputs[7]}), the peepholes, is", "train a plain LSTM")
 
 
-def _layer(graph: Graph, node: NodeProto) -> Layer:
-    """Reads W (1, 4H, X), R (1, 4H, H) and B (1, 8H), whose gates ONNX orders i, o, f, g."""
+def _direction(node: NodeProto) -> str:
+    return next((a.s.decode() for a in node.attribute if a.name == "direction"), "forward")
+
+
+def _read_level(graph: Graph, node: NodeProto) -> tuple[Layer, ...]:
+    """Reads W (D, 4H, X), R (D, 4H, H) and B (D, 8H) of D directions."""
     where = label(node)
+    reverse = _REVERSE[_direction(node)]
 
     def read(index: int, name: str, dimensions: int) -> np.ndarray:
         tensor = node.input[index]
@@ -161,39 +170,46 @@ def _layer(graph: Graph, node: NodeProto) -> Layer:
                 "export the model with its weights inside"
             )
         value = graph.evaluate(tensor, {}, what)
-        if value.ndim != dimensions or value.shape[0] != 1:
+        if value.ndim != dimensions or value.shape[0] != len(reverse):
             raise UsageError(
                 f"{graph.source}: {what} has shape {value.shape}; expected {dimensions} "
-                "dimensions, the first of size 1 for the one direction"
+                f"dimensions, the first of size {len(reverse)} for direction={_direction(node)}"
             )
-        value = as_float(value[0], f"{graph.source}: {what}")
-        if len(value) % 4:
+        value = as_float(value, f"{graph.source}: {what}")
+        if value.shape[1] % 4:
             raise UsageError(
-                f"{graph.source}: {what} has {len(value)} rows, which are no four gates"
+                f"{graph.source}: {what} has {value.shape[1]} rows, which are no four gates"
             )
         return value
+
+    w_ih, w_hh = read(1, "W", 3), read(2, "R", 3)
+    rows = w_hh.shape[1]
+    bias = np.zeros((len(reverse), 2 * rows))
+    if len(node.input) > 3 and node.input[3]:
+        bias = read(3, "B", 2)
+    if bias.shape[1] != 2 * rows:
+        raise UsageError(
+            f"{graph.source}: B of {where} has {bias.shape[1]} values; expected {2 * rows}"
+        )
+    hidden = w_hh.shape[2]
+    stated = next((a.i for a in node.attribute if a.name == "hidden_size"), hidden)
+    if stated != hidden:
+        raise UsageError(
+            f"{graph.source}: {where} has hidden_size={stated} but R for {hidden}; export it again"
+        )
+    try:
+        return tuple(_cell(*parts) for parts in zip(w_ih, w_hh, bias, reverse))
+    except UsageError as error:
+        raise UsageError(f"{graph.source}, {where}: {error}") from error
+
+
+def _cell(w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, reverse: bool) -> Layer:
+    """Makes a cell of one direction's tensors, whose gates ONNX orders i, o, f, g."""
 
     def reorder(value: np.ndarray) -> np.ndarray:
         i, o, f, g = np.split(value, 4)
         return np.concatenate([i, f, g, o])
 
-    w_ih, w_hh = reorder(read(1, "W", 3)), reorder(read(2, "R", 3))
-    rows = len(w_hh)
-    bias = np.zeros(2 * rows)
-    if len(node.input) > 3 and node.input[3]:
-        bias = read(3, "B", 2)
-    if bias.shape != (2 * rows,):
-        raise UsageError(
-            f"{graph.source}: B of {where} has {len(bias)} values; expected {2 * rows}"
-        )
-    try:
-        layer = Layer(w_ih, w_hh, reorder(bias[:rows]) + reorder(bias[rows:]))
-    except UsageError as error:
-        raise UsageError(f"{graph.source}, {where}: {error}") from error
-    stated = next((a.i for a in node.attribute if a.name == "hidden_size"), layer.hidden_size)
-    if stated != layer.hidden_size:
-        raise UsageError(
-            f"{graph.source}: {where} has hidden_size={stated} but R for {layer.hidden_size}; "
-            "export it again"
-        )
-    return layer
+    input_bias, recurrent_bias = np.split(bias, 2)
+    biases = reorder(input_bias) + reorder(recurrent_bias)
+    return Layer(reorder(w_ih), reorder(w_hh), biases, reverse)

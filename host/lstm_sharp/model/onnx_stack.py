@@ -14,6 +14,7 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import some
+from lstm_sharp.model.model import Layer, level_width
 from lstm_sharp.model.onnx_graph import Graph, HiddenValueError, label
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ class Stack:
     Args:
         graph: where the nodes are.
         nodes: each takes Y of the one before, the first the graph's input.
-        input_size: X of the first node.
-        hidden_sizes: H of each node.
+        levels: the cells of each node.
 
     Attributes:
         sizes: batch and time of the graph's input where the file fixes them.
@@ -41,10 +41,10 @@ class Stack:
     """
 
     def __init__(
-        self, graph: Graph, nodes: list[NodeProto], input_size: int, hidden_sizes: list[int]
+        self, graph: Graph, nodes: list[NodeProto], levels: tuple[tuple[Layer, ...], ...]
     ) -> None:
-        self.graph, self.nodes = graph, nodes
-        self._input_size, self._hidden_sizes = input_size, hidden_sizes
+        self.graph, self.nodes, self._levels = graph, nodes, levels
+        self._input_size = levels[0][0].input_size
         self._x, _ = graph.trace(nodes[0].input[0])
         self._random = np.random.default_rng(0)
         axes = self._input_axes()
@@ -55,8 +55,8 @@ class Stack:
 
     @property
     def hidden_size(self) -> int:
-        """H of the last node."""
-        return self._hidden_sizes[-1]
+        """Width of the last node's h, both directions together."""
+        return level_width(self._levels[-1])
 
     def probe_sizes(self, more: int = 0) -> tuple[int, int]:
         """Returns a batch and time to try, ``more`` than what the file fixes."""
@@ -71,7 +71,7 @@ class Stack:
         """Returns what to evaluate other nodes with when node ``index`` has put out ``h``.
 
         Args:
-            h: (batch, time, hidden) of that node.
+            h: (batch, time, hidden) of that node, its directions side by side.
             index: which node of the stack.
 
         Returns:
@@ -80,10 +80,11 @@ class Stack:
         batch, time, _ = h.shape
         shape = (batch, time) if self._batch_first else (time, batch)
         feeds = {self._x: np.full((*shape, self._input_size), np.nan, np.float32)}
-        for node, hidden in zip(self.nodes, self._hidden_sizes):
-            feeds.update(_outputs(node, np.full((batch, time, hidden), np.nan, np.float32)))
+        for node, level in zip(self.nodes, self._levels):
+            hidden = np.full((batch, time, level_width(level)), np.nan, np.float32)
+            feeds.update(_outputs(node, level, hidden))
         node = self.nodes[index]
-        given = _outputs(node, h.astype(np.float32))
+        given = _outputs(node, self._levels[index], h.astype(np.float32))
         feeds.update((name, given[name]) for name in node.output[:2] if name)
         return feeds
 
@@ -124,7 +125,7 @@ class Stack:
     def _check_between(self) -> None:
         """Refuses a node that does not get the h of the one below, step by step."""
         for index in range(1, len(self.nodes)):
-            h = self.random_h(*self.probe_sizes(), self._hidden_sizes[index - 1])
+            h = self.random_h(*self.probe_sizes(), level_width(self._levels[index - 1]))
             value = self._read_x(index, self.feeds(h, index - 1))
             if not close(value, h.swapaxes(0, 1)):
                 raise UsageError(
@@ -173,14 +174,22 @@ def _is_batch_major(node: NodeProto) -> bool:
     return any(item.name == "layout" and item.i == 1 for item in node.attribute)
 
 
-def _outputs(node: NodeProto, h: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns Y, Y_h and, of the same shape, Y_c, laid out as the node does."""
-    last = h[:, -1]
-    if _is_batch_major(node):
-        values = [h[:, :, None], last[:, None], last[:, None]]
-    else:
-        values = [h.swapaxes(0, 1)[:, None], last[None], last[None]]
-    return {name: value for name, value in zip(node.output, values) if name}
+def _outputs(node: NodeProto, level: tuple[Layer, ...], h: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns Y, Y_h and, of the same shape, Y_c, laid out as the node does.
+
+    Args:
+        node: the LSTM.
+        level: its cells.
+        h: (batch, time, hidden), the cells side by side. The last h that a reverse cell computes
+            is that of step 0.
+    """
+    parts = np.split(h, len(level), axis=2)
+    y = np.stack(parts, axis=2)  # (batch, time, directions, H)
+    ends = [part[:, 0 if cell.reverse else -1] for cell, part in zip(level, parts)]
+    last = np.stack(ends, axis=1)  # (batch, directions, H)
+    if not _is_batch_major(node):
+        y, last = y.transpose(1, 2, 0, 3), last.swapaxes(0, 1)
+    return {name: value for name, value in zip(node.output, [y, last, last]) if name}
 
 
 def close(a: np.ndarray, b: np.ndarray, tolerance: float = _CAST_TOLERANCE) -> bool:

@@ -22,7 +22,8 @@ def from_torch_names(
 ) -> Model:
     """Builds the stack of ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ...
 
-    Both biases are summed and an absent one is zero. Other tensors, as of a linear head, are
+    Names that end in ``_reverse`` make every layer bidirectional. Both biases are summed and an
+    absent one is zero. Other tensors, as of a linear head, are
     left unread: the accelerator's output is the last layer's h.
 
     Args:
@@ -33,7 +34,7 @@ def from_torch_names(
 
     Raises:
         UsageError: no LSTM, several of them, one that lacks a tensor, a GRU or a plain RNN,
-            ``bidirectional``, ``proj_size``, or weights that are no floats.
+            ``proj_size``, or weights that are no floats.
     """
     found: dict[str, list[re.Match[str]]] = {}
     for tensor in tensors:
@@ -41,10 +42,14 @@ def from_torch_names(
         if match:
             found.setdefault(match["prefix"], []).append(match)
     chosen = found[_choose(list(found), list(tensors), name, prefix)]
-    _refuse_variants(chosen, name)
-    kinds = {(int(match["layer"]), match["kind"]): match[0] for match in chosen}
-    depth = 1 + max(index for index, _ in kinds)
-    return Model(tuple(_layer(tensors, kinds, index, name) for index in range(depth)), name)
+    _refuse_projection(chosen, name)
+    names = {match[0].removeprefix(match["prefix"]): match[0] for match in chosen}
+    depth = 1 + max(int(match["layer"]) for match in chosen)
+    endings = ("", "_reverse") if any(match["reverse"] for match in chosen) else ("",)
+    cells = [
+        _cell(tensors, names, index, ending, name) for index in range(depth) for ending in endings
+    ]
+    return Model(tuple(cells), name, directions=(len(endings),) * depth)
 
 
 def _choose(found: list[str], tensors: list[str], name: str, prefix: str) -> str:
@@ -63,13 +68,8 @@ def _choose(found: list[str], tensors: list[str], name: str, prefix: str) -> str
     raise UsageError(f"{name} holds {len(chosen)} LSTMs; choose one by prefix: {listed}")
 
 
-def _refuse_variants(chosen: list[re.Match[str]], name: str) -> None:
+def _refuse_projection(chosen: list[re.Match[str]], name: str) -> None:
     for match in chosen:
-        if match["reverse"]:
-            raise UsageError(
-                f"{name}: {match[0]} stands for bidirectional=True, and direction=bidirectional "
-                "is not supported yet; train a forward LSTM"
-            )
         if match["kind"] == "weight_hr":
             raise UsageError(
                 f"{name}: {match[0]} stands for proj_size, which is not supported; "
@@ -77,42 +77,54 @@ def _refuse_variants(chosen: list[re.Match[str]], name: str) -> None:
             )
 
 
-def _layer(
-    tensors: Mapping[str, np.ndarray], kinds: dict[tuple[int, str], str], index: int, name: str
+def _cell(
+    tensors: Mapping[str, np.ndarray], names: dict[str, str], index: int, ending: str, name: str
 ) -> Layer:
-    """Reads and checks one layer."""
+    """Reads and checks one cell.
 
-    def read(kind: str) -> np.ndarray | None:
-        tensor = kinds.get((index, kind))
-        return None if tensor is None else as_float(tensors[tensor], f"{name}: {tensor}")
+    Args:
+        tensors: of the file.
+        names: of the chosen LSTM, without their prefix, to those in the file.
+        index: the layer.
+        ending: ``_reverse`` or nothing.
+        name: the model's.
+    """
+    cell, told = f"_l{index}{ending}", ending.replace("_", " ")
+
+    def read(kind: str) -> np.ndarray:
+        tensor = names.get(kind + cell)
+        if tensor is None:
+            raise UsageError(
+                f"{name} lacks {kind}{cell} but has {some(sorted(names.values()))}; "
+                "save the whole state_dict"
+            )
+        return as_float(tensors[tensor], f"{name}: {tensor}")
 
     w_ih, w_hh = read("weight_ih"), read("weight_hh")
-    if w_ih is None or w_hh is None:
-        missing = "weight_ih" if w_ih is None else "weight_hh"
-        raise UsageError(
-            f"{name} lacks {missing}_l{index} but has {some(sorted(kinds.values()))}; "
-            "save the whole state_dict"
-        )
     if w_ih.ndim != 2 or w_hh.ndim != 2:
         raise UsageError(
-            f"{name}: weight_ih_l{index} {w_ih.shape} and weight_hh_l{index} {w_hh.shape} must "
+            f"{name}: weight_ih{cell} {w_ih.shape} and weight_hh{cell} {w_hh.shape} must "
             "have two dimensions, (4H, X) and (4H, H)"
         )
     rows, hidden = w_hh.shape
-    kind = {3 * hidden: "a GRU", hidden: "a plain RNN"}.get(rows)
-    if kind:
+    other = {3 * hidden: "a GRU", hidden: "a plain RNN"}.get(rows)
+    if other:
         raise UsageError(
-            f"{name}: weight_hh_l{index} has {rows} rows for {hidden} units, so it is of {kind}; "
+            f"{name}: weight_hh{cell} has {rows} rows for {hidden} units, so it is of {other}; "
             f"an LSTM has {4 * hidden}"
         )
     bias = np.zeros(rows)
-    for value in (read("bias_ih"), read("bias_hh")):
-        if value is not None and value.shape != (rows,):
+    for kind in ("bias_ih", "bias_hh"):
+        # A bias that one direction has may not be missing in the other.
+        if names.keys().isdisjoint(f"{kind}_l{index}{end}" for end in ("", "_reverse")):
+            continue
+        value = read(kind)
+        if value.shape != (rows,):
             raise UsageError(
-                f"{name}: a bias of layer {index} has shape {value.shape}; expected ({rows},)"
+                f"{name}: a bias of layer {index}{told} has shape {value.shape}; expected ({rows},)"
             )
-        bias = bias if value is None else bias + value
+        bias = bias + value
     try:
-        return Layer(w_ih, w_hh, bias)
+        return Layer(w_ih, w_hh, bias, reverse=bool(ending))
     except UsageError as error:
-        raise UsageError(f"{name}, layer {index}: {error}") from error
+        raise UsageError(f"{name}, layer {index}{told}: {error}") from error

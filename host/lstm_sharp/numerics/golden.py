@@ -22,7 +22,11 @@ _C_HALF = 1 << (C_BITS - 1)
 
 @dataclass
 class State:
-    """h and c of every layer, integers: (layers, batch, H) each, H the widest layer's."""
+    """h and c of cells in the model's order, integers: (cells, batch, H) each, H the widest cell's.
+
+    A forward cell's is that before the first or after the last step, a reverse cell's that before
+    step T - 1 or after step 0.
+    """
 
     h: np.ndarray
     c: np.ndarray
@@ -35,27 +39,53 @@ class State:
 
 
 def run(model: QuantModel, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
-    """Run integer x (batch, time, X) through all layers.
+    """Run integer x (batch, time, X) through all levels.
 
     Returns:
-        The last layer's h (batch, time, H) int64, and the state after the last step.
+        The last level's h (batch, time, hidden) int64, and the state that the run leaves behind.
     """
-    batch = x.shape[0]
-    state = state or State.zeros(model, batch)
-    after = State.zeros(model, batch)
-    for index, layer in enumerate(model.layers):
-        hidden = layer.hidden_size
-        h, c = state.h[index, :, :hidden], state.c[index, :, :hidden]
-        x, c = _run_layer(layer, model.fmt, x, h, c)
-        after.h[index, :, :hidden] = x[:, -1]
-        after.c[index, :, :hidden] = c
+    before = state or State.zeros(model, x.shape[0])
+    after = State.zeros(model, x.shape[0])
+    first = 0
+    for index, level in enumerate(model.levels):
+        own = slice(first, first + len(level))
+        x, left = run_level(model, index, x, State(before.h[own], before.c[own]))
+        after.h[own], after.c[own] = left.h, left.c
+        first += len(level)
     return x, after
 
 
-def _run_layer(
+def run_level(
+    model: QuantModel, index: int, x: np.ndarray, state: State
+) -> tuple[np.ndarray, State]:
+    """Run integer x (batch, time, X) of one level through its cells.
+
+    Args:
+        model: the whole stack.
+        index: which level.
+        x: the h of the level below, (batch, time, its width) integers.
+        state: of this level's cells alone, (directions, batch, at least H) each.
+
+    Returns:
+        The h of its cells side by side, forward first, (batch, time, directions * H) int64, and
+        the state that the run leaves behind, shaped as ``state``.
+    """
+    after = State(np.zeros_like(state.h), np.zeros_like(state.c))
+    outputs = []
+    for n, cell in enumerate(model.levels[index]):
+        hidden = cell.hidden_size
+        order = slice(None, None, -1 if cell.reverse else 1)
+        h, c = state.h[n, :, :hidden], state.c[n, :, :hidden]
+        steps, c = _run_cell(cell, model.fmt, x[:, order], h, c)
+        after.h[n, :, :hidden], after.c[n, :, :hidden] = steps[:, -1], c
+        outputs.append(steps[:, order])
+    return np.concatenate(outputs, axis=2), after
+
+
+def _run_cell(
     layer: QuantLayer, fmt: Format, x: np.ndarray, h: np.ndarray, c: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run one layer over all steps; returns h (batch, time, H) and the last c, both int64."""
+    """Run one cell over x as ordered; returns h (batch, time, H) and the last c, both int64."""
     _check_exact(layer, fmt)
     batch, time, _ = x.shape
     hidden = layer.hidden_size

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.model.model import Layer, Model, group_levels, level_width
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
 
 DEFAULT_MAX_SHIFT = 8
@@ -17,7 +17,7 @@ DEFAULT_MAX_SHIFT = 8
 
 @dataclass(frozen=True)
 class QuantLayer:
-    """One layer in integers. Real weight = integer * 2**-frac.
+    """One LSTM cell in integers. Real weight = integer * 2**-frac.
 
     The accumulator's LSB is 2**-(h_frac + w_hh_frac); the x-part's is 2**x_shift times that, and
     the bias is given in it.
@@ -30,6 +30,7 @@ class QuantLayer:
     w_ih_frac: int
     w_hh_frac: int
     x_shift: int
+    reverse: bool = False
 
     @property
     def input_size(self) -> int:
@@ -44,7 +45,11 @@ class QuantLayer:
 
 @dataclass(frozen=True)
 class QuantModel:
-    """A stack of integer layers and the scale of its input."""
+    """A stack of integer cells, ordered as in ``Model``, and the scale of its input.
+
+    Raises:
+        UsageError: cells that make no stack; see ``group_levels``.
+    """
 
     fmt: Format
     layers: tuple[QuantLayer, ...]
@@ -52,6 +57,16 @@ class QuantModel:
     head: Callable[[np.ndarray], np.ndarray] | None = None
     notes: tuple[str, ...] = field(default=())
     """What was coarsened beyond the format, in words."""
+    directions: tuple[int, ...] | None = None
+    """Cells of each level, 1 or 2; None when each has one."""
+
+    def __post_init__(self) -> None:
+        group_levels(self.layers, self.directions)
+
+    @property
+    def levels(self) -> tuple[tuple[QuantLayer, ...], ...]:
+        """The cells of each level, bottom first."""
+        return group_levels(self.layers, self.directions)
 
     @property
     def x_frac(self) -> int:
@@ -65,12 +80,12 @@ class QuantModel:
 
     @property
     def hidden_size(self) -> int:
-        """Units of the last layer."""
-        return self.layers[-1].hidden_size
+        """Width of the output: units of the last level, of both directions together."""
+        return level_width(self.levels[-1])
 
     @property
     def macs_per_step(self) -> int:
-        """Multiplications of one time step through all layers."""
+        """Multiplications of one time step through all cells."""
         return sum(4 * q.hidden_size * (q.input_size + q.hidden_size) for q in self.layers)
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:
@@ -78,7 +93,7 @@ class QuantModel:
         return _to_int(x, self.x_frac, self.fmt.activation_bits)
 
     def quantize_state(self, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Turn h and c (layers, batch, H) float into int64, rounded half up, saturated."""
+        """Turn h and c (cells, batch, H) float into int64, rounded half up, saturated."""
         return _to_int(h, self.fmt.h_frac, self.fmt.activation_bits), _to_int(c, C_FRAC, C_BITS)
 
     def dequantize_h(self, h: np.ndarray) -> np.ndarray:
@@ -113,33 +128,45 @@ def quantize(
     x_frac = _largest_frac(calibration, fmt.activation_bits, fmt.activation_bits + 16)
     layers: list[QuantLayer] = []
     notes: list[str] = []
-    for index, layer in enumerate(model.layers):
-        layers.append(_quantize_layer(layer, fmt, x_frac, index, max_shift, notes))
+    for index, level in enumerate(model.levels):
+        cells = [_quantize_cell(cell, fmt, x_frac, index, max_shift) for cell in level]
+        # Both directions read one x: the coarser scale holds for both.
+        shared = min(cell.x_frac for cell, _ in cells)
+        for cell, (quantized, said) in zip(level, cells):
+            if quantized.x_frac != shared:
+                quantized, said = _quantize_cell(cell, fmt, shared, index, max_shift, fixed_x=True)
+            layers.append(quantized)
+            notes.extend(said)
         x_frac = fmt.h_frac
-    return QuantModel(fmt, tuple(layers), model.name, model.head, tuple(notes))
+    return QuantModel(fmt, tuple(layers), model.name, model.head, tuple(notes), model.directions)
 
 
-def _quantize_layer(
-    layer: Layer, fmt: Format, x_frac: int, index: int, max_shift: int, notes: list[str]
-) -> QuantLayer:
-    """Quantise one layer; only the first layer's x_frac may be coarsened."""
+def _quantize_cell(
+    layer: Layer, fmt: Format, x_frac: int, index: int, max_shift: int, fixed_x: bool = False
+) -> tuple[QuantLayer, list[str]]:
+    """Quantise one cell of level ``index``; also returns what was coarsened, in words.
+
+    Only x of the first level may be coarsened, and not when ``fixed_x``.
+    """
+    notes: list[str] = []
+    where = f"layer {index}{' reverse' if layer.reverse else ''}"
     w_bits = fmt.weight_bits
     ih_frac = _largest_frac(layer.w_ih, w_bits, fmt.weight_frac_max)
     hh_frac = _largest_frac(layer.w_hh, w_bits, fmt.weight_frac_max)
     if hh_frac < fmt.weight_frac_min:
         raise UsageError(
-            f"layer {index}: recurrent weights reach {np.abs(layer.w_hh).max():.4g}, {fmt} holds "
+            f"{where}: recurrent weights reach {np.abs(layer.w_hh).max():.4g}, {fmt} holds "
             "less than 128; rescale the model"
         )
     bias_room = _largest_frac(layer.b, fmt.bias_bits, 64) - x_frac
     if bias_room < ih_frac:
         notes.append(
-            f"layer {index}: w_ih coarsened from {ih_frac} to {bias_room} fraction bits "
+            f"{where}: w_ih coarsened from {ih_frac} to {bias_room} fraction bits "
             f"so that its bias fits {fmt.bias_bits} bits"
         )
         ih_frac = bias_room
     shift = fmt.h_frac + hh_frac - x_frac - ih_frac
-    if shift < 0 and index == 0:
+    if shift < 0 and index == 0 and not fixed_x:
         notes.append(
             f"x coarsened from {x_frac} to {x_frac + shift} fraction bits: its products "
             "were finer than the recurrent ones"
@@ -147,24 +174,24 @@ def _quantize_layer(
         x_frac, shift = x_frac + shift, 0
     elif shift < 0:
         notes.append(
-            f"layer {index}: w_ih coarsened from {ih_frac} to {ih_frac + shift} fraction "
+            f"{where}: w_ih coarsened from {ih_frac} to {ih_frac + shift} fraction "
             "bits: its products were finer than the recurrent ones"
         )
         ih_frac, shift = ih_frac + shift, 0
     elif shift > max_shift:
         hh_coarse = max(hh_frac - (shift - max_shift), fmt.weight_frac_min)
         notes.append(
-            f"layer {index}: w_hh coarsened from {hh_frac} to {hh_coarse} fraction bits: "
+            f"{where}: w_hh coarsened from {hh_frac} to {hh_coarse} fraction bits: "
             f"x_shift {shift} is over {max_shift}"
         )
         shift -= hh_frac - hh_coarse
         hh_frac = hh_coarse
         if shift > max_shift:
             raise UsageError(
-                f"layer {index}: x and w_ih together reach 2**{shift - max_shift} times more than "
+                f"{where}: x and w_ih together reach 2**{shift - max_shift} times more than "
                 f"x_shift {max_shift} allows; scale the input or w_ih down"
             )
-    return QuantLayer(
+    cell = QuantLayer(
         _to_int(layer.w_ih, ih_frac, w_bits),
         _to_int(layer.w_hh, hh_frac, w_bits),
         _to_int(layer.b, x_frac + ih_frac, fmt.bias_bits),
@@ -172,7 +199,9 @@ def _quantize_layer(
         ih_frac,
         hh_frac,
         shift,
+        layer.reverse,
     )
+    return cell, notes
 
 
 def _largest_frac(values: np.ndarray, bits: int, limit: int) -> int:

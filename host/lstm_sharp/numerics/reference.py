@@ -4,41 +4,54 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm_sharp.model.model import Model
+from lstm_sharp.model.model import Layer, Model
 
 
 def run(
     model: Model, x: np.ndarray, state: tuple[np.ndarray, np.ndarray] | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Run x (batch, time, X) through all layers in float64.
+    """Run x (batch, time, X) through all levels in float64.
 
     Args:
         model: the float model.
         x: (batch, time, X).
-        state: h and c, (layers, batch, H) each; zeros by default.
+        state: h and c of every cell, (cells, batch, H) each; zeros by default.
 
     Returns:
-        The last layer's h (batch, time, H), and h and c of every layer after the last step,
-        (layers, batch, H) each with H the widest layer's.
+        The last level's h (batch, time, hidden), and h and c of every cell after its last step,
+        (cells, batch, H) each with H the widest cell's. The last step of a reverse cell is step 0.
     """
-    batch, widest = x.shape[0], max(layer.hidden_size for layer in model.layers)
-    after_h = np.zeros((len(model.layers), batch, widest))
-    after_c = np.zeros_like(after_h)
+    widest = max(layer.hidden_size for layer in model.layers)
+    shape = (len(model.layers), x.shape[0], widest)
+    before_h, before_c = (np.zeros(shape), np.zeros(shape)) if state is None else state
+    after_h, after_c = np.zeros(shape), np.zeros(shape)
     x = x.astype(np.float64)
-    for index, layer in enumerate(model.layers):
-        size = layer.hidden_size
-        h = np.zeros((batch, size)) if state is None else state[0][index, :, :size]
-        c = np.zeros((batch, size)) if state is None else state[1][index, :, :size]
-        x_sums = x @ layer.w_ih.T + layer.b
-        out = np.empty(x.shape[:2] + (size,))
-        for t in range(x.shape[1]):
-            i, f, g, o = np.split(x_sums[:, t] + h @ layer.w_hh.T, 4, axis=1)
-            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-            h = _sigmoid(o) * np.tanh(c)
-            out[:, t] = h
-        after_h[index, :, :size], after_c[index, :, :size] = h, c
-        x = out
+    index = 0
+    for level in model.levels:
+        outputs = []
+        for cell in level:
+            size = cell.hidden_size
+            order = slice(None, None, -1 if cell.reverse else 1)
+            h, c = before_h[index, :, :size], before_c[index, :, :size]
+            steps, c = _run_cell(cell, x[:, order], h, c)
+            after_h[index, :, :size], after_c[index, :, :size] = steps[:, -1], c
+            outputs.append(steps[:, order])
+            index += 1
+        x = np.concatenate(outputs, axis=2)
     return x, after_h, after_c
+
+
+def _run_cell(
+    layer: Layer, x: np.ndarray, h: np.ndarray, c: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run one cell over x as ordered; returns h (batch, time, H) and the last c."""
+    x_sums = x @ layer.w_ih.T + layer.b
+    out = np.empty((*x.shape[:2], layer.hidden_size))
+    for t in range(x.shape[1]):
+        i, f, g, o = np.split(x_sums[:, t] + h @ layer.w_hh.T, 4, axis=1)
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        out[:, t] = h = _sigmoid(o) * np.tanh(c)
+    return out, c
 
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:

@@ -14,16 +14,22 @@ import numpy as np
 from rich.progress import track
 
 from lstm_sharp import demo
-from lstm_sharp.engine import config
+from lstm_sharp.engine import config, cycles, pack
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import SCHEDULES
+from lstm_sharp.engine.group import group
+from lstm_sharp.engine.hls import hls_cycles
+from lstm_sharp.engine.schedule import SCHEDULES, make_plan, shapes_of
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.numerics import golden
+from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.report import results, tables
-from lstm_sharp.run.session import Session
+from lstm_sharp.run import engines
+from lstm_sharp.run.deploy import Stage
 
 SIZES = {"pynq-z2": (32, 64, 128, 192), "zcu104": (64, 128, 256)}
 """X = H of the layers that are run on each config."""
+CHAINS = (1, 2, 4)
 STEPS = 64
 
 
@@ -42,49 +48,58 @@ def main() -> int:
     return 0
 
 
-def cases() -> list[tuple[Config, int, str]]:
-    """List config, X = H and schedule of each figure."""
+def cases() -> list[tuple[Config, int, str, int]]:
+    """List config, X = H, schedule and chains of each figure."""
     return [
-        (config.load(name), size, schedule)
+        (config.load(name), size, schedule, chains)
         for name, sizes in SIZES.items()
         for size in sizes
         for schedule in SCHEDULES
+        for chains in CHAINS
     ]
 
 
-def run(cfg: Config, size: int, schedule: str) -> dict[str, Any]:
-    """Run one sequence of a random layer on the RTL.
+def run(cfg: Config, size: int, schedule: str, chains: int) -> dict[str, Any]:
+    """Run sequences of a random layer side by side on the RTL.
 
     Raises:
         UsageError: bits or cycles are not what they should be.
     """
-    model = random_layer(size)
-    x = np.random.default_rng(1).uniform(-1, 1, (1, STEPS, size))
-    session = Session(model, cfg, "rtl", schedule=schedule)
-    h = session.run(x)
-    report = session.report
-    assert report is not None and report.cycles is not None
-    if report.cycles != report.predicted_cycles:
-        raise UsageError(f"{cfg.name}: {report.cycles} cycles, {report.predicted_cycles} predicted")
-    if not np.array_equal(h, Session(model, cfg, schedule=schedule).run(x)):
-        raise UsageError(f"{cfg.name}: h of X = H = {size} differs from the golden model")
+    x = np.random.default_rng(1).uniform(-1, 1, (chains, STEPS, size))
+    model = quantize(random_layer(size), cfg.fmt, x, cfg.max_shift)
+    plan = make_plan(shapes_of(model), cfg, schedule, sequences=chains)
+    side_by_side = group((STEPS,) * chains)
+    stage, xs = Stage(model, plan, 0), model.quantize_input(x)
+    job = [stage.load(), stage.run_of(side_by_side, list(xs), None, False)]
+    result = engines.play(engines.build("rtl", cfg), job)[1]
+    engines.check(cfg, job[1], result)
+    program = plan.program(side_by_side.lengths)
+    if result.cycles != cycles.predict(cfg, program).cycles:
+        raise UsageError(f"{cfg.name}, X = H = {size}: {result.cycles} cycles were not predicted")
+    hs, _ = pack.unpack_h(result.h_bytes, plan, side_by_side)
+    if not np.array_equal(np.stack(hs), golden.run(model, xs)[0]):
+        raise UsageError(f"{cfg.name}, X = H = {size}: h differs from the golden model")
+    ideal = model.macs_per_step * STEPS * chains / cfg.macs
     return {
         "config": cfg.name,
         "identity": cfg.digest,
         "size": size,
         "schedule": schedule,
-        "cycles": report.cycles,
-        "cycles_per_step": report.cycles / STEPS,
-        "utilization": report.utilization,
-        "limited_by": report.limited_by,
+        "chains": chains,
+        "cycles": result.cycles,
+        "hls_cycles": hls_cycles(cfg, program),
+        "lower_bound": cycles.lower_bound(plan, side_by_side),
+        "cycles_per_step": result.cycles / (STEPS * chains),
+        "utilization": ideal / result.cycles,
+        "limited_by": cycles.predict(cfg, program).limited_by,
     }
 
 
 def random_layer(size: int) -> Model:
     """Draw a layer as PyTorch initialises it, X = H; its numbers do not change its cycles."""
     rng, most = np.random.default_rng(0), size**-0.5
-    shapes = (4 * size, size), (4 * size, size), (4 * size,)
-    return Model((Layer(*(rng.uniform(-most, most, shape) for shape in shapes)),))
+    w_ih, w_hh = (rng.uniform(-most, most, (4 * size, size)) for _ in range(2))
+    return Model((Layer(w_ih, w_hh, rng.uniform(-most, most, 4 * size)),))
 
 
 def of_demo(levels: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -106,12 +106,14 @@ def _engines() -> str:
 
         return text
 
-    def utilization(cfg: config.Config) -> str:
-        best = {
-            size: max(run["utilization"] for run in figures["runs"] if _of(run, cfg.name, size))
-            for size in sorted({r["size"] for r in figures["runs"] if r["config"] == cfg.name})
-        }
-        return ", ".join(f"{size}: {value:.3f}" for size, value in best.items())
+    def utilization(chains: int) -> Callable[[config.Config], str]:
+        def text(cfg: config.Config) -> str:
+            runs = [r for r in figures["runs"] if (r["config"], r["chains"]) == (cfg.name, chains)]
+            sizes = sorted({run["size"] for run in runs})
+            best = [max(r["utilization"] for r in runs if r["size"] == size) for size in sizes]
+            return ", ".join(f"{size}: {value:.3f}" for size, value in zip(sizes, best))
+
+        return text
 
     def weights(cfg: config.Config) -> str:
         kilobytes = cfg.weight_tiles * cfg.macs * cfg.fmt.weight_bits // 8 / 1024
@@ -128,7 +130,13 @@ def _engines() -> str:
                 "tile K x N", lambda cfg: f"{cfg.rows} x {cfg.columns} = {cfg.macs:,} MACs a cycle"
             ),
             row("weights held", weights),
-            row(f"utilisation at X = H, T = {figures['steps']} *simulated*", utilization),
+            *(
+                row(f"utilisation at X = H, {what} of {figures['steps']} steps *simulated*", of)
+                for what, of in (
+                    ("one sequence", utilization(1)),
+                    ("four side by side", utilization(4)),
+                )
+            ),
             row("tail D, cycles *simulated*", lambda cfg: str(cfg.tail)),
             *(row(f"{kind.upper()} of those free *estimated*", used(kind)) for kind in KINDS),
             row("paths of at most 4 LUTs and a carry chain", witness),
@@ -137,13 +145,19 @@ def _engines() -> str:
 
 
 def _schedules() -> str:
-    """Cycles a step and utilisation of each run."""
+    """Cycles a step of each run, utilisation, and what limits it."""
     seen = results.read("figures")["runs"]
-    rows = [["config", "X = H", *(f"`{name}`" for name in SCHEDULES), "limited by"]]
-    for name, size in dict.fromkeys((run["config"], run["size"]) for run in seen):
-        of = {run["schedule"]: run for run in seen if _of(run, name, size)}
+    head = ["config", "X = H", "chains", *(f"`{name}`" for name in SCHEDULES)]
+    rows = [[*head, "bound", "limited by"]]
+    for case in dict.fromkeys((run["config"], run["size"], run["chains"]) for run in seen):
+        name, size, chains = case
+        of = {run["schedule"]: run for run in seen if _of(run, name, size, chains)}
         cells = [f"{of[s]['cycles_per_step']:.1f} ({of[s]['utilization']:.3f})" for s in SCHEDULES]
-        rows.append([f"`{name}`", str(size), *cells, of[SCHEDULES[-1]]["limited_by"]])
+        last = of[SCHEDULES[-1]]
+        bound = last["cycles_per_step"] * last["lower_bound"] / last["cycles"]
+        rows.append(
+            [f"`{name}`", str(size), str(chains), *cells, f"{bound:.1f}", last["limited_by"]]
+        )
     return _markdown(rows)
 
 
@@ -165,8 +179,8 @@ def _resources() -> str:
     return _markdown(rows)
 
 
-def _of(run: dict[str, Any], name: str, size: int) -> bool:
-    return bool(run["config"] == name and run["size"] == size)
+def _of(run: dict[str, Any], name: str, size: int, chains: int) -> bool:
+    return (run["config"], run["size"], run["chains"]) == (name, size, chains)
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -1,4 +1,4 @@
-"""What an engine makes of a model: whether it holds it, what that takes, and how fast it runs.
+"""What an engine makes of a model: how it holds it, what that takes, and how fast it runs.
 
 All figures are modelled: storage.py counts memories, cycles.py cycles, and the clock is the one
 that a config aims at.
@@ -6,29 +6,35 @@ that a config aims at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from lstm_sharp.board import board
-from lstm_sharp.engine import cycles, storage
+from lstm_sharp.engine import storage
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.schedule import check_fit, make_plan, weight_tiles
+from lstm_sharp.engine.schedule import weight_tiles
 from lstm_sharp.errors import UsageError
+from lstm_sharp.model.model import Model
+from lstm_sharp.run.deploy import break_even, level_shapes, plans, predict_plans
 
 MEMORIES = {"bram36": "BRAM36", "uram": "URAM"}
 """Kinds of block memory, and what people call them."""
+Runs = Literal["whole", "by levels", "no"]
+"""How an engine runs a model: all weights resident, reloaded for each level of a call, not."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast an engine runs a model: one sequence, weights resident."""
+    """How fast an engine runs one call of sequences of equal length."""
 
-    schedule: str
-    cycles: int
-    cycles_per_step: float
-    steps_per_second: float
-    load_cycles: int  # of all weights and biases
+    sequences: int
+    schedules: tuple[str, ...]  # of the whole, or of each level
+    cycles: int  # without loads
+    load_cycles: int  # of all weights and biases: once, or level by level in each call
+    break_even_batch: int | None  # sequences that take as long to run as the reloads
+    cycles_per_step: float  # of each sequence's steps
+    steps_per_second: float  # of all sequences; level by level with the call's reloads
     utilization: float  # ideal / cycles
     limited_by: str
 
@@ -41,32 +47,36 @@ class Fit:
     board: str
     format: str
     macs: int
-    holds: bool
-    reason: str | None  # why it does not hold the model
-    tiles: int  # of the model's weights
+    runs: Runs
+    reason: str | None  # why it does not run
+    tiles: int  # of the weights that are resident together; of the largest level if it does not run
     weight_tiles: int  # that the config holds
-    weight_bytes: int  # of the model's tiles, with the zeros that fill them
+    weight_bytes: int  # of these tiles, with the zeros that fill them
     used: Mapping[str, float]  # memories of the engine, by kind
     free: Mapping[str, int] | None  # memories of the board, None without one
     clock_mhz: int
-    speed: Speed | None  # None unless it holds the model
+    alone: Speed | None  # one sequence; None if it does not run
+    beside: Speed | None  # as many sequences as the engine has chains
 
 
-def assess(shapes: Sequence[LayerShape], cfg: Config, steps: int, name: str | None = None) -> Fit:
+def assess(model: Model, cfg: Config, steps: int, name: str | None = None) -> Fit:
     """Hold a model against a config.
 
     Args:
-        shapes: the layers, bottom first.
+        model: the float model.
         cfg: the engine.
         steps: T, time steps of one call.
         name: what to call the config, if not by its own name.
     """
-    made, need = board(cfg.board), weight_tiles(shapes, cfg)
-    speed, reason = None, None
+    runs: Runs = "no"
+    made, reason, alone, beside = board(cfg.board), None, None, None
+    tiles = max(weight_tiles(level, cfg) for level in level_shapes(model))
     try:
-        check_fit(shapes, cfg)
         check_board(cfg)
-        speed = _speed(shapes, cfg, steps)
+        held = plans(model, cfg, steps=steps)
+        alone, beside = (_speed(model, cfg, steps, count) for count in (1, cfg.chains))
+        tiles = max(plan.tiles for plan in held)
+        runs = "whole" if len(held) == 1 else "by levels"
     except UsageError as error:
         reason = str(error)
     return Fit(
@@ -74,16 +84,23 @@ def assess(shapes: Sequence[LayerShape], cfg: Config, steps: int, name: str | No
         board=cfg.board,
         format=cfg.format,
         macs=cfg.macs,
-        holds=speed is not None,
+        runs=runs,
         reason=reason,
-        tiles=need,
+        tiles=tiles,
         weight_tiles=cfg.weight_tiles,
-        weight_bytes=need * tile_bytes(cfg),
+        weight_bytes=tiles * tile_bytes(cfg),
         used=used(cfg),
         free={kind: made.free(kind) for kind in MEMORIES} if made else None,
         clock_mhz=cfg.clock_mhz,
-        speed=speed,
+        alone=alone,
+        beside=beside,
     )
+
+
+def best(fits: Iterable[Fit]) -> Fit | None:
+    """Return the first that holds the model whole; if none does, the first level by level."""
+    running = [found for found in fits if found.runs != "no"]
+    return min(running, key=lambda found: found.runs != "whole", default=None)
 
 
 def tile_bytes(cfg: Config) -> int:
@@ -112,19 +129,20 @@ def check_board(cfg: Config) -> None:
             )
 
 
-def _speed(shapes: Sequence[LayerShape], cfg: Config, steps: int) -> Speed:
-    plan = make_plan(shapes, cfg)
-    program, load = plan.program(steps, 1), plan.load_program()  # may be too many steps
-    program.encode(cfg)  # or too many instructions for the window
-    prediction = cycles.predict(cfg, program)
-    per_step = prediction.cycles / steps
-    ideal = sum(4 * s.hidden_size * (s.input_size + s.hidden_size) for s in shapes) / cfg.macs
+def _speed(model: Model, cfg: Config, steps: int, sequences: int) -> Speed:
+    """Ask the cycle model for a call of so many sequences."""
+    held = plans(model, cfg, "best", steps, sequences)
+    run, loads = predict_plans(held, [steps] * sequences)  # may be too many for a program
+    weights = sum(4 * c.hidden_size * (c.input_size + c.hidden_size) for c in model.layers)
+    done = sequences * steps
     return Speed(
-        schedule=plan.schedule,
-        cycles=prediction.cycles,
-        cycles_per_step=per_step,
-        steps_per_second=cfg.clock_mhz * 1e6 / per_step,
-        load_cycles=cycles.predict(cfg, load).cycles,
-        utilization=ideal / per_step,
-        limited_by=prediction.limited_by,
+        sequences=sequences,
+        schedules=tuple(plan.schedule for plan in held),
+        cycles=run.cycles,
+        load_cycles=loads,
+        break_even_batch=break_even(held, loads, run.cycles, sequences),
+        cycles_per_step=run.cycles / done,
+        steps_per_second=cfg.clock_mhz * 1e6 * done / (run.cycles + (len(held) > 1) * loads),
+        utilization=weights / cfg.macs * done / run.cycles,
+        limited_by=run.limited_by,
     )

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.schedule import check_fit, check_steps
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
+from lstm_sharp.run.deploy import plans
 
 DEFAULT_FORMAT = "W8A16"
 """Number format where neither a config nor the user says otherwise."""
-
-
-def float_shapes(model: Model) -> list[LayerShape]:
-    """Shapes of a float model's layers; scales are not known before quantisation."""
-    return [LayerShape(layer.input_size, layer.hidden_size) for layer in model.layers]
 
 
 def choose(
     model: Model, named: str | Config | None, fmt: str | None, required: bool, steps: int = 1
 ) -> Config | None:
     """Return the named config, or the smallest shipped one that holds the model.
+
+    Whole before level by level: a larger config without reloads is taken before a smaller one.
 
     Args:
         model: the float model.
@@ -31,22 +27,22 @@ def choose(
         steps: time steps that it should hold in one call.
 
     Raises:
-        UsageError: nothing holds the model, or the named config does not.
+        UsageError: nothing holds the model, or the named config does not even level by level.
     """
     if named is not None:
         cfg = (named if isinstance(named, Config) else config.load(named)).with_format(fmt)
-        check_fit(float_shapes(model), cfg)
+        plans(model, cfg)
         return cfg
+    by_levels: Config | None = None
     reason: UsageError | None = None
-    for candidate in config.shipped():
-        cfg = config.load(candidate).with_format(fmt)
+    for cfg in (config.load(name).with_format(fmt) for name in config.shipped()):
         try:
-            check_fit(float_shapes(model), cfg)
-            check_steps(float_shapes(model), cfg, steps)
+            if len(plans(model, cfg, steps=steps)) == 1:
+                return cfg
         except UsageError as error:
             reason = error
         else:
-            return cfg
-    if required:
+            by_levels = by_levels or cfg
+    if required and by_levels is None:
         raise UsageError(f"no shipped config holds {model.name}: {reason}")
-    return None
+    return by_levels

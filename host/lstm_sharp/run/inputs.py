@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 
 FloatState = tuple[np.ndarray, np.ndarray]
-"""h and c, (layers, batch, H) each, H the widest layer's."""
+"""h and c, (cells, batch, H) each, H the widest cell's; a cell is one direction of a layer."""
 
 
 def check_input(model: Model, x: np.ndarray, what: str) -> np.ndarray:
@@ -34,6 +36,28 @@ def check_input(model: Model, x: np.ndarray, what: str) -> np.ndarray:
     return x.astype(np.float64)
 
 
+def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray | None) -> np.ndarray:
+    """Return the steps of each sequence of x (batch, time, X), (batch,) int64.
+
+    Raises:
+        UsageError: not whole numbers, not one a sequence, below 1 or beyond x.
+    """
+    batch, time, _ = x.shape
+    ends = np.full(batch, time) if lengths is None else np.asarray(lengths)
+    if ends.dtype.kind not in "iu" or ends.shape != (batch,):
+        raise UsageError(
+            f"lengths have type {ends.dtype} and shape {ends.shape}; one whole number for each of "
+            f"{batch} sequences is expected"
+        )
+    wrong = (ends < 1) | (ends > time)
+    if wrong.any():
+        raise UsageError(
+            f"sequence {int(wrong.argmax())} has a length of {int(ends[wrong.argmax()])}; "
+            f"1 to the {time} steps of the input are possible"
+        )
+    return ends.astype(np.int64)
+
+
 def check_state(model: Model, batch: int, state: FloatState) -> FloatState:
     """Return h and c as float64.
 
@@ -45,7 +69,7 @@ def check_state(model: Model, batch: int, state: FloatState) -> FloatState:
     for name, value in zip(("h", "c"), state):
         if np.shape(value) != want:
             raise UsageError(
-                f"state {name} has shape {np.shape(value)}; (layers, batch, hidden) = {want} is "
+                f"state {name} has shape {np.shape(value)}; (cells, batch, hidden) = {want} is "
                 "expected"
             )
         if not np.isfinite(np.asarray(value, dtype=np.float64)).all():

@@ -32,7 +32,8 @@ _JOB = b"LSTMJOB1"
 _RESULT = b"LSTMRES1"
 
 
-def _no_bytes() -> np.ndarray:
+def nothing() -> np.ndarray:
+    """Return a stream without a beat."""
     return np.zeros(0, np.uint8)
 
 
@@ -45,8 +46,8 @@ class Run:
     """One ap_start: a program and what its streams carry."""
 
     program: np.ndarray  # uint32
-    weights: np.ndarray = field(default_factory=_no_bytes)  # uint8, whole beats
-    x: np.ndarray = field(default_factory=_no_bytes)
+    weights: np.ndarray = field(default_factory=nothing)  # uint8, whole beats
+    x: np.ndarray = field(default_factory=nothing)
     h_bytes: int = 0
 
 

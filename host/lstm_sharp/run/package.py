@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 
 from lstm_sharp import __version__
-from lstm_sharp.engine import config, cycles
+from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import SCHEDULES, Plan, check_fit, check_steps, shapes_of
+from lstm_sharp.engine.schedule import SCHEDULES
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 from lstm_sharp.run import package_folder as folders
 from lstm_sharp.run import vectors
+from lstm_sharp.run.deploy import Stage, deploy, predict
 from lstm_sharp.run.vectors import Vectors
 
 _MODEL, _VECTORS = "model.npz", "vectors.npz"
@@ -70,20 +71,19 @@ def write(
     """
     target = Path(out).resolve()
     folders.check_target(target)
-    quantized, plan, made = vectors.prepare(model, cfg, schedule, calibration)
-    sizes = [(q.input_size, q.hidden_size) for q in quantized.layers]
+    quantized, stages, made = vectors.prepare(model, cfg, schedule, calibration)
     weights = {
         f"{name}_l{index}": getattr(layer, name)
         for index, layer in enumerate(quantized.layers)
         for name in _WEIGHTS
     }
     contents = {
-        _MODEL: _npz(weights, _model_layout(cfg.fmt, sizes)),
-        _VECTORS: _npz(vars(made), _vector_layout(cfg.fmt, sizes, *made.x.shape[:2])),
+        _MODEL: _npz(weights, _model_layout(cfg.fmt, _sizes(quantized))),
+        _VECTORS: _npz(vars(made), _vector_layout(quantized, *made.x.shape[:2])),
     }
     about = {
         "creator": f"lstm-sharp {__version__}",
-        **_describe(quantized, plan, made),
+        **_describe(quantized, cfg, stages, made),
         "calibration": {"source": "U(-1, 1)", "seed": vectors.SEED}
         if calibration is None
         else {"source": "data", "shape": list(np.shape(calibration))},
@@ -109,14 +109,12 @@ def read(folder: str | Path) -> Package:
                 f"{about['identity']}; make the package again with this version"
             )
         model = _read_model(about, cfg.fmt, contents[_MODEL])
-        sizes = [(q.input_size, q.hidden_size) for q in model.layers]
         count, steps = (_whole(about["vectors"], name, 1) for name in ("sequences", "steps"))
         _require(count % 2 == 0, "sequences is even")
-        layout = _vector_layout(cfg.fmt, sizes, count, steps)
-        made = Vectors(**_arrays(contents[_VECTORS], layout))
-        _require(about["schedule"] in SCHEDULES, f"schedule is one of {', '.join(SCHEDULES)}")
-        check_fit(shapes_of(model), cfg)
-        check_steps(shapes_of(model), cfg, steps)
+        made = Vectors(**_arrays(contents[_VECTORS], _vector_layout(model, count, steps)))
+        known = (*SCHEDULES, "best")
+        _require(about["schedule"] in known, f"schedule is one of {', '.join(known)}")
+        deploy(model, cfg, about["schedule"], steps)
     except UsageError:
         raise
     except KeyError as error:
@@ -135,19 +133,20 @@ def read(folder: str | Path) -> Package:
     return Package(model, cfg, about["schedule"], made, about)
 
 
-def _describe(model: QuantModel, plan: Plan, made: Vectors) -> dict[str, object]:
+def _describe(
+    model: QuantModel, cfg: Config, stages: Sequence[Stage], made: Vectors
+) -> dict[str, object]:
     """All that is known of model, engine and vectors beside their arrays."""
     fmt, steps = model.fmt, made.x.shape[1]
-    programs = {
-        "load": plan.load_program(),
-        "from_zeros": plan.program(steps, made.half),
-        "with_state": plan.program(steps, made.half, with_state=True),
-    }
+    chosen = {stage.plan.schedule for stage in stages}
+    lengths = [steps] * made.half
+    from_zeros, load = predict(stages, lengths, state=False, give=True)
+    with_state, _ = predict(stages, lengths, state=True, give=True)
     return {
         "model": model.name,
-        "identity": plan.cfg.digest,
-        "config": plan.cfg.knobs(),
-        "schedule": plan.schedule,
+        "identity": cfg.digest,
+        "config": cfg.knobs(),
+        "schedule": chosen.pop() if len(chosen) == 1 else "best",
         "numbers": {
             "weight_bits": fmt.weight_bits,
             "activation_bits": fmt.activation_bits,
@@ -156,10 +155,12 @@ def _describe(model: QuantModel, plan: Plan, made: Vectors) -> dict[str, object]
             "c_bits": C_BITS,
             "c_frac": C_FRAC,
         },
+        "directions": [len(level) for level in model.levels],
         "layers": [
             {
                 "input_size": q.input_size,
                 "hidden_size": q.hidden_size,
+                "reverse": q.reverse,
                 **{name: getattr(q, name) for name in _SCALES},
             }
             for q in model.layers
@@ -167,9 +168,15 @@ def _describe(model: QuantModel, plan: Plan, made: Vectors) -> dict[str, object]
         "notes": list(model.notes),
         "vectors": {"sequences": 2 * made.half, "steps": steps},
         "predicted_cycles": {
-            name: cycles.predict(plan.cfg, program).cycles for name, program in programs.items()
+            "load": load,
+            "from_zeros": from_zeros.cycles,
+            "with_state": with_state.cycles,
         },
     }
+
+
+def _sizes(model: QuantModel) -> list[tuple[int, int]]:
+    return [(q.input_size, q.hidden_size) for q in model.layers]
 
 
 def _model_layout(fmt: Format, sizes: Sequence[tuple[int, int]]) -> _Layout:
@@ -181,15 +188,13 @@ def _model_layout(fmt: Format, sizes: Sequence[tuple[int, int]]) -> _Layout:
     return layout
 
 
-def _vector_layout(
-    fmt: Format, sizes: Sequence[tuple[int, int]], count: int, steps: int
-) -> _Layout:
-    state = (len(sizes), count, max(h for _, h in sizes))
+def _vector_layout(model: QuantModel, count: int, steps: int) -> _Layout:
+    fmt, state = model.fmt, (len(model.layers), count, max(h for _, h in _sizes(model)))
     return {
-        "x": ((count, steps, sizes[0][0]), fmt.activation_bits),
+        "x": ((count, steps, model.input_size), fmt.activation_bits),
         "h_start": (state, fmt.activation_bits),
         "c_start": (state, C_BITS),
-        "h": ((count, steps, sizes[-1][1]), fmt.activation_bits),
+        "h": ((count, steps, model.hidden_size), fmt.activation_bits),
         "h_end": (state, fmt.activation_bits),
         "c_end": (state, C_BITS),
     }
@@ -230,32 +235,40 @@ def _require(holds: object, what: str) -> None:
 
 
 def _read_model(about: Mapping[str, Any], fmt: Format, data: bytes) -> QuantModel:
-    """Check and put together the layers."""
+    """Check and put together the cells."""
     facts = about["layers"]
     sizes = [(_whole(q, "input_size", 1), _whole(q, "hidden_size", 1)) for q in facts]
-    _require(sizes, "there is a layer")
     arrays = _arrays(data, _model_layout(fmt, sizes))
     layers: list[QuantLayer] = []
     for index, q in enumerate(facts):
         parts: dict[str, Any] = {name: _whole(q, name, -1000) for name in _SCALES}
         parts.update({name: arrays[f"{name}_l{index}"] for name in _WEIGHTS})
-        layer = QuantLayer(**parts)
+        _require(type(q["reverse"]) is bool, "reverse is true or false")
+        layer = QuantLayer(**parts, reverse=q["reverse"])
         finer = fmt.h_frac + layer.w_hh_frac - layer.x_frac - layer.w_ih_frac
         low, high = fmt.weight_frac_min, fmt.weight_frac_max
         _require(low <= layer.w_hh_frac <= high, f"w_hh_frac is {low} to {high}")
         _require(layer.x_shift == finer >= 0, f"x_shift is {finer} and not negative")
-        if layers:
-            _require(
-                (layer.input_size, layer.x_frac) == (layers[-1].hidden_size, fmt.h_frac),
-                f"layer {index} takes h of the layer below",
-            )
         layers.append(layer)
-    return QuantModel(
-        fmt, tuple(layers), str(about["model"]), notes=tuple(map(str, about["notes"]))
-    )
+    directions = tuple(_count(n, "directions", 1) for n in about["directions"])
+    notes = tuple(map(str, about["notes"]))
+    try:
+        model = QuantModel(
+            fmt, tuple(layers), str(about["model"]), notes=notes, directions=directions
+        )
+    except UsageError as error:
+        raise ValueError(error) from None
+    for index, level in enumerate(model.levels):
+        x_frac = fmt.h_frac if index else model.x_frac
+        _require({q.x_frac for q in level} == {x_frac}, f"x_frac of level {index} is {x_frac}")
+    return model
 
 
 def _whole(facts: Mapping[str, Any], name: str, least: int) -> int:
-    value = facts[name]
+    return _count(facts[name], name, least)
+
+
+def _count(value: object, name: str, least: int) -> int:
     _require(type(value) is int and least <= value < 1 << 16, f"{name} is a whole number")
-    return int(value)
+    assert isinstance(value, int)
+    return value

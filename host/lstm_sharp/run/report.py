@@ -7,25 +7,33 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Report:
-    """What a call of ``Session.run`` did; the JSON of the command line."""
+    """What a call of ``Session.run`` did; the JSON of the command line.
+
+    None stands where no shipped config holds the model, or nothing was counted.
+    """
 
     backend: str
     engine: str | None
-    config: str | None  # None and the figures below too: no shipped config holds the model
     format: str
-    schedule: str | None
     batch: int
     steps: int  # time steps of all sequences together
-    cycles: int | None  # seen by the simulated engine's own counter
-    predicted_cycles: int | None  # of the sv engine, by the cycle model
-    load_cycles: int | None
-    predicted_load_cycles: int | None
-    ideal_cycles: float | None
-    utilization: float | None  # ideal / cycles, or / predicted_cycles where none were seen
-    limited_by: str | None
     max_abs_error: float  # against the float model, over all h
     seconds: float
-    notes: tuple[str, ...]  # what quantisation coarsened
+    config: str | None = None
+    schedule: str | None = None
+    stages: int | None = None  # 1: all resident; more: level by level, weights reloaded between
+    programs: int | None = None
+    cycles: int | None = None  # seen by the simulated engine's own counter, over all programs
+    predicted_cycles: int | None = None  # of the sv engine, by the cycle model
+    hls_cycles: int | None = None  # of the C++ kernel, predicted; seen on no tool yet
+    lower_bound: int | None = None  # cycles that no order of the tiles goes under
+    load_cycles: int | None = None
+    predicted_load_cycles: int | None = None
+    break_even_batch: int | None = None  # sequences that take as long as the reloads
+    ideal_cycles: float | None = None
+    utilization: float | None = None  # ideal / cycles, or / predicted_cycles where none were seen
+    limited_by: str | None = None
+    notes: tuple[str, ...] = ()  # what quantisation coarsened
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values for JSON."""

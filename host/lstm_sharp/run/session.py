@@ -10,18 +10,19 @@ from types import TracebackType
 
 import numpy as np
 
-from lstm_sharp.engine import cycles, pack
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import Plan, check_schedule, make_plan, shapes_of
+from lstm_sharp.engine.schedule import check_schedule
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, QuantModel, quantize
-from lstm_sharp.run import engines, jobs
+from lstm_sharp.run import deploy, engines, jobs
+from lstm_sharp.run.batch import Run, by_length
 from lstm_sharp.run.choose import DEFAULT_FORMAT, choose
-from lstm_sharp.run.inputs import FloatState, check_input, check_state
+from lstm_sharp.run.deploy import Stage
+from lstm_sharp.run.inputs import FloatState, check_input, check_lengths, check_state
 from lstm_sharp.run.report import Report
 
 BACKENDS = ("float", "golden", "csim", "rtl")
@@ -30,6 +31,8 @@ ENGINES = {"csim": "hls", "rtl": "sv"}
 """Engine that a backend runs; None for those that run none."""
 
 Progress = Callable[[int, int], None]
+Sequences = list[np.ndarray]
+"""(T, X) each."""
 
 
 class Session:
@@ -44,6 +47,7 @@ class Session:
         calibration: typical x, (..., X) float; by default the first input that is run.
         build: gets a folder for what is compiled; ``build`` by default.
         steps: time steps that a config chosen here should hold in one call.
+        stateful: each run goes on where the last one ended, until ``reset``.
 
     Raises:
         UsageError: an unknown name, or a model that does not fit.
@@ -60,6 +64,7 @@ class Session:
         calibration: np.ndarray | None = None,
         build: Path | None = None,
         steps: int = 1,
+        stateful: bool = False,
     ) -> None:
         if backend not in BACKENDS:
             more = " (board is not supported yet)" if backend == "board" else ""
@@ -68,6 +73,7 @@ class Session:
             )
         self.model = model
         self.backend = backend
+        self.stateful = stateful
         check_schedule(schedule)
         self.cfg = choose(model, config, format, backend in ENGINES, steps)
         self.fmt = self.cfg.fmt if self.cfg else Format.parse(format or DEFAULT_FORMAT)
@@ -75,7 +81,8 @@ class Session:
         self.report: Report | None = None
         self._build = build
         self._model: QuantModel | None = None
-        self._plan: Plan | None = None
+        self._stages: dict[tuple[int, int], tuple[Stage, ...]] = {}
+        self._kept: FloatState | None = None
         self._notes: tuple[str, ...] = ()
         if calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
@@ -93,7 +100,13 @@ class Session:
 
     def close(self) -> None:
         """Forget the quantised model; the session cannot be used afterwards."""
-        self._model = self._plan = None
+        self._model = None
+        self._stages = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin the next run from zeros, if the session is stateful."""
+        self._kept = None
 
     @property
     def quantized(self) -> QuantModel:
@@ -106,157 +119,172 @@ class Session:
             raise UsageError("the model is not quantised yet; give calibration data, or run first")
         return self._model
 
-    @property
-    def plan(self) -> Plan:
-        """Where weights lie and how steps are cut.
+    def stages(self, steps: int = 1, sequences: int | None = None) -> tuple[Stage, ...]:
+        """Lay the model out on the engine, for so many steps and sequences.
 
         Raises:
             UsageError: nothing has been calibrated or run yet, or no engine holds the model.
         """
-        if self._plan is None:
-            raise UsageError("there is no plan: nothing was run yet, or no config holds the model")
-        return self._plan
+        if self.cfg is None:
+            raise UsageError(f"no config holds {self.model.name}; give one")
+        key = steps, min(sequences or self.cfg.chains, self.cfg.chains)
+        if key not in self._stages:
+            self._stages[key] = deploy.deploy(self.quantized, self.cfg, self.schedule, *key)
+        return self._stages[key]
 
     def run(
-        self, x: np.ndarray, state: FloatState | None = None, return_state: bool = False
+        self,
+        x: np.ndarray,
+        state: FloatState | None = None,
+        return_state: bool = False,
+        lengths: Sequence[int] | np.ndarray | None = None,
     ) -> np.ndarray | tuple[np.ndarray, FloatState]:
         """Run x (batch, time, X) float.
 
         Args:
             x: the input.
-            state: h and c at the start, (layers, batch, H) float each; zeros by default.
-            return_state: also return h and c after the last step (backends float and golden).
+            state: h and c at the start, (cells, batch, H) float each; by default zeros, or what
+                the last run left behind if the session is stateful.
+            return_state: also return h and c after each sequence's last step.
+            lengths: steps of each sequence, (batch,) 1 to time; by default all have time steps.
 
         Returns:
-            The last layer's h, (batch, time, H) float32; with ``return_state`` also (h, c).
+            The last layer's h, (batch, time, width) float32, zero after a sequence's last step;
+            with ``return_state`` also (h, c).
 
         Raises:
-            UsageError: x or state of the wrong shape, NaN, or too long for the engine.
+            UsageError: x, state or lengths of the wrong shape, NaN, or too long for the engine.
         """
-        if return_state and self.backend in ENGINES:
-            raise UsageError(
-                f"backend {self.backend} does not give the state back yet; use golden, which is "
-                "equal to it bit for bit"
-            )
-        (h,), after = self._run([x], state)
-        return (h, after) if return_state else h
+        x = check_input(self.model, x, "input")
+        ends = check_lengths(x, lengths)
+        state = self._kept if state is None else state
+        if state is not None:
+            state = check_state(self.model, x.shape[0], state)
+        give = return_state or self.stateful
+        hs, after = self._run([s[:end] for s, end in zip(x, ends)], state, give)
+        if self.stateful:
+            self._kept = after
+        h = np.zeros((*x.shape[:2], self.model.hidden_size), np.float32)
+        for row, found in zip(h, hs):
+            row[: len(found)] = found
+        if not return_state:
+            return h
+        assert after is not None
+        return h, after
 
-    def run_all(
-        self, xs: Sequence[np.ndarray], progress: Progress | None = None
-    ) -> list[np.ndarray]:
-        """Run batches of different length, one program each, all in one simulation.
+    def run_all(self, xs: Sequence[np.ndarray], progress: Progress | None = None) -> Sequences:
+        """Run batches of different length, sequences side by side, all in one call.
 
         Args:
             xs: inputs (batch, time, X) float.
-            progress: called with (batches done, batches in all).
+            progress: called with (programs done, programs in all).
 
         Returns:
-            The last layer's h for each, (batch, time, H) float32.
+            The last layer's h for each, (batch, time, width) float32.
 
         Raises:
             UsageError: as ``run``.
         """
-        return self._run(xs, None, progress)[0]
+        xs = [check_input(self.model, x, "input") for x in xs]
+        hs, _ = self._run([s for x in xs for s in x], None, False, progress)
+        ends = np.cumsum([len(x) for x in xs])
+        return [np.stack(hs[end - len(x) : end]) for x, end in zip(xs, ends)]
 
     def _run(
-        self, xs: Sequence[np.ndarray], state: FloatState | None, progress: Progress | None = None
-    ) -> tuple[list[np.ndarray], FloatState]:
-        xs = [check_input(self.model, x, "input") for x in xs]
-        if state is not None:
-            state = check_state(self.model, xs[0].shape[0], state)
+        self,
+        xs: Sequences,
+        state: FloatState | None,
+        give: bool,
+        progress: Progress | None = None,
+    ) -> tuple[Sequences, FloatState | None]:
+        """Run sequences (T, X) on the backend, beside the float model, and report."""
         if self._model is None:
-            self._quantize(np.concatenate([x.reshape(-1, x.shape[2]) for x in xs]))
+            self._quantize(np.concatenate(xs))
         began = time.perf_counter()
-        references = [reference.run(self.model, x, state) for x in xs]
-        seen: list[jobs.Result] = []
-        after: FloatState = references[-1][1], references[-1][2]
+        expected, left = by_length(xs, state, _reference(self.model))
+        seen: list[list[jobs.Result]] = []
+        after: FloatState | None = left
         if self.backend == "float":
-            hs = [h.astype(np.float32) for h, _, _ in references]
-        elif self.backend == "golden":
-            hs, after = self._run_golden(xs, state, progress)
+            hs = [h.astype(np.float32) for h in expected]
         else:
-            hs, seen = self._run_engine(xs, state, progress)
+            model = self.quantized
+            integers = [model.quantize_input(x) for x in xs]
+            before = None if state is None else model.quantize_state(*state)
+            if self.backend == "golden":
+                found, after = by_length(integers, before, _golden(model))
+            else:
+                stages = self.stages(max(map(len, xs)), len(xs))
+                found, after, seen = deploy.run(
+                    stages, integers, before, give, self._player(progress)
+                )
+            hs = [model.dequantize_h(h) for h in found]
+            after = after and (model.dequantize_h(after[0]), model.dequantize_c(after[1]))
         seconds = time.perf_counter() - began
-        error = max(float(np.abs(h - r[0]).max()) for h, r in zip(hs, references))
-        self.report = self._make_report(xs, state is not None, seen, error, seconds)
+        error = max(float(np.abs(h - r).max()) for h, r in zip(hs, expected))
+        self.report = self._report(xs, state is not None, give, seen, error, seconds)
         return hs, after
 
-    def _run_golden(
-        self, xs: Sequence[np.ndarray], state: FloatState | None, progress: Progress | None
-    ) -> tuple[list[np.ndarray], FloatState]:
-        model, hs = self.quantized, []
-        for done, x in enumerate(xs, start=1):
-            h, after = golden.run(model, model.quantize_input(x), self._integer_state(state))
-            hs.append(model.dequantize_h(h))
-            if progress:
-                progress(done, len(xs))
-        return hs, (model.dequantize_h(after.h), model.dequantize_c(after.c))
-
-    def _run_engine(
-        self, xs: Sequence[np.ndarray], state: FloatState | None, progress: Progress | None
-    ) -> tuple[list[np.ndarray], list[jobs.Result]]:
-        """Play the load program and one program for each batch on csim or rtl."""
-        runs = make_runs(self.quantized, self.plan, xs, self._integer_state(state))
-        cfg = self.plan.cfg
+    def _player(self, progress: Progress | None) -> deploy.Play:
+        """Return what plays a stage's runs on csim or rtl, and checks them."""
+        assert self.cfg is not None
+        cfg = self.cfg
         executable = engines.build(self.backend, cfg, self._build)
-        results = engines.play(executable, runs, progress)
-        for run, result in zip(runs, results):
-            engines.check(cfg, run, result)
-        hs = [
-            pack.unpack_h(result.h_bytes, self.plan, *x.shape[:2])
-            for x, result in zip(xs, results[1:])
-        ]
-        return [self.quantized.dequantize_h(h) for h in hs], results
 
-    def _make_report(
+        def play(runs: Sequence[jobs.Run]) -> list[jobs.Result]:
+            results = engines.play(executable, runs, progress)
+            for run, result in zip(runs, results):
+                engines.check(cfg, run, result)
+            return results
+
+        return play
+
+    def _report(
         self,
-        xs: Sequence[np.ndarray],
+        xs: Sequences,
         with_state: bool,
-        seen: list[jobs.Result],
+        give: bool,
+        seen: list[list[jobs.Result]],
         error: float,
         seconds: float,
     ) -> Report:
-        steps = sum(x.shape[0] * x.shape[1] for x in xs)
+        lengths = [len(x) for x in xs]
         report = Report(
             backend=self.backend,
             engine=ENGINES.get(self.backend),
-            config=None,
             format=str(self.fmt),
-            schedule=None,
-            batch=sum(x.shape[0] for x in xs),
-            steps=steps,
-            cycles=None,
-            predicted_cycles=None,
-            load_cycles=None,
-            predicted_load_cycles=None,
-            ideal_cycles=None,
-            utilization=None,
-            limited_by=None,
+            batch=len(xs),
+            steps=sum(lengths),
             max_abs_error=error,
             seconds=seconds,
             notes=self._notes,
         )
-        if self._plan is None:
+        if self._model is None or self.cfg is None:
             return report
-        plan, cfg = self._plan, self._plan.cfg
         try:
-            programs = [plan.program(x.shape[1], x.shape[0], with_state) for x in xs]
+            stages = self.stages(max(lengths), len(lengths))
+            run, loads = deploy.predict(stages, lengths, with_state, give)
+            least, hls = deploy.bounds(stages, lengths, with_state, give)
         except UsageError as reason:  # too long for the engine, which this backend does not need
             return replace(report, notes=(*report.notes, str(reason)))
-        prediction = cycles.add([cycles.predict(cfg, program) for program in programs])
-        counted = [result.cycles for result in seen] if self.backend == "rtl" else []
-        ideal = steps * self.quantized.macs_per_step / cfg.macs
+        counted = [[r.cycles for r in results] for results in seen if self.backend == "rtl"]
+        took = sum(sum(cycles[1:]) for cycles in counted)
+        ideal = sum(lengths) * self.quantized.macs_per_step / self.cfg.macs
         return replace(
             report,
-            config=cfg.name,
-            schedule=plan.schedule,
-            cycles=sum(counted[1:]) if counted else None,
-            predicted_cycles=prediction.cycles,
-            load_cycles=counted[0] if counted else None,
-            predicted_load_cycles=cycles.predict(cfg, plan.load_program()).cycles,
+            config=self.cfg.name,
+            schedule=", ".join(dict.fromkeys(stage.plan.schedule for stage in stages)),
+            stages=len(stages),
+            programs=sum(len(stage.plan.groups(lengths)) for stage in stages),
+            cycles=took or None,
+            predicted_cycles=run.cycles,
+            hls_cycles=hls,
+            lower_bound=least,
+            load_cycles=sum(cycles[0] for cycles in counted) or None,
+            predicted_load_cycles=loads,
+            break_even_batch=deploy.break_even(stages, loads, run.cycles, len(lengths)),
             ideal_cycles=ideal,
-            utilization=ideal / (sum(counted[1:]) or prediction.cycles),
-            limited_by=prediction.limited_by,
+            utilization=ideal / (took or run.cycles),
+            limited_by=run.limited_by,
         )
 
     def _quantize(self, calibration: np.ndarray) -> None:
@@ -270,29 +298,20 @@ class Session:
             return
         self._notes = self._model.notes
         if self.cfg:
-            self._plan = make_plan(shapes_of(self._model), self.cfg, self.schedule)
-
-    def _integer_state(self, state: FloatState | None) -> State | None:
-        return None if state is None else State(*self.quantized.quantize_state(*state))
+            self.stages()
 
 
-def make_runs(
-    model: QuantModel, plan: Plan, xs: Sequence[np.ndarray], state: State | None = None
-) -> list[jobs.Run]:
-    """Make the job that loads a model and runs float inputs (batch, time, X), a run each."""
-    cfg = plan.cfg
-    nothing = np.zeros(0, np.uint8)
-    runs = [jobs.Run(plan.load_program().encode(cfg), pack.weight_beats(model, plan), nothing, 0)]
-    states = nothing if state is None else pack.state_beats(model, plan, state)
-    for x in xs:
-        batch, steps = x.shape[:2]
-        beats = batch * steps * pack.vector_beats(plan.layers[-1], cfg)
-        runs.append(
-            jobs.Run(
-                plan.program(steps, batch, state is not None).encode(cfg),
-                states,
-                pack.x_beats(model.quantize_input(x), cfg),
-                beats * cfg.stream_bits // 8,
-            )
-        )
-    return runs
+def _reference(model: Model) -> Run:
+    def run(x: np.ndarray, state: FloatState | None) -> tuple[np.ndarray, FloatState]:
+        y, h, c = reference.run(model, x, state)
+        return y, (h, c)
+
+    return run
+
+
+def _golden(model: QuantModel) -> Run:
+    def run(x: np.ndarray, state: FloatState | None) -> tuple[np.ndarray, FloatState]:
+        y, after = golden.run(model, x, State(*state) if state else None)
+        return y, (after.h, after.c)
+
+    return run

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import Plan, check_steps, make_plan, sequence_stride, shapes_of
+from lstm_sharp.engine.schedule import sequence_stride
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import QuantModel, quantize
+from lstm_sharp.run.deploy import Stage, deploy
 from lstm_sharp.run.inputs import check_input
 
 SEQUENCES, STEPS, SEED = 8, 16, 1
@@ -27,10 +28,10 @@ class Vectors:
     """
 
     x: np.ndarray  # (B, T, X)
-    h_start: np.ndarray  # (layers, B, widest H), as golden.State has it
+    h_start: np.ndarray  # (cells, B, widest H), as golden.State has it
     c_start: np.ndarray
-    h: np.ndarray  # (B, T, H), the last layer's
-    h_end: np.ndarray  # (layers, B, widest H), after the last step
+    h: np.ndarray  # (B, T, width), the last level's
+    h_end: np.ndarray  # (cells, B, widest H), after the last step
     c_end: np.ndarray
 
     @property
@@ -41,7 +42,7 @@ class Vectors:
 
 def prepare(
     model: Model, cfg: Config, schedule: str = "best", calibration: np.ndarray | None = None
-) -> tuple[QuantModel, Plan, Vectors]:
+) -> tuple[QuantModel, tuple[Stage, ...], Vectors]:
     """Quantise a model, lay it out on an engine, and make its test vectors.
 
     Args:
@@ -59,10 +60,10 @@ def prepare(
         calibration = np.random.default_rng(SEED).uniform(-1, 1, shape)
     calibration = check_input(model, calibration, "calibration data")
     quantized = quantize(model, cfg.fmt, calibration, cfg.max_shift)
-    plan = make_plan(shapes_of(quantized), cfg, schedule)
+    stages = deploy(quantized, cfg, schedule, sequences=SEQUENCES // 2)
     first = np.arange(SEQUENCES) % len(calibration)
-    x = calibration[first, : _steps(plan)]
-    return quantized, plan, make(quantized, quantized.quantize_input(x))
+    x = calibration[first, : _steps(stages)]
+    return quantized, stages, make(quantized, quantized.quantize_input(x))
 
 
 def make(model: QuantModel, x: np.ndarray) -> Vectors:
@@ -81,9 +82,8 @@ def make(model: QuantModel, x: np.ndarray) -> Vectors:
     )
 
 
-def _steps(plan: Plan) -> int:
-    """Choose the most steps: ``STEPS``, or what the engine keeps between layers in one call."""
-    shapes = [layer.shape for layer in plan.layers]
-    check_steps(shapes, plan.cfg, 1)
-    stride = sequence_stride(shapes, plan.cfg)
+def _steps(stages: tuple[Stage, ...]) -> int:
+    """Choose the most steps: ``STEPS``, or what the engine keeps between levels in one call."""
+    plan = stages[0].plan
+    stride = sequence_stride(plan.shapes, plan.cfg)
     return min(STEPS, plan.cfg.sequence_words // stride if stride else STEPS)

@@ -1,0 +1,20 @@
+"""Cycles of the HLS kernel, by what its loops are written for: predicted, seen on no tool yet."""
+
+from __future__ import annotations
+
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.program import HEADER, STRIDE, Program
+
+_BESIDE_TAIL = 12
+"""Stages of the slot loop before a slot reads its memories, and of the loops around it: a guess."""
+
+
+def hls_cycles(cfg: Config, program: Program) -> int:
+    """Count the cycles of a program on the kernel of hls/kernel/, streams that never stall.
+
+    It reads a program word a cycle, then spends a cycle a slot and a load beat (II = 1), the turns
+    of the last row block and the depth of its pipeline. Waiting for x is not in it.
+    """
+    words = STRIDE * (1 + len(program.instructions))
+    slots = int(program.encode(cfg)[HEADER["slots"].word])
+    return words + slots + cfg.passes - 1 + cfg.tail + _BESIDE_TAIL

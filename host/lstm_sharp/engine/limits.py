@@ -1,0 +1,135 @@
+"""What an engine holds: the limits of a config, and what is refused beyond them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.layer import LayerShape
+from lstm_sharp.errors import UsageError
+
+
+def check_fit(
+    shapes: Sequence[LayerShape],
+    cfg: Config,
+    directions: Sequence[int] | None = None,
+    level: int | None = None,
+) -> None:
+    """Refuse cells that the engine does not hold together.
+
+    Args:
+        shapes: the cells.
+        cfg: the engine.
+        directions: cells of each level; None: one each.
+        level: which of a stack's levels the cells are, where each is to be held alone.
+
+    Raises:
+        UsageError: with what is needed and what there is.
+    """
+    beside = max(directions or (1,))
+    if beside > 1 and len(shapes) > beside:
+        raise UsageError(
+            f"{len(shapes)} cells with bidirectional layers among them are not resident together; "
+            "run them level by level"
+        )
+    if beside > cfg.chains:
+        raise UsageError(
+            f"a bidirectional layer takes {beside} chains, {cfg.name} has {cfg.chains}; "
+            "choose a config with more chains"
+        )
+    whose = "the model" if level is None else f"layer {level} alone"
+    for index, shape in enumerate(shapes):
+        layer = index if level is None else level
+        for what, size, most in (
+            ("inputs", shape.input_size, cfg.max_input),
+            ("units", shape.hidden_size, cfg.max_hidden),
+        ):
+            if size > most:
+                raise UsageError(
+                    f"layer {layer} has {size} {what}, {cfg.name} holds {most}; "
+                    "choose a larger config"
+                )
+        if shape.x_shift > cfg.max_shift:
+            raise UsageError(
+                f"layer {layer} needs x_shift {shape.x_shift}, {cfg.name} has {cfg.max_shift}; "
+                "quantise for this config"
+            )
+    for what, need, have in (
+        ("tiles of weights", weight_tiles(shapes, cfg), cfg.weight_tiles),
+        ("row blocks of bias", bias_blocks(shapes, cfg), cfg.bias_blocks),
+    ):
+        if need > have:
+            raise UsageError(
+                f"{whose} needs {need} {what}, {cfg.name} holds {have}; choose a larger "
+                "config, fewer weight bits or a smaller model"
+            )
+
+
+def weight_tiles(shapes: Sequence[LayerShape], cfg: Config) -> int:
+    """Tiles that the weights of some layers make."""
+    return sum(
+        ceil(s.hidden_size / cfg.block)
+        * (ceil(s.input_size / cfg.columns) + ceil(s.hidden_size / cfg.columns))
+        for s in shapes
+    )
+
+
+def bias_blocks(shapes: Sequence[LayerShape], cfg: Config) -> int:
+    """Row blocks that the biases of some layers make."""
+    return sum(ceil(s.hidden_size / cfg.block) for s in shapes)
+
+
+def largest_square(cfg: Config) -> int:
+    """Return the largest X = H of a layer that the engine holds."""
+    for size in range(min(cfg.max_input, cfg.max_hidden), 1, -1):
+        try:
+            check_fit([LayerShape(size, size)], cfg)
+        except UsageError:
+            continue
+        return size
+    return 1
+
+
+def h_words(shape: LayerShape, cfg: Config) -> int:
+    """Words that a cell's h takes, with the neurons that fill its last row block."""
+    return ceil(ceil(shape.hidden_size / cfg.block) * cfg.block / cfg.columns)
+
+
+def sequence_stride(shapes: Sequence[LayerShape], cfg: Config, chains: int = 1) -> int:
+    """Words that a step of all chains' h takes between stacked layers."""
+    words = [h_words(shape, cfg) for shape in shapes]
+    return (chains - 1) * max(words) + max(words[:-1]) if len(words) > 1 else 0
+
+
+def check_lengths(lengths: Sequence[int], cfg: Config, directions: int = 1) -> None:
+    """Refuse sequences that do not run side by side.
+
+    Raises:
+        UsageError: with how many run, or the length that does not.
+    """
+    most = cfg.chains // directions
+    if not 1 <= len(lengths) <= most:
+        raise UsageError(
+            f"{len(lengths)} sequences do not run side by side, {cfg.name} takes 1 to {most}; "
+            "make more groups"
+        )
+    if min(lengths) < 1:
+        raise UsageError(f"a sequence of {min(lengths)} steps cannot run; give 1 or more")
+    if list(lengths) != sorted(lengths, reverse=True):
+        raise UsageError(f"lengths {tuple(lengths)} must descend; sort the sequences")
+
+
+def check_steps(shapes: Sequence[LayerShape], cfg: Config, steps: int, chains: int = 1) -> None:
+    """Refuse more steps than the sequence buffer holds between stacked layers.
+
+    Raises:
+        UsageError: with the most steps of one call.
+    """
+    stride = sequence_stride(shapes, cfg, chains)
+    if steps * stride > cfg.sequence_words:
+        raise UsageError(
+            f"{steps} steps of a stack need {steps * stride} words between its layers, {cfg.name} "
+            f"holds {cfg.sequence_words}; run at most {cfg.sequence_words // stride} steps in one "
+            "call and carry the state over, or take a larger config"
+        )

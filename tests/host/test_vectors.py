@@ -1,0 +1,89 @@
+"""Rendered vectors: a job for each time that weights are loaded, and what it must give."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm_sharp.build import vectors
+from lstm_sharp.engine import config, cycles, pack
+from lstm_sharp.engine.config import resized
+from lstm_sharp.model import Model
+from lstm_sharp.run import engines, jobs, package
+from lstm_sharp.run.deploy import deploy
+from models import pytorch_like
+
+TINY = config.load("tiny")
+REVERSE = Model(tuple(replace(q, reverse=True) for q in pytorch_like(2, [5, 7]).layers))
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize(
+    ("model", "tiles", "count"),
+    [
+        (pytorch_like(2, [5, 7]), 1024, 1),
+        (pytorch_like(2, [3, 6, 4]), 1024, 1),
+        (pytorch_like(2, [3, 5], (2,)), 1024, 1),
+        (pytorch_like(2, [3, 6, 4], (2, 1)), 1024, 2),
+        (pytorch_like(2, [3, 6, 4]), 9, 2),
+        (REVERSE, 1024, 1),
+    ],
+    ids=["one", "stack", "both", "both, then one", "reloaded", "reverse"],
+)
+def test_rendered_jobs_give_the_golden_bits(
+    tmp_path: Path, model: Model, tiles: int, count: int
+) -> None:
+    cfg = resized(TINY, weight_tiles=tiles)
+    vectors.write_vectors(model, cfg, tmp_path)
+    folder = tmp_path / "vectors"
+    about = json.loads((folder / "vectors.json").read_text())
+    assert about["jobs"] == (["job0", "job1"] if count == 2 else ["job"])
+    read = package.write(model, cfg, tmp_path / "p")
+    made, stages = read.vectors, deploy(read.model, cfg, read.schedule)
+    assert np.array_equal(np.load(folder / "x.npy"), made.x * 0.5**read.model.x_frac)
+    assert np.array_equal(np.load(folder / "h_end.npy"), made.h_end)
+    assert np.array_equal(np.load(folder / "c_end.npy"), made.c_end)
+    for stage, job, (runs, h) in zip(stages, about["jobs"], vectors.stage_jobs(stages, made)):
+        jobs.write_job(tmp_path / "job", runs)
+        assert (tmp_path / "job").read_bytes() == (folder / job).read_bytes()
+        results = engines.play(engines.build("csim", cfg), runs)
+        for run, result in zip(runs, results):
+            engines.check(cfg, run, result)
+        assert np.array_equal(np.load(folder / f"{job.replace('job', 'h')}.npy"), h)
+        steps, half = made.x.shape[1], made.half
+        groups = [(0, g) for g in stage.plan.groups([steps] * half)]
+        groups += [(half, g) for _, g in groups]
+        assert len(groups) == len(results) - 1
+        for (first, group), result in zip(groups, results[1:]):
+            which = [first + index for index in group.sequences]
+            found, state = pack.unpack_h(result.h_bytes, stage.plan, group, True)
+            assert np.array_equal(stage.turn(found), h[which])
+            assert state is not None
+            width = state.h.shape[2]
+            assert np.array_equal(state.h, made.h_end[stage.cells, which, :width])
+            assert np.array_equal(state.c, made.c_end[stage.cells, which, :width])
+    assert np.array_equal(h, made.h)
+
+
+def test_cycles_of_all_levels_are_summed(tmp_path: Path) -> None:
+    read = package.write(pytorch_like(0, [3, 6, 4], (2, 1)), TINY, tmp_path)
+    stages = deploy(read.model, TINY, read.schedule)
+    assert (len(stages), read.about["directions"]) == (2, [2, 1])
+    assert [q["reverse"] for q in read.about["layers"]] == [False, True, False]
+    loads = [cycles.predict(TINY, stage.plan.load_program()).cycles for stage in stages]
+    runs = [p for stage in stages for p in stage.programs([16] * 4, True, True)]
+    assert read.about["predicted_cycles"]["load"] == sum(loads)
+    taken = sum(cycles.predict(TINY, program).cycles for program in runs)
+    assert read.about["predicted_cycles"]["with_state"] == taken
+    # in both directions two sequences side by side, twice; in one direction four
+    assert [program.sequences for program in runs] == [2, 1]
+
+
+def test_arrays_are_in_c_order(tmp_path: Path) -> None:
+    package.write(pytorch_like(0, [2, 1]), TINY, tmp_path)
+    with np.load(tmp_path / "vectors.npz") as arrays:
+        assert all(value.flags.c_contiguous for value in arrays.values())

@@ -1,0 +1,208 @@
+"""The slot machine in plain Python: what docs/slot-program.md says, independently of the compiler.
+
+``check`` walks every slot and knows when each place was written; ``Machine`` walks the same slots
+and computes, on packed streams.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.program import Instruction, Op, Program, Source, Start
+from lstm_sharp.numerics import golden
+from lstm_sharp.numerics.activation import Z_FRAC, all_steps
+
+_NEVER = -(10**9)
+
+
+class TooEarly(AssertionError):
+    """A slot that comes before its distance is over."""
+
+
+def run_order(program: Program) -> Iterator[Instruction]:
+    """All instructions of a run."""
+    for _ in range(program.sequences):
+        yield from program.walk()
+
+
+def check(cfg: Config, program: Program, schedule: str) -> None:
+    """Check D, D_acc, P and what the schedule waits for, slot by slot."""
+    slot, half, last_finish, read_step, write_step = 0, 0, _NEVER, 0, 0
+    stored: dict[int, int] = defaultdict(lambda: _NEVER)  # row block: slot that stored it
+    finished: dict[int, int] = defaultdict(lambda: _NEVER)  # row block: slot, or end of a load
+    h: dict[tuple[int, int], int] = {}  # half, neuron's place: slot
+    kept: dict[int, int] = {}  # neuron's place in the sequence buffer: slot
+
+    def far(since: int, distance: int, what: str) -> None:
+        if slot - since < distance:
+            raise TooEarly(f"{what}: slot {slot} is {slot - since} after {since}, not {distance}")
+
+    def of_word(places: dict, word: int, *key: int) -> int:
+        found = [
+            places[(*key, n) if key else n]
+            for n in range(word * cfg.columns, (word + 1) * cfg.columns)
+            if ((*key, n) if key else n) in places
+        ]
+        assert found, f"word {word} was never written"
+        return max(found)
+
+    for i in run_order(program):
+        slot += i.nops
+        if i.op != Op.TILES:
+            far(last_finish, cfg.tail, i.op.name)
+            slot += i.rows * i.item_beats(cfg)
+            for n in range(i.rows * cfg.lanes):
+                if i.op == Op.LOAD_STATE:
+                    h[half, i.h_word * cfg.columns + n] = slot - 1
+                    finished[i.row_first + n // cfg.block] = slot - 1
+            continue
+        if i.layer:
+            read_step = write_step = 0
+            if i.source == Source.SEQUENCE:
+                far(last_finish, cfg.tail, "layer")
+        if schedule == "intergate" and i.start == Start.BIAS:
+            for row in range(i.row_first, i.row_first + i.rows):
+                far(finished[row], cfg.tail, "intergate")
+        columns = range(i.col_first, i.col_first + i.cols)
+        if schedule != "elementwise" and i.source == Source.H:
+            for column in columns:
+                far(of_word(h, column, half), cfg.tail, "barrier")
+        for row in range(i.rows):
+            if i.start != Start.BIAS:
+                far(stored[i.row_first + row], cfg.acc_distance, "D_acc")
+            for column in columns:
+                if i.source == Source.H:
+                    far(of_word(h, column, half), cfg.tail, "D")
+                if i.source == Source.SEQUENCE:
+                    far(of_word(kept, read_step + column), cfg.tail, "D of the sequence")
+                slot += 1
+            last = slot - 1
+            if i.finish:
+                slot = last
+                far(last_finish, cfg.passes, "P")
+                last_finish = finished[i.row_first + row] = last
+                first = i.h_word * cfg.columns + i.h_lane + row * cfg.block
+                for n in range(first, first + cfg.block):
+                    h[1 - half, n] = last
+                    if i.keep:
+                        kept[write_step * cfg.columns + n] = last
+                slot = last + 1 + max(0, cfg.passes - i.cols)
+            else:
+                stored[i.row_first + row] = last
+        half ^= i.step
+        read_step += program.stride * (i.pop and i.source == Source.SEQUENCE)
+        write_step += program.stride * (i.step and i.keep)
+
+
+class Machine:
+    """Runs programs on streams of bytes; exact integers, no time."""
+
+    def __init__(self, cfg: Config) -> None:
+        self.cfg = cfg
+        k, n, block = cfg.rows, cfg.columns, cfg.block
+        self.tiles = np.zeros((cfg.weight_tiles, n, k), np.int64)
+        self.biases = np.zeros((cfg.bias_blocks, k), np.int64)
+        self.sums = np.zeros((cfg.chain_blocks, k), np.int64)
+        self.c = np.zeros((cfg.chain_blocks, block), np.int64)
+        self.h = np.zeros((2, cfg.h_words * n + block), np.int64)
+        self.kept = np.zeros(cfg.sequence_words * n + block, np.int64)
+        self.half = 0
+
+    def run(self, program: Program, weights: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Run a program to its end; both streams must be used up. Returns the h stream."""
+        cfg = self.cfg
+        self.loads = weights.reshape(-1, cfg.stream_bits // 8)
+        padded = self._integers(x, cfg.fmt.activation_bits)
+        words = padded.reshape(-1, cfg.word_beats * cfg.beat_elements)[:, : cfg.columns]
+        self.ring, self.out, self.read_step, self.write_step = words, [], 0, 0
+        assert program.encode(cfg)[2] == len(words)
+        for i in run_order(program):
+            {Op.TILES: self._tiles}.get(i.op, self._load)(i, program.stride)
+        assert len(self.loads) == len(self.ring) == 0
+        return np.concatenate([np.zeros(0, np.uint8), *self.out])
+
+    def _integers(self, data: np.ndarray, bits: int) -> np.ndarray:
+        return np.ascontiguousarray(data).reshape(-1).view(f"<i{bits // 8}").astype(np.int64)
+
+    def _load(self, i: Instruction, stride: int) -> None:
+        cfg, count = self.cfg, i.rows * i.item_beats(self.cfg)
+        c = self.c.reshape(-1)[i.row_first * cfg.block :][:count]
+        h = self.h[self.half, i.h_word * cfg.columns :][:count]
+        if i.op == Op.GIVE_STATE:
+            beats = np.zeros((count, cfg.stream_bits // 32), np.int32)
+            beats[:, 0], beats[:, 1] = h, c
+            self.out.append(beats.reshape(-1).view(np.uint8))
+            return
+        beats, self.loads = self.loads[:count], self.loads[count:]
+        if i.op == Op.LOAD_STATE:
+            pairs = self._integers(beats, 32).reshape(count, -1)
+            h[:], c[:] = pairs[:, 0], pairs[:, 1]
+        elif i.op == Op.LOAD_BIAS:
+            values = self._integers(beats, 64).reshape(i.rows, cfg.rows, -1)
+            self.biases[i.bias_base : i.bias_base + i.rows] = values[..., 0]
+        else:
+            values = self._integers(beats, cfg.fmt.weight_bits).reshape(i.rows, -1)
+            tiles = values[:, : cfg.macs].reshape(i.rows, cfg.columns, cfg.rows)
+            self.tiles[i.weight_base : i.weight_base + i.rows] = tiles
+
+    def _tiles(self, i: Instruction, stride: int) -> None:
+        cfg, tile = self.cfg, i.weight_base
+        assert i.row_first + i.rows <= cfg.chain_blocks
+        if i.layer:
+            self.read_step = self.write_step = 0
+        vector = []
+        for row in range(i.row_first, i.row_first + i.rows):
+            total = {
+                Start.BIAS: self.biases[i.bias_base + row - i.row_first],
+                Start.STORED: self.sums[row],
+                Start.STORED_SHIFTED: self.sums[row] << i.x_shift,
+            }[i.start].copy()
+            for column in range(i.col_first, i.col_first + i.cols):
+                total += self._word(i.source, column) @ self.tiles[tile]
+                tile += 1
+            if not i.finish:
+                self.sums[row] = total
+                continue
+            c, h = self._cell(total, self.c[row] * (not i.c_zero), i.act_shift)
+            self.c[row] = c
+            first = i.h_word * cfg.columns + i.h_lane + (row - i.row_first) * cfg.block
+            self.h[1 - self.half, first : first + cfg.block] = h
+            if i.keep:
+                place = self.write_step * cfg.columns + first
+                self.kept[place : place + cfg.block] = h
+            vector.append(h)
+        if i.finish and i.emit:
+            h = np.concatenate(vector)
+            beats = np.zeros(-(-len(h) // cfg.beat_elements) * cfg.beat_elements, np.int64)
+            beats[: len(h)] = h
+            self.out.append(beats.astype(f"<i{cfg.fmt.activation_bits // 8}").view(np.uint8))
+        if i.pop and i.source == Source.X:
+            self.ring = self.ring[i.col_first + i.cols :]
+        self.half ^= i.step
+        self.read_step += stride * (i.pop and i.source == Source.SEQUENCE)
+        self.write_step += stride * (i.step and i.keep)
+
+    def _word(self, source: Source, column: int) -> np.ndarray:
+        n = self.cfg.columns
+        if source == Source.X:
+            return self.ring[column]
+        place = slice(column * n, (column + 1) * n)
+        if source == Source.SEQUENCE:
+            return self.kept[self.read_step * n :][place]
+        assert place.stop <= self.cfg.h_words * n
+        return self.h[self.half, place] * (source == Source.H)
+
+    def _cell(self, sums: np.ndarray, c: np.ndarray, act: int) -> tuple[np.ndarray, np.ndarray]:
+        """The cell's arithmetic, of the golden model's own parts."""
+        fmt, one = self.cfg.fmt, 1 << Z_FRAC
+        scale = 0.5 ** (fmt.h_frac + act + fmt.weight_frac_min - Z_FRAC + 1)
+        z = sums.reshape(-1, 4).T * (scale * np.array([[1], [1], [2], [1]]))
+        i, f, g, o = golden._lookup(all_steps(), z)
+        c = np.floor((2 * (f + one) * c + (i + one) * (2 * g + 1) + (1 << 17)) * 0.5**18)
+        c = np.clip(c, -golden._C_HALF, golden._C_HALF - 1)
+        h = golden._round_h((o + one) * (2 * golden._lookup(all_steps(), c) + 1), fmt)
+        return c.astype(np.int64), h.astype(np.int64)

@@ -1,0 +1,239 @@
+"""ONNX graphs: what is read is what the file means, and the rest is refused by name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model import load
+from models import H, X, float_h, refused, weights, x_of
+
+onnx = pytest.importorskip("onnx")
+
+
+def write_onnx(path: Path, body: str, head: str = "(float[B,T,3] x) => (y)") -> Path:
+    """Writes a graph in the text form of onnx.
+
+    W0, R0, B0 are of a layer of one direction that takes x, W1 ... of one that takes its h. W2 ...
+    are of a bidirectional layer that takes x; W3 ... and W4 ... of one with two directions and
+    one with one direction that take its h.
+    """
+    numbers = {"zero": 0, "one": 1, "two": 2, "four": 4}
+    constants = "\n".join(f"{n} = Constant<value_ints=[{v}]>()" for n, v in numbers.items())
+    shapes = {"beside": "[0,0,-1]", "mixed": "[0,-1,8]"}
+    constants += "".join(f"\n{n} = Constant<value_ints={v}>()" for n, v in shapes.items())
+    last = "last = Constant<value_int=-1>()"
+    graph = onnx.parser.parse_graph(f"g {head} {{ {constants}\n{last}\n{body} }}")
+    tensors = {"half": np.full((1, 1, H), 0.5, "f"), "M": weights()["weight_hh_l0"][:H, :2]}
+    tensors["M2"] = weights()["weight_hh_l0"][: 2 * H, :2]
+    for index, (inputs, directions) in enumerate([(X, 1), (H, 1), (X, 2), (2 * H, 2), (2 * H, 1)]):
+        cells = [weights(inputs, seed=index + 10 * n).values() for n in range(directions)]
+        w_ih, w_hh, b_ih, b_hh = map(np.stack, zip(*cells))
+        tensors |= {f"W{index}": w_ih, f"R{index}": w_hh}
+        tensors[f"B{index}"] = np.concatenate([b_ih, b_hh], axis=1)
+    graph.initializer.extend(onnx.numpy_helper.from_array(v, n) for n, v in tensors.items())
+    opset = onnx.helper.make_opsetid("", 17)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset]), path)
+    return path
+
+
+def check(got: np.ndarray, path: Path, x: np.ndarray) -> None:
+    """Compares with what onnx itself makes of the file."""
+    (want,) = onnx.reference.ReferenceEvaluator(str(path)).run(None, {"x": x})
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
+
+
+IN = "tm = Transpose<perm=[1,0,2]>(x)"
+LSTM0 = IN + "\nY, Yh, Yc = LSTM<hidden_size=4>(tm, W0, R0, B0)"
+OUT = "s = Squeeze(Y, one)\ny = Transpose<perm=[1,0,2]>(s)"
+ZEROS = """
+sh = Shape(tm)
+n = Gather(sh, one)
+size = Concat<axis=0>(one, n, four)
+none = Constant<value_floats=[0.0]>()
+z = Expand(none, size)
+c = ConstantOfShape(size)
+Y = LSTM<hidden_size=4>(tm, W0, R0, B0, "", z, c)
+"""
+LAYER1 = "\nY1, Yh1 = LSTM<hidden_size=4>(a, W1, R1, B1)\n"
+OUT1 = "s1 = Squeeze(Y1, one)\ny = Transpose<perm=[1,0,2]>(s1)"
+
+# As torch.onnx.export writes it: (time, 2, batch, H) to (time, batch, 2 H).
+BESIDE = "{0}t = Transpose<perm=[0,2,1,3]>({0})\n{0}r = Reshape({0}t, beside)\n"
+BOTH = 'hidden_size=4, direction="bidirectional"'
+LSTM2 = f"{IN}\nY, Yh = LSTM<{BOTH}>(tm, W2, R2, B2)\n" + BESIDE.format("Y")
+
+SEQUENCES = {
+    "batch_first": LSTM0 + OUT,
+    "no bias": IN + "\nY = LSTM<hidden_size=4>(tm, W0, R0)" + OUT,
+    "zero states": IN + ZEROS + OUT,
+    "stack of layout=1": "Z = LSTM<layout=1>(x, W0, R0, B0)\na = Squeeze(Z, two)\n"
+    "Z1 = LSTM<layout=1>(a, W1, R1, B1)\ny = Squeeze(Z1, two)",
+    "computed weights": IN + "\nW = Identity(W0)\nR = Slice(R0, zero, one, zero)\n"
+    "Y = LSTM<hidden_size=4>(tm, W, R, B0)\n" + OUT,
+    "stack": LSTM0 + "\nd = Squeeze(Y, one)\na = Dropout(d)" + LAYER1 + OUT1,
+    "reverse": IN + '\nY = LSTM<direction="reverse">(tm, W0, R0, B0)\n' + OUT,
+    "usual activations": IN
+    + '\nY = LSTM<activations=["sigmoid", "Tanh", "tanh"]>(tm, W0, R0, B0)\n'
+    + OUT,
+    "usual activations of both": LSTM2.replace(
+        BOTH, BOTH + f", activations={['Sigmoid', 'Tanh', 'Tanh'] * 2}".replace("'", '"')
+    )
+    + "y = Transpose<perm=[1,0,2]>(Yr)",
+    "both": LSTM2 + "y = Transpose<perm=[1,0,2]>(Yr)",
+    "both of layout=1": f"Y = LSTM<{BOTH}, layout=1>(x, W2, R2, B2)\ny = Reshape(Y, beside)",
+    "stack of both": LSTM2
+    + f"Z = LSTM<{BOTH}>(Yr, W3, R3, B3)\n"
+    + BESIDE.format("Z")
+    + "y = Transpose<perm=[1,0,2]>(Zr)",
+    "stack of both and reverse": LSTM2
+    + 'Z = LSTM<direction="reverse">(Yr, W4, R4, B4)\n'
+    + OUT.replace("Y", "Z"),
+    "stack through batch first": LSTM0 + "\nt = Transpose<perm=[2,0,1,3]>(Y)\n"
+    "b = Squeeze(t, two)\na = Transpose<perm=[1,0,2]>(b)" + LAYER1 + OUT1,
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_onnx_sequence(tmp_path: Path, name: str) -> None:
+    model = load(write_onnx(tmp_path / "m.onnx", SEQUENCES[name]))
+    assert model.head is None and len(model.levels) == (2 if "stack" in name else 1)
+    assert len(model.levels[0]) == (2 if "both" in name else 1)
+    check(float_h(model, x_of()), tmp_path / "m.onnx", x_of())
+
+
+HEADS = {
+    "last step": OUT.replace("y =", "q =") + "\nl = Gather<axis=1>(q, last)\ny = MatMul(l, M)",
+    "h_n": "l = Gather(Yh, last)\ny = MatMul(l, M)",
+    "h_n of two": "a = Squeeze(Y, one)" + LAYER1 + "both = Concat<axis=0>(Yh, Yh1)"
+    "\nl = Gather(both, last)\ny = MatMul(l, M)",
+    "mean": "s = Squeeze(Y, one)\nl = ReduceMean<axes=[0], keepdims=0>(s)\ny = MatMul(l, M)",
+    "scale": OUT.replace("y =", "q =") + "\nk = Constant<value_floats=[1.004]>()\ny = Mul(q, k)",
+}
+
+HEADS = {name: f"{LSTM0}\n{body}" for name, body in HEADS.items()} | {
+    "h_n of both": LSTM2
+    + "t = Transpose<perm=[1,0,2]>(Yh)\nl = Flatten<axis=1>(t)\ny = MatMul(l, M2)",
+    "last step of both": LSTM2 + "l = Gather<axis=0>(Yr, last)\ny = MatMul(l, M2)",
+    "h_n of both in layout=1": f"Y, Yh = LSTM<{BOTH}, layout=1>(x, W2, R2, B2)\n"
+    "l = Flatten<axis=1>(Yh)\ny = MatMul(l, M2)",
+    "h_n of reverse": IN + '\nY, Yh = LSTM<direction="reverse">(tm, W0, R0, B0)\n'
+    "l = Gather(Yh, last)\ny = MatMul(l, M)",
+    "sum of both": LSTM2 + "s = ReduceSum<keepdims=0>(Y, one)\ny = Relu(s)",
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_onnx_head(tmp_path: Path, name: str) -> None:
+    path = write_onnx(tmp_path / "m.onnx", HEADS[name])
+    model = load(path)
+    for x in (x_of(2, 7), x_of(1, 3)):
+        check(model.head(float_h(model, x)), path, x)
+
+
+@pytest.mark.parametrize("body", ["Identity(Yc)", "ArgMax(Yc)", "Add(Y, mean)"])
+def test_onnx_head_that_needs_more_than_h_is_none(tmp_path: Path, body: str) -> None:
+    path = write_onnx(tmp_path / "m.onnx", LSTM0 + "\nmean = ReduceMean(x)\ny = " + body)
+    assert load(path).head is None
+
+
+def test_onnx_head_of_fixed_size_takes_no_other(tmp_path: Path) -> None:
+    body = LSTM0 + "\nt = Transpose<perm=[2,0,1,3]>(Y)\nfixed = Constant<value_ints=[2,7,4]>()"
+    body += "\nr = Reshape(t, fixed)\ny = Relu(r)"
+    path = write_onnx(tmp_path / "m.onnx", body, "(float[2,7,3] x) => (y)")
+    model = load(path)
+    h = float_h(model, x_of())
+    check(model.head(h), path, x_of())
+    with pytest.raises(UsageError, match=r"\(2, 7\).*not \(7, 2\); export with dynamic axes"):
+        model.head(h.reshape(7, 2, H))
+
+
+def lstm(inputs: str = "tm, W0, R0, B0", attribute: str = "hidden_size=4") -> str:
+    return f"{IN}\nY, Yh = LSTM<{attribute}>({inputs})\n{OUT}"
+
+
+SIDE_BY_SIDE = LSTM0 + "\n[dec] Y1 = LSTM<hidden_size=4>(tm, W0, R0, B0)\ny = Add(Y, Y1)"
+ONNX_REFUSALS = {
+    "direction=sideways is not supported": lstm(attribute='direction="sideways"'),
+    "the first of size 2 for direction=bidirectional": lstm(attribute=BOTH),
+    "the first of size 1 for direction=reverse": lstm("tm, W2, R2", 'direction="reverse"'),
+    "activations=Relu,Tanh,Tanh are not": lstm(attribute='activations=["Relu", "Tanh", "Tanh"]'),
+    "activations=Sigmoid,Tanh,Tanh,Sigmoid,Relu,Tanh are not": lstm(
+        "tm, W2, R2", BOTH + ', activations=["Sigmoid","Tanh","Tanh","Sigmoid","Relu","Tanh"]'
+    ),
+    "activation_alpha=[0.5] is not": lstm(attribute="activation_alpha=[0.5]"),
+    "clip=3.0 is not supported": lstm(attribute="clip=3.0"),
+    "input_forget=1 is not supported": lstm(attribute="input_forget=1"),
+    "hidden_size=5 but R for 4": lstm(attribute="hidden_size=5"),
+    "sequence_lens (one) is not": lstm("tm, W0, R0, B0, one"),
+    "P (B0), the peepholes, is not": lstm('tm, W0, R0, B0, "", "", "", B0'),
+    "initial_h of LSTM Y is not zero but up to 0.5": lstm('tm, W0, R0, B0, "", half, half'),
+    "initial_c of LSTM Y is not zero but computed from the graph input x; export the model "
+    "without it and give the state with --state": lstm('tm, W0, R0, B0, "", "", x'),
+    "W of LSTM Y comes from the graph input x": lstm("tm, x, R0, B0"),
+    "B of LSTM Y has shape (1, 1, 4); expected 2": lstm("tm, W0, R0, half"),
+    "op Relu between LSTM nodes": LSTM0 + "\nr = Relu(Y)\na = Squeeze(r, one)" + LAYER1 + OUT1,
+    "op Relu before the first LSTM": "r = Relu(x)\n" + (LSTM0 + OUT).replace("(x)", "(r)"),
+    "do not pass on h step by step": LSTM0 + "\ns = Squeeze(Y, one)\n"
+    "a = Transpose<perm=[1,0,2]>(s)" + LAYER1 + OUT1,
+    "the ops Reshape between LSTM Y and LSTM Z do not pass on h step by step": LSTM2
+    + f"a = Reshape(Y, mixed)\nZ = LSTM<{BOTH}>(a, W3, R3, B3)\n"
+    "y = Relu(Z)",
+    "layer 1 takes 4 inputs but layer 0 gives 8": LSTM2
+    + "Y1 = LSTM<hidden_size=4>(Yr, W1, R1, B1)\n"
+    + OUT1,
+    "op ReduceSum between LSTM nodes": LSTM2
+    + "a = ReduceSum<keepdims=0>(Y, one)\n"
+    + LAYER1
+    + OUT1,
+    "takes Y_h of LSTM Y": LSTM0 + "\na = Identity(Yh)" + LAYER1 + OUT1,
+    "the ops Cast, Transpose before LSTM Y do more than swap": "i = Cast<to=7>(x)\n"
+    + (LSTM0 + OUT).replace("(x)", "(i)"),
+    "it has 2 GRU nodes": "a, b = GRU(x, W0, R0)\ny = GRU(a, W0, R0)",
+    "no LSTM in m.onnx: its 9 nodes are Constant, Relu, Conv": "a = Relu(x)\ny = Conv(a, W0)",
+    "no single stack but lie side by side; choose one by prefix: LSTM Y, LSTM dec": SIDE_BY_SIDE,
+}
+
+
+@pytest.mark.parametrize("text", ONNX_REFUSALS)
+def test_onnx_refused(tmp_path: Path, text: str) -> None:
+    refused(write_onnx(tmp_path / "m.onnx", ONNX_REFUSALS[text]), text)
+
+
+def test_onnx_input_refused(tmp_path: Path) -> None:
+    for kind, text in (("int64[B,T,3]", "is INT64"), ("float[T,3]", "shape [0, 3]")):
+        refused(write_onnx(tmp_path / "m.onnx", LSTM0 + OUT, f"({kind} x) => (y)"), text)
+
+
+def test_onnx_prefix(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "m.onnx", SIDE_BY_SIDE)
+    assert load(path, "dec").head is None  # it adds the other's h
+    refused(path, "no LSTM under the prefix enc; it has LSTM Y, LSTM dec", "enc")
+    body = LSTM0 + "\na = Squeeze(Y, one)" + LAYER1 + OUT1
+    refused(write_onnx(path, body), "take the output of LSTM Y, which is not among them", "W1")
+    lower = load(path, "W0")
+    check(lower.head(float_h(lower, x_of())), path, x_of())
+
+
+def test_onnx_external_data(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "m.onnx", LSTM0 + OUT)
+    want, graph = load(path).layers[0].w_hh, onnx.load(path)
+    onnx.save(graph, str(path), save_as_external_data=True, size_threshold=0, location="m.bin")
+    np.testing.assert_array_equal(load(path).layers[0].w_hh, want)
+    (tmp_path / "m.bin").unlink()
+    refused(path, "cannot be read as ONNX")
+
+
+def test_onnx_damaged(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"PK\3\4 and so on")
+    refused(tmp_path / "m.onnx", "m.onnx cannot be read as ONNX")
+
+
+def test_onnx_package_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.onnx").touch()
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    refused(tmp_path / "m.onnx", "pip install 'lstm-sharp[onnx]'")
