@@ -206,6 +206,8 @@ def _break(folder: Path, how: str) -> None:
             },
         ),
         "wide state": lambda: np.savez("s.npz", h=np.zeros((2, 2, 9)), c=np.zeros((2, 2, 6))),
+        "large h": lambda: np.savez("s.npz", h=np.full((2, 2, 6), 1.5), c=np.zeros((2, 2, 6))),
+        "large c": lambda: np.savez("s.npz", h=np.zeros((2, 2, 6)), c=np.full((2, 2, 6), -129.0)),
         "no c": lambda: np.savez("s.npz", h=np.zeros((2, 2, 6))),
         "nan state": lambda: np.savez("s.npz", h=np.full((2, 2, 6), np.nan), c=np.zeros((2, 2, 6))),
     }
@@ -230,6 +232,8 @@ def _break(folder: Path, how: str) -> None:
         ("not a model", "m.npz"),
         ("no lstm", "no tensor named like weight_ih_l0"),
         ("nan weights", "NaN or infinite"),
+        ("large h", "state h reaches 1.5, at most 1 is possible"),
+        ("large c", "state c reaches 129, at most 128 is possible"),
         ("wide state", "state h has shape (2, 2, 9); (cells, batch, hidden) = (2, 2, 6)"),
         ("no c", "s.npz lacks c; it has h"),
         ("nan state", "state h has NaN"),

@@ -8,6 +8,7 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
+from lstm_sharp.numerics.formats import C_BITS, C_FRAC
 
 FloatState = tuple[np.ndarray, np.ndarray]
 """h and c, (cells, batch, H) each, H the widest cell's; a cell is one direction of a layer."""
@@ -62,11 +63,11 @@ def check_state(model: Model, batch: int, state: FloatState) -> FloatState:
     """Return h and c as float64.
 
     Raises:
-        UsageError: wrong shape, NaN or infinity.
+        UsageError: wrong shape, NaN or infinity, or out of the range that the engine holds.
     """
     widest = max(layer.hidden_size for layer in model.layers)
     want = (len(model.layers), batch, widest)
-    for name, value in zip(("h", "c"), state):
+    for name, value, most in zip(("h", "c"), state, (1, 1 << (C_BITS - 1 - C_FRAC))):
         if np.shape(value) != want:
             raise UsageError(
                 f"state {name} has shape {np.shape(value)}; (cells, batch, hidden) = {want} is "
@@ -74,4 +75,10 @@ def check_state(model: Model, batch: int, state: FloatState) -> FloatState:
             )
         if not np.isfinite(np.asarray(value, dtype=np.float64)).all():
             raise UsageError(f"state {name} has NaN or infinite values; clean it first")
+        reach = float(np.abs(np.asarray(value, dtype=np.float64)).max())
+        if reach > most:
+            raise UsageError(
+                f"state {name} reaches {reach:g}, at most {most} is possible; give what a run of "
+                "this model has left behind"
+            )
     return np.asarray(state[0], dtype=np.float64), np.asarray(state[1], dtype=np.float64)
