@@ -284,29 +284,15 @@ module lstm_engine
     endcase
   end
 
-  // Edges 3 to 5: VS units. 6 and on: reduce, accumulate.
-  logic signed [Rows-1:0][ProductBits-1:0] products[Columns];
-  for (genvar n = 0; n < Columns; n++) begin : gen_vs
-    vs_unit u_vs (
-        .clk(ap_clk),
-        .weights(weight_q[n*Rows+:Rows]),
-        .scalar(vector_q[n]),
-        .products(products[n])
-    );
-  end
+  // Edges 3 and on: products, reduced sums; then the running sums
   logic signed [SumBits-1:0] reduced[Rows][2];
   logic signed [AccBits-1:0] sums[Rows];
-  for (genvar k = 0; k < Rows; k++) begin : gen_reduce
-    logic signed [Columns-1:0][ProductBits-1:0] row;
-    for (genvar n = 0; n < Columns; n++) begin : gen_product
-      assign row[n] = products[n][k];
-    end
-    row_reduce u_reduce (
-        .clk(ap_clk),
-        .products(row),
-        .sums(reduced[k])
-    );
-  end
+  mac_array u_array (
+      .clk(ap_clk),
+      .weights(weight_q),
+      .scalars(vector_q),
+      .reduced
+  );
   accumulator u_accumulator (
       .clk(ap_clk),
       .slot_bias(slots[SumEdge-4]),

@@ -90,7 +90,7 @@ def _script(family: str, top: str, sources: list[str]) -> str:
     return "\n".join(
         [
             f"read_slang --threads 1 -DSYNTHESIS --keep-hierarchy --top {top} {' '.join(sources)}",
-            f"chtype -set row_reduce${top}.gen_reduce[0].u_reduce t:{trees}",
+            f"chtype -set row_reduce${top}.u_array.gen_reduce[0].u_reduce t:{trees}",
             f"setattr -mod -set keep_hierarchy 1 {trees}",
             f"{synth} -run :map_dsp",
             *_DSPS,
