@@ -84,18 +84,7 @@ def programs(plan: Plan, lengths: Sequence[int], state: bool, give: bool) -> lis
 def deploy(
     model: QuantModel, cfg: Config, schedule: str, steps: int = 1, sequences: int | None = None
 ) -> tuple[Stage, ...]:
-    """Lay a model out on an engine: all levels together if they fit and all run forward.
-
-    Args:
-        model: the quantised model.
-        cfg: the engine.
-        schedule: one of ``schedule.SCHEDULES``, or ``best``.
-        steps: of the longest sequence.
-        sequences: of a batch, which the cuts should suit; None: as many as run side by side.
-
-    Raises:
-        UsageError: a level that the engine does not hold alone.
-    """
+    """Lay a quantised model out on an engine, as ``plans`` says; arguments and errors are its."""
     stages: list[Stage] = []
     for plan in plans(model, cfg, schedule, steps, sequences):
         first = stages[-1].cells.stop if stages else 0
