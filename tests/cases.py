@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.group import Group, best_groups
+from lstm_sharp.engine.group import Start
 from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import Program
 from lstm_sharp.engine.schedule import SCHEDULES, Plan, bias_blocks, weight_tiles
-from lstm_sharp.errors import UsageError
+from lstm_sharp.engine.starts import Host
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.formats import C_BITS, Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
@@ -32,16 +32,9 @@ _MOST_SLOTS = 15_000
 class Crowded(Plan):
     """Runs as many sequences side by side as there can be, though fewer may be faster."""
 
-    def groups(self, lengths: Sequence[int]) -> list[Group]:
-        """Cut as if a step took the same time, however many take it."""
-        return best_groups(lengths, self.most_sequences, self._takes, lambda _: (0.0, 1.0))
-
-    def _takes(self, lengths: tuple[int, ...]) -> bool:
-        try:
-            self.program(lengths, with_state=True, give_state=True).encode(self.cfg)
-        except UsageError:
-            return False
-        return True
+    def pace(self, sequences: int) -> tuple[float, float]:
+        """Tell that a step takes the same time, however many take it."""
+        return 0.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +50,7 @@ class Case:
     give: bool  # whether the engine is asked for the state after the last steps
     h: list[np.ndarray]  # golden: (T, width) int64 each
     after: Pair  # golden: h and c after the last steps, (cells, sequences, H) int64 each
+    start_cycles: int = 0
 
     def __str__(self) -> str:
         levels = [f"{kind_of(level)} {level[0].hidden_size}" for level in self.model.levels]
@@ -77,28 +71,26 @@ class Case:
         """Steps of each sequence."""
         return [len(x) for x in self.xs]
 
-    def programs(self) -> Iterator[tuple[deploy.Stage, Group | None, Program]]:
-        """Yield all programs in the order in which they run; the loads have no group."""
+    def programs(self) -> Iterator[tuple[deploy.Stage, Start | None, Program]]:
+        """Yield all programs in the order in which they run; the loads have no start."""
         for stage in self.stages:
             yield stage, None, stage.plan.load_program()
-            for group in stage.plan.groups(self.lengths):
-                states = self.state is not None, self.give
-                yield stage, group, stage.plan.program(group.lengths, group.repeats, *states)
+            states = self.state is not None, self.give
+            for start in stage.starts(self.lengths, *states, Host(self.start_cycles)):
+                yield stage, start, stage.plan.program_of(start, *states)
 
     def runs(self) -> list[Run]:
         """Make the job of a case of one stage: weights, then the sequences."""
         (stage,) = self.stages
         state = None if self.state is None else golden.State(*self.state)
-        return stage.runs(self.xs, state, self.give)[1]
+        return [stage.load(), *stage.runs(self.xs, state, self.give, Host(self.start_cycles))[1]]
 
     def play(self, executable: Path, options: Sequence[str] = ()) -> tuple[str, list[int]]:
         """Run on a simulated engine; say what differs from golden, and each program's cycles."""
         taken: list[int] = []
 
-        def play(runs: Sequence[Run]) -> list[Result]:
-            results = engines.play(executable, runs, options=options)
-            for run, result in zip(runs, results):
-                engines.check(self.cfg, run, result)
+        def play(stage: deploy.Stage, runs: Sequence[Run]) -> Sequence[Result]:
+            results = engines.player(executable, self.cfg, options=options)(stage, runs)
             taken.extend(result.cycles for result in results)
             return results
 
@@ -106,7 +98,8 @@ class Case:
 
     def differs(self, play: deploy.Play) -> str:
         """Say what is not as golden has it when this plays the runs; nothing if all is."""
-        hs, after, _ = deploy.run(self.stages, self.xs, self.state, self.give, play)
+        asked = self.stages, self.xs, self.state, self.give
+        hs, after, _ = deploy.run(*asked, play, Host(self.start_cycles), allocate=anything)
         wrong = [f"h[{n}]" for n, h in enumerate(hs) if not np.array_equal(h, self.h[n])]
         for name, found, right in zip("hc", after or (), self.after):
             if not np.array_equal(found, right):
@@ -159,6 +152,11 @@ def draw(
     give = bool(rng.random() < 0.5) if give is None else give
     h, after = by_length(xs, before, partial(_golden, model))
     return Case(seed, cfg, model, stages, xs, before, give, h, after)
+
+
+def anything(size: int) -> np.ndarray:
+    """Give memory in which something lies, as a driver does."""
+    return np.random.default_rng(size).integers(0, 256, size, np.uint8)
 
 
 def kind_of(level: Sequence[QuantLayer]) -> str:

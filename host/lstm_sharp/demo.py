@@ -22,9 +22,10 @@ from lstm_sharp.model import Model, load
 from lstm_sharp.report import trace
 from lstm_sharp.run import engines
 from lstm_sharp.run.report import Report
-from lstm_sharp.run.session import BACKENDS, Session
+from lstm_sharp.run.session import Session
 
 CONFIG = "pynq-z2"
+LEVELS = ("float", "golden", "csim", "rtl")
 OUT = Path("build/demo")
 PICTURE_CYCLES = 700
 _DATA = Path("examples/vowels")
@@ -84,7 +85,7 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        for backend in BACKENDS:
+        for backend in LEVELS:
             session = Session(model, CONFIG, backend, calibration=calibration)
             if backend in ("csim", "rtl"):
                 task = bars.add_task(f"{backend}: compile", total=1)
@@ -129,7 +130,7 @@ def _draw(session: Session, x: np.ndarray) -> Path:
     raw, picture = OUT / "trace.bin", OUT / "pipeline.png"
     engines.play(
         engines.build("rtl", cfg),
-        runs,
+        [stage.load(), *runs],
         options=["--trace", str(raw.resolve()), str(4 * PICTURE_CYCLES)],
     )
     title = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from lstm_sharp.engine import config
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.report.bench_table import CSIM, GOLDEN
-from lstm_sharp.run import deploy, engines, jobs
+from lstm_sharp.run import deploy, engines
 
 FORMATS = ("W16A16", "W8A16", "W8A8")
 BATCH = 64  # sequences that the golden model takes at once
@@ -36,15 +35,9 @@ class Csim:
         self.executable = engines.build("csim", cfg, Path(self.folder.name))
 
     def run(self) -> np.ndarray:
-        x = list(self.model.quantize_input(self.case.x))
-        hs, _, _ = deploy.run(self.stages, x, None, False, self._play)
-        return self.model.dequantize_h(np.stack(hs))
-
-    def _play(self, runs: Sequence[jobs.Run]) -> list[jobs.Result]:
-        results = engines.play(self.executable, runs)
-        for run, result in zip(runs, results):
-            engines.check(self.cfg, run, result)
-        return results
+        x, play = self.model.quantize_input(self.case.x), engines.player(self.executable, self.cfg)
+        h, _, _ = deploy.run(self.stages, x, None, False, play)
+        return self.model.dequantize_h(np.stack(h))
 
 
 class Golden:

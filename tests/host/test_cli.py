@@ -254,7 +254,7 @@ def test_bad_files(folder: Path, capsys: pytest.CaptureFixture[str], how: str, s
     ("options", "said"),
     [
         (["--backend", "gpu"], "backend 'gpu' is unknown; choose one of float, golden, csim, rtl"),
-        (["--backend", "board"], "board is not supported yet"),
+        (["--backend", "board", "--config", "tiny"], "there is no overlay of tiny at"),
         (["--config", "z3"], "config 'z3' not found; shipped are tiny, pynq-z2, zcu104"),
         (["--config", "broken.json"], "broken.json"),
         (["--format", "W4A4"], "format 'W4A4' is unknown"),

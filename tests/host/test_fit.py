@@ -13,6 +13,7 @@ from lstm_sharp import cli
 from lstm_sharp.board import board
 from lstm_sharp.engine import config, cycles, storage
 from lstm_sharp.engine.config import resized
+from lstm_sharp.engine.starts import best_starts
 from lstm_sharp.errors import UsageError
 from lstm_sharp.run import deploy
 from lstm_sharp.run.assess import check_board
@@ -56,8 +57,8 @@ def test_smallest_board_config_is_taken() -> None:
     assert z2.alone.steps_per_second == pytest.approx(cfg.clock_mhz * 1e6 * 50 / predicted.cycles)
     assert z2.alone.load_cycles == cycles.predict(cfg, plan.load_program()).cycles
     assert z2.alone.utilization == pytest.approx(answer.weights * 50 / 208 / predicted.cycles)
-    groups = together.groups([50] * 4)
-    taken = sum(cycles.predict(cfg, together.program(g.lengths, g.repeats)).cycles for g in groups)
+    starts = best_starts(together, (50,) * 4)
+    taken = sum(cycles.predict(cfg, together.program_of(s)).cycles for s in starts)
     assert (z2.beside.sequences, z2.beside.cycles) == (4, taken)
     assert z2.beside.steps_per_second == pytest.approx(cfg.clock_mhz * 1e6 * 200 / taken)
 

@@ -13,6 +13,7 @@ from lstm_sharp.build import vectors
 from lstm_sharp.engine import config, cycles, pack
 from lstm_sharp.engine.config import resized
 from lstm_sharp.model import Model
+from lstm_sharp.numerics import golden
 from lstm_sharp.run import engines, jobs, package
 from lstm_sharp.run.deploy import deploy
 from models import pytorch_like
@@ -55,17 +56,19 @@ def test_rendered_jobs_give_the_golden_bits(
             engines.check(cfg, run, result)
         assert np.array_equal(np.load(folder / f"{job.replace('job', 'h')}.npy"), h)
         steps, half = made.x.shape[1], made.half
-        groups = [(0, g) for g in stage.plan.groups([steps] * half)]
-        groups += [(half, g) for _, g in groups]
-        assert len(groups) == len(results) - 1
-        for (first, group), result in zip(groups, results[1:]):
-            which = [first + index for index in group.sequences]
-            found, state = pack.unpack_h(result.h_bytes, stage.plan, group, True)
+        starts = [stage.starts([steps] * half, state, True) for state in (False, True)]
+        assert len(starts[0] + starts[1]) == len(results) - 1
+        done = 1
+        for own, which in zip(starts, (slice(half), slice(half, None))):
+            found = pack.empty_h(stage.plan, [steps] * half)
+            left = golden.State.zeros(stage.model, half)
+            for start, result in zip(own, results[done:]):
+                pack.unpack_h(result.h_bytes, stage.plan, start, found, left)
             assert np.array_equal(stage.turn(found), h[which])
-            assert state is not None
-            width = state.h.shape[2]
-            assert np.array_equal(state.h, made.h_end[stage.cells, which, :width])
-            assert np.array_equal(state.c, made.c_end[stage.cells, which, :width])
+            width = left.h.shape[2]
+            assert np.array_equal(left.h, made.h_end[stage.cells, which, :width])
+            assert np.array_equal(left.c, made.c_end[stage.cells, which, :width])
+            done += len(own)
     assert np.array_equal(h, made.h)
 
 

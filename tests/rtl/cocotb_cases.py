@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lstm_sharp.build import hls_rtl
 from lstm_sharp.engine import config, cycles, pack
 from lstm_sharp.engine.group import Group, group
+from lstm_sharp.engine.hls import hls_cycles
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, STRIDE, Program
 from lstm_sharp.engine.schedule import Plan, make_plan, shapes_of
 from lstm_sharp.model.model import Layer, Model
@@ -17,6 +19,7 @@ from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import QuantModel, quantize
 
 CFG = config.load("tiny")
+HLS = hls_rtl.chosen()
 SEED = int(os.environ.get("LSTM_SHARP_SEED", "1"))
 NULL = Program(())
 BEAT = CFG.stream_bits // 8
@@ -35,8 +38,13 @@ def pauses(density: float, *place: int) -> Iterator[bool]:
 
 
 def model_cycles(program: Program) -> int:
-    """Cycles by the cycle model."""
-    return cycles.predict(CFG, program).cycles
+    """Cycles by the cycle model; those of HLS RTL are predicted, not promised."""
+    return hls_cycles(CFG, program) if HLS else cycles.predict(CFG, program).cycles
+
+
+def least_cycles(program: Program) -> int:
+    """Cycles before which a program is not done."""
+    return int(program.encode(CFG)[HEADER["slots"].word]) if HLS else model_cycles(program)
 
 
 def put(words: np.ndarray, name: str, value: int, instruction: int | None = None) -> np.ndarray:
@@ -71,12 +79,12 @@ class Case:
         """Beats that the run takes from the weight stream."""
         if self.state is None:
             return np.zeros(0, np.uint8)
-        return pack.state_beats(self.state, self.plan, self.group)
+        return pack.state_beats(self.state, self.plan, (self.group,))
 
     @property
     def x_beats(self) -> np.ndarray:
         """Beats of x."""
-        return pack.x_beats(self.xs, self.plan, self.group)
+        return pack.x_beats(self.xs, self.plan, (self.group,))
 
     @property
     def step_beats(self) -> int:
@@ -85,16 +93,18 @@ class Case:
 
     def check(self, h: np.ndarray) -> None:
         """Compare the beats of the h stream with the golden model, bit for bit."""
-        assert len(h) == pack.h_beats(self.plan, self.group, self.give) * BEAT
-        hs, after = pack.unpack_h(h, self.plan, self.group, self.give)
-        assert (after is not None) == self.give
-        for place, (index, found) in enumerate(zip(self.group.sequences, hs)):
+        start, lengths = (self.group,), [len(x) for x in self.xs]
+        assert len(h) == pack.h_beats(self.plan, start, self.give) * BEAT
+        hs = pack.empty_h(self.plan, lengths)
+        after = golden.State.zeros(self.model, len(lengths)) if self.give else None
+        pack.unpack_h(h, self.plan, start, hs, after)
+        for index, found in enumerate(hs):
             start = self.state and golden.State(*(v[:, [index]] for v in vars(self.state).values()))
             right, left = golden.run(self.model, self.xs[index][None], start)
             np.testing.assert_array_equal(found, right[0])
             if after is not None:
-                np.testing.assert_array_equal(after.h[:, place], left.h[:, 0])
-                np.testing.assert_array_equal(after.c[:, place], left.c[:, 0])
+                np.testing.assert_array_equal(after.h[:, index], left.h[:, 0])
+                np.testing.assert_array_equal(after.c[:, index], left.c[:, 0])
         if not self.give:  # nothing but h: the last beat of each is filled with zeros
             size = CFG.fmt.activation_bits // 8
             steps = h.reshape(-1, self.step_beats * BEAT)

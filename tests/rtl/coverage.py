@@ -82,9 +82,10 @@ class Coverage:
 
 def seen_in(case: Case, stalled: bool) -> Iterator[tuple[Point, list[str]]]:
     """Tell of each program of a case what it is."""
-    for stage, group, _ in case.programs():
-        if group is None:
+    for stage, start, _ in case.programs():
+        if start is None:
             continue
+        (group,) = start
         plan, lengths = stage.plan, group.lengths
         chains = len(lengths) * plan.directions
         limits = at_limits(case, stage, group)

@@ -15,7 +15,7 @@ from lstm_sharp.numerics import golden
 from lstm_sharp.run import engines
 from lstm_sharp.run.deploy import Stage
 
-pytestmark = [pytest.mark.rtl, pytest.mark.slow]
+pytestmark = [pytest.mark.rtl, pytest.mark.sv, pytest.mark.slow]
 
 STEPS = 100
 
@@ -27,12 +27,13 @@ def test_engines_take_the_cycles_of_the_model(size: int, chains: int) -> None:
     cfg, rng = found.cfg, np.random.default_rng(size)
     model = random_model(rng, cfg.fmt, ["forward"], [size, size], cfg.max_shift, extreme=False)
     plan = make_plan(shapes_of(model), cfg, found.schedule, sequences=chains)
-    side_by_side = group((STEPS,) * chains)
+    start = (group((STEPS,) * chains),)
     x = rng.integers(-99, 99, (chains, STEPS, size))
     stage = Stage(model, plan, 0)
-    job = [stage.load(), stage.run_of(side_by_side, list(x), None, False)]
+    job = [stage.load(), stage.run_of(start, x, None, False)]
     result = engines.play(engines.build("rtl", cfg), job)[1]
     engines.check(cfg, job[1], result)
     assert result.cycles == predicted.cycles
-    hs, _ = pack.unpack_h(result.h_bytes, plan, side_by_side)
-    assert (np.stack(hs) == golden.run(model, x)[0]).all()
+    h = pack.empty_h(plan, [STEPS] * chains)
+    pack.unpack_h(result.h_bytes, plan, start, h)
+    assert (h == golden.run(model, x)[0]).all()

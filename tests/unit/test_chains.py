@@ -17,6 +17,7 @@ from lstm_sharp.engine.group import Group, group
 from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS, Op, Program
 from lstm_sharp.engine.schedule import SCHEDULES, Plan, make_plan, shapes_of
+from lstm_sharp.engine.starts import best_starts
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.golden import State
@@ -117,11 +118,12 @@ def test_machine_gives_golden_bits(seed: int) -> None:
     machine = Machine(cfg)
     nothing = np.zeros(0, np.uint8)
     machine.run(plan.load_program(), pack.weight_beats(model, plan), nothing)
-    states = pack.state_beats(state, plan, g) if drawn.with_state else nothing
-    beats = machine.run(drawn.program(plan), states, pack.x_beats(x, plan, g))
-    assert len(beats) * 8 == pack.h_beats(plan, g, drawn.give_state) * cfg.stream_bits
-    hs, after = pack.unpack_h(beats, plan, g, drawn.give_state)
-    assert (after is not None) == drawn.give_state
+    states = pack.state_beats(state, plan, (g,)) if drawn.with_state else nothing
+    beats = machine.run(drawn.program(plan), states, pack.x_beats(x, plan, (g,)))
+    assert len(beats) * 8 == pack.h_beats(plan, (g,), drawn.give_state) * cfg.stream_bits
+    hs = pack.empty_h(plan, [len(sequence) for sequence in x])
+    after = State.zeros(model, len(x)) if drawn.give_state else None
+    pack.unpack_h(beats, plan, (g,), hs, after)
     for n, (sequence, h) in enumerate(zip(x, hs)):
         start = State(state.h[:, [n]], state.c[:, [n]]) if drawn.with_state else None
         wanted, left = golden.run(model, sequence[None], start)
@@ -154,7 +156,7 @@ def test_each_schedule_is_no_slower_than_the_one_before(
     for name in (*SCHEDULES, "best"):
         plan = make_plan([LayerShape(x, h)] * (1 + both), cfg, name, (1 + both,))
         taken[name] = cycles.predict(cfg, plan.program(g.lengths, repeats)).cycles
-        assert taken[name] >= cycles.lower_bound(plan, g)
+        assert taken[name] >= cycles.lower_bound(plan, (g,))
     assert taken["intergate"] >= taken["unfolded"] >= taken["elementwise"] >= taken["best"], taken
 
 
@@ -180,7 +182,7 @@ def test_rounds_that_are_counted_take_as_long_as_walked(
 @pytest.mark.parametrize("sizes", [(4, 4), (32, 32)])
 def test_groups_hold_each_sequence_once(lengths: list[int], sizes: tuple[int, int]) -> None:
     plan = make_plan([LayerShape(*sizes)], TINY, "best")
-    groups = plan.groups(lengths)
+    groups = [g for (g,) in best_starts(plan, tuple(lengths))]
     assert sorted(n for g in groups for n in g.sequences) == list(range(len(lengths)))
     for g in groups:
         assert all(tuple(lengths[n] for n in row) == g.lengths for row in g.indices)
@@ -196,7 +198,7 @@ def test_groups_are_smaller_where_the_window_ends() -> None:
     lengths = list(range(32, 0, -1))
     with pytest.raises(UsageError, match="the window holds 127"):
         plan.program(lengths).encode(cfg)
-    groups = plan.groups(lengths)
+    groups = [g for (g,) in best_starts(plan, tuple(lengths))]
     assert 1 < len(groups[0].lengths) < 10
     for g in groups:
         plan.program(g.lengths, g.repeats, True, True).encode(cfg)

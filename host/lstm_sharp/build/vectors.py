@@ -65,8 +65,8 @@ def stage_jobs(
     for stage in stages:
         own = stage.cells, slice(None), slice(max(q.hidden_size for q in stage.model.layers))
         h_start, c_start = made.h_start[own], made.c_start[own]
-        _, fresh = stage.runs(list(x[:half]), None, True)
+        _, fresh = stage.runs(x[:half], None, True)
         resumed = State(h_start[:, half:], c_start[:, half:])
-        _, more = stage.runs(list(x[half:]), resumed, True)
+        _, more = stage.runs(x[half:], resumed, True)
         x, _ = golden.run(stage.model, x, State(h_start, c_start))
-        yield fresh + more[1:], x
+        yield [stage.load(), *fresh, *more], x

@@ -17,7 +17,7 @@ from lstm_sharp.engine.distances import FETCH_EVERY, blocks
 from lstm_sharp.engine.program import Instruction, Op, Program
 
 if TYPE_CHECKING:
-    from lstm_sharp.engine.group import Group
+    from lstm_sharp.engine.group import Start
     from lstm_sharp.engine.schedule import Plan
 
 COPY_CYCLES = 5
@@ -88,22 +88,28 @@ def predict(cfg: Config, program: Program) -> Prediction:
     )
 
 
-def lower_bound(plan: Plan, group: Group) -> int:
-    """Cycles that no order of a group's tiles goes under, states apart.
+def lower_bound(plan: Plan, start: Start) -> int:
+    """Cycles that no order of the tiles of a start's groups goes under, states apart.
 
     All tiles have to be dispatched. And of a step's T_h tiles those before its first finishing slot
     wait D for the first h of the step before, while that slot itself waits D for the last h, which
     comes after all other tiles: the better half is T_h / 2, so that a step takes D + T_h / 2.
     """
-    cfg, slots = plan.cfg, 0
+    cfg = plan.cfg
+    slots = sum(group.repeats * _least_slots(plan, group.lengths) for group in start)
+    lanes = sum(len(group.lengths) for group in start)
+    return COPY_CYCLES + 2 * len(plan.layers) * lanes + FETCH_CYCLES + slots + cfg.drain_cycles
+
+
+def _least_slots(plan: Plan, lengths: Sequence[int]) -> int:
+    """Slots of sequences side by side that ``lower_bound`` speaks of."""
+    cfg, slots = plan.cfg, (len(plan.levels) - 1) * (plan.cfg.tail - 1)
     for cells in plan.levels:
         x, h = cells[0].rows * cells[0].x_columns, cells[0].rows * cells[0].h_columns
-        tiles = len(cells) * sum(group.lengths) * (x + h)
-        waits = (2 * cfg.tail + h - 1) * (group.lengths[0] - 1) // 2
+        tiles = len(cells) * sum(lengths) * (x + h)
+        waits = (2 * cfg.tail + h - 1) * (lengths[0] - 1) // 2
         slots += max(tiles, x + cells[0].h_columns + waits)
-    slots += (len(plan.levels) - 1) * (cfg.tail - 1)
-    instructions = 2 * len(plan.layers) * len(group.lengths)
-    return COPY_CYCLES + instructions + FETCH_CYCLES + group.repeats * slots + cfg.drain_cycles
+    return slots
 
 
 class _Walk:

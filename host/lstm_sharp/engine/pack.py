@@ -1,24 +1,33 @@
 """Packing: weights, inputs and states into beats, and beats of h and states back into arrays.
 
 Streams are uint8 arrays of whole beats, little endian. Where a column or a neuron lies in a beat,
-and what follows what, is said in docs/slot-program.md. Inputs, lengths and states are those of a
-whole batch; a group says which sequences of it are meant.
+and what follows what, is said in docs/slot-program.md. Inputs, h and states are those of a whole
+batch; the groups of a start say which sequences of it are meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import ceil
+from collections.abc import Callable, Iterator, Sequence
+from math import ceil, prod
 
 import numpy as np
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.group import Group
+from lstm_sharp.engine.group import Group, Start
 from lstm_sharp.engine.layer import LayerPlan
 from lstm_sharp.engine.schedule import Plan
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+
+Batch = np.ndarray | Sequence[np.ndarray]
+"""Sequences of integers: an array (B, T, width), or (T, width) of each."""
+Allocate = Callable[[int], np.ndarray]
+"""Gives memory of so many bytes, uint8; what is in it does not matter."""
+
+
+def zeros(size: int) -> np.ndarray:
+    """Give zero bytes."""
+    return np.zeros(size, np.uint8)
 
 
 def weight_beats(model: QuantModel, plan: Plan) -> np.ndarray:
@@ -32,93 +41,125 @@ def weight_beats(model: QuantModel, plan: Plan) -> np.ndarray:
     return np.concatenate(tiles + biases)
 
 
-def x_beats(x: Sequence[np.ndarray], plan: Plan, group: Group) -> np.ndarray:
-    """Pack integer inputs, each (T, X): each vector in words of N elements, padded to beats.
+def x_beats(x: Batch, plan: Plan, start: Start, allocate: Allocate = zeros) -> np.ndarray:
+    """Pack inputs: each vector in words of N elements, each word in whole beats.
 
     Group after group, step after step, chain after chain; a reverse cell takes its steps from the
-    last one on.
+    last one on. Steps after a sequence's end, empty sequences and what fills up words are left as
+    ``allocate`` gives them: they meet zero weights, or nobody looks at what comes of them.
+
+    Args:
+        x: the batch, X wide; integers of any type.
+        plan: what runs it.
+        start: its groups.
+        allocate: where to pack.
+
+    Returns:
+        What ``allocate`` gave.
     """
     cfg = plan.cfg
-    lane, direction, step = _vectors(plan, group)
-    lengths = np.array(group.lengths)
-    step = np.where(direction == 1, lengths[lane] - 1 - step, step)
-    place = (np.cumsum(lengths) - lengths)[lane] + step
-    size = plan.layers[0].shape.input_size
-    columns = plan.layers[0].x_columns
-    words = np.zeros(
-        (group.repeats, len(place), columns * cfg.columns), _dtype(cfg.fmt.activation_bits)
-    )
-    for repeat, indices in enumerate(group.indices):
-        words[repeat, :, :size] = np.concatenate([x[index] for index in indices])[place]
-    beats = np.zeros((*words.shape[:2], columns, cfg.word_beats * cfg.beat_elements), words.dtype)
-    beats[..., : cfg.columns] = words.reshape(*words.shape[:2], columns, cfg.columns)
-    return _bytes(beats)
+    word = cfg.word_beats * cfg.beat_elements
+    vector = (plan.directions, plan.layers[0].x_columns, word)
+    dtype = _dtype(cfg.fmt.activation_bits)
+    beats = allocate(sum(g.steps for g in start) * prod(vector) * dtype.itemsize)
+    vectors = beats.view(dtype).reshape(-1, *vector)[..., : cfg.columns]
+    for g in start:
+        own, vectors = vectors[: g.steps], vectors[g.steps :]
+        rounds = own.reshape(g.repeats, -1, *own.shape[1:])
+        at = 0
+        for begin, end, lanes in _phases(g.lengths):
+            block = rounds[:, at : at + (end - begin) * lanes]
+            block = block.reshape(g.repeats, end - begin, lanes, *own.shape[1:])
+            for words, _, values in _sides(block, x, g, begin):
+                _fill(words, values)
+            at += (end - begin) * lanes
+    return beats
 
 
-def state_beats(state: State, plan: Plan, group: Group) -> np.ndarray:
+def state_beats(state: State, plan: Plan, start: Start) -> np.ndarray:
     """Pack h and c of a plan's cells: a beat a neuron, h in its low and c in its high 32 bits.
 
-    Group after group, level after level, chain after chain, as the LOAD_STATE take them.
+    Group after group, level after level, chain after chain, as the LOAD_STATE take them. An empty
+    sequence, -1, gets the last one's: any will do.
     """
     cfg, parts = plan.cfg, []
-    for first, cells in enumerate(plan.levels):
-        hidden, neurons = cells[0].shape.hidden_size, cells[0].rows * cfg.block
-        own = slice(first * plan.directions, (first + 1) * plan.directions)
-        shape = (group.repeats, len(group.lengths), plan.directions)
-        pairs = np.zeros((*shape, neurons, cfg.stream_bits // 32), np.int32)
-        for half, values in enumerate((state.h, state.c)):
-            taken = values[own, np.array(group.indices), :hidden]
-            pairs[..., :hidden, half] = np.moveaxis(taken, 0, 2)
-        parts.append(pairs.reshape(group.repeats, -1))
-    return _bytes(np.concatenate(parts, axis=1))
+    for g in start:
+        levels = []
+        for first, cells in enumerate(plan.levels):
+            hidden, neurons = cells[0].shape.hidden_size, cells[0].rows * cfg.block
+            own = slice(first * plan.directions, (first + 1) * plan.directions)
+            shape = (g.repeats, len(g.lengths), plan.directions)
+            pairs = np.zeros((*shape, neurons, cfg.stream_bits // 32), np.int32)
+            for half, values in enumerate((state.h, state.c)):
+                taken = values[own, np.array(g.indices), :hidden]
+                pairs[..., :hidden, half] = np.moveaxis(taken, 0, 2)
+            levels.append(pairs.reshape(g.repeats, -1))
+        parts.append(_bytes(np.concatenate(levels, axis=1)))
+    return np.concatenate(parts)
 
 
-def h_beats(plan: Plan, group: Group, give_state: bool = False) -> int:
+def h_beats(plan: Plan, start: Start, give_state: bool = False) -> int:
     """Beats that the h stream gives."""
-    return group.repeats * _h_stream(plan, group, give_state).beats
+    vector = plan.directions * vector_beats(plan.layers[-1], plan.cfg)
+    states = sum(cell.rows for cell in plan.layers) * plan.cfg.block if give_state else 0
+    return sum(g.steps * vector + g.repeats * len(g.lengths) * states for g in start)
+
+
+def empty_h(plan: Plan, lengths: Sequence[int]) -> Batch:
+    """Make room for h of a batch, of the format's own type; one array if lengths are the same."""
+    width = plan.directions * plan.shapes[-1].hidden_size
+    dtype = _dtype(plan.cfg.fmt.activation_bits)
+    if len(set(lengths)) == 1:
+        return np.empty((len(lengths), lengths[0], width), dtype)
+    return [np.empty((steps, width), dtype) for steps in lengths]
 
 
 def unpack_h(
-    beats: np.ndarray, plan: Plan, group: Group, give_state: bool = False
-) -> tuple[list[np.ndarray], State | None]:
-    """Unpack the h stream.
+    beats: np.ndarray, plan: Plan, start: Start, h: Batch, after: State | None = None
+) -> None:
+    """Unpack the h stream of a start.
 
-    Returns:
-        The top level's h for each of ``group.sequences``, (T, H * directions) int64, forward first.
-        And, if states were given, h and c of the plan's cells, (cells, sequences, H) int64 each,
-        with the sequences in the same order and H the widest cell's.
+    Args:
+        beats: uint8, contiguous; stays as it is.
+        plan: what ran.
+        start: its groups.
+        h: gets the top level's h, forward first, of the sequences that ran; see ``empty_h``. What
+            was run after a sequence's end is dropped.
+        after: gets their h and c of the plan's cells, (cells, B, at least H) each; None if the
+            program gave no states.
     """
-    stream = _h_stream(plan, group, give_state)
-    return _unpack_vectors(beats, plan, group, stream), (
-        _unpack_states(beats, plan, group, stream) if give_state else None
-    )
+    for g in start:
+        size = h_beats(plan, (g,), after is not None) * plan.cfg.stream_bits // 8
+        own, beats = beats[:size], beats[size:]
+        _unpack_group(own, plan, g, h, after)
 
 
-def _unpack_vectors(
-    beats: np.ndarray, plan: Plan, group: Group, stream: _HStream
-) -> list[np.ndarray]:
-    cell, bits = plan.layers[-1], plan.cfg.fmt.activation_bits
-    places = stream.vectors[:, None] + np.arange(vector_beats(cell, plan.cfg))
-    vectors = _elements(beats, bits, plan, group)[:, places].reshape(group.repeats, len(places), -1)
-    vectors = vectors[..., : cell.shape.hidden_size].astype(np.int64)
-    lane, direction, _ = _vectors(plan, group)
-    found = []
-    for n in range(len(group.lengths)):
-        sides = [vectors[:, (lane == n) & (direction == d)] for d in range(plan.directions)]
-        sides[1:] = [side[:, ::-1] for side in sides[1:]]  # reverse cells give the last step first
-        found.append(np.concatenate(sides, axis=2))
-    return [h[repeat] for repeat in range(group.repeats) for h in found]
-
-
-def _unpack_states(beats: np.ndarray, plan: Plan, group: Group, stream: _HStream) -> State:
-    pairs = _elements(beats, 32, plan, group)[..., :2]
-    cells, widest = len(plan.layers), max(shape.hidden_size for shape in plan.shapes)
-    found = np.zeros((2, cells, group.repeats, len(group.lengths), widest), np.int64)
-    for (cell, lane), first in np.ndenumerate(stream.states):
-        hidden = plan.layers[cell].shape.hidden_size
-        found[:, cell, :, lane, :hidden] = np.moveaxis(pairs[:, first : first + hidden], 2, 0)
-    h, c = found.reshape(2, cells, -1, widest)
-    return State(h, c)
+def _unpack_group(beats: np.ndarray, plan: Plan, g: Group, h: Batch, after: State | None) -> None:
+    """Level after level vectors, of the top alone, and states leave where sequences end."""
+    vectors = _elements(beats, plan.cfg.fmt.activation_bits, plan, g)
+    pairs = _elements(beats, 32, plan, g)
+    at = 0
+    for index, cells in enumerate(plan.levels):
+        hidden, neurons = cells[0].shape.hidden_size, cells[0].rows * plan.cfg.block
+        for begin, end, lanes in _phases(g.lengths):
+            if index == len(plan.levels) - 1:
+                count = (end - begin) * lanes * len(cells) * vector_beats(cells[0], plan.cfg)
+                shape = (g.repeats, end - begin, lanes, len(cells), -1)
+                block = vectors[:, at : at + count].reshape(shape)[..., :hidden]
+                for found, side, values in _sides(block, h, g, begin):
+                    values[..., side * hidden : (side + 1) * hidden] = found
+                at += count
+            if after is not None:
+                ending = slice(lanes - g.lengths.count(end), lanes)
+                rows = np.array(g.indices)[:, ending]
+                count = rows.shape[1] * len(cells) * neurons
+                block = pairs[:, at : at + count].reshape(*rows.shape, len(cells), neurons, -1)
+                for cell in range(len(cells)):
+                    found = block[rows >= 0][:, cell, :hidden]
+                    for half, values in enumerate((after.h, after.c)):
+                        own = values[index * len(cells) + cell]
+                        own[rows[rows >= 0], :hidden] = found[..., half]
+                at += count
 
 
 def vector_beats(layer: LayerPlan, cfg: Config) -> int:
@@ -126,44 +167,57 @@ def vector_beats(layer: LayerPlan, cfg: Config) -> int:
     return ceil(layer.rows * cfg.block / cfg.beat_elements)
 
 
-@dataclass(frozen=True)
-class _HStream:
-    """Where things lie in what one repeat of a group gives."""
-
-    beats: int
-    vectors: np.ndarray  # first beat of each h, in the order of _vectors
-    states: np.ndarray  # (cells, lanes): first beat of each state
-
-
-def _h_stream(plan: Plan, group: Group, give_state: bool) -> _HStream:
-    """A level's states leave chain after chain where sequences end; h is the last level's."""
-    lengths = np.array(group.lengths)
-    lane, _, step = _vectors(plan, group)
-    states = np.zeros((len(plan.layers), len(lengths)), np.int64)
-    vectors = np.zeros(len(lane), np.int64)
-    beats = 0
-    for index, cells in enumerate(plan.levels):
-        top = index == len(plan.levels) - 1
-        of_vector = vector_beats(cells[0], plan.cfg) if top else 0
-        of_state = cells[0].rows * plan.cfg.block if give_state else 0
-        first = beats
-        ended = (lengths <= step[:, None]).sum(axis=1) * len(cells)  # chains before each vector
-        vectors = first + np.arange(len(lane)) * of_vector + ended * of_state
-        for at, n in enumerate(np.lexsort((np.arange(len(lengths)), lengths))):
-            before = int((step < lengths[n]).sum()) * of_vector
-            for direction in range(len(cells)):
-                place = first + before + (at * len(cells) + direction) * of_state
-                states[index * len(cells) + direction, n] = place
-        beats = first + len(lane) * of_vector + len(lengths) * len(cells) * of_state
-    return _HStream(beats, vectors, states)
+def _phases(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield the steps from end to end of a sequence: begin, end, sequences that are left."""
+    begin = 0
+    for end in sorted(set(lengths)):
+        yield begin, end, sum(steps >= end for steps in lengths)
+        begin = end
 
 
-def _vectors(plan: Plan, group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lane, direction and step of each vector of x and h, in the order of dispatch."""
-    lengths = np.array(group.lengths)
-    step, lane = np.nonzero(np.arange(lengths.max())[:, None] < lengths)
-    both = plan.directions
-    return np.repeat(lane, both), np.tile(np.arange(both), len(lane)), np.repeat(step, both)
+def _sides(
+    block: np.ndarray, batch: Batch, g: Group, begin: int
+) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Pair vectors in a stream with those of the batch, chain by chain, as views.
+
+    Args:
+        block: (repeats, steps, lanes, directions, ...), a phase.
+        batch: the whole.
+        g: which of it these are.
+        begin: first step of the phase.
+
+    Yields:
+        (repeats, steps, ...) of the stream, the direction, and (repeats, steps, width) of the
+        batch in this direction's order of steps, for as long as the sequence is.
+    """
+    steps, lanes, directions = block.shape[1:4]
+    for lane in range(lanes):
+        for repeats, own in _of_lane(batch, [row[lane] for row in g.indices]):
+            for direction, turned in enumerate((own, own[:, ::-1])[:directions]):
+                part = turned[:, begin : begin + steps]
+                yield block[repeats, : part.shape[1], lane, direction], direction, part
+
+
+def _of_lane(batch: Batch, indices: list[int]) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield which repeats, and their sequences as one view; empty ones, at the end, left out."""
+    own = [index for index in indices if index >= 0]
+    apart = own[1] - own[0] if len(own) > 1 else 0
+    regular = apart > 0 and own == [*range(own[0], own[-1] + 1, apart)]
+    if regular and isinstance(batch, np.ndarray):
+        yield slice(0, len(own)), batch[own[0] : own[-1] + 1 : apart]
+        return
+    for repeat, index in enumerate(own):
+        yield slice(repeat, repeat + 1), batch[index][None]
+
+
+def _fill(words: np.ndarray, values: np.ndarray) -> None:
+    """Write vectors (repeats, steps, X) into their words (repeats, steps, columns, N)."""
+    size = words.shape[-1]
+    whole, rest = divmod(values.shape[-1], size)
+    full = values[..., : whole * size]
+    words[..., :whole, :] = full.reshape(*values.shape[:2], whole, size)
+    if rest:
+        words[..., whole, :rest] = values[..., whole * size :]
 
 
 def _tiles(
@@ -197,10 +251,9 @@ def _by_block(matrix: np.ndarray, layer: LayerPlan, cfg: Config) -> np.ndarray:
     return padded.reshape(4, layer.rows, cfg.block, size).transpose(1, 2, 0, 3)
 
 
-def _elements(beats: np.ndarray, bits: int, plan: Plan, group: Group) -> np.ndarray:
-    """See the h stream as integers: (repeats, beats of each, integers of a beat)."""
-    seen = np.ascontiguousarray(beats).view(_dtype(bits))
-    return seen.reshape(group.repeats, -1, plan.cfg.stream_bits // bits)
+def _elements(beats: np.ndarray, bits: int, plan: Plan, g: Group) -> np.ndarray:
+    """See the h stream of a group as integers: (repeats, beats of each, integers of a beat)."""
+    return beats.view(_dtype(bits)).reshape(g.repeats, -1, plan.cfg.stream_bits // bits)
 
 
 def _dtype(bits: int) -> np.dtype:

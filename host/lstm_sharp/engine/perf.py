@@ -68,7 +68,7 @@ def perf(
         "mfu_lanes": plan.cfg.lanes,
         "stream_bits": plan.cfg.stream_bits,
         "cycles": prediction.cycles,
-        "lower_bound": cycles.lower_bound(plan, group((steps,) * chains)),
+        "lower_bound": cycles.lower_bound(plan, (group((steps,) * chains),)),
         "cycles_per_step": prediction.cycles / (steps * chains),
         "ideal_cycles_per_step": ideal,
         "utilization": ideal * steps * chains / prediction.cycles,
@@ -95,7 +95,7 @@ def best_plan(
             try:
                 cfg = _engine(shape, rows, macs // rows, lanes, chains, tail)
                 uncut = make_plan([shape], cfg, "unfolded")
-                if cycles.lower_bound(uncut, group(side_by_side)) > worst:
+                if cycles.lower_bound(uncut, (group(side_by_side),)) > worst:
                     continue
                 plan = make_plan([shape], cfg, schedule, sequences=chains)
                 program = plan.program(side_by_side)

@@ -228,6 +228,19 @@ class Program:
         return words.reshape(-1)
 
 
+def null_program() -> np.ndarray:
+    """Return the words of a program without instructions: the engine says who it is."""
+    words = np.zeros(STRIDE, np.uint32)
+    _put(words, HEADER, {"magic": MAGIC})
+    return words
+
+
+def idle_program(turns: int) -> Program:
+    """Make a program of 32,768 slots a turn, that touches no stream: it takes time, no more."""
+    nops = (1 << (INSTRUCTION["nops"].width - 1)) - 1
+    return Program((Instruction(source=Source.ZERO, rows=1, cols=1, nops=nops),), turns)
+
+
 def _put(row: np.ndarray, layout: dict[str, Field], values: dict[str, int]) -> None:
     for name, value in values.items():
         field = layout[name]

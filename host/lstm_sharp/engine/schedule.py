@@ -16,7 +16,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.cuts import best_cuts
 from lstm_sharp.engine.cycles import Prediction
 from lstm_sharp.engine.distances import keep_distances
-from lstm_sharp.engine.group import Group, best_groups
+from lstm_sharp.engine.group import Start
 from lstm_sharp.engine.layer import LayerPlan, LayerShape, LevelProgram
 from lstm_sharp.engine.limits import (
     bias_blocks,
@@ -121,47 +121,42 @@ class Plan:
             UsageError: more sequences than chains, lengths of 0 or not descending, or more steps
                 than the sequence buffer holds between stacked layers.
         """
-        check_lengths(lengths, self.cfg, self.directions)
-        chains = len(lengths) * self.directions
-        check_steps(self.shapes, self.cfg, lengths[0], chains)
+        return self._compile([lengths], repeats, with_state, give_state)
+
+    def program_of(
+        self, start: Start, with_state: bool = False, give_state: bool = False
+    ) -> Program:
+        """Make the program of one start; arguments and errors are those of ``program``."""
+        if len(start) == 1:
+            lists, repeats = [start[0].lengths], start[0].repeats
+        else:
+            lists, repeats = [g.lengths for g in start for _ in g.indices], 1
+        return self._compile(lists, repeats, with_state, give_state)
+
+    def _compile(
+        self, lists: Sequence[Sequence[int]], repeats: int, with_state: bool, give_state: bool
+    ) -> Program:
+        """Make the program of groups of these lengths, one after the other."""
+        for lengths in lists:
+            check_lengths(lengths, self.cfg, self.directions)
+        chains = max(map(len, lists)) * self.directions
+        check_steps(self.shapes, self.cfg, max(lengths[0] for lengths in lists), chains)
         stride = sequence_stride(self.shapes, self.cfg, chains)
         programs = []
         for lead in (0, 1) if self.schedule == "elementwise" and chains > 1 else (0,):
-            instructions = self._instructions(lengths, with_state, give_state, lead)
+            instructions = [
+                i for n in lists for i in self.instructions(n, with_state, give_state, lead)
+            ]
             kept = keep_distances(self.cfg, instructions, self.schedule, repeats)
             programs.append(Program(tuple(kept), repeats, stride))
         if len(programs) == 1:
             return programs[0]
         return min(programs, key=lambda program: cycles.predict(self.cfg, program).cycles)
 
-    def groups(self, lengths: Sequence[int]) -> list[Group]:
-        """Cut a batch of sequences into groups, each a program of its own.
-
-        As many sequences side by side as the cycle model finds fastest: not always all that the
-        engine has chains for, nor more than the program's window and the sequence buffer hold.
-
-        Args:
-            lengths: steps of each sequence, in any order.
-
-        Returns:
-            The groups, longest sequences first; together they hold each sequence once.
-
-        Raises:
-            UsageError: a sequence that does not even run alone.
-        """
-        for length in lengths:
-            check_lengths([length], self.cfg, self.directions)
-        check_steps(self.shapes, self.cfg, max(lengths), self.directions)
-        return best_groups(lengths, self.most_sequences, self._fits, self._pace)
-
-    def _instructions(
-        self,
-        lengths: Sequence[int],
-        with_state: bool = True,
-        give_state: bool = True,
-        lead: int = 0,
+    def instructions(
+        self, lengths: Sequence[int], with_state: bool, give_state: bool, lead: int = 0
     ) -> list[Instruction]:
-        """Levels one after the other, without no-op slots."""
+        """Write those of a group, level after level, without no-op slots."""
         return [
             instruction
             for index, cells in enumerate(self.levels)
@@ -175,13 +170,7 @@ class Plan:
             ).instructions(lengths, with_state, give_state)
         ]
 
-    def _fits(self, lengths: tuple[int, ...]) -> bool:
-        """Whether sequences side by side make a program that the engine takes, states included."""
-        words = sequence_stride(self.shapes, self.cfg, len(lengths) * self.directions) * lengths[0]
-        few = words <= self.cfg.sequence_words
-        return few and len(self._instructions(lengths)) <= MAX_INSTRUCTIONS
-
-    def _pace(self, sequences: int) -> tuple[float, float]:
+    def pace(self, sequences: int) -> tuple[float, float]:
         """Cycles beside the steps, and of a step, of so many sequences side by side."""
         stride = sequence_stride(self.shapes, self.cfg, sequences * self.directions)
         long = min(18, self.cfg.sequence_words // stride) if stride else 18

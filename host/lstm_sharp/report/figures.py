@@ -68,16 +68,17 @@ def run(cfg: Config, size: int, schedule: str, chains: int) -> dict[str, Any]:
     x = np.random.default_rng(1).uniform(-1, 1, (chains, STEPS, size))
     model = quantize(random_layer(size), cfg.fmt, x, cfg.max_shift)
     plan = make_plan(shapes_of(model), cfg, schedule, sequences=chains)
-    side_by_side = group((STEPS,) * chains)
+    start = (group((STEPS,) * chains),)
     stage, xs = Stage(model, plan, 0), model.quantize_input(x)
-    job = [stage.load(), stage.run_of(side_by_side, list(xs), None, False)]
+    job = [stage.load(), stage.run_of(start, xs, None, False)]
     result = engines.play(engines.build("rtl", cfg), job)[1]
     engines.check(cfg, job[1], result)
-    program = plan.program(side_by_side.lengths)
+    program = plan.program_of(start)
     if result.cycles != cycles.predict(cfg, program).cycles:
         raise UsageError(f"{cfg.name}, X = H = {size}: {result.cycles} cycles were not predicted")
-    hs, _ = pack.unpack_h(result.h_bytes, plan, side_by_side)
-    if not np.array_equal(np.stack(hs), golden.run(model, xs)[0]):
+    h = pack.empty_h(plan, [STEPS] * chains)
+    pack.unpack_h(result.h_bytes, plan, start, h)
+    if not np.array_equal(h, golden.run(model, xs)[0]):
         raise UsageError(f"{cfg.name}, X = H = {size}: h differs from the golden model")
     ideal = model.macs_per_step * STEPS * chains / cfg.macs
     return {
@@ -88,7 +89,7 @@ def run(cfg: Config, size: int, schedule: str, chains: int) -> dict[str, Any]:
         "chains": chains,
         "cycles": result.cycles,
         "hls_cycles": hls_cycles(cfg, program),
-        "lower_bound": cycles.lower_bound(plan, side_by_side),
+        "lower_bound": cycles.lower_bound(plan, start),
         "cycles_per_step": result.cycles / (STEPS * chains),
         "utilization": ideal / result.cycles,
         "limited_by": cycles.predict(cfg, program).limited_by,

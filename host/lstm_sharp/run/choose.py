@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
+from lstm_sharp.numerics.quantize import QuantModel
 from lstm_sharp.run.deploy import plans
 
 DEFAULT_FORMAT = "W8A16"
@@ -31,7 +35,8 @@ def choose(
     """
     if named is not None:
         cfg = (named if isinstance(named, Config) else config.load(named)).with_format(fmt)
-        plans(model, cfg)
+        with suggesting(model, cfg):
+            plans(model, cfg)
         return cfg
     by_levels: Config | None = None
     reason: UsageError | None = None
@@ -46,3 +51,22 @@ def choose(
     if required and by_levels is None:
         raise UsageError(f"no shipped config holds {model.name}: {reason}")
     return by_levels
+
+
+@contextmanager
+def suggesting(model: Model | QuantModel, cfg: Config) -> Iterator[None]:
+    """Add to why ``cfg`` does not hold a model which shipped config would, at the same format."""
+    try:
+        yield
+    except UsageError as reason:
+        found = [name for name in config.shipped() if _holds(name, model, cfg.format)]
+        would = f"{found[0]} would hold it" if found else "no shipped config holds it"
+        raise UsageError(f"{reason}; at {cfg.format} {would}") from None
+
+
+def _holds(name: str, model: Model | QuantModel, fmt: str) -> bool:
+    try:
+        plans(model, config.load(name).with_format(fmt))
+    except UsageError:
+        return False
+    return True

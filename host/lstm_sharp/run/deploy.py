@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate
 from math import ceil
 
@@ -12,20 +13,19 @@ import numpy as np
 from lstm_sharp.engine import cycles, pack
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.cycles import Prediction
-from lstm_sharp.engine.group import Group
+from lstm_sharp.engine.group import Start
 from lstm_sharp.engine.hls import hls_cycles
 from lstm_sharp.engine.layer import LayerShape
+from lstm_sharp.engine.pack import Allocate, Batch
 from lstm_sharp.engine.program import Program
 from lstm_sharp.engine.schedule import Plan, check_fit, make_plan, shapes_of
+from lstm_sharp.engine.starts import FREE, Host, best_starts
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import QuantModel
 from lstm_sharp.run import jobs
 from lstm_sharp.run.batch import Pair
-
-Play = Callable[[Sequence[jobs.Run]], list[jobs.Result]]
-"""Plays runs on an engine, one after the other; the first loads the weights."""
 
 
 @dataclass(frozen=True)
@@ -41,44 +41,90 @@ class Stage:
         """Its cells in the whole model."""
         return slice(self.first, self.first + len(self.model.layers))
 
-    def turn(self, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def turn(self, batch: Batch) -> Batch:
         """Turn sequences round, in time, for a level that is one reverse cell."""
-        turned = len(self.model.layers) == 1 and self.model.layers[0].reverse
-        return [s[::-1] for s in sequences] if turned else list(sequences)
+        if len(self.model.layers) > 1 or not self.model.layers[0].reverse:
+            return batch
+        return batch[:, ::-1] if isinstance(batch, np.ndarray) else [s[::-1] for s in batch]
+
+    def starts(
+        self,
+        lengths: Sequence[int],
+        state: bool,
+        give: bool,
+        host: Host = FREE,
+    ) -> tuple[Start, ...]:
+        """Cut a batch of these lengths into starts, as ``best_starts`` says."""
+        return best_starts(self.plan, tuple(lengths), state, give, host)
 
     def programs(self, lengths: Sequence[int], state: bool, give: bool) -> list[Program]:
-        """Make one program for each group of sequences."""
+        """Make the program of each start, if one costs nothing."""
         return programs(self.plan, lengths, state, give)
 
+    def weights(self) -> np.ndarray:
+        """Pack the weights and biases, uint8."""
+        return pack.weight_beats(self.model, self.plan)
+
     def load(self) -> jobs.Run:
-        """Make the run that loads the weights."""
-        return jobs.Run(
-            self.plan.load_program().encode(self.plan.cfg), pack.weight_beats(self.model, self.plan)
-        )
+        """Make the run that loads them."""
+        return jobs.Run(self.plan.load_program().encode(self.plan.cfg), self.weights())
 
     def run_of(
-        self, group: Group, sequences: Sequence[np.ndarray], state: State | None, give: bool
+        self,
+        start: Start,
+        batch: Batch,
+        state: State | None,
+        give: bool,
+        allocate: Allocate = pack.zeros,
     ) -> jobs.Run:
-        """Make the run of a group; integer sequences (T, X) and state are the whole batch's."""
-        plan, cfg = self.plan, self.plan.cfg
+        """Make the run of a start; integer sequences and state are the whole batch's.
+
+        x is packed into what ``allocate`` gives.
+        """
+        plan = self.plan
         return jobs.Run(
-            plan.program(group.lengths, group.repeats, state is not None, give).encode(cfg),
-            jobs.nothing() if state is None else pack.state_beats(state, plan, group),
-            pack.x_beats(self.turn(sequences), plan, group),
-            pack.h_beats(plan, group, give) * cfg.stream_bits // 8,
+            _words(plan, start, state is not None, give),
+            jobs.nothing() if state is None else pack.state_beats(state, plan, start),
+            pack.x_beats(self.turn(batch), plan, start, allocate),
+            pack.h_beats(plan, start, give) * plan.cfg.stream_bits // 8,
         )
 
     def runs(
-        self, sequences: Sequence[np.ndarray], state: State | None, give: bool
-    ) -> tuple[list[Group], list[jobs.Run]]:
-        """Make the job: the weights, then a run for each group of integer sequences (T, X)."""
-        groups = self.plan.groups([len(s) for s in sequences])
-        return groups, [self.load(), *(self.run_of(g, sequences, state, give) for g in groups)]
+        self,
+        batch: Batch,
+        state: State | None,
+        give: bool,
+        host: Host = FREE,
+        allocate: Allocate = pack.zeros,
+    ) -> tuple[tuple[Start, ...], list[jobs.Run]]:
+        """Cut integer sequences into starts, and make the run of each."""
+        starts = self.starts([len(s) for s in batch], state is not None, give, host)
+        return starts, [self.run_of(start, batch, state, give, allocate) for start in starts]
 
 
-def programs(plan: Plan, lengths: Sequence[int], state: bool, give: bool) -> list[Program]:
-    """Make one program for each group of sequences."""
-    return [plan.program(g.lengths, g.repeats, state, give) for g in plan.groups(lengths)]
+Play = Callable[[Stage, Sequence[jobs.Run]], Sequence[jobs.Result]]
+"""Plays the runs of a stage on an engine, one after the other, its weights being loaded. It gives
+their results, after that of the load if it has loaded them."""
+
+
+@lru_cache(maxsize=64)
+def _words(plan: Plan, start: Start, state: bool, give: bool) -> np.ndarray:
+    """Encode the program of a start."""
+    words = plan.program_of(start, state, give).encode(plan.cfg)
+    words.flags.writeable = False  # others get the same array
+    return words
+
+
+def programs(
+    plan: Plan,
+    lengths: Sequence[int],
+    state: bool,
+    give: bool,
+    host: Host = FREE,
+) -> list[Program]:
+    """Make the program of each start."""
+    starts = best_starts(plan, tuple(lengths), state, give, host)
+    return [plan.program_of(start, state, give) for start in starts]
 
 
 def deploy(
@@ -140,21 +186,29 @@ def level_shapes(model: Model | QuantModel) -> list[tuple[LayerShape, ...]]:
 
 
 def predict(
-    stages: Sequence[Stage], lengths: Sequence[int], state: bool, give: bool
+    stages: Sequence[Stage],
+    lengths: Sequence[int],
+    state: bool,
+    give: bool,
+    host: Host = FREE,
 ) -> tuple[Prediction, int]:
     """Ask the cycle model for all programs of a call, and for all loads.
 
     Raises:
         UsageError: sequences that the engine cannot run.
     """
-    return predict_plans([stage.plan for stage in stages], lengths, state, give)
+    return predict_plans([stage.plan for stage in stages], lengths, state, give, host)
 
 
 def predict_plans(
-    plans: Sequence[Plan], lengths: Sequence[int], state: bool = False, give: bool = False
+    plans: Sequence[Plan],
+    lengths: Sequence[int],
+    state: bool = False,
+    give: bool = False,
+    host: Host = FREE,
 ) -> tuple[Prediction, int]:
     """Do what ``predict`` does for what ``plans`` gives."""
-    made = [(plan.cfg, p) for plan in plans for p in programs(plan, lengths, state, give)]
+    made = [(plan.cfg, p) for plan in plans for p in programs(plan, lengths, state, give, host)]
     for cfg, program in made:
         program.encode(cfg)
     loads = sum(cycles.predict(plan.cfg, plan.load_program()).cycles for plan in plans)
@@ -162,17 +216,19 @@ def predict_plans(
 
 
 def bounds(
-    stages: Sequence[Stage], lengths: Sequence[int], state: bool, give: bool
+    stages: Sequence[Stage],
+    lengths: Sequence[int],
+    state: bool,
+    give: bool,
+    host: Host = FREE,
 ) -> tuple[int, int]:
     """Cycles that no order of a call's tiles goes under, and those that the HLS kernel takes."""
-    least = sum(
-        cycles.lower_bound(s.plan, group) for s in stages for group in s.plan.groups(lengths)
-    )
-    kernel = sum(
-        hls_cycles(s.plan.cfg, program)
-        for s in stages
-        for program in s.programs(lengths, state, give)
-    )
+    least = kernel = 0
+    for stage in stages:
+        plan = stage.plan
+        for start in stage.starts(lengths, state, give, host):
+            least += cycles.lower_bound(plan, start)
+            kernel += hls_cycles(plan.cfg, plan.program_of(start, state, give))
     return least, kernel
 
 
@@ -183,34 +239,40 @@ def break_even(stages: Sequence[Stage | Plan], loads: int, run: int, batch: int)
 
 def run(
     stages: Sequence[Stage],
-    sequences: Sequence[np.ndarray],
+    batch: Batch,
     state: Pair | None,
     give: bool,
     play: Play,
-) -> tuple[list[np.ndarray], Pair | None, list[list[jobs.Result]]]:
-    """Run integer sequences (T, X) through all stages.
+    host: Host = FREE,
+    allocate: Allocate = pack.zeros,
+) -> tuple[Batch, Pair | None, list[Sequence[jobs.Result]]]:
+    """Run integer sequences through all stages.
+
+    Args:
+        stages: from ``deploy``.
+        batch: integers of any type, (B, T, X), or (T, X) of each sequence.
+        state: h and c to begin with, (cells, B, H) integers each.
+        give: whether the state after the last steps is asked for.
+        play: plays the runs.
+        host: what a start costs it, and takes.
+        allocate: gives the memory that each run's x is packed into.
 
     Returns:
-        h (T, width) int64 of each sequence, h and c after its last step if ``give``, and the
-        results of each stage's runs, the load's first.
+        h of the format's own type, (B, T, width) or of each sequence if lengths differ; h and c
+        after the last steps if ``give``, int64; and what ``play`` gave for each stage.
     """
     seen = []
     cells = [q for stage in stages for q in stage.model.layers]
-    shape = (len(cells), len(sequences), max(q.hidden_size for q in cells))
+    shape = (len(cells), len(batch), max(q.hidden_size for q in cells))
     after = State(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
     for stage in stages:
-        own = None if state is None else State(*(v[stage.cells] for v in state))
-        groups, runs = stage.runs(sequences, own, give)
-        results = play(runs)
-        hs: list[np.ndarray] = [np.zeros(0)] * len(sequences)
-        for group, result in zip(groups, results[1:]):
-            found, left = pack.unpack_h(result.h_bytes, stage.plan, group, give)
-            for index, h in zip(group.sequences, found):
-                hs[index] = h
-            if left is not None:
-                rows, width = list(group.sequences), left.h.shape[2]
-                after.h[stage.cells, rows, :width] = left.h
-                after.c[stage.cells, rows, :width] = left.c
-        sequences = stage.turn(hs)
+        before = None if state is None else State(*(v[stage.cells] for v in state))
+        left = State(after.h[stage.cells], after.c[stage.cells]) if give else None
+        starts, runs = stage.runs(batch, before, give, host, allocate)
+        results = play(stage, runs)
+        h = pack.empty_h(stage.plan, [len(s) for s in batch])
+        for start, result in zip(starts, results[-len(runs) :]):
+            pack.unpack_h(result.h_bytes, stage.plan, start, h, left)
+        batch = stage.turn(h)
         seen.append(results)
-    return list(sequences), (after.h, after.c) if give else None, seen
+    return batch, (after.h, after.c) if give else None, seen

@@ -13,6 +13,7 @@ from lstm_sharp.build import csim, verilate
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.run import jobs
+from lstm_sharp.run.deploy import Play, Stage
 
 _BUILDERS: dict[str, Callable[[Config, Path], Path]] = {"csim": csim.build, "rtl": verilate.build}
 
@@ -54,6 +55,7 @@ def play(
         jobs.write_job(job, runs)
         process = subprocess.Popen(
             [str(executable.resolve()), str(job), str(answer), *options],
+            cwd=executable.resolve().parent,  # where the data of HLS RTL lies
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -73,6 +75,27 @@ def play(
                 + " / ".join(line for line in said[:3] if line)
             )
         return jobs.read_results(answer)
+
+
+def player(
+    executable: Path,
+    cfg: Config,
+    progress: Callable[[int, int], None] | None = None,
+    options: Sequence[str] = (),
+) -> Play:
+    """Make what ``deploy.run`` plays on: loads a stage's weights, plays and checks its runs.
+
+    Arguments and errors are those of ``play`` and ``check``.
+    """
+
+    def play_stage(stage: Stage, runs: Sequence[jobs.Run]) -> list[jobs.Result]:
+        runs = [stage.load(), *runs]
+        results = play(executable, runs, progress, options)
+        for run, result in zip(runs, results):
+            check(cfg, run, result)
+        return results
+
+    return play_stage
 
 
 def check(cfg: Config, run: jobs.Run, result: jobs.Result) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC
+from lstm_sharp.numerics.quantize import QuantModel
 
 FloatState = tuple[np.ndarray, np.ndarray]
 """h and c, (cells, batch, H) each, H the widest cell's; a cell is one direction of a layer."""
 
 
-def check_input(model: Model, x: np.ndarray, what: str) -> np.ndarray:
+def check_input(model: Model | QuantModel, x: np.ndarray, what: str) -> np.ndarray:
     """Return x as (batch, time, X) float64.
 
     Raises:
@@ -59,7 +60,7 @@ def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray | None) -> 
     return ends.astype(np.int64)
 
 
-def check_state(model: Model, batch: int, state: FloatState) -> FloatState:
+def check_state(model: Model | QuantModel, batch: int, state: FloatState) -> FloatState:
     """Return h and c as float64.
 
     Raises:

@@ -10,8 +10,11 @@ from types import TracebackType
 
 import numpy as np
 
+from lstm_sharp.driver import board
+from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.schedule import check_schedule
+from lstm_sharp.engine.starts import FREE, Host
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden, reference
@@ -25,10 +28,11 @@ from lstm_sharp.run.deploy import Stage
 from lstm_sharp.run.inputs import FloatState, check_input, check_lengths, check_state
 from lstm_sharp.run.report import Report
 
-BACKENDS = ("float", "golden", "csim", "rtl")
-"""Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine."""
-ENGINES = {"csim": "hls", "rtl": "sv"}
-"""Engine that a backend runs; None for those that run none."""
+BACKENDS = ("float", "golden", "csim", "rtl", "board")
+"""Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine, on a
+board."""
+_ENGINES = {"csim": "hls", "rtl": "sv"}
+"""Engine that a simulator runs; a board's overlay says which it has."""
 
 Progress = Callable[[int, int], None]
 Sequences = list[np.ndarray]
@@ -48,6 +52,8 @@ class Session:
         build: gets a folder for what is compiled; ``build`` by default.
         steps: time steps that a config chosen here should hold in one call.
         stateful: each run goes on where the last one ended, until ``reset``.
+        overlay: for ``board``: the ``.bit``; by default that of the config. Without a config, it
+            is the overlay's.
 
     Raises:
         UsageError: an unknown name, or a model that does not fit.
@@ -65,21 +71,28 @@ class Session:
         build: Path | None = None,
         steps: int = 1,
         stateful: bool = False,
+        overlay: str | Path | None = None,
     ) -> None:
         if backend not in BACKENDS:
-            more = " (board is not supported yet)" if backend == "board" else ""
-            raise UsageError(
-                f"backend {backend!r} is unknown{more}; choose one of {', '.join(BACKENDS)}"
-            )
+            raise UsageError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
+        if overlay is not None and backend != "board":
+            raise UsageError(f"backend {backend!r} takes no overlay; board does")
         self.model = model
         self.backend = backend
         self.stateful = stateful
         check_schedule(schedule)
-        self.cfg = choose(model, config, format, backend in ENGINES, steps)
+        self._build = build
+        self._board: Accelerator | None = None
+        if backend == "board" and overlay is not None:
+            self._board = Accelerator(overlay)
+            config = config or board.config_of(self._board.identity)
+        self.cfg = choose(model, config, format, backend in (*_ENGINES, "board"), steps)
+        if backend == "board" and self._board is None:
+            assert self.cfg is not None
+            self._board = Accelerator(board.overlay_of(self.cfg, build))
         self.fmt = self.cfg.fmt if self.cfg else Format.parse(format or DEFAULT_FORMAT)
         self.schedule = schedule
         self.report: Report | None = None
-        self._build = build
         self._model: QuantModel | None = None
         self._stages: dict[tuple[int, int], tuple[Stage, ...]] = {}
         self._kept: FloatState | None = None
@@ -99,10 +112,12 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Forget the quantised model; the session cannot be used afterwards."""
+        """Forget the quantised model, free what a board holds; the session is over."""
         self._model = None
         self._stages = {}
         self.reset()
+        if self._board:
+            self._board.close()
 
     def reset(self) -> None:
         """Begin the next run from zeros, if the session is stateful."""
@@ -190,6 +205,11 @@ class Session:
         ends = np.cumsum([len(x) for x in xs])
         return [np.stack(hs[end - len(x) : end]) for x, end in zip(xs, ends)]
 
+    @property
+    def _host(self) -> Host:
+        """What starts cost, and take."""
+        return self._board.host if self._board else FREE
+
     def _run(
         self,
         xs: Sequences,
@@ -202,20 +222,23 @@ class Session:
             self._quantize(np.concatenate(xs))
         began = time.perf_counter()
         expected, left = by_length(xs, state, _reference(self.model))
-        seen: list[list[jobs.Result]] = []
+        seen: Sequence[Sequence[jobs.Result]] = []
         after: FloatState | None = left
         if self.backend == "float":
             hs = [h.astype(np.float32) for h in expected]
         else:
             model = self.quantized
             integers = [model.quantize_input(x) for x in xs]
+            found: Sequence[np.ndarray] | np.ndarray
             before = None if state is None else model.quantize_state(*state)
             if self.backend == "golden":
                 found, after = by_length(integers, before, _golden(model))
             else:
                 stages = self.stages(max(map(len, xs)), len(xs))
-                found, after, seen = deploy.run(
-                    stages, integers, before, give, self._player(progress)
+                found, after, seen = (
+                    self._board.run_integers(stages, integers, before, give)
+                    if self._board
+                    else deploy.run(stages, integers, before, give, self._player(progress))
                 )
             hs = [model.dequantize_h(h) for h in found]
             after = after and (model.dequantize_h(after[0]), model.dequantize_c(after[1]))
@@ -227,30 +250,22 @@ class Session:
     def _player(self, progress: Progress | None) -> deploy.Play:
         """Return what plays a stage's runs on csim or rtl, and checks them."""
         assert self.cfg is not None
-        cfg = self.cfg
-        executable = engines.build(self.backend, cfg, self._build)
-
-        def play(runs: Sequence[jobs.Run]) -> list[jobs.Result]:
-            results = engines.play(executable, runs, progress)
-            for run, result in zip(runs, results):
-                engines.check(cfg, run, result)
-            return results
-
-        return play
+        executable = engines.build(self.backend, self.cfg, self._build)
+        return engines.player(executable, self.cfg, progress)
 
     def _report(
         self,
         xs: Sequences,
         with_state: bool,
         give: bool,
-        seen: list[list[jobs.Result]],
+        seen: Sequence[Sequence[jobs.Result]],
         error: float,
         seconds: float,
     ) -> Report:
         lengths = [len(x) for x in xs]
         report = Report(
             backend=self.backend,
-            engine=ENGINES.get(self.backend),
+            engine=self._board.parts.engine_kind if self._board else _ENGINES.get(self.backend),
             format=str(self.fmt),
             batch=len(xs),
             steps=sum(lengths),
@@ -262,11 +277,12 @@ class Session:
             return report
         try:
             stages = self.stages(max(lengths), len(lengths))
-            run, loads = deploy.predict(stages, lengths, with_state, give)
-            least, hls = deploy.bounds(stages, lengths, with_state, give)
+            run, loads = deploy.predict(stages, lengths, with_state, give, self._host)
+            least, hls = deploy.bounds(stages, lengths, with_state, give, self._host)
         except UsageError as reason:  # too long for the engine, which this backend does not need
             return replace(report, notes=(*report.notes, str(reason)))
-        counted = [[r.cycles for r in results] for results in seen if self.backend == "rtl"]
+        real = self.backend in ("rtl", "board")
+        counted = [[r.cycles for r in results] for results in seen if real]
         took = sum(sum(cycles[1:]) for cycles in counted)
         ideal = sum(lengths) * self.quantized.macs_per_step / self.cfg.macs
         return replace(
@@ -274,7 +290,7 @@ class Session:
             config=self.cfg.name,
             schedule=", ".join(dict.fromkeys(stage.plan.schedule for stage in stages)),
             stages=len(stages),
-            programs=sum(len(stage.plan.groups(lengths)) for stage in stages),
+            programs=sum(len(s.starts(lengths, with_state, give, self._host)) for s in stages),
             cycles=took or None,
             predicted_cycles=run.cycles,
             hls_cycles=hls,
@@ -297,6 +313,9 @@ class Session:
             self._notes = (str(reason),)
             return
         self._notes = self._model.notes
+        if self._board:
+            assert self.cfg is not None
+            self._board.load_model(self._model, self.cfg, self.schedule)
         if self.cfg:
             self.stages()
 

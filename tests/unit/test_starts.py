@@ -1,0 +1,262 @@
+"""Starts: batches cut into programs, of one group or of several, and the golden model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cases import anything, draw, random_model
+from lstm_sharp.engine import config, cycles, pack
+from lstm_sharp.engine.config import Config, resized
+from lstm_sharp.engine.layer import LayerShape
+from lstm_sharp.engine.program import MAX_INSTRUCTIONS
+from lstm_sharp.engine.schedule import SCHEDULES, Plan, make_plan, shapes_of
+from lstm_sharp.engine.starts import Host, best_starts
+from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics import golden
+from lstm_sharp.numerics.golden import State
+from lstm_sharp.run import deploy, engines, jobs
+from lstm_sharp.run.deploy import Stage
+from slots import Machine, check
+
+TINY = config.load("tiny").with_format("W16A16")
+START_CYCLES = (0, 500, 50_000, 10**9)
+LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=20).map(tuple)
+
+
+def _plan(
+    directions: int = 1, chains: int = 4, levels: int = 1, cfg: Config = TINY, words: int = 512
+) -> Plan:
+    cfg = resized(cfg, chains=chains, sequence_words=words)
+    shapes = [LayerShape(6, 5)] + [LayerShape(5 * directions, 5)] * (directions * levels - 1)
+    if directions == 2:
+        shapes = [LayerShape(6, 5)] * 2
+    return make_plan(shapes, cfg, "best", (directions,) * levels)
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_machine_gives_golden_bits(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    directions = [(1,), (2,), (1, 1)][rng.integers(3)]
+    cfg = resized(TINY, chains=int(rng.integers(2, 5)), format=str(rng.choice(["W8A16", "W8A8"])))
+    sizes = [int(n) for n in rng.integers(1, 12, len(directions) + 1)]
+    kinds = ["both" if count == 2 else "forward" for count in directions]
+    model = random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, seed % 4 == 0)
+    plan = make_plan(shapes_of(model), cfg, str(rng.choice(SCHEDULES)), directions)
+    lengths = rng.integers(1, 7, rng.integers(1, 11)).tolist()
+    if seed % 3 == 0:
+        lengths = [lengths[0]] * len(lengths)
+    with_state, give = bool(rng.random() < 0.4), bool(rng.random() < 0.4)
+    half, c_half = 1 << (cfg.fmt.activation_bits - 1), 1 << 23
+    x = [rng.integers(-half, half, (n, sizes[0])) for n in lengths]
+    batch = np.stack(x) if seed % 3 == 0 else x
+    shape = (len(model.layers), len(x), max(sizes[1:]))
+    state = State(rng.integers(-half, half, shape), rng.integers(-c_half, c_half, shape))
+    start_cycles, before = int(rng.choice(START_CYCLES)), state if with_state else None
+    stage, machine = Stage(model, plan, 0), Machine(cfg)
+    machine.run(plan.load_program(), stage.weights(), jobs.nothing())
+    h, after = pack.empty_h(plan, lengths), State.zeros(model, len(x))
+    for start in stage.starts(lengths, with_state, give, Host(start_cycles)):
+        program = plan.program_of(start, with_state, give)
+        assert cycles.predict(cfg, program).cycles >= cycles.lower_bound(plan, start)
+        check(cfg, program, plan.schedule)
+        run = stage.run_of(start, batch, before, give, anything)
+        beats = machine.run(program, run.weights, run.x)
+        assert len(beats) == run.h_bytes
+        beats.flags.writeable = False
+        pack.unpack_h(beats, plan, start, h, after if give else None)
+    for n, sequence in enumerate(x):
+        began = State(state.h[:, [n]], state.c[:, [n]]) if with_state else None
+        wanted, left = golden.run(model, sequence[None], began)
+        assert h[n].dtype.itemsize * 8 == cfg.fmt.activation_bits
+        assert np.array_equal(h[n], wanted[0]), (seed, n)
+        if give:
+            assert np.array_equal(after.h[:, n], left.h[:, 0]), (seed, n)
+            assert np.array_equal(after.c[:, n], left.c[:, 0]), (seed, n)
+
+
+@pytest.mark.parametrize("backend", [pytest.param("csim", marks=pytest.mark.csim),
+                                     pytest.param("rtl", marks=pytest.mark.rtl)])  # fmt: skip
+def test_engines_give_golden_bits_in_the_cycles_predicted(backend: str) -> None:
+    executable, wrong, seen = engines.build(backend, TINY), [], set()
+    for seed in range(7000, 7060):
+        some = np.random.default_rng(seed).integers(1, 5, 35).tolist()
+        lengths = None, some, [3] * 35  # few of any length, many that differ, many that do not
+        case = draw(TINY, seed, lengths=lengths[seed % 3])
+        case = replace(case, start_cycles=START_CYCLES[seed % 4])
+        differs, taken = case.play(executable)
+        wrong += [differs] if differs else []
+        programs = list(case.programs())
+        model = [cycles.predict(TINY, program).cycles for _, _, program in programs]
+        if backend == "rtl" and taken != model:
+            wrong.append(f"cycles {taken}, model {model}: {case}")
+        starts = [start for _, start, _ in programs if start]
+        seen |= {"several" if len(start) > 1 else "one" for start in starts}
+        if any(-1 in g.sequences for start in starts for g in start):
+            seen.add("empty ones")
+        longer = {len(case.xs[i]) < n for s in starts for g in s for row in g.indices
+                  for i, n in zip(row, g.lengths) if i >= 0}  # fmt: skip
+        seen |= {"run on"} if True in longer else set()
+    assert not wrong, "\n".join(wrong)
+    assert seen == {"one", "several", "empty ones", "run on"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    LENGTHS,
+    st.sampled_from([(1, 1, 512), (2, 1, 512), (1, 2, 512), (1, 2, 26)]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([2, 4]),
+)
+def test_starts_hold_each_sequence_once(
+    lengths: tuple[int, ...],
+    kind: tuple[int, int, int],
+    with_state: bool,
+    give: bool,
+    chains: int,
+) -> None:
+    directions, levels, words = kind
+    plan = _plan(directions, chains, levels, words=words)
+    paid: list[int] = []
+    for start_cycles in START_CYCLES:
+        starts = best_starts(plan, lengths, with_state, give, Host(start_cycles))
+        found = [index for start in starts for g in start for index in g.sequences if index >= 0]
+        assert sorted(found) == list(range(len(lengths)))
+        for g in (g for start in starts for g in start):
+            own = [
+                [lengths[i] if i >= 0 else n for i, n in zip(row, g.lengths)] for row in g.indices
+            ]
+            assert all(a <= n for row in own for a, n in zip(row, g.lengths))
+            if give or directions == 2:
+                assert all(row == list(g.lengths) for row in own)
+        for start in starts:
+            plan.program_of(start, with_state, give).encode(plan.cfg)
+            assert start_cycles or len(start) == 1
+        paid.append(len(starts))
+    assert paid == sorted(paid, reverse=True)
+
+
+@settings(max_examples=40, deadline=None)
+@given(LENGTHS, st.sampled_from([1, 2]), st.booleans(), st.sampled_from(START_CYCLES[1:]))
+def test_starts_cost_less_than_groups(
+    lengths: tuple[int, ...], directions: int, give: bool, start_cycles: int
+) -> None:
+    plan = _plan(directions)
+
+    def cost(starts: Sequence) -> int:
+        programs = [plan.program_of(start, False, give) for start in starts]
+        return sum(cycles.predict(plan.cfg, p).cycles + start_cycles for p in programs)
+
+    together = best_starts(plan, lengths, False, give, Host(start_cycles))
+    apart = best_starts(plan, lengths, False, give)
+    alone = [best_starts(plan, (n,), False, give)[0] for n in lengths]
+    assert cost(together) <= 1.01 * cost(apart)  # the choice is by cycles a step, not to the cycle
+    assert cost(together) <= 1.01 * cost(alone)
+
+
+@pytest.mark.parametrize(
+    ("directions", "lengths", "state", "give"),
+    [
+        (1, (5,) * 64, False, False),
+        (1, (5,) * 9, True, True),
+        (2, (5,) * 9, True, True),
+        (2, (7,) * 33, False, True),
+        (1, tuple(range(1, 60)), False, False),
+        (1, tuple(range(1, 60)), True, False),
+        (1, tuple(range(20, 2, -1)), True, True),
+        (2, tuple(range(1, 9)), False, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("levels", [1, 2])
+def test_one_start_where_there_can_be_one(
+    directions: int, lengths: tuple[int, ...], state: bool, give: bool, levels: int
+) -> None:
+    levels = 1 if directions == 2 or give else levels
+    plan = _plan(directions, levels=levels)
+    (start,) = best_starts(plan, lengths, state, give, Host(10**9))
+    assert len(plan.program_of(start, state, give).encode(plan.cfg)) > 0
+    assert len(best_starts(plan, lengths, state, give)) == 1 or len(set(lengths)) > 1 or give
+
+
+def test_a_small_cost_joins_what_a_smaller_one_leaves_apart() -> None:
+    plan, lengths = _plan(), (12, 11, 10, 9, 3, 2, 2, 1)
+    counts = [len(best_starts(plan, lengths, False, True, Host(cost))) for cost in (0, 1, 10**9)]
+    assert counts[0] > counts[1] == counts[2] == 1
+    far = (1000,) * 4 + (1,) * 4
+    assert (
+        len(best_starts(plan, far, False, False, Host(1))) == 1
+    )  # listed, and not run on for long
+    (start,) = best_starts(plan, far, False, False, Host(1))
+    assert [g.lengths[0] for g in start] == [1000, 1]
+
+
+def test_more_than_the_window_holds_is_cut() -> None:
+    plan, lengths = _plan(), tuple(range(1, 41))
+    starts = best_starts(plan, lengths, True, True, Host(10**9))
+    counts = [len(plan.program_of(s, True, True).instructions) for s in starts]
+    assert len(starts) == 2 and max(counts) <= MAX_INSTRUCTIONS < sum(counts)
+
+
+@settings(max_examples=40, deadline=None)
+@given(LENGTHS, st.booleans(), st.integers(40, 200), st.sampled_from(START_CYCLES))
+def test_no_start_gives_more_h_than_it_may(
+    lengths: tuple[int, ...], give: bool, most: int, start_cycles: int
+) -> None:
+    plan = _plan()
+    starts = best_starts(plan, lengths, give, give, Host(start_cycles, most))
+    assert all(pack.h_beats(plan, start, give) <= most for start in starts)
+    found = [index for start in starts for g in start for index in g.sequences if index >= 0]
+    assert sorted(found) == list(range(len(lengths)))
+
+
+def test_a_sequence_that_gives_too_much_h_is_refused() -> None:
+    plan = _plan()
+    one = pack.vector_beats(plan.layers[0], plan.cfg)
+    state = pack.h_beats(plan, best_starts(plan, (1,), False, True)[0], True) - one
+    said = f"10 steps takes {10 * one + state} beats, .* {9 * one + state} at most; .* 9 steps"
+    with pytest.raises(UsageError, match=said):
+        best_starts(plan, (3, 10), True, True, Host(0, 9 * one + state))
+    best_starts(plan, (3, 9), True, True, Host(0, 9 * one + state))
+
+
+def test_arrays_and_lists_of_any_integers_are_packed_alike() -> None:
+    rng = np.random.default_rng(1)
+    for kind, size in (("W8A16", np.int16), ("W8A8", np.int8)):
+        plan = _plan(cfg=TINY.with_format(kind))
+        x = rng.integers(-128, 128, (9, 5, 6))
+        (start,) = best_starts(plan, (5,) * 9, False, False, Host(10**9))
+        wanted = pack.x_beats(list(x), plan, start)
+        for given_x in (x, x.astype(size), np.asfortranarray(x, np.int32), x[:, ::-1][:, ::-1]):
+            assert np.array_equal(pack.x_beats(given_x, plan, start), wanted)
+        room = np.zeros(len(wanted), np.uint8)
+        assert pack.x_beats(x.astype(size), plan, start, lambda _, room=room: room) is room
+        assert np.array_equal(room, wanted)
+
+
+def test_a_player_may_keep_weights_to_itself() -> None:
+    rng = np.random.default_rng(2)
+    model = random_model(rng, TINY.fmt, ["reverse", "both"], [3, 4, 5], TINY.max_shift, False)
+    stages = deploy.deploy(model, TINY, "best", 4)
+    machines = {stage.first: Machine(TINY) for stage in stages}
+    x = rng.integers(-9, 9, (6, 4, 3)).astype(np.int16)
+    for stage in stages:
+        machines[stage.first].run(stage.plan.load_program(), stage.weights(), jobs.nothing())
+
+    def play(stage: Stage, runs: Sequence[jobs.Run]) -> list[jobs.Result]:
+        (start,), (run,) = stage.starts([4] * 6, False, True, Host(10**9)), runs
+        program = stage.plan.program_of(start, False, True)
+        assert np.array_equal(program.encode(TINY), run.program)
+        h = machines[stage.first].run(program, run.weights, run.x)
+        return [jobs.Result(0, 0, 0, h, True)]
+
+    h, after, _ = deploy.run(stages, x, None, True, play, Host(10**9))
+    wanted, left = golden.run(model, x)
+    assert isinstance(h, np.ndarray) and h.dtype == np.int16 and np.array_equal(h, wanted)
+    assert after is not None
+    assert np.array_equal(after[0], left.h) and np.array_equal(after[1], left.c)
