@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lstm_sharp import paths
 from lstm_sharp.errors import UsageError
@@ -27,6 +28,20 @@ class Board:
         return self.has[kind] - self.reserve.get(kind, 0)
 
 
+@dataclass(frozen=True)
+class System:
+    """What the block design takes from a board."""
+
+    name: str
+    part: str
+    board_part: str
+    ps: str  # zynq7, zynqmp
+    hp_bits: int  # width of a high-performance port from PL to DDR
+    pll_mhz: float  # what the PL clock is divided from
+    ddr_bytes: int  # from address 0 on
+    addresses: Mapping[str, int]  # of each cell with registers
+
+
 def boards() -> list[str]:
     """Names of the boards that there are facts of."""
     return sorted(path.parent.name for path in paths.overlays().glob("*/board.json"))
@@ -40,13 +55,37 @@ def board(name: str) -> Board | None:
     """
     if name == "none":
         return None
-    if name not in boards():
-        raise UsageError(f"board {name!r} is unknown; there are {', '.join(boards())}")
-    text = (paths.overlays() / name / "board.json").read_text(encoding="utf-8")
-    facts = json.loads(text)
+    facts = _facts(name)
     return Board(
         facts["name"],
         facts["yosys_family"],
         {kind: facts[kind] for kind in KINDS},
         facts["reserve"],
     )
+
+
+def system(name: str) -> System:
+    """Load what the block design takes from a board.
+
+    Raises:
+        UsageError: there are no facts of such a board.
+    """
+    facts = _facts(name)
+    return System(
+        facts["name"],
+        facts["part"],
+        facts["board_part"],
+        facts["ps"],
+        facts["hp_bits"],
+        facts["pll_mhz"],
+        int(facts["ddr_bytes"], 16),
+        {cell: int(base, 16) for cell, base in facts["addresses"].items()},
+    )
+
+
+def _facts(name: str) -> dict[str, Any]:
+    if name not in boards():
+        raise UsageError(f"board {name!r} is unknown; there are {', '.join(boards())}")
+    text = (paths.overlays() / name / "board.json").read_text(encoding="utf-8")
+    facts: dict[str, Any] = json.loads(text)
+    return facts

@@ -1,0 +1,271 @@
+"""Block design, hardware handoff and virtual overlay: consistent alone, and as PYNQ reads them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from lstm_sharp.board import boards, system
+from lstm_sharp.build.design import SPAN, Design, design
+from lstm_sharp.build.processors import Clock
+from lstm_sharp.engine import config, registers
+from lstm_sharp.engine.config import resized
+from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, ENGINE_MAP, WEIGHTS_DMA_CELL
+from lstm_sharp.errors import UsageError
+
+pytest.importorskip("jinja2")
+
+from lstm_sharp.build.hwh import hwh
+from lstm_sharp.virtual.overlay import read_virtual, virtual_overlay
+
+TINY = config.load("tiny")
+WITH_REGISTERS = {ENGINE_CELL, DMA_CELL, WEIGHTS_DMA_CELL}
+
+
+@pytest.fixture(params=boards())
+def made(request: pytest.FixtureRequest) -> Design:
+    """The shipped config of each board."""
+    return design(config.load(request.param), request.param, "sv")
+
+
+def test_addresses_do_not_overlap(made: Design) -> None:
+    ranges = sorted((s.base, s.high) for s in made.segments if s.kind == "register")
+    assert {s.slave.cell for s in made.segments if s.kind == "register"} == WITH_REGISTERS
+    assert all(end < start for (_, end), (start, _) in zip(ranges, ranges[1:]))
+    assert ranges[0][0] >= made.system.ddr_bytes, "registers lie above DDR"
+    assert registers.ENGINE_SPAN <= SPAN and all(base % SPAN == 0 for base, _ in ranges)
+
+
+def test_every_interface_and_pin_has_one_net(made: Design) -> None:
+    ends = Counter(pin for net in made.nets for pin in (net.master, net.slave))
+    sinks = Counter(pin for wire in made.wires for pin in wire.sinks)
+    assert set(ends.values()) == set(sinks.values()) == {1}
+    cells = {cell.name for cell in made.cells}
+    assert {pin.cell for pin in (*ends, *sinks)} == cells
+    assert {pin for s in made.segments for pin in (s.master, s.slave)} <= set(ends)
+    clocked = {pin.cell for wire in made.wires if wire.kind == "clk" for pin in wire.sinks}
+    assert clocked == cells
+    streams = {(n.master.cell, n.slave): n.bits for n in made.nets if n.kind == "axis"}
+    assert set(streams.values()) == {made.cfg.stream_bits}
+    assert {(cell, pin.name) for cell, pin in streams} >= {
+        (DMA_CELL, "x"),
+        (WEIGHTS_DMA_CELL, "weights"),
+    }
+
+
+def test_memory_side_is_not_narrower_than_the_stream() -> None:
+    wide = design(resized(config.load("pynq-z2"), stream_bits=256), "pynq-z2")
+    assert wide.system.hp_bits < wide.cell(DMA_CELL).parameters["c_m_axi_mm2s_data_width"] == 256
+
+
+def test_what_is_unknown_is_refused() -> None:
+    with pytest.raises(UsageError, match="engine 'vhdl' is unknown; choose one of hls, sv"):
+        design(TINY, "pynq-z2", "vhdl")
+    with pytest.raises(UsageError, match="board 'none' is unknown; there are pynq-z2, zcu104"):
+        design(TINY, "none")
+
+
+@pytest.mark.parametrize("board", boards())
+def test_clock_is_the_fastest_within_what_is_asked(board: str) -> None:
+    pll = system(board).pll_mhz
+    products = {a * b for a in range(1, 64) for b in range(1, 64)}
+    for asked in range(1, 1001):
+        clock = Clock.of(pll, asked)
+        assert all(1 <= divisor <= 63 for divisor in clock.divisors)
+        assert clock.mhz == max(pll / p for p in products if pll / p <= asked), asked
+
+
+@pytest.mark.parametrize("engine", ["hls", "sv"])
+def test_handoff_says_what_the_design_says(made: Design, engine: str) -> None:
+    made = design(made.cfg, made.cfg.board, engine)
+    root = ElementTree.fromstring(hwh(made).encode())
+    modules = {module.attrib["INSTANCE"]: module for module in root.iter("MODULE")}
+    assert {n: m.attrib["VLNV"] for n, m in modules.items()} == {c.name: c.vlnv for c in made.cells}
+    for cell in made.cells:
+        told = {p.attrib["NAME"]: p.attrib["VALUE"] for p in modules[cell.name].iter("PARAMETER")}
+        wanted = {**cell.parameters, **cell.derived}
+        assert {name: told[name] for name in wanted} == {n: str(v) for n, v in wanted.items()}
+    keys = ("MASTERBUSINTERFACE", "INSTANCE", "SLAVEBUSINTERFACE", "BASEVALUE", "HIGHVALUE")
+    found = [
+        (name, *(span.attrib[key] for key in keys))
+        for name, module in modules.items()
+        for span in module.iter("MEMRANGE")
+    ]
+    assert sorted(found) == sorted(
+        (*s.master, *s.slave, f"0x{s.base:08X}", f"0x{s.high:08X}") for s in made.segments
+    )
+    offsets = {
+        register.attrib["NAME"]: int(value.attrib["VALUE"])
+        for register in modules[ENGINE_CELL].iter("REGISTER")
+        for value in register.findall("PROPERTY[@NAME='ADDRESS_OFFSET']")
+    }
+    assert offsets == {register.name: register.offset for register in ENGINE_MAP}
+
+
+# As PYNQ reads it
+
+
+@pytest.fixture
+def pynq() -> ModuleType:
+    """PYNQ, whose import warns that there is no board."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("pynq")
+
+
+def _parsed(path: Path) -> Any:
+    from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
+    from pynqmetadata.frontends import Metadata
+
+    return RuntimeMetadataParser(Metadata(input=str(path)))
+
+
+def test_pynq_finds_cells_registers_and_parameters(
+    made: Design, pynq: ModuleType, tmp_path: Path
+) -> None:
+    parsed = _parsed(virtual_overlay(made.cfg, tmp_path).with_suffix(".hwh"))
+    assert set(parsed.ip_dict) == {*WITH_REGISTERS, "ps"} and parsed.mem_dict == {}
+    for name in WITH_REGISTERS:
+        ip = parsed.ip_dict[name]
+        at = (ip["type"], ip["phys_addr"], ip["addr_range"])
+        assert at == (made.cell(name).vlnv, made.system.addresses[name], SPAN)
+    found = parsed.ip_dict[ENGINE_CELL]["registers"]
+    assert {name: r["address_offset"] for name, r in found.items()} == {
+        r.name: r.offset for r in ENGINE_MAP
+    }
+    for register in ENGINE_MAP:
+        fields = {n: f["bit_offset"] for n, f in found[register.name]["fields"].items()}
+        assert fields.items() >= dict(register.fields).items()
+    clock = parsed.clock_dict[0]
+    assert clock["enable"] == 1
+    mhz = made.system.pll_mhz / (clock["divisor0"] * clock["divisor1"])
+    assert mhz == pytest.approx(made.clock_mhz) and mhz <= made.cfg.clock_mhz
+    assert not any(parsed.clock_dict[index]["enable"] for index in (1, 2, 3))
+
+
+def _board(pynq: ModuleType, made: Design) -> Any:
+    """Make a device of plain memory whose PLL runs as the board's does."""
+    import pynq.ps
+
+    zynq7 = made.system.ps == "zynq7"
+    if zynq7:
+        base, pll = pynq.ps._ClocksZynq.SLCR_BASE_ADDRESS, {"PLL_FDIV": 20}
+        name, clocks, known = "IO_PLL_CTRL", "FPGA{}_CLK_CTRL", pynq.ps.ZYNQ_SLCR_REGISTERS
+    else:
+        base, pll = pynq.ps._ClocksUltrascale.CRL_APB_ADDRESS, {"FBDIV": 90, "DIV2": 1}
+        name, clocks, known = "IOPLL_CTRL", "PL{}_REF_CTRL", pynq.ps.ZU_CRL_REGISTERS
+    values = {name: pll, **{clocks.format(i): {"DIVISOR0": 1, "DIVISOR1": 1} for i in range(4)}}
+    memory = {
+        base + known[n]["address_offset"]: sum(
+            value << known[n]["fields"][field]["bit_offset"] for field, value in fields.items()
+        )
+        for n, fields in values.items()
+    }
+
+    class Board(pynq.Device):  # type: ignore[misc]
+        arch = "armv7l" if zynq7 else "aarch64"
+        name = "memory"
+
+        def read_registers(self, address: int, length: int) -> bytes:
+            return memory.get(address, 0).to_bytes(length, sys.byteorder)
+
+        def write_registers(self, address: int, data: bytes) -> None:
+            memory[address] = int.from_bytes(data, sys.byteorder)
+
+        def get_bitfile_metadata(self, name: str, *_: object) -> Any:
+            return _parsed(Path(name).with_suffix(".hwh"))
+
+        def download(self, bitstream: Any, parser: Any = None) -> None:
+            self.post_download(bitstream, parser, self.name)
+
+    board = Board("lstm_sharp_memory")
+    board.capabilities = {"REGISTER_RW": True}
+    return board
+
+
+def test_pynq_loads_the_overlay(
+    made: Design, pynq: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pynq.lib.dma
+
+    device = _board(pynq, made)
+    monkeypatch.setattr(pynq.Clocks, "_real_instance", None, raising=False)
+    monkeypatch.delattr(pynq.Clocks, "_real_instance")  # of another board
+    monkeypatch.setattr(pynq.Clocks, "device", device)
+    overlay = pynq.Overlay(str(virtual_overlay(made.cfg, tmp_path)), device=device)
+    assert pynq.Clocks.fclk0_mhz == pytest.approx(made.clock_mhz)
+    assert isinstance(overlay.dma, pynq.lib.dma.DMA)
+    assert overlay.dma.buffer_max_size == (1 << 26) - 1
+    assert overlay.dma.recvchannel._align == made.system.hp_bits // 8
+    assert not (overlay.dma.sendchannel._dre or overlay.dma.recvchannel._dre)
+    assert overlay.dma_weights.sendchannel and overlay.dma_weights.recvchannel is None
+    overlay.dma.write(registers.Dma.ADDRESS, 4096)
+    overlay.dma.write(
+        registers.S2MM_OFFSET + registers.Dma.STATUS, int(registers.DmaStatus.DECODE_ERROR)
+    )
+    assert overlay.dma.register_map.MM2S_SA.Source_Address == 4096
+    assert overlay.dma.register_map.S2MM_DMASR.DMADecErr == 1
+    overlay.engine.write(0, int(registers.Control.IDLE))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert overlay.engine.register_map.CTRL.AP_IDLE == 1
+        shown = repr(overlay.engine.register_map)
+    assert all(f"  {register.name} = " in shown for register in ENGINE_MAP)
+
+
+# The virtual overlay
+
+
+def test_overlay_is_read_back_and_left_alone(tmp_path: Path) -> None:
+    bit = virtual_overlay(TINY, tmp_path / "new" / "folder", "a.b")
+    both = (bit, bit.with_suffix(".hwh"))
+    assert [path.name for path in both] == ["a.b.bit", "a.b.hwh"]
+    assert "no bitstream" in bit.read_text(encoding="utf-8").splitlines()[0]
+    assert read_virtual(bit) == TINY
+    before = [path.stat().st_mtime_ns for path in both]
+    assert virtual_overlay(TINY, bit.parent, "a.b") == bit
+    assert [path.stat().st_mtime_ns for path in both] == before
+    other = resized(TINY, chains=2)
+    assert read_virtual(virtual_overlay(other, bit.parent, "a.b")) == other
+    assert sorted(bit.parent.iterdir()) == sorted(both)
+
+
+def test_board_of_an_overlay(tmp_path: Path) -> None:
+    for board, wanted in ((None, "pynq-z2"), ("zcu104", "zcu104")):
+        text = virtual_overlay(TINY, tmp_path, board=board).with_suffix(".hwh").read_text()
+        assert system(wanted).board_part in text
+
+
+def test_what_is_no_overlay_is_refused(tmp_path: Path) -> None:
+    bit = virtual_overlay(TINY, tmp_path)
+    mark, text = bit.read_text(encoding="utf-8").split("\n", 1)
+    facts = json.loads(text)
+    facts["knobs"]["chains"] += 1
+    for content, message in (
+        (b"\x00\x09\x0f\xf0system_wrapper;UserID=0XFFFFFFFF\x00", "is no virtual overlay"),
+        (b"", "is no virtual overlay"),
+        (f"{mark}\n{text[:-9]}".encode(), "is damaged; write the virtual overlay again"),
+        (f"{mark}\n[]".encode(), "is damaged"),
+        (f"{mark}\n\xff".encode("latin-1"), "is damaged"),
+        (f"{mark}\n{json.dumps(facts)}".encode(), f"it says '{TINY.digest}'"),
+        (f'{mark}\n{{"knobs": {{}}, "identity": ""}}'.encode(), "knobs: missing key"),
+    ):
+        bit.write_bytes(content)
+        with pytest.raises(UsageError, match=message):
+            read_virtual(bit)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_virtual(tmp_path / "none.bit")
+    with pytest.raises(UsageError, match="cannot be made"):
+        virtual_overlay(TINY, bit)
+    (tmp_path / "x.bit").mkdir()
+    with pytest.raises(UsageError, match="is no file to write to"):
+        virtual_overlay(TINY, tmp_path, "x")
+    assert not (tmp_path / "x.hwh").exists()
