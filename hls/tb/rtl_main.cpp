@@ -8,17 +8,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <fstream>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "Vlstm_engine.h"
-#include "Vlstm_engine___024root.h"
+#include "bench.hpp"
 #include "job.hpp"
-#include "verilated.h"
 
 namespace {
 
@@ -27,21 +23,12 @@ constexpr std::uint32_t kInterruptStatus = 0x000c, kIdentity = 0x0010, kStatus =
 constexpr std::uint32_t kCycles = 0x0030, kWindow = 0x1000;
 constexpr std::uint64_t kPatience = 200000;  // cycles without a beat before a run is given up
 
-class Bench {
+class Player : public Bench {
  public:
-  explicit Bench(std::uint64_t stall_seed) : random_(stall_seed), stalls_(stall_seed != 0) {
-    // Ports start at random too, where Verilator was asked for that.
-    top_->ap_clk = top_->ap_rst_n = 0;
-    top_->s_axi_control_AWVALID = top_->s_axi_control_WVALID = top_->s_axi_control_BREADY = 0;
-    top_->s_axi_control_ARVALID = top_->s_axi_control_RREADY = 0;
-    top_->weights_TVALID = top_->x_TVALID = top_->h_TREADY = 0;
-    for (int i = 0; i < 4; ++i) tick();
-    top_->ap_rst_n = 1;
-    tick();
+  explicit Player(std::uint64_t stall_seed)
+      : Bench(Verilated::defaultContextp()), random_(stall_seed), stalls_(stall_seed != 0) {
+    reset();
   }
-
-  // Verilator renames the port, since interrupt is a common word of C++.
-  bool interrupted() const { return top_->__SYM__interrupt; }
 
   job::Result play(const job::Run &run, std::vector<std::uint16_t> *trace) {
     for (std::size_t i = 0; i < run.program.size(); ++i) write(kWindow + 4 * i, run.program[i]);
@@ -77,94 +64,26 @@ class Bench {
   }
 
  private:
-  struct Source {
-    const std::uint8_t *data = nullptr;
-    std::size_t size = 0, at = 0;
-  };
-  static constexpr std::size_t kBeat = STREAM_BITS / 8;
-
-  bool offered() {
+  bool offered() override {
     if (!stalls_) return true;
     random_ ^= random_ << 13, random_ ^= random_ >> 7, random_ ^= random_ << 17;
     return (random_ >> 20 & 3) != 0;
   }
 
-  // AXI4-Stream rule: once valid, a beat stays until it is taken.
-  template <class Data>
-  void offer(Source &source, Data &tdata, CData &valid) {
-    if (!valid && source.at < source.size && offered()) {
-      std::memcpy(&tdata, source.data + source.at, kBeat);
-      valid = 1;
-    }
+  bool ready() override { return offered(); }
+
+  void take(const std::uint8_t *beat, bool last) override {
+    h_.insert(h_.end(), beat, beat + kBeat);
+    last_at_end_ = last;
+    last_beats_ += last;
   }
 
-  void tick() {
-    offer(weights_, top_->weights_TDATA, top_->weights_TVALID);
-    offer(x_, top_->x_TDATA, top_->x_TVALID);
-    top_->h_TREADY = offered();
-    top_->eval();
-    if (trace_ != nullptr && trace_->size() < trace_->capacity()) {
-      trace_->push_back(top_->rootp->lstm_engine__DOT__activity);
-    }
-    const bool weight_taken = top_->weights_TVALID && top_->weights_TREADY;
-    const bool x_taken = top_->x_TVALID && top_->x_TREADY;
-    if (top_->h_TVALID && top_->h_TREADY) {
-      const auto *beat = reinterpret_cast<const std::uint8_t *>(&top_->h_TDATA);
-      h_.insert(h_.end(), beat, beat + kBeat);
-      last_at_end_ = top_->h_TLAST;
-      last_beats_ += top_->h_TLAST;
-    }
-    top_->ap_clk = 1;
-    top_->eval();
-    top_->ap_clk = 0;
-    if (weight_taken) weights_.at += kBeat, top_->weights_TVALID = 0;
-    if (x_taken) x_.at += kBeat, top_->x_TVALID = 0;
-    if (!stalls_) {  // no bubble between beats
-      offer(weights_, top_->weights_TDATA, top_->weights_TVALID);
-      offer(x_, top_->x_TDATA, top_->x_TVALID);
-    }
-    top_->eval();
+  void sample() override {
+    if (trace_ != nullptr && trace_->size() < trace_->capacity()) trace_->push_back(activity());
   }
 
-  void write(std::uint32_t address, std::uint32_t data) {
-    top_->s_axi_control_AWADDR = address;
-    top_->s_axi_control_AWVALID = 1;
-    top_->s_axi_control_WDATA = data;
-    top_->s_axi_control_WSTRB = 15;
-    top_->s_axi_control_BREADY = 1;
-    top_->eval();
-    while (!top_->s_axi_control_AWREADY) tick();
-    tick();
-    top_->s_axi_control_AWVALID = 0;
-    top_->s_axi_control_WVALID = 1;
-    top_->eval();
-    while (!top_->s_axi_control_WREADY) tick();
-    tick();
-    top_->s_axi_control_WVALID = 0;
-    top_->eval();
-    while (!top_->s_axi_control_BVALID) tick();
-    tick();
-  }
-
-  std::uint32_t read(std::uint32_t address) {
-    top_->s_axi_control_ARADDR = address;
-    top_->s_axi_control_ARVALID = 1;
-    top_->s_axi_control_RREADY = 1;
-    top_->eval();
-    while (!top_->s_axi_control_ARREADY) tick();
-    tick();
-    top_->s_axi_control_ARVALID = 0;
-    top_->eval();
-    while (!top_->s_axi_control_RVALID) tick();
-    const std::uint32_t data = top_->s_axi_control_RDATA;
-    tick();
-    return data;
-  }
-
-  std::unique_ptr<Vlstm_engine> top_{new Vlstm_engine};
   std::uint64_t random_;
   bool stalls_;
-  Source weights_, x_;
   std::vector<std::uint8_t> h_;
   std::vector<std::uint16_t> *trace_ = nullptr;
   unsigned last_beats_ = 0;
@@ -189,7 +108,7 @@ int main(int argc, char **argv) try {
   Verilated::commandArgs(argc, argv);
   const std::vector<job::Run> runs = job::read_job(argv[1]);
   std::vector<job::Result> results;
-  Bench bench(stall_seed);
+  Player bench(stall_seed);
   for (const job::Run &run : runs) {
     const bool traced = !trace_file.empty() && &run == &runs.back();
     results.push_back(bench.play(run, traced ? &trace : nullptr));

@@ -1,0 +1,36 @@
+"""Run a script on a virtual board: ``python -m lstm_sharp.virtual [--board BOARD] SCRIPT ...``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+
+from lstm_sharp.board import boards
+from lstm_sharp.driver.board import VIRTUAL
+from lstm_sharp.errors import UsageError
+from lstm_sharp.virtual import DEFAULT_BOARD, activate
+
+
+def main() -> None:
+    """Run the script that the command line names, as Python would."""
+    parser = argparse.ArgumentParser(prog="python -m lstm_sharp.virtual", description=__doc__)
+    parser.add_argument(
+        "--board", choices=boards(), default=os.environ.get(VIRTUAL) or DEFAULT_BOARD
+    )
+    parser.add_argument("script")
+    parser.add_argument("args", nargs=argparse.REMAINDER)
+    asked = parser.parse_args()
+    try:
+        activate(asked.board)
+    except UsageError as error:
+        parser.exit(2, f"{error}\n")
+    os.environ[VIRTUAL] = asked.board
+    sys.argv = [asked.script, *asked.args]
+    sys.path[0] = os.path.dirname(os.path.abspath(asked.script))
+    runpy.run_path(asked.script, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

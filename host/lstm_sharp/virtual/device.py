@@ -1,0 +1,237 @@
+"""A ``pynq.Device`` whose programmable logic is the Verilated engine (docs/board.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pynq
+from pynqmetadata.frontends import Metadata
+from pynqmetadata.views.runtime import RuntimeMetadataParser
+
+from lstm_sharp.board import system
+from lstm_sharp.build import verilate
+from lstm_sharp.engine.registers import (
+    DMA_CELL,
+    DMA_VLNV,
+    ENGINE_VLNVS,
+    MM2S_OFFSET,
+    S2MM_OFFSET,
+    WEIGHTS_DMA_CELL,
+)
+from lstm_sharp.errors import UsageError
+from lstm_sharp.virtual.clocks import ClockRegisters
+from lstm_sharp.virtual.dma import Channel, DmaModel
+from lstm_sharp.virtual.engine import Engine
+from lstm_sharp.virtual.faults import Fault, Faults
+from lstm_sharp.virtual.memory import Allocated, Memory
+from lstm_sharp.virtual.overlay import read_virtual
+
+ACCESS_CYCLES = 1_000
+"""That an access takes: to a register, or a flush, invalidate or allocate."""
+PATIENCE = 50_000
+"""Cycles without a beat, a slot or a write after which nothing is taken to come any more."""
+STUCK_SECONDS = 0.01
+"""That an access stands for from then on."""
+_NARROW_BITS = 14
+_ARCH = {"zynq7": "armv7l", "zynqmp": "aarch64"}
+_STREAMS = {
+    (DMA_CELL, MM2S_OFFSET): "x",
+    (DMA_CELL, S2MM_OFFSET): "h",
+    (WEIGHTS_DMA_CELL, MM2S_OFFSET): "weights",
+}
+_INCLUDES = {MM2S_OFFSET: "c_include_mm2s", S2MM_OFFSET: "c_include_s2mm"}
+
+
+class _Cell(NamedTuple):
+    """What answers at a range of addresses."""
+
+    base: int
+    span: int  # bytes
+    part: Engine | DmaModel
+
+
+class VirtualDevice(pynq.Device):
+    """A board of nothing but software.
+
+    Args:
+        board: a folder of overlays/.
+        build: gets a folder for each engine that is built.
+
+    Raises:
+        UsageError: there is no such board.
+    """
+
+    def __init__(self, board: str = "pynq-z2", build: Path = Path("build")) -> None:
+        self.system = system(board)
+        super().__init__(f"virtual-{board}")
+        self.name, self.arch = self.system.name, _ARCH[self.system.ps]
+        self.capabilities = {"REGISTER_RW": True}
+        self.bitfile_name = self.timestamp = ""
+        self.memory = Memory(self.system.ddr_bytes)
+        self.engine: Engine | None = None
+        self._build = build
+        self._clocks = ClockRegisters(self.system)
+        self._cells: list[_Cell] = []
+        self._dmas: list[DmaModel] = []
+        self._faults = Faults()
+        self._seconds = 0.0
+        self._counted = self._quiet = 0
+
+    @property
+    def allocated(self) -> Allocated:
+        """Buffers that have not been freed, and their bytes."""
+        return self.memory.allocated
+
+    def activate(self) -> None:
+        """Become the device that pynq takes where none is named."""
+        pynq.Device.active_device = self
+        self._take_clocks()
+
+    def now(self) -> float:
+        """Return simulated seconds."""
+        return self._seconds
+
+    def inject(self, fault: Fault, stream: str | None = None) -> None:
+        """Have a fault happen at its next occasion.
+
+        Args:
+            fault: which.
+            stream: weights, x or h, for an error of a transfer.
+
+        Raises:
+            ValueError: a stream is missing, or there is none to name.
+        """
+        self._faults.add(fault, stream)
+        if self._dmas:
+            self._narrow()
+
+    def get_bitfile_metadata(self, bitfile_name: str, partial: bool = False) -> Any:
+        """Parse the hardware handoff beside a ``.bit``."""
+        hwh = Path(bitfile_name).with_suffix(".hwh")
+        if not hwh.is_file():
+            raise UsageError(f"{hwh} is missing; write the virtual overlay again")
+        self._take_clocks()
+        return RuntimeMetadataParser(Metadata(input=hwh))
+
+    def download(self, bitstream: Any, parser: Any = None) -> None:
+        """Load a virtual overlay: a fresh engine, fresh DMAs. DDR keeps what it holds.
+
+        Raises:
+            UsageError: it is none, Verilator is missing, or fails.
+        """
+        cfg = read_virtual(bitstream.bitfile_name)
+        parser = parser or self.get_bitfile_metadata(bitstream.bitfile_name)
+        self.engine = Engine(verilate.library(cfg, self._build), self._faults)
+        self._cells, self._dmas = [], []
+        for name, ip in parser.ip_dict.items():
+            part: Engine | DmaModel
+            if ip["type"] in ENGINE_VLNVS.values():
+                part = self.engine
+            elif ip["type"] == DMA_VLNV:
+                part = self._dma(name, ip["parameters"])
+                self._dmas.append(part)
+            else:
+                continue
+            self._cells.append(_Cell(ip["phys_addr"], ip["addr_range"], part))
+        self._narrow()
+        self._counted = self._quiet = 0
+        self.post_download(bitstream, parser, self.name)
+
+    def read_registers(self, address: int, length: int) -> bytes:
+        """Read words.
+
+        Raises:
+            UsageError: nothing answers there; also for ``write_registers``.
+        """
+        self._pass()
+        found = (self._find(at) for at in range(address, address + length, 4))
+        return b"".join(part.read(offset).to_bytes(4, "little") for part, offset in found)
+
+    def write_registers(self, address: int, data: bytes) -> None:
+        """Write words."""
+        self._quiet = 0
+        self._pass()
+        for at in range(0, len(data), 4):
+            part, offset = self._find(address + at)
+            part.write(offset, int.from_bytes(data[at : at + 4], "little"))
+
+    def allocate(self, shape: Any, dtype: Any, cacheable: int = 1, **_: Any) -> Any:
+        """Make a ``PynqBuffer``; see ``Memory.allocate``."""
+        self._quiet = 0
+        self._pass()
+        return self.memory.allocate(shape, dtype, self, bool(cacheable))
+
+    def get_memory(self, _: Any) -> VirtualDevice:
+        """Return what allocates: there is one memory."""
+        return self
+
+    def flush(self, bo: int, offset: int, _: int, nbytes: int) -> None:
+        """Copy a buffer's bytes to where the DMA sees them."""
+        self._quiet = 0
+        self._pass()
+        self.memory.sync(bo, offset, nbytes, to_device=True)
+
+    def invalidate(self, bo: int, offset: int, _: int, nbytes: int) -> None:
+        """Copy a buffer's bytes from where the DMA sees them."""
+        self._quiet = 0
+        self._pass()
+        self.memory.sync(bo, offset, nbytes, to_device=False)
+
+    def _pass(self) -> None:
+        """Let the time of one access pass; what it ticked itself counts as part of the next."""
+        if self.engine is None:
+            self._seconds += ACCESS_CYCLES / (self._clocks.mhz * 1e6)
+            return
+        if self._quiet >= PATIENCE:
+            self._seconds += STUCK_SECONDS
+            self._counted = self.engine.cycles
+            return
+        moved = self.engine.moved
+        self.engine.run(max(0, ACCESS_CYCLES - (self.engine.cycles - self._counted)))
+        cycles = self.engine.cycles - self._counted
+        self._counted = self.engine.cycles
+        self._seconds += cycles / (self._clocks.mhz * 1e6)
+        self._quiet = 0 if self.engine.moved > moved else self._quiet + cycles
+        for dma in self._dmas:
+            for channel in dma.channels.values():
+                channel.settle()
+
+    def _find(self, address: int) -> tuple[Engine | DmaModel | ClockRegisters, int]:
+        """Return what answers at an address, and by which offset it knows it."""
+        if address in self._clocks.words:
+            return self._clocks, address
+        for base, span, part in self._cells:
+            if 0 <= address - base < span:
+                return part, address - base
+        loaded = Path(self.bitfile_name).name if self._cells else "no overlay"
+        raise UsageError(
+            f"nothing answers at address {address:#x}: {loaded} is loaded, whose addresses are in "
+            "its ip_dict"
+        )
+
+    def _dma(self, name: str, parameters: dict[str, Any]) -> DmaModel:
+        assert self.engine is not None
+        bits = int(parameters["c_sg_length_width"])
+        return DmaModel(
+            {
+                base: Channel(_STREAMS[name, base], self.engine, self.memory, bits, self._faults)
+                for base, include in _INCLUDES.items()
+                if int(parameters.get(include, 0))
+            }
+        )
+
+    def _narrow(self) -> None:
+        if self._faults.take(Fault.LENGTH_WIDTH):
+            for dma in self._dmas:
+                for channel in dma.channels.values():
+                    channel.length_bits = _NARROW_BITS
+
+    def _take_clocks(self) -> None:
+        """Have ``pynq.Clocks`` drive this device: it keeps to the first that it met."""
+        if not hasattr(pynq.Clocks, "set_device"):  # pynq 3.0: its Clocks look at the CPU
+            pynq.overlay.Clocks = self._clocks
+            return
+        pynq.Clocks.set_device(self)
+        if hasattr(pynq.Clocks, "_real_instance"):
+            del pynq.Clocks._real_instance

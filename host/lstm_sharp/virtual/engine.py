@@ -1,0 +1,130 @@
+"""The Verilated engine in this process; hls/tb/virtual_main.cpp is this module's other half."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from pathlib import Path
+
+from lstm_sharp.engine.registers import ENGINE, Control
+from lstm_sharp.virtual.faults import Fault, Faults
+
+_CONTROL, _INTERRUPT = ENGINE["CTRL"].offset, ENGINE["IP_ISR"].offset
+
+
+class EngineAssertion(RuntimeError):
+    """An assertion of the engine failed: its file and line. The engine is of no more use."""
+
+
+class Source(ctypes.Structure):
+    """Bytes for a stream into the engine."""
+
+    _fields_ = (("data", ctypes.c_void_p), ("size", ctypes.c_size_t), ("at", ctypes.c_size_t))
+    data: int
+    size: int  # bytes
+    at: int  # bytes taken, in whole beats
+
+
+class Sink(ctypes.Structure):
+    """Room for a stream out of the engine; beats are taken while it is open."""
+
+    _fields_ = (
+        *Source._fields_,
+        ("open", ctypes.c_bool),
+        ("over", ctypes.c_bool),
+        ("lose_last", ctypes.c_bool),
+        ("lose_beat", ctypes.c_bool),
+    )
+    data: int
+    size: int
+    at: int
+    open: bool  # until TLAST
+    over: bool  # there is more, but no room
+    lose_last: bool
+    lose_beat: bool
+
+
+class _Shared(ctypes.Structure):
+    _fields_ = (
+        ("weights", Source),
+        ("x", Source),
+        ("h", Sink),
+        ("cycles", ctypes.c_uint64),
+        ("moved", ctypes.c_uint64),
+    )
+
+
+class Engine:
+    """An engine just out of reset, memories at zero.
+
+    Args:
+        library: from ``build.verilate.library``.
+        faults: some of which happen here.
+
+    Attributes:
+        weights, x: ``Source`` of each stream, h: ``Sink``; to be changed between calls.
+    """
+
+    def __init__(self, library: Path, faults: Faults) -> None:
+        self._library = ctypes.CDLL(str(library))
+        pointer, word = ctypes.c_void_p, ctypes.c_uint32
+        for name, result, *arguments in (
+            ("open", pointer),
+            ("close", None, pointer),
+            ("shared", ctypes.POINTER(_Shared), pointer),
+            ("error", ctypes.c_char_p, pointer),
+            ("run", ctypes.c_int, pointer, ctypes.c_uint64),
+            ("write", ctypes.c_int, pointer, word, word),
+            ("read", ctypes.c_int, pointer, word, ctypes.POINTER(word)),
+        ):
+            function = getattr(self._library, f"virtual_{name}")
+            function.restype, function.argtypes = result, arguments
+        self._board = self._library.virtual_open()
+        self._close = weakref.finalize(self, self._library.virtual_close, self._board)
+        self._shared = self._library.virtual_shared(self._board).contents
+        self.weights, self.x, self.h = self._shared.weights, self._shared.x, self._shared.h
+        self._faults = faults
+        self._stopped = self._mute = False
+
+    @property
+    def cycles(self) -> int:
+        """Cycles since the engine was opened."""
+        return int(self._shared.cycles)
+
+    @property
+    def moved(self) -> int:
+        """Cycles in which a beat moved or a slot was issued."""
+        return int(self._shared.moved)
+
+    def run(self, cycles: int) -> None:
+        """Let cycles pass.
+
+        Raises:
+            EngineAssertion: one failed, now or before; as for ``write`` and ``read``.
+        """
+        self._check(self._library.virtual_run(self._board, cycles))
+
+    def write(self, offset: int, value: int) -> None:
+        """Write a register through AXI4-Lite."""
+        starts = offset == _CONTROL and value & Control.START
+        if starts:
+            # A start that the engine never sees looks like a clock that stops.
+            self._stopped |= self._faults.take(Fault.NEVER_DONE)
+            self._mute = self._faults.take(Fault.LOST_INTERRUPT)
+        if not (starts and self._stopped):
+            self._check(self._library.virtual_write(self._board, offset, value))
+
+    def read(self, offset: int) -> int:
+        """Read a register through AXI4-Lite."""
+        if self._stopped and offset == _CONTROL:
+            return int(Control.START)
+        found = ctypes.c_uint32()
+        self._check(self._library.virtual_read(self._board, offset, ctypes.byref(found)))
+        if offset == _INTERRUPT and found.value and self._mute:
+            self.write(offset, found.value)
+            return 0
+        return found.value
+
+    def _check(self, failed: int) -> None:
+        if failed:
+            raise EngineAssertion(self._library.virtual_error(self._board).decode())

@@ -1,0 +1,49 @@
+"""Faults that a test injects, each for the next occasion."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+STREAMS = ("weights", "x", "h")
+"""The engine's streams, and so what a DMA's channel is called by."""
+
+
+class Fault(Enum):
+    """What can go wrong."""
+
+    NEVER_DONE = auto()  # the next start: the engine begins, and its clock stops
+    LOST_INTERRUPT = auto()  # the next start: IP_ISR stays 0
+    SLAVE_ERROR = auto()  # the next transfer of a stream
+    DECODE_ERROR = auto()  # the next transfer of a stream
+    NO_LAST = auto()  # the next packet of h: TLAST does not come
+    SHORT_READ = auto()  # the next packet of h: TLAST comes a beat early, the last beat never
+    LENGTH_WIDTH = auto()  # the loaded overlay, or else the next one: 14-bit lengths
+
+
+OF_A_STREAM = (Fault.SLAVE_ERROR, Fault.DECODE_ERROR)
+
+
+class Faults:
+    """Faults that wait for their occasion."""
+
+    def __init__(self) -> None:
+        self._waiting: set[tuple[Fault, str | None]] = set()
+
+    def add(self, fault: Fault, stream: str | None = None) -> None:
+        """Let a fault wait.
+
+        Raises:
+            ValueError: a fault of a stream without one, or another one with.
+        """
+        if (fault in OF_A_STREAM) != (stream in STREAMS):
+            raise ValueError(
+                f"{fault.name} with stream {stream!r}: SLAVE_ERROR and DECODE_ERROR go with one of "
+                f"{', '.join(STREAMS)}, the others with none"
+            )
+        self._waiting.add((fault, stream))
+
+    def take(self, fault: Fault, stream: str | None = None) -> bool:
+        """Tell whether a fault waits; it then waits no more."""
+        waits = (fault, stream) in self._waiting
+        self._waiting.discard((fault, stream))
+        return waits

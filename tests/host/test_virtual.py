@@ -1,0 +1,199 @@
+"""The virtual board under unmodified pynq: what a script that knows nothing of it sees."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pynq")
+import pynq
+
+from lstm_sharp.engine import cycles
+from lstm_sharp.engine.registers import ENGINE, S2MM_OFFSET, Dma, DmaStatus
+from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics import golden
+from lstm_sharp.run import deploy, jobs
+from lstm_sharp.virtual.device import STUCK_SECONDS, VirtualDevice
+from lstm_sharp.virtual.engine import EngineAssertion
+from lstm_sharp.virtual.overlay import virtual_overlay
+from pynq_user import (
+    BOARDS,
+    STEPS,
+    TINY,
+    channel,
+    device,
+    filled,
+    overlay,
+    play_one,
+    run_of,
+    stage_and_x,
+    start,
+    wait_done,
+)
+
+pytestmark = pytest.mark.rtl
+__all__ = ["device", "overlay"]  # fixtures
+
+
+@pytest.mark.parametrize("device", BOARDS, indirect=True)
+def test_a_plain_script_gets_golden_bits_in_the_predicted_cycles(
+    device: VirtualDevice, overlay: Any
+) -> None:
+    stage, x = stage_and_x()
+    played: list[jobs.Result] = []
+
+    def play(stage: deploy.Stage, runs: Sequence[jobs.Run]) -> list[jobs.Result]:
+        played.extend(play_one(overlay, run) for run in (stage.load(), *runs))
+        return played
+
+    h, _, _ = deploy.run((stage,), x, None, False, play)
+    expected, _ = golden.run(stage.model, x)
+    assert np.array_equal(h, expected)
+    programs = [stage.plan.load_program(), *stage.programs([STEPS], False, False)]
+    assert [r.cycles for r in played] == [cycles.predict(TINY, p).cycles for p in programs]
+    assert [(r.status, r.identity) for r in played] == [(0, TINY.identity)] * len(programs)
+    assert device.allocated == (0, 0)
+    assert pynq.Clocks.fclk0_mhz == pytest.approx(TINY.clock_mhz, rel=1e-3)
+
+
+def test_the_dma_sees_what_was_flushed_and_the_cpu_what_was_invalidated(
+    device: VirtualDevice,
+) -> None:
+    buffer = pynq.allocate((4, 16), np.uint16)
+    held = device.memory.bytes[buffer.physical_address :][: buffer.nbytes].view(np.uint16)
+    poison = held[0]
+    buffer[:] = 7
+    assert (held == poison).all()
+    buffer[1:3].flush()
+    assert held.reshape(4, 16)[:, 0].tolist() == [poison, 7, 7, poison]
+    held[:] = 9
+    assert (buffer == 7).all()
+    buffer[2].invalidate()
+    assert buffer[:, 0].tolist() == [7, 7, 9, 7]
+    both = pynq.allocate((4,), np.uint8, cacheable=0)
+    both[:] = 3
+    assert device.memory.bytes[both.physical_address] == 3
+
+
+def test_what_is_not_synced_is_not_there(overlay: Any) -> None:
+    run = run_of()
+    h = pynq.allocate((run.h_bytes,), np.uint8)
+    poison = np.array(h)
+    start(overlay, run, h)
+    wait_done(overlay)
+    assert np.array_equal(h, poison)
+    h.invalidate()
+    assert not np.array_equal(h, poison)
+
+
+def test_buffers_are_counted_and_their_memory_used_again(device: VirtualDevice) -> None:
+    first, second = pynq.allocate((5000,), np.uint8), pynq.allocate(3, "u4")
+    assert device.allocated == (2, 8192 + 4096)
+    assert second.physical_address == first.physical_address + 8192
+    address = first.physical_address
+    view = first[10:]
+    first.freebuffer()
+    first.freebuffer()
+    with pytest.raises(RuntimeError, match="is not allocated"):
+        view.flush()
+    del first, view
+    assert device.allocated.buffers == 1
+    with pynq.allocate((8192,), np.uint8) as again:
+        assert again.physical_address == address
+    with pytest.raises(RuntimeError, match="1 buffers"):
+        pynq.allocate((device.memory.bytes.size,), np.uint8)
+
+
+def test_another_overlay_is_a_fresh_engine(
+    device: VirtualDevice, overlay: Any, tmp_path: Path
+) -> None:
+    play_one(overlay, run_of())
+    kept = filled(np.arange(8, dtype=np.uint8))
+    assert int(overlay.engine.register_map.identity) == TINY.identity
+    other = pynq.Overlay(str(virtual_overlay(TINY, tmp_path, "other")))
+    assert not overlay.is_loaded() and other.is_loaded()
+    with pytest.raises(RuntimeError, match="not currently loaded"):
+        _ = overlay.engine
+    assert int(other.engine.register_map.identity) == 0
+    read, _ = channel(other, "dma", S2MM_OFFSET)
+    assert read(Dma.STATUS) == DmaStatus.HALTED  # its driver was not asked for yet
+    assert kept.tolist() == list(range(8)) and device.allocated.buffers == 1
+    play_one(other, run_of())
+
+
+def test_two_boards_in_one_process(overlay: Any, tmp_path: Path) -> None:
+    second = VirtualDevice("zcu104")
+    bit = virtual_overlay(TINY, tmp_path, "second", board="zcu104")
+    other = pynq.Overlay(str(bit), device=second)
+    assert pynq.Clocks.fclk0_mhz == pytest.approx(TINY.clock_mhz, rel=1e-3)
+    play_one(overlay, run_of())
+    assert int(other.engine.register_map.identity) == 0
+    assert int(overlay.engine.register_map.identity) == TINY.identity
+
+
+def test_time_is_simulated_and_a_stuck_engine_makes_it_fast(
+    device: VirtualDevice, overlay: Any
+) -> None:
+    began = device.now()
+    overlay.engine.read(ENGINE["status"].offset)
+    access = device.now() - began
+    assert access == pytest.approx(1e-5)  # 1,000 cycles at 100 MHz
+    pynq.Clocks.fclk0_mhz = 50
+    device.read_registers(overlay.ip_dict["engine"]["phys_addr"], 4)
+    began = device.now()
+    overlay.engine.read(ENGINE["status"].offset)
+    assert device.now() - began == pytest.approx(2 * access)
+    start(overlay, run_of())  # nobody takes h
+    for _ in range(60):
+        overlay.engine.read(ENGINE["status"].offset)
+    began = device.now()
+    overlay.engine.read(ENGINE["status"].offset)
+    assert device.now() - began == pytest.approx(STUCK_SECONDS)
+
+
+def test_an_assertion_of_the_engine_is_an_exception(overlay: Any) -> None:
+    stage, x = stage_and_x()
+    hasty = replace(stage.plan, cfg=replace(TINY, given_tail=1))
+    run = replace(stage, plan=hasty).runs(x, None, False)[1][0]
+    with pytest.raises(EngineAssertion, match=r"engine_checks.sv:\d+"):
+        play_one(overlay, run)
+    overlay.download()
+    for used in (overlay.dma.sendchannel, overlay.dma.recvchannel):
+        used.start()
+    play_one(overlay, run_of())
+
+
+def test_what_is_not_there_is_named(device: VirtualDevice, overlay: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="0x10: tiny.bit is loaded"):
+        pynq.MMIO(16).read()
+    real = tmp_path / "real.bit"
+    real.write_bytes(bytes(range(256)))
+    real.with_suffix(".hwh").write_text((tmp_path / "tiny.hwh").read_text())
+    with pytest.raises(UsageError, match="real.bit is no virtual overlay"):
+        pynq.Overlay(str(real))
+
+
+def test_scripts_run_on_it_unmodified(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, pynq\n"
+        "with pynq.allocate((3,), 'u1') as b: print(pynq.Device.active_device.name, sys.argv[1:])\n"
+    )
+    path = os.pathsep.join(filter(None, [*sys.path]))
+    for board, name in (("zcu104", "ZCU104"), ("pynq-z2", "PYNQ-Z2")):
+        ran = subprocess.run(
+            [sys.executable, "-m", "lstm_sharp.virtual", "--board", board, script, "--a", "b"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+            check=True,
+        )
+        assert ran.stdout == f"{name} ['--a', 'b']\n"
