@@ -1,0 +1,31 @@
+"""The PYNQ driver: see docs/board.md. Needs NumPy; pynq once an ``Accelerator`` is made."""
+
+from lstm_sharp.driver.accelerator import Accelerator
+from lstm_sharp.driver.errors import (
+    BoardError,
+    DmaError,
+    EngineTimeout,
+    InterruptLost,
+    MissingLast,
+    OverlayGone,
+    ShortRead,
+    TransferLimit,
+    WrongClock,
+    WrongOverlay,
+)
+from lstm_sharp.driver.throughput import Throughput
+
+__all__ = [
+    "Accelerator",
+    "BoardError",
+    "DmaError",
+    "EngineTimeout",
+    "InterruptLost",
+    "MissingLast",
+    "OverlayGone",
+    "ShortRead",
+    "Throughput",
+    "TransferLimit",
+    "WrongClock",
+    "WrongOverlay",
+]

@@ -1,0 +1,125 @@
+"""``run.py`` of a package: the test vectors on the board, bit for bit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lstm_sharp import __version__, files
+from lstm_sharp.driver import board
+from lstm_sharp.driver.accelerator import Accelerator
+from lstm_sharp.errors import UsageError
+from lstm_sharp.run import package
+from lstm_sharp.run.package import Package
+
+QUALIFICATION = "qualification.json"
+"""What `make qualify` puts into a package: how its overlay was built."""
+
+
+def main(folder: str | Path, arguments: Sequence[str] | None = None) -> int:
+    """Run a package's vectors and print PASS, or what differs first.
+
+    Args:
+        folder: the package.
+        arguments: the command line; ``--overlay FILE`` names another overlay than the package's.
+
+    Returns:
+        The exit status: 0 only if every bit is right, 2 where it could not be found out.
+    """
+    parser = argparse.ArgumentParser(description="Run the package's test on the board.")
+    parser.add_argument("--overlay", help="the .bit; default: the one in the package")
+    options = parser.parse_args(arguments)
+    try:
+        held = package.read(folder)
+        with Accelerator(options.overlay or overlay_in(folder)) as accelerator:
+            accelerator.load(held)
+            wrong, cycles = prove(accelerator, held)
+            told = _complete(Path(folder), accelerator, wrong, cycles)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{wrong or 'PASS'}; {cycles} cycles{told}")
+    return 1 if wrong else 0
+
+
+def _complete(folder: Path, accelerator: Accelerator, wrong: str, cycles: int) -> str:
+    """Add what this board has shown to the qualification that came with the package, if one did."""
+    begun = folder / QUALIFICATION
+    if not begun.is_file():
+        return ""
+    seen = {
+        **versions(),
+        "bits": wrong or "all right",
+        "cycles": cycles,
+        "clock_mhz": round(accelerator.runner.check_clock(accelerator.cfg), 1),
+        "virtual": hasattr(accelerator.parts.device, "inject"),
+    }
+    whole = {**json.loads(begun.read_text(encoding="utf-8")), "on_board": seen}
+    done = Path(f"qualified-{whole['board']}-{whole['engine']}.json")
+    files.write_text(str(done), json.dumps(whole, indent=2) + "\n")
+    return f"; {done} is complete, send it in (docs/qualified.md)"
+
+
+def versions() -> dict[str, str]:
+    """Return versions of all that takes part."""
+    return {
+        "lstm_sharp": __version__,
+        "pynq": board.pynq_version(),
+        "numpy": np.__version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+    }
+
+
+def overlay_in(folder: str | Path) -> Path:
+    """Return the package's own overlay.
+
+    Raises:
+        UsageError: it has none, or several.
+    """
+    found = sorted(Path(folder).glob("*.bit"))
+    if len(found) != 1:
+        raise UsageError(
+            f"{folder} holds {len(found)} overlays (.bit), 1 is needed; name it with --overlay"
+        )
+    return found[0]
+
+
+def prove(accelerator: Accelerator, held: Package) -> tuple[str, int]:
+    """Run a package's vectors: the first half from zeros, the second with states.
+
+    Returns:
+        The first element that differs, in words, or nothing; and the cycles counted.
+
+    Raises:
+        BoardError: the run failed.
+    """
+    made, half = held.vectors, held.vectors.half
+    cycles, wrong = 0, ""
+    for name, rows in (("from zeros", slice(half)), ("with states", slice(half, None))):
+        state = None if rows.start is None else (made.h_start[:, rows], made.c_start[:, rows])
+        h, (h_end, c_end) = accelerator.run(made.x[rows], state, return_state=True)
+        cycles += accelerator.cycles
+        found = (("h", h, made.h[rows]), ("h_end", h_end, made.h_end[:, rows]))
+        for what, seen, want in (*found, ("c_end", c_end, made.c_end[:, rows])):
+            wrong = wrong or first_difference(f"{what} {name}", seen, want)
+    return wrong, cycles
+
+
+def first_difference(what: str, seen: np.ndarray, want: np.ndarray) -> str:
+    """Say where two arrays of one shape first differ, or nothing."""
+    places = np.argwhere(np.asarray(seen) != want)
+    if not len(places):
+        return ""
+    at = tuple(places[0])
+    return (
+        f"FAIL: {what}[{', '.join(map(str, at))}] is {seen[at]}, {want[at]} is right; "
+        f"{len(places)} of {want.size} differ"
+    )

@@ -1,0 +1,206 @@
+"""``python -m lstm_sharp.selftest PACKAGE``: is this board fit for this package?
+
+Each check says PASS or why not. After a failure one .zip holds what a bug report needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lstm_sharp.driver import proof
+from lstm_sharp.driver.accelerator import Accelerator
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.distances import keep_distances
+from lstm_sharp.engine.program import Instruction, Op, Program
+from lstm_sharp.engine.registers import ENGINE
+from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.formats import C_BITS
+from lstm_sharp.run import deploy, jobs, package
+from lstm_sharp.run.package import Package
+
+_BUNDLE = "lstm-sharp-selftest.zip"
+
+
+class Failure(UsageError):
+    """A check has found something wrong."""
+
+
+@dataclass
+class Selftest:
+    """The checks, in an order in which each needs only what those before it have shown."""
+
+    overlay: Path
+    held: Package
+    lines: list[str] = field(default_factory=list)
+    accelerator: Accelerator | None = None
+
+    @property
+    def board(self) -> Accelerator:
+        """The accelerator, once ``identity`` has opened it."""
+        assert self.accelerator is not None
+        return self.accelerator
+
+    def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Yield name and check; a check returns what it saw and raises what is wrong."""
+        yield "identity, by a null program", self.identity
+        yield "registers", self.registers
+        yield "clock", self.clock
+        yield "loopback of a state through DMAs and engine", self.loopback
+        yield "test vectors", self.vectors
+
+    def run(self) -> bool:
+        """Run the checks up to the first that fails; return whether none does.
+
+        Raises:
+            UsageError: no board or no overlay to test.
+        """
+        for name, check in self.checks():
+            try:
+                self.say(f"PASS  {name}: {check()}")
+            except Exception as error:  # the board's own, pynq's and the kernel's: all are reported
+                if self.accelerator is None and type(error) is UsageError:
+                    raise  # no pynq, no such file: nothing has been tested
+                self.say(f"FAIL  {name}: {error}")
+                if not isinstance(error, UsageError):
+                    self.say(traceback.format_exc())
+                return False
+        return True
+
+    def say(self, line: str) -> None:
+        """Print a line, and keep it for the bundle."""
+        print(line)
+        self.lines.append(line)
+
+    def identity(self) -> str:
+        """Open the overlay and ask the engine who it is."""
+        self.accelerator = Accelerator(self.overlay)
+        self.accelerator.load(self.held)
+        return f"{self.held.cfg.name} ({self.held.cfg.digest}), weights loaded"
+
+    def registers(self) -> str:
+        """Write and read back the whole program window and the interrupt enables."""
+        engine, window = self.board.parts.engine, ENGINE["Memory_program"]
+        drawn = np.random.default_rng(1).integers(0, 1 << 32, window.size // 4, np.uint32)
+        for words in (drawn, ~drawn):
+            engine.write_program(words)
+            read = [engine.read(window.offset + 4 * n) for n in range(len(words))]
+            wrong = np.flatnonzero(np.array(read, np.uint32) != words)
+            if len(wrong):
+                n = int(wrong[0])
+                raise Failure(
+                    f"word {n} of the program window reads {read[n]:#010x}, {words[n]:#010x} was "
+                    f"written; {len(wrong)} of {len(words)} differ"
+                )
+        return f"{len(drawn)} words of the window, each bit both ways"
+
+    def clock(self) -> str:
+        """Hold cycles counted against time taken."""
+        seen = self.board.runner.check_clock(self.held.cfg)
+        return f"{seen:.1f} MHz seen, {self.held.cfg.clock_mhz} wanted"
+
+    def loopback(self) -> str:
+        """Send a state in by one DMA, and have it sent back through the other."""
+        run, sent = loopback(self.held.cfg)
+        found = self.board.runner.execute(run).h_bytes
+        wrong = proof.first_difference("byte", np.asarray(found), sent)
+        if wrong:
+            raise Failure(wrong)
+        return f"{len(sent)} bytes"
+
+    def vectors(self) -> str:
+        """Run the package's vectors, and hold the cycle counter against the model."""
+        self.board.reset()  # the weights again, after the window was scribbled upon
+        wrong, cycles = proof.prove(self.board, self.held)
+        if wrong:
+            raise Failure(wrong)
+        made, kind = self.held.vectors, self.board.parts.engine_kind
+        stages = self.board.stages(made.x.shape[1], made.half)
+        lengths = [made.x.shape[1]] * made.half
+        model = sum(
+            deploy.predict(stages, lengths, state, True, self.board.host)[0].cycles
+            for state in (False, True)
+        )
+        if kind == "sv" and cycles != model:
+            raise Failure(
+                f"bits are right, but {cycles} cycles were counted and {model} predicted: the "
+                "streams stall; look at the memory ports' width and clock"
+            )
+        return f"{made.x.shape[0]} sequences, every bit; {cycles} cycles, {model} predicted (sv)"
+
+    def bundle(self, out: Path) -> None:
+        """Write what a bug report needs."""
+        files = {
+            "log.txt": "\n".join(self.lines),
+            "versions.json": json.dumps(proof.versions(), indent=2),
+            "package.json": json.dumps(self.held.about, indent=2),
+            "registers.txt": self._registers(),
+        }
+        hwh = self.overlay.with_suffix(".hwh")
+        if hwh.is_file():
+            files[hwh.name] = hwh.read_text(encoding="utf-8")
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+
+    def _registers(self) -> str:
+        if self.accelerator is None:
+            return "the overlay was not opened"
+        try:
+            read = [f"{name} {self.board.parts.engine.get(name):#010x}" for name in ENGINE]
+            return "\n".join([self.board.describe(), *read])
+        except Exception as error:  # a bus that does not answer must not cost the bundle
+            return f"registers cannot be read: {error}"
+
+
+def loopback(cfg: Config) -> tuple[jobs.Run, np.ndarray]:
+    """Make a run that loads one chain's state of the largest layer and gives it back.
+
+    Returns:
+        The run, and the bytes that must come back: those that go in.
+    """
+    rows = cfg.blocks * cfg.passes
+    both = [Instruction(op=op, rows=rows) for op in (Op.LOAD_STATE, Op.GIVE_STATE)]
+    program = Program(tuple(keep_distances(cfg, both, "elementwise")))
+    beats = np.zeros((rows * cfg.lanes, cfg.stream_bits // 32), np.int32)
+    for half, bits in enumerate((cfg.fmt.activation_bits, C_BITS)):
+        most = 1 << (bits - 1)
+        beats[:, half] = np.random.default_rng(half).integers(-most, most, len(beats))
+    stream = beats.reshape(-1).view(np.uint8)
+    return jobs.Run(program.encode(cfg), stream, h_bytes=stream.nbytes), stream
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Test a board; return 0 only if every check passes, 2 where none could be made."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("package", help="folder that lstm-sharp package has made")
+    parser.add_argument("--overlay", help="the .bit; default: the one in the package")
+    parser.add_argument("--bundle", default=_BUNDLE, help=f"after a failure; default {_BUNDLE}")
+    options = parser.parse_args(arguments)
+    try:
+        folder = Path(options.package)
+        held = package.read(folder)
+        overlay = Path(options.overlay) if options.overlay else proof.overlay_in(folder)
+        test = Selftest(overlay, held)
+        passed = test.run()
+        if not passed:
+            test.bundle(Path(options.bundle))
+            print(f"{options.bundle} holds versions, registers, .hwh and log for a bug report")
+        if test.accelerator:
+            test.accelerator.close()
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

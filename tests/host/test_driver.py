@@ -1,0 +1,261 @@
+"""The driver on a virtual board: golden's bits, predicted cycles, nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pynq")
+import pynq
+
+from cases import Case, draw
+from driver_user import STACK, TINY, bit, board, device, integers, model_of, quick, right, same
+from lstm_sharp.driver import Accelerator
+from lstm_sharp.driver.ip import EngineIP
+from lstm_sharp.engine import config, pack
+from lstm_sharp.run import deploy, package
+from lstm_sharp.virtual.device import VirtualDevice
+from lstm_sharp.virtual.overlay import virtual_overlay
+from models import pytorch_like
+
+pytestmark = [pytest.mark.rtl, pytest.mark.usefixtures("quick")]
+__all__ = ["bit", "board", "device", "quick"]  # fixtures
+
+MIXED = (5, 1, 9, 5, 2, 7, 3, 9, 4)
+"""Steps of sequences, more than the engine has chains for."""
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Gets an element for each start of the engine."""
+    seen: list[int] = []
+    start = EngineIP.start
+
+    def count(self: EngineIP) -> None:
+        seen.append(1)
+        start(self)
+
+    monkeypatch.setattr(EngineIP, "start", count)
+    return seen
+
+
+def test_random_models_and_lengths(bit: Path) -> None:
+    with Accelerator(bit) as accelerator:
+        for seed in range(24):
+            check(accelerator, draw(TINY, seed))
+
+
+def check(accelerator: Accelerator, case: Case) -> None:
+    """Hold bits against golden's and cycles against the cycle model's."""
+    accelerator.load_model(case.model, case.cfg, case.schedule)
+    asked = [x.astype(f"i{case.cfg.fmt.activation_bits // 8}") for x in case.xs]
+    found = accelerator.run(asked, case.state, case.give)
+    h, after = found if case.give else (found, case.after)
+    assert same(h, case.h) and same(after, case.after), str(case)
+    assert h[0].dtype == asked[0].dtype
+    stages = accelerator.stages(max(case.lengths), len(case.lengths))
+    states = case.state is not None, case.give
+    told, _ = deploy.predict(stages, case.lengths, *states, accelerator.host)
+    assert accelerator.cycles == told.cycles, str(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "fmt"), [("tiny", "W8A8"), ("tiny", "W16A16"), ("pynq-z2", None), ("zcu104", None)]
+)
+def test_other_configs(device: VirtualDevice, tmp_path: Path, name: str, fmt: str | None) -> None:
+    cfg = config.load(name).with_format(fmt)
+    with Accelerator(virtual_overlay(cfg, tmp_path)) as accelerator:
+        for seed in range(6):
+            check(accelerator, draw(cfg, seed))
+
+
+def test_x_in_all_its_forms(board: Accelerator) -> None:
+    model = board.model
+    x = integers(model, 6, 4)
+    h, _ = right(model, x)
+    for form in (np.int16, np.int32, np.int64, ">i2"):
+        found = board.run(x.astype(form))
+        assert found.dtype == np.int16 and same(found, h), form
+    assert same([board.run(x[3])], h[3:4])
+    for form in (list(x), tuple(x)):
+        found = board.run(form)
+        assert isinstance(found, list) and same(found, h)
+    assert same(board.run([x[0]]), h[:1])
+    assert same(board.run([x[1, :3], x[0], x[2, :1]]), [h[1][:3], h[0], h[2][:1]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_floats_are_what_the_model_quantises(board: Accelerator, dtype: Any) -> None:
+    model = board.model
+    x = np.random.default_rng(3).uniform(-1.5, 1.5, (6, 4, 5)).astype(dtype)
+    h, _ = right(model, model.quantize_input(x.astype(np.float64)))
+    wanted = [model.dequantize_h(one) for one in h]
+    found = board.run(x)
+    assert found.dtype == np.float32 and same(found, wanted)
+    assert same([board.run(x[0])], wanted[:1])
+    assert same(board.run([x[1, :3], x[0]]), [wanted[1][:3], wanted[0]])
+    quantised = model.quantize_input(x.astype(np.float64)).astype(np.int16)
+    assert same(board.run(quantised), h)
+
+
+def test_arrays_need_not_be_contiguous(board: Accelerator) -> None:
+    wide = integers(board.model, 8, 10)
+    wide.flags.writeable = False
+    for x in (wide[::2, ::3], wide[::-1], np.asfortranarray(wide), wide.transpose(1, 0, 2)):
+        assert same(board.run(x), right(board.model, x)[0])
+        assert same(board.run(list(x)), right(board.model, x)[0])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "directions", "reverse"),
+    [
+        (STACK, None, ()),
+        ((5, 7), None, (0,)),
+        ((5, 7, 3), None, (1,)),
+        ((5, 6), (2,), ()),
+        ((3, 6, 4, 5), (2, 1, 2), ()),
+        ((32,) * 6, None, ()),
+    ],
+)
+@pytest.mark.parametrize("kind", ["int16", "float32"])
+def test_to_go_on_later_is_to_go_on(
+    board: Accelerator, sizes: Any, directions: Any, reverse: Any, kind: str
+) -> None:
+    model = model_of(sizes, directions, reverse)
+    one_way = all(not cell.reverse for cell in model.layers)
+    board.load_model(model, TINY)
+    x = (
+        integers(model, 5, 6)
+        if kind == "int16"
+        else np.random.default_rng(4).random((5, 6, sizes[0]))
+    )
+    q = x if kind == "int16" else model.quantize_input(x)
+    whole, end = board.run(x, return_state=True)
+    wanted, after = right(model, q)
+    if kind == "int16":
+        assert same(whole, wanted) and same(end, after)
+    else:
+        assert same(whole, [model.dequantize_h(h) for h in wanted])
+        assert same(end, (model.dequantize_h(after[0]), model.dequantize_c(after[1])))
+    first, state = board.run(x[:, :4], return_state=True)
+    rest, again = board.run(x[:, 4:], state, return_state=True)
+    assert same(board.run(x[:, 4:], state), rest)
+    if one_way:
+        assert same(np.concatenate([first, rest], axis=1), whole) and same(again, end)
+    wanted, _ = right(model, q[:, 4:], right(model, q[:, :4])[1])
+    assert same(rest, wanted if kind == "int16" else [model.dequantize_h(h) for h in wanted])
+    alone, _ = board.run(x[0, 4:], (state[0][:, :1], state[1][:, :1]), return_state=True)
+    assert same([alone], rest[:1])
+
+
+def test_integers_are_packed_from_the_caller_to_the_dma(
+    board: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Any, Any]] = []
+    packing = pack.x_beats
+
+    def watch(x: Any, *more: Any) -> Any:
+        seen.append((x, packing(x, *more)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(pack, "x_beats", watch)
+    for reverse in ((), (0,)):
+        model = model_of((5, 6), reverse=reverse)
+        board.load_model(model, TINY)
+        x = integers(model, 6, 4)
+        for given in (x, x[0], x[:, ::2], list(x), [x[0], x[1, 1:]]):
+            seen.clear()
+            board.run(given)
+            for from_whom, beats in seen:
+                parts = from_whom if isinstance(from_whom, list) else [from_whom]
+                assert all(np.shares_memory(part, x) for part in parts)
+                assert isinstance(beats, pynq.buffer.PynqBuffer)
+            taken = board.parts.device.allocated
+            board.run(given)
+            assert board.parts.device.allocated == taken
+        assert taken.buffers == 3  # weights, x, h: x was not copied to yet another
+
+
+@pytest.mark.parametrize(
+    ("sizes", "directions", "stages"),
+    [(STACK, None, 1), ((5, 6), (2,), 1), ((32,) * 6, None, 5), ((3, 4, 2), (2, 2), 2)],
+)
+def test_one_start_for_equal_lengths(
+    board: Accelerator, starts: list[int], sizes: Any, directions: Any, stages: int
+) -> None:
+    model = model_of(sizes, directions)
+    board.load_model(model, TINY)
+    loads = stages if stages > 1 else 0
+    for batch in (1, 2, 9, 33):
+        x = integers(model, batch, 3)
+        h, after = right(model, x)
+        for give in (False, True):
+            starts.clear()
+            found = board.run(x, return_state=give)
+            assert len(starts) == stages + loads
+            assert same(found[0] if give else found, h)
+            assert not give or same(found[1], after)
+
+
+def test_one_start_for_mixed_lengths(board: Accelerator, starts: list[int]) -> None:
+    rng = np.random.default_rng(6)
+    for lengths in (MIXED, rng.integers(1, 20, 60).tolist()):
+        xs = [integers(board.model, int(n), seed=n) for n in lengths]
+        h, after = right(board.model, xs)
+        starts.clear()
+        assert same(board.run(xs), h)
+        assert len(starts) == 1
+        found, left = board.run(xs, return_state=True)
+        assert same(found, h) and same(left, after)
+    both = model_of((5, 6), (2,))
+    board.load_model(both, TINY)
+    starts.clear()
+    assert same(board.run(xs[:9]), right(both, xs[:9])[0])
+    assert len(starts) == 1  # listed: they cannot be filled up
+
+
+def test_weights_are_loaded_once(board: Accelerator, starts: list[int]) -> None:
+    x = integers(board.model, 2, 3)
+    for _ in range(3):
+        board.run(x)
+    assert len(starts) == 3
+    began = len(starts)
+    board.load_model(board.model, TINY)
+    assert len(starts) == began + 1
+
+
+def test_two_models_take_turns(bit: Path, tmp_path: Path) -> None:
+    made = []
+    for index, sizes in enumerate(([5, 6, 4], [3, 8])):
+        made.append(package.write(pytorch_like(index, sizes), TINY, tmp_path / str(index)))
+    with Accelerator(bit) as accelerator:
+        for _ in range(2):
+            for index, held in enumerate(made):
+                accelerator.load(tmp_path / str(index))
+                assert same(accelerator.run(held.vectors.x[:4]), held.vectors.h[:4])
+        taken = accelerator.parts.device.allocated
+        accelerator.load(made[1])
+        accelerator.run(made[1].vectors.x[:4])
+        assert accelerator.parts.device.allocated == taken
+
+
+def test_two_drivers_of_one_overlay_do_not_take_each_others_weights(bit: Path) -> None:
+    overlay = pynq.Overlay(str(bit))
+    first, second = model_of(STACK), model_of((3, 8))
+    with Accelerator(overlay) as one, Accelerator(overlay) as other:
+        one.load_model(first, TINY)
+        other.load_model(second, TINY)
+        for accelerator, model in ((one, first), (other, second), (one, first)):
+            x = integers(model, 3, 4)
+            assert same(accelerator.run(x), right(model, x)[0])
+
+
+@pytest.mark.parametrize("device", ["zcu104"], indirect=True)
+def test_another_board(board: Accelerator) -> None:
+    x = integers(board.model, 5, 4)
+    assert same(board.run(x), right(board.model, x)[0])
+    assert board.runner.check_clock(TINY) == pytest.approx(100, rel=0.1)

@@ -1,0 +1,158 @@
+"""Ctrl-C at any access to the board leaves a driver that reset() mends, and no wrong bit before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pynq")
+import pynq
+
+from driver_user import STACK, TINY, bit, board, device, integers, model_of, quick, right, same
+from lstm_sharp.driver import Accelerator, BoardError
+from lstm_sharp.driver.ip import EngineIP
+from lstm_sharp.engine.registers import ENGINE
+from lstm_sharp.virtual import Fault
+from lstm_sharp.virtual.device import VirtualDevice
+
+pytestmark = [pytest.mark.rtl, pytest.mark.usefixtures("quick")]
+__all__ = ["bit", "board", "device", "quick"]  # fixtures
+
+ACCESSES = ("read_registers", "write_registers", "allocate", "flush", "invalidate")
+
+
+class Interrupting:
+    """Has Ctrl-C come at the n-th access to a device, before or after it takes place."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, device: VirtualDevice) -> None:
+        self.left: int | None = None
+        self.after = False
+        for name in ACCESSES:
+            monkeypatch.setattr(device, name, self._wrap(getattr(device, name)))
+
+    def _wrap(self, access: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **named: Any) -> Any:
+            if self.left is not None:
+                self.left -= 1
+            now = self.left == 0
+            if now and not self.after:
+                raise KeyboardInterrupt
+            found = access(*args, **named)
+            if now:
+                raise KeyboardInterrupt
+            return found
+
+        return wrapped
+
+    def sweep(self, call: Callable[[], Any], then: Callable[[], None]) -> int:
+        """Interrupt a call at each of its accesses; return how many there are."""
+        count = 0
+        while True:
+            count += 1
+            self.left, self.after = count, count % 2 == 0
+            try:
+                call()
+            except KeyboardInterrupt:
+                self.left = None
+                then()
+            else:
+                self.left = None
+                return count
+
+
+def mended(board: Accelerator, x: np.ndarray, h: list[np.ndarray]) -> None:
+    """See right bits, or be asked for a reset; right bits after it."""
+    try:
+        found = board.run(x)
+    except BoardError as error:
+        found, said = h, str(error)
+    else:
+        said = "reset()"
+    assert same(found, h) and "reset()" in said
+    board.reset()
+    assert same(board.run(x), h)
+
+
+def test_ctrl_c_at_any_moment(board: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(STACK)
+    x = integers(model, 5, 2)
+    h, after = right(model, x)
+    state = np.zeros_like(after[0]), np.zeros_like(after[1])
+
+    def call() -> None:
+        board.load_model(model, TINY)
+        board.run(x, state)
+
+    assert (
+        Interrupting(monkeypatch, board.parts.device).sweep(call, partial(mended, board, x, h)) > 50
+    )
+
+
+def test_ctrl_c_during_a_wait(board: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def done(_: EngineIP) -> bool:
+        raise KeyboardInterrupt
+
+    x = integers(board.model, 5, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(EngineIP, "done", property(done))
+        with pytest.raises(KeyboardInterrupt):
+            board.run(x)
+    with pytest.raises(BoardError, match=r"run failed \(KeyboardInterrupt\); call reset\(\) first"):
+        board.run(x)
+    mended(board, x, right(board.model, x)[0])
+
+
+def test_ctrl_c_in_another_driver(bit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overlay = pynq.Overlay(str(bit))
+    with Accelerator(overlay) as mine, Accelerator(overlay) as other:
+        mine.load_model(model_of(STACK), TINY)
+        x = integers(mine.model, 5, 2)
+        h, _ = right(mine.model, x)
+
+        def call() -> None:
+            mine.run(x)  # which loads its weights again
+            other.load_model(model_of((5, 9)), TINY)
+            other.run(x)
+
+        def then() -> None:
+            mended(mine, x, h)
+            other.reset()
+
+        assert Interrupting(monkeypatch, overlay.device).sweep(call, then) > 50
+
+
+def test_ctrl_c_within_a_program(board: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = board.parts.engine
+    words = np.arange(1, 41, dtype=np.uint32)
+    changed = words.copy()
+    changed[::7] = 0
+    engine.write_program(words)
+    interrupting = Interrupting(monkeypatch, board.parts.device)
+    interrupting.left = 3
+    with pytest.raises(KeyboardInterrupt):
+        engine.write_program(changed)
+    engine.write_program(words)
+    window = ENGINE["Memory_program"].offset
+    assert [engine.read(window + 4 * at) for at in range(40)] == words.tolist()
+
+
+def test_ctrl_c_during_a_reset(board: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = integers(board.model, 5, 2)
+    h, _ = right(board.model, x)
+    device = board.parts.device
+    sweeping = Interrupting(monkeypatch, device)
+
+    def call() -> None:
+        left, sweeping.left = sweeping.left, None
+        device.inject(Fault.SLAVE_ERROR, "x")
+        with pytest.raises(BoardError):
+            board.run(x)
+        sweeping.left = left
+        board.reset()
+
+    assert sweeping.sweep(call, partial(mended, board, x, h)) > 10

@@ -1,0 +1,295 @@
+"""The driver when something is wrong: the exception that docs/board.md names, and after reset()
+the right bits; bad input is refused in a sentence and leaves nothing behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pynq")
+import pynq
+
+from driver_user import (
+    STACK,
+    TINY,
+    bit,
+    board,
+    device,
+    integers,
+    model_of,
+    quick,
+    refused,
+    right,
+    same,
+)
+from lstm_sharp.driver import (
+    Accelerator,
+    BoardError,
+    DmaError,
+    EngineTimeout,
+    InterruptLost,
+    MissingLast,
+    OverlayGone,
+    ShortRead,
+    TransferLimit,
+    WrongClock,
+)
+from lstm_sharp.driver.ip import EngineIP
+from lstm_sharp.engine import config
+from lstm_sharp.engine.program import HEADER
+from lstm_sharp.run import deploy
+from lstm_sharp.virtual import Fault
+from lstm_sharp.virtual.device import VirtualDevice
+from lstm_sharp.virtual.overlay import virtual_overlay
+
+pytestmark = pytest.mark.rtl
+__all__ = ["bit", "board", "device", "quick"]  # fixtures
+
+POLLING = 0.3
+"""Simulated seconds that may pass beyond a time limit: accesses to a stuck engine take long."""
+PARTS = ("engine ", "IP_ISR", "dma.MM2S ", "dma.S2MM ", "dma_weights.MM2S ")
+"""What a message decodes the registers of."""
+PATIENT = 5.0
+"""Seconds of the clock on the wall."""
+
+
+def failing(
+    board: Accelerator, call: Callable[[], Any], error: type[BoardError], words: str
+) -> None:
+    """See a call fail in time, the next one refused, and the right bits after a reset."""
+    device = board.parts.device
+    began, seconds = device.now(), time.perf_counter()
+    with pytest.raises(error, match=words) as raised:
+        call()
+    assert type(raised.value) is error and "call reset()" in str(raised.value)
+    if error is not OverlayGone:
+        assert all(part in str(raised.value) for part in PARTS)
+    assert device.now() - began < 1.1 + POLLING
+    assert time.perf_counter() - seconds < PATIENT
+    model = board.model
+    x = integers(model, 5, 3)
+    with pytest.raises(BoardError, match=r"call reset\(\) first"):
+        board.run(x)
+    board.reset()
+    assert device.allocated == (0, 0)
+    h, after = right(model, x)
+    found, left = board.run(x, return_state=True)
+    assert same(found, h) and same(left, after)
+
+
+H_FAULTS = [
+    (Fault.NEVER_DONE, None, EngineTimeout, "not done in time.*engine start.*dma.MM2S"),
+    (Fault.LOST_INTERRUPT, None, InterruptLost, "idle again.*engine.*IP_ISR 0"),
+    (Fault.NO_LAST, None, MissingLast, "dma.S2MM.*TLAST.*engine"),
+    (Fault.SHORT_READ, None, ShortRead, r"dma.S2MM got \d+ of \d+ bytes"),
+    (Fault.SLAVE_ERROR, "h", DmaError, "dma.S2MM.*slave error"),
+    (Fault.DECODE_ERROR, "h", DmaError, "dma.S2MM.*decode error"),
+    (Fault.SLAVE_ERROR, "x", DmaError, "dma.MM2S.*slave error"),
+    (Fault.DECODE_ERROR, "x", DmaError, "dma.MM2S.*decode error"),
+    (Fault.SLAVE_ERROR, "weights", DmaError, "dma_weights.MM2S.*slave error"),
+    (Fault.DECODE_ERROR, "weights", DmaError, "dma_weights.MM2S.*decode error"),
+]
+
+
+@pytest.mark.parametrize(("fault", "stream", "error", "words"), H_FAULTS)
+def test_fault_during_a_run(
+    board: Accelerator, fault: Fault, stream: str | None, error: type[BoardError], words: str
+) -> None:
+    x = integers(board.model, 6, 4)
+    _, state = board.run(x, return_state=True)
+    board.parts.device.inject(fault, stream)
+    failing(board, lambda: board.run(x, state), error, words)
+    wanted, _ = right(board.model, x, state)
+    assert same(board.run(x, state), wanted)
+
+
+@pytest.mark.parametrize(
+    ("fault", "stream", "error", "words"),
+    [
+        case
+        for case in H_FAULTS
+        if case[1] == "weights" or case[0] in (Fault.NEVER_DONE, Fault.LOST_INTERRUPT)
+    ],
+)
+def test_fault_during_a_load(
+    board: Accelerator, fault: Fault, stream: str | None, error: type[BoardError], words: str
+) -> None:
+    model = model_of((3, 8))
+    board.parts.device.inject(fault, stream)
+    failing(board, lambda: board.load_model(model, TINY), error, words)
+    assert board.model is model
+
+
+@pytest.mark.parametrize("fault", [Fault.NEVER_DONE, Fault.LOST_INTERRUPT])
+def test_fault_at_first_sight(device: VirtualDevice, bit: Path, fault: Fault) -> None:
+    device.inject(fault)
+    began = device.now()
+    with pytest.raises((EngineTimeout, InterruptLost)):
+        Accelerator(bit)
+    assert device.now() - began < 1.1 + POLLING and device.allocated == (0, 0)
+    with Accelerator(bit) as accelerator:
+        assert accelerator.identity == TINY.identity
+
+
+def test_faults_while_levels_take_turns(board: Accelerator) -> None:
+    board.load_model(model_of((32,) * 6), TINY)
+    x = integers(board.model, 5, 3)
+    for fault, stream in ((Fault.SLAVE_ERROR, "weights"), (Fault.SHORT_READ, None)):
+        board.parts.device.inject(fault, stream)
+        failing(board, lambda: board.run(x), BoardErrors[fault], "dma")
+
+
+BoardErrors = {Fault.SLAVE_ERROR: DmaError, Fault.SHORT_READ: ShortRead}
+
+
+@pytest.mark.parametrize(("fault", "stream", "error", "words"), H_FAULTS)
+def test_closing_after_a_fault(
+    device: VirtualDevice,
+    bit: Path,
+    fault: Fault,
+    stream: str | None,
+    error: type[BoardError],
+    words: str,
+) -> None:
+    model = model_of(STACK)
+    x = integers(model, 5, 3)
+    with Accelerator(bit) as accelerator:
+        accelerator.load_model(model, TINY)
+        _, state = accelerator.run(x, return_state=True)
+        device.inject(fault, stream)
+        with pytest.raises(error):
+            accelerator.run(x, state)
+    assert device.allocated == (0, 0)
+    with Accelerator(accelerator.parts.overlay) as again:
+        again.load_model(model, TINY)
+        assert same(again.run(x), right(model, x)[0])
+
+
+@pytest.mark.parametrize("wide", ["x", "h", "weights"])
+def test_transfer_beyond_the_length_register(board: Accelerator, wide: str) -> None:
+    sizes, steps = {"x": ((32, 4), 300), "h": ((4, 32), 300), "weights": ((32, 32, 32, 32), 2)}[
+        wide
+    ]
+    model = model_of(sizes)
+    x = integers(model, steps)
+    if wide == "weights":
+        board.parts.device.inject(Fault.LENGTH_WIDTH)
+        with pytest.raises(TransferLimit, match="dma_weights.MM2S was given .* took .*hwh"):
+            board.load_model(model, TINY)
+    else:
+        board.load_model(model, TINY)
+        board.parts.device.inject(Fault.LENGTH_WIDTH)
+        cell = {"x": "dma.MM2S", "h": "dma.S2MM"}[wide]
+        with pytest.raises(TransferLimit, match=f"{cell} was given .* took .*hwh"):
+            board.run(x)
+        with pytest.raises(BoardError, match=r"reset\(\) first"):
+            board.run(x)
+        board.reset()
+        assert same([board.run(x[:9])], right(model, x[None, :9])[0])
+    board.parts.overlay.download()
+    board.reset()
+    assert same([board.run(x)], right(model, x[None])[0])
+
+
+def narrow(bit: Path) -> Path:
+    """Give the overlay DMAs with 14-bit lengths, and a handoff that says so."""
+    text = bit.with_suffix(".hwh").read_text()
+    assert '"c_sg_length_width" VALUE="26"' in text
+    bit.with_suffix(".hwh").write_text(
+        text.replace('"c_sg_length_width" VALUE="26"', '"c_sg_length_width" VALUE="14"')
+    )
+    return bit
+
+
+def test_short_lengths_that_the_handoff_tells(bit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[EngineIP] = []
+    start = EngineIP.start
+    monkeypatch.setattr(EngineIP, "start", lambda ip: (starts.append(ip), start(ip)))
+    with Accelerator(narrow(bit)) as accelerator:
+        assert accelerator.parts.h.limit == (1 << 14) - 8
+        for sizes, shape in (((32, 4), (1, 300)), ((4, 32), (10, 60)), ((32,) * 4, (4, 4))):
+            model = model_of(sizes)
+            accelerator.load_model(model, TINY)
+            x = integers(model, *shape)
+            for give in (False, True):
+                starts.clear()
+                h, after = right(model, x)
+                found = accelerator.run(x, return_state=give)
+                assert same(found[0] if give else found, h)
+                assert not give or same(found[1], after)
+                assert len(starts) == (3 + give if sizes == (4, 32) else 1)
+        model = model_of((4, 32))
+        accelerator.load_model(model, TINY)
+        x = integers(model, 1, 300)
+        refused(accelerator, "300 steps .* at most 255 steps", lambda _: accelerator.run(x))
+        assert same(accelerator.run(x[:, :255]), right(model, x[:, :255])[0])
+
+
+@pytest.mark.parametrize("name", ["tiny", "pynq-z2"])
+def test_another_overlay_behind_the_back(board: Accelerator, tmp_path: Path, name: str) -> None:
+    x = integers(board.model, 5, 3)
+    other = pynq.Overlay(str(virtual_overlay(config.load(name), tmp_path)))
+    failing(board, lambda: board.run(x), OverlayGone, r"reset\(\)")
+    assert not other.is_loaded()
+
+
+def test_same_overlay_loaded_again(board: Accelerator) -> None:
+    x = integers(board.model, 5, 3)
+    board.parts.overlay.download()
+    failing(board, lambda: board.run(x), OverlayGone, r"reset\(\)")
+    board.parts.overlay.download()
+    board.reset()
+    assert same(board.run(x), right(board.model, x)[0])
+
+
+def test_closing_leaves_the_other_overlay_alone(
+    device: VirtualDevice, bit: Path, tmp_path: Path
+) -> None:
+    model = model_of(STACK)
+    other = virtual_overlay(TINY, tmp_path, "other")
+    x = integers(model, 5, 3)
+    with Accelerator(bit) as first:
+        first.load_model(model, TINY)
+        second = Accelerator(other)
+        second.load_model(model, TINY)
+        with pytest.raises(OverlayGone):
+            first.run(x)
+    assert same(second.run(x), right(model, x)[0])
+    second.close()
+    assert device.allocated == (0, 0)
+
+
+def test_wrong_clock(board: Accelerator) -> None:
+    pynq.Clocks.fclk0_mhz = 50
+    with pytest.raises(WrongClock, match="runs at 4.* MHz.* 100 MHz.*Clocks"):
+        board.throughput_test(2, 2, 1)
+    pynq.Clocks.fclk0_mhz = 100
+    assert board.throughput_test(2, 2, 1).clock_mhz == pytest.approx(100, rel=0.1)
+
+
+def test_engine_that_refuses_its_program(
+    board: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_of = deploy.Stage.run_of
+
+    def spoilt(*args: Any) -> Any:
+        run = run_of(*args)
+        program = run.program.copy()
+        program[HEADER["magic"].word] ^= 1 << HEADER["magic"].lsb
+        return replace(run, program=program)
+
+    monkeypatch.setattr(deploy.Stage, "run_of", spoilt)
+    x = integers(board.model, 5, 3)
+
+    def call() -> None:
+        try:
+            board.run(x)
+        finally:
+            monkeypatch.undo()
+
+    failing(board, call, BoardError, r"status 1, instruction 0 \(docs")

@@ -1,0 +1,142 @@
+"""The driver in use: sessions, the command line, real speech, a thousand runs, and its own cost."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pynq")
+
+from driver_user import TINY, bit, board, device, integers, model_of, quick, right, same
+from lstm_sharp import cli, paths
+from lstm_sharp.driver import Accelerator
+from lstm_sharp.driver import board as boards
+from lstm_sharp.engine import config, pack
+from lstm_sharp.engine.starts import Host
+from lstm_sharp.model import load
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.run import deploy
+from lstm_sharp.run.session import Session
+from lstm_sharp.virtual.device import VirtualDevice
+from lstm_sharp.virtual.overlay import virtual_overlay
+from models import pytorch_like, torch_names
+
+pytestmark = pytest.mark.rtl
+__all__ = ["bit", "board", "device", "quick"]  # fixtures
+
+
+def test_session_on_a_board(
+    device: VirtualDevice, bit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(boards.VIRTUAL, "pynq-z2")
+    x = np.random.default_rng(7).uniform(-1, 1, (5, 6, 3)).astype(np.float32)
+    for kind in ("golden", "board"):
+        with Session(pytorch_like(0, [3, 6, 4]), "tiny", kind, stateful=True) as session:
+            found = [session.run(x[:, :4]), session.run(x[:, 4:], lengths=[1, 2, 2, 1, 1])]
+            report = session.report
+        assert report is not None
+        if kind == "golden":
+            wanted = found
+    assert same(found, wanted)
+    assert report.engine == "sv" and report.cycles == report.predicted_cycles
+    assert report.load_cycles == report.predicted_load_cycles
+    with Session(pytorch_like(0, [3, 6, 4]), backend="board", overlay=bit) as session:
+        assert session.cfg == TINY
+        session.run(x)
+    assert device.allocated == (0, 0)
+
+
+def test_command_line(
+    device: VirtualDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(boards.VIRTUAL, "pynq-z2")
+    np.savez(tmp_path / "m.npz", **torch_names(pytorch_like(0, [3, 6, 4], (2, 2))))
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((6, 5, 3), np.float32))
+    np.save(tmp_path / "l.npy", np.array([5, 1, 2, 5, 3, 4]))
+    for backend in ("golden", "board"):
+        words = f"run m.npz --config tiny --input x.npy --lengths l.npy --backend {backend}"
+        words += f" --output {backend}.npy --json {backend}.json --state-out {backend}.npz"
+        there = [str(tmp_path / w) if "." in w else w for w in words.split()]
+        assert cli.main(there) == 0
+    found, wanted = (np.load(tmp_path / f"{name}.npy") for name in ("board", "golden"))
+    assert np.array_equal(found, wanted) and found.any()
+    with np.load(tmp_path / "board.npz") as mine, np.load(tmp_path / "golden.npz") as theirs:
+        assert all(np.array_equal(mine[name], theirs[name]) for name in "hc")
+    report = json.loads((tmp_path / "board.json").read_text())
+    assert report["cycles"] == report["predicted_cycles"] > 0
+    assert report["load_cycles"] == report["predicted_load_cycles"] > 0  # level by level
+    assert report["backend"] == "board" and report["stages"] == 2
+    assert device.allocated == (0, 0)
+
+
+def test_vowels(device: VirtualDevice, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    cfg = config.load("pynq-z2")
+    data = np.load(paths.examples() / "vowels/vowels_test.npz")
+    model = load(paths.examples() / "vowels/vowels.onnx")
+    xs = [x[:n] for x, n in zip(data["x"], data["lengths"])]
+    assert len(xs) == 370
+    typical = [x[:n] for x, n in zip(data["calib_x"], data["calib_lengths"])]
+    quantised = quantize(model, cfg.fmt, np.concatenate(typical)[None], cfg.max_shift)
+    wanted, _ = right(quantised, [quantised.quantize_input(x[None])[0] for x in xs])
+    with Accelerator(virtual_overlay(cfg, tmp_path)) as accelerator:
+        accelerator.load_model(quantised, cfg)
+        found = accelerator.run(xs)
+    assert same(found, [quantised.dequantize_h(h) for h in wanted])
+    labels = [model.head(h[None]).argmax() for h in found]
+    assert np.mean(np.array(labels) == data["labels"]) > 0.98
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_thousand_runs_leave_nothing_behind(board: Accelerator) -> None:
+    now, memory = board.parts.device.now, Path("/proc/self/statm")
+    x = integers(board.model, 3, 2)
+    wanted, _ = right(board.model, x)
+    board.run(x)
+    taken, took, pages = board.parts.device.allocated, set(), 0
+    for count in range(1000):
+        began = now()
+        assert same(board.run(x), wanted)
+        took.add(round(now() - began, 9))
+        if count == 100:
+            pages = int(memory.read_text().split()[1])
+    assert board.parts.device.allocated == taken
+    assert max(took) == pytest.approx(min(took), rel=0.02)
+    assert int(memory.read_text().split()[1]) - pages < 512  # 2 MiB
+
+
+@pytest.mark.slow
+def test_throughput(device: VirtualDevice, tmp_path: Path) -> None:
+    cfg = config.load("pynq-z2")
+    with Accelerator(virtual_overlay(cfg, tmp_path)) as accelerator:
+        accelerator.load_model(model_of((128, 128), cfg=cfg), cfg)
+        best = min(
+            (accelerator.throughput_test(repeats=1) for _ in range(3)), key=lambda t: t.overhead
+        )
+    print(best)
+    assert best.overhead < 0.02
+    assert f"{1e3 * best.latency:.3f} ms" in str(best) and best.latency > 0
+    assert best.cycles / (best.clock_mhz * 1e6) == pytest.approx(best.compute, rel=0.05)
+
+
+def test_packing_takes_little_beside_the_engine() -> None:
+    cfg = config.load("pynq-z2")
+    model = model_of((128, 128), cfg=cfg)
+    (stage,) = deploy.deploy(model, cfg, "best", 100, 4)
+    x = integers(model, 64, 100)
+    (start,) = stage.starts([100] * 64, False, False, Host(200_000))
+    room = np.zeros(1 << 22, np.uint8)
+    beats = np.zeros(pack.h_beats(stage.plan, start) * cfg.stream_bits // 8, np.uint8)
+    h = pack.empty_h(stage.plan, [100] * 64)
+    took = []
+    for _ in range(30):
+        began = time.perf_counter()
+        pack.x_beats(x, stage.plan, start, lambda size: room[:size])
+        pack.unpack_h(beats, stage.plan, start, h)
+        took.append(time.perf_counter() - began)
+    told, _ = deploy.predict((stage,), [100] * 64, False, False, Host(200_000))
+    assert min(took) < 0.02 * told.cycles / (cfg.clock_mhz * 1e6)
