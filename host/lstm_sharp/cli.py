@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -59,8 +60,8 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
     run = commands.add_parser(
         "run",
         help="run a model on an input",
-        description="Run a trained LSTM on an input, in float, in integers, on the HLS C++ kernel "
-        "or on the cycle-accurate RTL engine.",
+        description="Run a trained LSTM on an input, in float, in integers, on the HLS C++ "
+        "kernel, on the cycle-accurate RTL engine, or on a board.",
     )
     run.add_argument("model", metavar="MODEL", help=".onnx, .safetensors or .npz")
     run.add_argument(
@@ -76,6 +77,7 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--lengths", metavar="L.npy", help="whole numbers (batch,): steps of each sequence"
     )
     run.add_argument("--backend", default="golden", help=", ".join(BACKENDS))
+    run.add_argument("--overlay", metavar="FILE.bit", help="for board; default: that of the config")
     run.add_argument(
         "--format", help=f"number format instead of the config's: {', '.join(SUPPORTED)}"
     )
@@ -96,9 +98,7 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="h and c to begin with, float32 (layers * directions, batch, hidden) each",
     )
     run.add_argument(
-        "--state-out",
-        metavar="S.npz",
-        help="h and c after the last step of each sequence",
+        "--state-out", metavar="S.npz", help="h and c after the last step of each sequence"
     )
     run.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
     run.add_argument(
@@ -131,6 +131,7 @@ def _run(options: argparse.Namespace) -> None:
         schedule=options.schedule,
         calibration=calibration,
         steps=np.shape(x)[1] if np.ndim(x) == 3 else 1,
+        overlay=options.overlay,
     ) as session:
         if options.state_out:
             y, after = session.run(x, state, True, lengths)
@@ -183,7 +184,7 @@ def _add_package(commands: argparse._SubParsersAction[_Parser]) -> None:
         "package",
         help="write what goes to the board",
         description="Write a folder with the quantised model, eight test sequences with the bits "
-        "they must give, and all that is known of both; see docs/package.md.",
+        "they must give, the script that runs them, and the overlay; see docs/package.md.",
     )
     package.add_argument("model", metavar="MODEL", help=".onnx, .safetensors or .npz")
     package.add_argument("--config", required=True, help="a config's name or file")
@@ -199,6 +200,13 @@ def _add_package(commands: argparse._SubParsersAction[_Parser]) -> None:
         "become the test; default: U(-1, 1)",
     )
     package.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
+    overlay = package.add_mutually_exclusive_group()
+    overlay.add_argument(
+        "--overlay",
+        metavar="FILE.bit",
+        help="copy it and its .hwh; default: overlays/BOARD/CONFIG.bit, if it has been built",
+    )
+    overlay.add_argument("--virtual", action="store_true", help="an overlay for the virtual board")
     package.set_defaults(command=_package)
 
 
@@ -208,11 +216,18 @@ def _package(options: argparse.Namespace) -> None:
     cfg = config.load(options.config).with_format(options.format)
     calibration = files.read_array(options.calibration) if options.calibration else None
     model = load(options.model, options.prefix)
-    made = package.write(model, cfg, options.output, options.schedule, calibration)
+    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
+        overlay = options.overlay or package.built_overlay(cfg)
+        if options.virtual:
+            from lstm_sharp.virtual.overlay import virtual_overlay
+
+            overlay = virtual_overlay(cfg, beside)
+        made = package.write(model, cfg, options.output, options.schedule, calibration, overlay)
     if calibration is None:
         print("no --calibration: x is scaled for U(-1, 1), and so is the test", file=sys.stderr)
     count, steps = made.vectors.x.shape[:2]
-    print(f"{options.output}: {model.name} for {cfg.name} ({cfg.digest}), {count} x {steps} steps")
+    size = f"{count} x {steps} steps, {'with' if overlay else 'without'} an overlay"
+    print(f"{options.output}: {model.name} for {cfg.name} ({cfg.digest}), {size}")
 
 
 def _add_render(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -265,19 +280,8 @@ def _perf(options: argparse.Namespace) -> None:
     from lstm_sharp.engine.perf import perf
 
     files.check_outputs((options.json,), ())
-    _tell(
-        options.json,
-        perf(
-            options.input_size,
-            options.hidden_size,
-            options.macs,
-            options.k,
-            options.schedule,
-            options.chains,
-            options.steps,
-            options.tail,
-        ),
-    )
+    names = ("input_size", "hidden_size", "macs", "k", "schedule", "chains", "steps", "tail")
+    _tell(options.json, perf(*(getattr(options, name) for name in names)))
 
 
 def _tell(where: str | None, report: dict[str, object]) -> None:

@@ -31,3 +31,8 @@ def templates() -> Path:
 def overlays() -> Path:
     """Folder of the boards."""
     return _find("overlays")
+
+
+def examples() -> Path:
+    """Folder of the examples; in a checkout alone."""
+    return _CHECKOUT / "examples"

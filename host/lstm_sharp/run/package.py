@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_sharp import __version__
+from lstm_sharp import __version__, paths
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.schedule import SCHEDULES
@@ -52,6 +52,8 @@ def write(
     out: str | Path,
     schedule: str = "best",
     calibration: np.ndarray | None = None,
+    overlay: str | Path | None = None,
+    more: Mapping[str, bytes] | None = None,
 ) -> Package:
     """Write a package, whole or not at all; a package that is there is replaced.
 
@@ -61,16 +63,20 @@ def write(
         out: the folder; what lies above it is made.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
         calibration: typical x, (batch, time, X) float; by default U(-1, 1), see run/vectors.py.
+        overlay: the engine's ``.bit``, its ``.hwh`` beside it; copied under the config's name.
+            Whether it is that engine, the driver finds out on the board.
+        more: files that go along, by name.
 
     Returns:
         What ``read`` gives for it.
 
     Raises:
-        UsageError: the config does not hold the model, calibration data that cannot be used, or a
-            folder that is not empty and no package.
+        UsageError: the config does not hold the model, calibration data that cannot be used, an
+            overlay that cannot be read, or a folder that is not empty and no package.
     """
     target = Path(out).resolve()
     folders.check_target(target)
+    joined = folders.read_overlay(overlay, cfg.name) if overlay else {}
     quantized, stages, made = vectors.prepare(model, cfg, schedule, calibration)
     weights = {
         f"{name}_l{index}": getattr(layer, name)
@@ -80,6 +86,9 @@ def write(
     contents = {
         _MODEL: _npz(weights, _model_layout(cfg.fmt, _sizes(quantized))),
         _VECTORS: _npz(vars(made), _vector_layout(quantized, *made.x.shape[:2])),
+        folders.SCRIPT: folders.SCRIPT_TEXT,
+        **joined,
+        **(more or {}),
     }
     about = {
         "creator": f"lstm-sharp {__version__}",
@@ -131,6 +140,12 @@ def read(folder: str | Path) -> Package:
     ) as error:
         raise UsageError(f"{folder} is damaged ({error}); make the package again") from None
     return Package(model, cfg, about["schedule"], made, about)
+
+
+def built_overlay(cfg: Config) -> Path | None:
+    """Find the ``.bit`` of a config in overlays/, if it and its ``.hwh`` are there."""
+    bit = paths.overlays() / cfg.board / f"{cfg.name}.bit"
+    return bit if bit.is_file() and bit.with_suffix(".hwh").is_file() else None
 
 
 def _describe(

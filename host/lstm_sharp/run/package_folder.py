@@ -19,6 +19,20 @@ VERSION = 1
 ABOUT = "package.json"
 _MARK = "lstm_sharp_package"
 """The key that tells a package from other JSON; its value is the version."""
+SCRIPT = "run.py"
+SCRIPT_TEXT = b'''"""Run this package's test on the board: python run.py [--overlay FILE.bit]."""
+
+import sys
+from pathlib import Path
+
+try:
+    from lstm_sharp.driver.proof import main
+except ImportError as error:
+    print(f"{error}: install lstm-sharp here with pip install --no-deps", file=sys.stderr)
+    sys.exit(2)
+
+sys.exit(main(Path(__file__).parent))
+'''
 
 
 def write(folder: Path, about: Mapping[str, object], contents: Mapping[str, bytes]) -> None:
@@ -41,6 +55,25 @@ def read(folder: Path, needed: Sequence[str]) -> tuple[dict[str, Any], dict[str,
     """
     about = _read_about(folder)
     return about, _read_files(folder, about, needed)
+
+
+def read_overlay(bit: str | Path, name: str) -> dict[str, bytes]:
+    """Read an overlay, to be called ``NAME.bit`` and ``NAME.hwh`` in a package.
+
+    Raises:
+        UsageError: one of its two files cannot be read.
+    """
+    contents = {}
+    for suffix in (".bit", ".hwh"):
+        path = Path(bit).with_suffix(suffix)
+        try:
+            contents[name + suffix] = path.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be read ({error.strerror}); an overlay is a .bit and a .hwh of one "
+                "name"
+            ) from None
+    return contents
 
 
 def check_target(target: Path) -> None:

@@ -1,0 +1,130 @@
+"""The notebooks run on a virtual board, and pynq finds them, the overlays and the driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+
+import lstm_sharp.notebooks
+from lstm_sharp import overlays, paths
+from lstm_sharp.engine import config
+from lstm_sharp.engine.registers import ENGINE_VLNVS
+from lstm_sharp.errors import UsageError
+from lstm_sharp.run import package
+
+pytest.importorskip("pynq")
+nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
+
+FOLDER = Path(lstm_sharp.notebooks.__path__[0])
+SAYS = {
+    "first_steps": "board and golden model agree in all 8192 values",
+    "two_models": "trigger: weights 169 cycles",
+    "streaming": "7 pieces, 4800 values, the same bits as in one go",
+}
+
+
+def test_notebooks_are_shipped_without_outputs() -> None:
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(SAYS)
+    for path in FOLDER.glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("name", SAYS)
+def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv("BOARD", raising=False)
+    monkeypatch.delenv("LSTM_SHARP_VIRTUAL", raising=False)
+    Path("build").mkdir(exist_ok=True)  # engines that other tests have built
+    (tmp_path / "build").symlink_to(Path("build").resolve(), target_is_directory=True)
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=600, resources=where).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert SAYS[name] in "".join(output.get("text", "") for output in outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+    assert not [output for output in outputs if "Error" in output.get("text", "")]
+
+
+@pytest.mark.parametrize(
+    ("before", "config_name", "virtual"),
+    [
+        ({}, "pynq-z2", "pynq-z2"),
+        ({"BOARD": "ZCU104"}, "zcu104", None),
+        ({"BOARD": "Pynq-Z2", "LSTM_SHARP_VIRTUAL": "zcu104"}, "zcu104", "zcu104"),
+        ({"BOARD": "Ultra96"}, "pynq-z2", "pynq-z2"),
+    ],
+)
+def test_virtual_board_stands_in_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, before: dict[str, str], config_name: str, virtual: str | None
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(before))
+    assert lstm_sharp.notebooks.here() == config_name
+    assert os.environ.get("LSTM_SHARP_VIRTUAL") == virtual
+
+
+def test_package_of_a_board_is_copied_or_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {"BOARD": "Pynq-Z2"})
+    made = lstm_sharp.notebooks.package_folder("smooth")
+    assert package.read(made).cfg.name == "pynq-z2"
+    about = (made / "package.json").stat().st_mtime_ns
+    assert lstm_sharp.notebooks.package_folder("smooth") == made
+    assert (made / "package.json").stat().st_mtime_ns == about
+    monkeypatch.setattr(paths, "examples", lambda: tmp_path)
+    with pytest.raises(UsageError, match="copy its folder packages beside this notebook"):
+        lstm_sharp.notebooks.package_folder("vowels")
+
+
+@pytest.fixture
+def installed() -> None:
+    """Entry points are those of an installed package."""
+    try:
+        distribution("lstm-sharp")
+    except PackageNotFoundError:
+        pytest.skip("lstm-sharp is not installed")
+
+
+@pytest.mark.usefixtures("installed")
+def test_pynq_finds_an_overlay_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pynq.bitstream import Bitstream
+    from pynqutils.setup_utils import ExtensionsManager
+
+    assert str(paths.overlays()) in ExtensionsManager("pynq.overlays").paths
+    monkeypatch.setattr(overlays, "__path__", [str(tmp_path)])
+    for name in config.shipped():  # overlays/BOARD/CONFIG.bit, both of one name
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.bit").touch()
+        found = Bitstream(f"{name}.bit", device=object()).bitfile_name
+        assert Path(found) == tmp_path / name / f"{name}.bit"
+
+
+@pytest.mark.usefixtures("installed")
+def test_pynq_binds_the_driver_to_any_overlay() -> None:
+    code = (
+        "import pynq; from pynq.overlay import _ip_drivers as bound\n"
+        "pynq.Overlay._register_drivers(None)\n"
+        f"print(*(bound[name].__name__ for name in {list(ENGINE_VLNVS.values())}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["EngineIP"] * len(ENGINE_VLNVS), done.stderr
+
+
+@pytest.mark.usefixtures("installed")
+def test_pynq_delivers_the_notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pynq._cli import get_notebooks
+
+    command = ["get-notebooks", "--ignore-overlays", "--path", str(tmp_path), "lstm-sharp"]
+    monkeypatch.setattr(sys, "argv", command)
+    get_notebooks.main()
+    delivered = {path.name for path in (tmp_path / "lstm-sharp").iterdir()}
+    assert delivered == {f"{name}.ipynb" for name in SAYS}
