@@ -16,12 +16,15 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 BENCH := .venv/.bench
+# Without its pins, see pyproject.toml; Python 3.13 does without the virtual board.
+PYNQ := pynq>=4.0,<5; python_version < '3.13'
+VITIS = $(RUN) -m lstm_sharp.build.vitis "$(CONFIG)" --build "$(BUILD)"
 CPP := find hls -name '*.cpp' -o -name '*.hpp'
 
 # What `setup` needs of the system: command and the Debian package that brings it.
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
-.PHONY: help setup demo test test-all lint render csim cosim hls overlay resources figures tables
+.PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures tables
 .PHONY: bench paper clean
 .PHONY: libpython
 
@@ -46,6 +49,7 @@ lint: setup ## check style, types, and both engines' sources
 	$(RUN) -m mypy
 	$(CPP) | xargs -r .venv/bin/clang-format --dry-run -Werror
 	$(RUN) -m lstm_sharp.build.verilate --lint tiny pynq-z2 zcu104
+	$(RUN) -m lstm_sharp.build.checker tiny pynq-z2 zcu104
 	$(RUN) -m lstm_sharp.report.tables --check
 
 render: setup ## write HLS sources and RTL of CONFIG to BUILD
@@ -54,19 +58,20 @@ render: setup ## write HLS sources and RTL of CONFIG to BUILD
 csim: setup ## compile the C++ kernel with g++ and test it
 	@$(RUN) -m pytest tests/csim
 
-cosim: setup libpython ## build the RTL engine with Verilator and test it
-	@[ "$(RTL)" = sv ] || { \
-	  echo "RTL=$(RTL) is not built yet: RTL=sv simulates the SystemVerilog engine." >&2; exit 2; }
-	@$(RUN) -m pytest tests/rtl
+cosim: setup libpython ## test the RTL with Verilator: RTL=sv, or RTL=hls of 'make hls' (HLS_PROJECT=)
+	@if [ "$(RTL)" = hls ] || [ -n "$(HLS_PROJECT)" ]; then \
+	  export LSTM_SHARP_RTL=hls LSTM_SHARP_HLS_PROJECT="$(or $(HLS_PROJECT),$$($(VITIS) --where))"; \
+	else export LSTM_SHARP_RTL="$(RTL)"; fi; \
+	$(RUN) -m pytest tests/rtl
 
-# Planned verbs say so in one sentence and fail, so that no script takes them for done.
-planned = @echo "make $@ is not built yet: $(1)." >&2; exit 2
+hls: setup ## Vitis HLS: C simulation, synthesis, cosimulation, IP (XILINX_SETTINGS=settings64.sh)
+	@$(VITIS)
 
-hls: ## (planned) synthesise with Vitis HLS
-	$(call planned,'make render' writes the HLS project; 'make csim' runs its kernel with g++)
+overlay: setup ## Vivado: BOARD's bitstream and .hwh, with the ENGINE hls (after 'make hls') or sv
+	@$(RUN) -m lstm_sharp.build.vivado "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
-overlay: ## (planned) build BOARD's overlay with Vivado, from the ENGINE hls or sv
-	$(call planned,'make render' writes the sources for $(BOARD); 'make cosim' simulates them)
+qualify: setup libpython ## all of hls, cosim, overlay for BOARD, and a package that the board completes
+	@$(RUN) -m lstm_sharp.build.qualify "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
 resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all configs, or CONFIG=
 	@$(RUN) -m lstm_sharp.build.resources $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
@@ -82,7 +87,8 @@ bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 10 
 	@OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN) -m bench.bench
 
 paper: ## (planned) redo the paper's figures
-	$(call planned,'lstm-sharp perf' gives single points of the cycle model)
+	@echo "make paper is not built yet: 'lstm-sharp perf' gives single points of the cycle model." >&2
+	@exit 2
 
 clean: ## remove BUILD and caches, keep .venv
 	rm -rf -- "$(BUILD)" .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -103,9 +109,10 @@ $(READY): pyproject.toml
 	    echo "Python >= 3.10 is needed, $$($(PYTHON) -V 2>&1) found: sudo apt install python3.11 python3.11-venv; make setup PYTHON=python3.11" >&2; exit 2; }; \
 	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing+=" python3-venv"; fi; \
 	[ -z "$$missing" ] || { echo "missing on this machine: sudo apt install$$missing" >&2; exit 2; }
-	@echo "setting up .venv (about 400 MB, once)"
+	@echo "setting up .venv (about 700 MB, once)"
 	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv --clear .venv
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps "$(PYNQ)"
 	@touch $@
 
 $(BENCH): $(READY)

@@ -73,6 +73,27 @@ inline std::vector<Run> read_job(const std::string &path) {
   return runs;
 }
 
+inline std::vector<Result> read_results(const std::string &path) {
+  std::ifstream in(path, std::ios::binary);
+  char magic[8];
+  in.read(magic, sizeof magic);
+  if (!in || std::string(magic, sizeof magic) != kResultMagic) {
+    throw std::runtime_error(path + " holds no results");
+  }
+  std::vector<Result> results(read_count(in));
+  for (Result &result : results) {
+    result.status = static_cast<std::uint32_t>(read_count(in));
+    result.identity = static_cast<std::uint32_t>(read_count(in));
+    result.cycles = read_count(in);
+    result.last_ok = read_count(in) != 0;
+    const std::uint64_t h = read_count(in);
+    if (!in) break;
+    result.h = read_items<std::uint8_t>(in, h);
+  }
+  if (!in) throw std::runtime_error(path + " ends too early");
+  return results;
+}
+
 inline void write_results(const std::string &path, const std::vector<Result> &results) {
   std::ofstream out(path, std::ios::binary);
   out.write(kResultMagic, 8);

@@ -11,7 +11,7 @@ import pytest
 from lstm_sharp import demo
 from lstm_sharp.report import figures, results
 
-pytestmark = pytest.mark.rtl
+pytestmark = [pytest.mark.rtl, pytest.mark.sv]
 
 
 def test_documented_figures_are_those_of_this_engine() -> None:

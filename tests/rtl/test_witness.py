@@ -11,7 +11,7 @@ from lstm_sharp.build.render import render
 from lstm_sharp.build.witness import Verdict
 from lstm_sharp.engine import config
 
-pytestmark = pytest.mark.rtl
+pytestmark = [pytest.mark.rtl, pytest.mark.sv]
 
 REMOVED = {  # unit: file, line, what takes its place, what the witness says then
     "row_reduce": (

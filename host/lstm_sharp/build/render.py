@@ -15,20 +15,26 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lstm_sharp import paths
+from lstm_sharp.board import system
 from lstm_sharp.engine import program
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics import activation, formats
+
+if TYPE_CHECKING:
+    import jinja2
 
 _FOLDERS = ("hls", "rtl")
 """Folders of templates/ that make up the rendered tree."""
 _SOURCES = {"hls": ("kernel", "tb"), "rtl": ("rtl",)}
 """Folders of hls/ that each takes along."""
-_SUFFIXES = (".hpp", ".cpp", ".sv", ".svh")
+_SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,33 @@ class TanhTable:
     sv_lines: tuple[str, ...]  # base and slope in one word
 
 
+@dataclass(frozen=True)
+class HlsSettings:
+    """What Vitis HLS is told beside the sources."""
+
+    project: str  # folder
+    top: str
+    part: str
+    period_ns: str  # not above the config's
+    vlnv: tuple[str, ...]  # of the exported IP
+
+
+def board_of(cfg: Config) -> str:
+    """Name the board that a config is synthesised for; a config without one takes the smallest."""
+    return "pynq-z2" if cfg.board == "none" else cfg.board
+
+
+def hls_settings(cfg: Config) -> HlsSettings:
+    """Work out a config's settings for Vitis HLS.
+
+    Raises:
+        UsageError: there are no facts of the config's board.
+    """
+    vlnv = tuple(ENGINE_VLNVS["hls"].split(":"))
+    period = f"{1000 * 1000 // cfg.clock_mhz / 1000:.3f}"
+    return HlsSettings("project", vlnv[2], system(board_of(cfg)).part, period, vlnv)
+
+
 def context(cfg: Config) -> dict[str, object]:
     """All that templates may name."""
     return {
@@ -83,13 +116,12 @@ def context(cfg: Config) -> dict[str, object]:
         "c_frac": formats.C_FRAC,
         "sigma_frac": formats.SIGMA_FRAC,
         "table": _table(),
+        "hls": hls_settings(cfg),
     }
 
 
-def render(cfg: Config, out: Path) -> None:
-    """Write hls/ and rtl/ of a config under ``out``; files that would not change are left alone.
-
-    The tree is complete in a temporary folder before anything appears under ``out``.
+def environment() -> jinja2.Environment:
+    """Return what templates are rendered in.
 
     Raises:
         UsageError: Jinja2 is not installed.
@@ -99,7 +131,7 @@ def render(cfg: Config, out: Path) -> None:
     except ImportError:
         raise UsageError("jinja2 is missing; install it with: pip install jinja2") from None
 
-    environment = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(paths.templates()),
         variable_start_string="${",
         variable_end_string="}",
@@ -111,13 +143,24 @@ def render(cfg: Config, out: Path) -> None:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
+
+
+def render(cfg: Config, out: Path) -> None:
+    """Write hls/ and rtl/ of a config under ``out``; files that would not change are left alone.
+
+    The tree is complete in a temporary folder before anything appears under ``out``.
+
+    Raises:
+        UsageError: Jinja2 is not installed.
+    """
+    rendering = environment()
     names = context(cfg)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as fresh:
         for target, source in _copies():
             _write(Path(fresh) / target, source.read_text(encoding="utf-8"))
         for target, template in _templates():
-            text = environment.get_template(template).render(names)
+            text = rendering.get_template(template).render(names)
             _write(Path(fresh) / target, text.lstrip("\n"))  # a comment leaves its line end behind
         _settle(Path(fresh), out)
 

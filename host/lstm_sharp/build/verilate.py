@@ -1,4 +1,4 @@
-"""Verilator: lint the engine, and build the harness that runs it cycle by cycle.
+"""Verilator: lint the engine, and build the harnesses that run it cycle by cycle.
 
 ``python -m lstm_sharp.build.verilate --lint CONFIG...`` lints.
 """
@@ -11,10 +11,11 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from lstm_sharp.build import tools
+from lstm_sharp.build import hls_rtl, tools
 from lstm_sharp.build.render import render
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
@@ -79,6 +80,39 @@ def sources(folder: Path) -> list[Path]:
     return [package, *(p for p in sorted((folder / "rtl").glob("*.sv")) if p != package)]
 
 
+@dataclass(frozen=True)
+class Rtl:
+    """What is simulated."""
+
+    kind: str  # sv, hls
+    sources: list[Path]
+    top: str
+    flags: tuple[str, ...]
+
+
+def engine(folder: Path) -> Rtl:
+    """Return the SystemVerilog engine as it is rendered in a folder."""
+    return Rtl("sv", sources(folder), TOP, FLAGS)
+
+
+def chosen(cfg: Config, folder: Path, *places: Path) -> Rtl:
+    """Return the RTL that the environment chooses, see hls_rtl.py; its data goes to all places.
+
+    Args:
+        cfg: the engine.
+        folder: where it is rendered.
+        places: folders in which a simulation runs.
+
+    Raises:
+        UsageError: no such RTL.
+    """
+    if not hls_rtl.chosen():
+        return engine(folder)
+    hls = hls_rtl.for_config(cfg)
+    hls_rtl.copy_data(hls, *places)
+    return Rtl("hls", list(hls.sources), hls_rtl.TOP, FLAGS + hls_rtl.FLAGS)
+
+
 def build(cfg: Config, build_dir: Path) -> Path:
     """Render and build the harness of a config; nothing is done if it is up to date.
 
@@ -87,19 +121,24 @@ def build(cfg: Config, build_dir: Path) -> Path:
         build_dir: gets a folder for each config.
 
     Returns:
-        The executable: ``rtl JOB RESULT``, see run/jobs.py.
+        The executable: ``rtl JOB RESULT``, see run/jobs.py; it runs in its own folder.
 
     Raises:
-        UsageError: a tool is missing.
+        UsageError: a tool is missing, or the RTL that is chosen.
         ToolError: it does not compile.
     """
+    folder = tools.build_folder(cfg, build_dir)
+    render(cfg, folder)
+    rtl = chosen(cfg, folder, folder / "verilated-hls")
+    return _build(cfg, folder, rtl, "verilated" if rtl.kind == "sv" else "verilated-hls")
+
+
+def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
     for tool in ("g++", "make", "perl"):
         tools.need(tool)
     env = environment()
-    folder = tools.build_folder(cfg, build_dir)
-    render(cfg, folder)
     bench = folder / "hls" / "tb"
-    rtl = sources(folder)
+    mains = [bench / "rtl_main.cpp", bench / "virtual_main.cpp"]  # the executable bears both
     command = [
         verilator_of(env),
         "--cc",
@@ -108,27 +147,48 @@ def build(cfg: Config, build_dir: Path) -> Path:
         "-j",
         "2",
         "-O3",
-        *FLAGS,
+        *rtl.flags,
         "--top-module",
-        TOP,
+        rtl.top,
+        "--prefix",
+        f"V{TOP}",
         "-Mdir",
-        "verilated",
+        place,
         # -Os, Verilator's default, is half as fast
         "-MAKEFLAGS",
         "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
         "-CFLAGS",
-        f"-march=native -DSTREAM_BITS={cfg.stream_bits} -I{bench.resolve()}",
-        *(str(p.relative_to(folder)) for p in rtl),
-        str((bench / "rtl_main.cpp").relative_to(folder)),
+        "-march=native -fPIC -fvisibility=hidden -DVL_USER_FATAL "
+        f"-DRTL_{rtl.kind.upper()} -DSTREAM_BITS={cfg.stream_bits} -I{bench.resolve()}",
+        *(os.path.relpath(p, folder) for p in [*rtl.sources, *mains]),
         "-o",
         "rtl",
     ]
     return tools.build(
-        folder / "verilated" / "rtl",
-        [*rtl, bench / "rtl_main.cpp", bench / "job.hpp"],
+        folder / place / "rtl",
+        [*rtl.sources, *mains, bench / "bench.hpp", bench / "job.hpp"],
         command,
         folder,
         env,
+    )
+
+
+def library(cfg: Config, build_dir: Path) -> Path:
+    """Build the engine as a shared library, see virtual/engine.py; arguments and errors as build's.
+
+    Returns:
+        The library, linked from the harness's own objects.
+    """
+    rendered = tools.build_folder(cfg, build_dir)
+    render(cfg, rendered)
+    harness = _build(cfg, rendered, engine(rendered), "verilated")
+    folder = harness.parent
+    objects = ["virtual_main.o", *sorted(p.name for p in folder.glob("verilated*.o"))]
+    return tools.build(
+        folder / "libvirtual.so",
+        [harness.with_name("rtl.made-from")],
+        ["g++", "-shared", "-o", "libvirtual.so", *objects, f"V{TOP}__ALL.a"],
+        folder,
     )
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from math import ceil, gcd, log2
 from pathlib import Path
@@ -38,6 +38,7 @@ _LIMITS = {  # knob: (least, most)
     "max_shift": (0, 15),
     "stream_bits": (32, 1024),
     "clock_mhz": (1, 1000),
+    "min_tail": (0, 4096),
 }
 
 
@@ -61,6 +62,7 @@ class Knobs:
     max_shift: int  # largest x_shift, see numerics.quantize
     stream_bits: int  # width of the AXI4-Streams
     clock_mhz: int  # clock the board is meant to run; times are only estimates from it
+    min_tail: int = 0  # least D; more than the pipeline's own for a kernel that HLS makes deeper
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,8 @@ class Config(Knobs):
 
     @property
     def sum_bits(self) -> int:
-        """Width of the reduced sum of N products, signed."""
-        return self.product_bits + (self.columns - 1).bit_length()
+        """Width of the reduced sum of N products, signed: the worst case, exactly."""
+        return (self.columns << (self.product_bits - 2)).bit_length() + 1
 
     @property
     def acc_bits(self) -> int:
@@ -198,7 +200,8 @@ class Config(Knobs):
     @property
     def tail(self) -> int:
         """D: least distance in slots from a finishing slot to one that reads its h."""
-        return self.given_tail or sum(stage.cycles for stage in self.stages)
+        own = sum(stage.cycles for stage in self.stages)
+        return self.given_tail or max(own, self.min_tail)
 
     @property
     def acc_distance(self) -> int:
@@ -228,8 +231,9 @@ class Config(Knobs):
         return f"{self.identity:08x}"
 
     def knobs(self) -> dict[str, str | int]:
-        """Return the knobs alone, as the config file gives them."""
-        return {f.name: getattr(self, f.name) for f in fields(Knobs)}
+        """Return the knobs alone, as the config file gives them; none at its default."""
+        values = {f.name: getattr(self, f.name) for f in fields(Knobs)}
+        return {f.name: values[f.name] for f in fields(Knobs) if values[f.name] != f.default}
 
     def with_format(self, fmt: str | None) -> Config:
         """Return the same engine at another format (another hash), or itself."""
@@ -247,7 +251,8 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
             do not fit together.
     """
     names = [f.name for f in fields(Knobs)]
-    unknown, missing = sorted(set(knobs) - set(names)), sorted(set(names) - set(knobs))
+    needed = {f.name for f in fields(Knobs) if f.default is MISSING}
+    unknown, missing = sorted(set(knobs) - set(names)), sorted(needed - set(knobs))
     if unknown or missing:
         wrong = [f"unknown key {k!r}" for k in unknown] + [f"missing key {k!r}" for k in missing]
         raise UsageError(f"{where}: {', '.join(wrong)}; the keys are {', '.join(names)}")
@@ -255,7 +260,7 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
         if not isinstance(knobs[name], str):
             raise UsageError(f"{where}: {name} = {knobs[name]!r} must be a text")
     for name, (least, most) in _LIMITS.items():
-        value = knobs[name]
+        value = knobs.get(name, 0)
         if type(value) is not int or not least <= value <= most:
             raise UsageError(
                 f"{where}: {name} = {value!r} must be a whole number {least} to {most}"

@@ -17,7 +17,7 @@ from lstm_sharp.board import KINDS
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.schedule import SCHEDULES, largest_square
 from lstm_sharp.errors import UsageError
-from lstm_sharp.report import bench_table, results
+from lstm_sharp.report import bench_table, qualified, results
 
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _LEVELS = {
@@ -189,6 +189,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "schedules": _schedules,
     "resources": _resources,
     "bench": lambda: bench_table.table(results.read("bench")),
+    "qualified": lambda: _markdown(rows) if (rows := qualified.rows()) else "None yet.",
 }
 """What makes each table, by the name in its page."""
 

@@ -74,6 +74,15 @@ def write_job(path: Path, runs: Sequence[Run]) -> None:
                 file.write(part.data)
 
 
+def write_results(path: Path, results: Sequence[Result]) -> None:
+    """Write results as a file, as a simulated engine does."""
+    with path.open("wb") as file:
+        file.write(_RESULT + _counts(len(results)))
+        for r in results:
+            file.write(_counts(r.status, r.identity, r.cycles, r.last_ok, r.h_bytes.size))
+            file.write(r.h_bytes.data)
+
+
 def read_results(path: Path) -> list[Result]:
     """Read a result file.
 

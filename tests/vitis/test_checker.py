@@ -1,0 +1,149 @@
+"""The kernel checker: shipped kernels clean, and each rule broken by an edit of the real kernel."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("clang.cindex", reason="no libclang: pip install libclang")
+
+from lstm_sharp.build.checker import RULES, check
+from lstm_sharp.build.checker.__main__ import main
+from lstm_sharp.build.checker.pragmas import GRAMMAR, LOOP, TOP, take_out
+from lstm_sharp.build.render import render
+from lstm_sharp.engine import config
+
+_TINY = config.load("tiny")
+
+
+def _broken() -> list[tuple[str, ...]]:
+    """Rule, file, part of the finding, what is there, what is put in its place: of each case."""
+    text = (Path(__file__).parent / "broken_kernels.txt").read_text()
+    cases = []
+    for case in text.split("\n== ")[1:]:
+        title, *lines = case.splitlines()
+        old, new = ("\n".join(x[1:] for x in lines if x[:1] == sign) for sign in "-+")
+        cases.append((*title.replace(":", "", 1).split(maxsplit=2), old, new))
+    return cases
+
+
+_BROKEN = _broken()
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rendered kernel of `tiny`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    render(_TINY, folder)
+    return folder
+
+
+@pytest.fixture
+def mine(kernel: Path, tmp_path: Path) -> Path:
+    """A copy of it to be edited."""
+    return shutil.copytree(kernel, tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "fmt"),
+    [*((name, None) for name in config.shipped()), ("pynq-z2", "W16A16"), ("pynq-z2", "W8A8")],
+)
+def test_shipped_kernels_are_clean(name: str, fmt: str | None, tmp_path: Path) -> None:
+    cfg = config.load(name).with_format(fmt)
+    render(cfg, tmp_path)
+    assert check(tmp_path, cfg) == []
+
+
+@pytest.mark.parametrize(("rule", "name", "part", "old", "new"), _BROKEN)
+def test_a_broken_kernel_is_found(
+    rule: str, name: str, part: str, old: str, new: str, mine: Path
+) -> None:
+    path = _file(mine, name)
+    text = path.read_text()
+    assert old in text, "the kernel has changed: edit this case"
+    path.write_text(text.replace(old, new, 1))
+    found = [f for f in check(mine, _TINY) if f.rule == rule and part in f.text]
+    assert found, [str(f) for f in check(mine, _TINY)]
+    assert all(f"{f.path}:{f.line}: {rule}: " in str(f) and ";" in f.text for f in found)
+
+
+def test_every_rule_is_broken_once() -> None:
+    assert {case[0] for case in _BROKEN} == {*RULES, "scope", "library", "c++14"}
+
+
+def test_every_pragma_of_the_kernel_is_seen(tmp_path: Path) -> None:
+    """However deep it stands; those of vitis.hpp too, which csim never compiles."""
+    cfg = config.load("zcu104")
+    render(cfg, tmp_path)  # uses URAM: no pragma lies behind an #if that is off
+    wanted = set()
+    for path in [tmp_path / "hls" / "top.cpp", *(tmp_path / "hls" / "kernel").glob("*.hpp")]:
+        text = path.read_text().replace("#pragma HLS ", "#pragma HLS NO_")
+        path.write_text(text)
+        lines = enumerate(text.splitlines(), 1)
+        name = path.relative_to(tmp_path).as_posix()
+        wanted |= {(name, n) for n, line in lines if "#pragma HLS NO_" in line}
+    found = {(f.path, f.line) for f in check(tmp_path, cfg) if "is unknown" in f.text}
+    assert len(wanted) > 50 and found == wanted
+
+
+def test_what_synthesis_does_not_see_is_not_checked(mine: Path) -> None:
+    path = _file(mine, "compute")
+    guarded = "#ifndef __SYNTHESIS__\n#include <vector>\nstd::vector<float> seen;\n#endif\n"
+    path.write_text(path.read_text().replace("namespace lstm {", guarded + "namespace lstm {", 1))
+    assert check(mine, _TINY) == []
+
+
+def test_wide_integers_may_be_allowed(mine: Path) -> None:
+    path = _file(mine, "vitis")
+    first = "#include <ap_axi_sdata.h>"
+    wide = f"#define AP_INT_MAX_W 4096\n{first}\ntypedef ap_uint<2048> Wide;"
+    path.write_text(path.read_text().replace(first, wide))
+    assert check(mine, _TINY) == []
+
+
+def test_pragmas_keep_their_lines() -> None:
+    pragmas: list = []
+    text = "#pragma once\nint a;\n#pragma HLS STREAM \\\n  variable = a depth = 2  // so\nint b;\n"
+    taken = take_out(text, "x.hpp", pragmas).split("\n")
+    assert len(taken) == len(text.split("\n")) and taken[0] == "#pragma once"
+    assert taken[4] == "int b;"
+    assert [(p.line, dict(p.options)) for p in pragmas] == [(3, {"variable": "a", "depth": "2"})]
+
+
+def test_the_grammar_is_consistent() -> None:
+    for name, directive in GRAMMAR.items():
+        assert set(directive.required) <= set(directive.options), name
+        assert name.startswith("INTERFACE") == (TOP in directive.where), name
+    assert LOOP in GRAMMAR["PIPELINE"].where
+
+
+def test_command_line(
+    mine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begin = time.monotonic()
+    assert main(["tiny", "pynq-z2", "zcu104"]) == 0
+    assert time.monotonic() - begin < 30  # about 3 on an idle machine
+    lines = [f"{name}: kernel clean" for name in ("tiny", "pynq-z2", "zcu104")]
+    assert capsys.readouterr().out.splitlines() == lines
+    assert main(["no-such-config"]) == 2
+    assert "no-such-config" in capsys.readouterr().err
+    monkeypatch.setattr("lstm_sharp.build.checker.__main__.render", lambda cfg, folder: None)
+    monkeypatch.setattr("lstm_sharp.build.tools.build_folder", lambda cfg: mine)
+    path = _file(mine, "compute")
+    path.write_text(path.read_text().replace("style = flp", "style = flip"))
+    assert main(["tiny"]) == 1
+    out = capsys.readouterr().out
+    assert re.fullmatch(r"hls/kernel/compute\.hpp:\d+: pragma: style = flip is [^\n]+\n", out)
+
+
+def _file(folder: Path, name: str) -> Path:
+    top = folder / "hls" / "top.cpp"
+    return top if name == "top" else folder / "hls" / "kernel" / f"{name}.hpp"

@@ -1,0 +1,204 @@
+"""The Tcl for Vitis HLS under a stub that knows the tool's commands, and what runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from lstm_sharp.build import csim, hls_rtl, tools, vitis
+from lstm_sharp.build.render import render
+from lstm_sharp.engine import config
+from lstm_sharp.errors import UsageError
+from lstm_sharp.run import jobs
+
+HERE = Path(__file__).parent
+TCL = [shutil.which("tclsh")] if shutil.which("tclsh") else [
+    sys.executable, "-c", "import sys, tkinter; t = tkinter.Tcl(); "
+    "t.setvar('argv', tuple(sys.argv[2:])); t.evalfile(sys.argv[1])",
+]  # fmt: skip
+pytestmark = pytest.mark.skipif(
+    not shutil.which("tclsh") and not find_spec("_tkinter"), reason="no tclsh: apt install tcl"
+)
+RELEASES = ("2022.2", "2023.1", "2023.2", "2024.1", "2024.2", "2025.1", "2025.2")
+SETTINGS = ["set_part", "create_clock", "set_clock_uncertainty", "config_compile",
+            "config_array_partition", "config_interface", "config_rtl"]  # fmt: skip
+DESIGNS = ["csim_design", "csynth_design", "cosim_design", "export_design"]
+
+
+def stub(folder: Path, release: str, fails: str = "") -> subprocess.CompletedProcess[str]:
+    out = folder / "vitis"
+    out.mkdir(exist_ok=True)
+    script = folder / "hls" / "run_hls.tcl"
+    command = [*TCL, HERE / "vitis_stub.tcl", release, script, HERE, fails]
+    return subprocess.run(
+        list(map(str, command)), cwd=out, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", config.shipped())
+def test_script_passes_under_each_release(name: str, release: str, tmp_path: Path) -> None:
+    render(config.load(name), tmp_path)
+    done = stub(tmp_path, release)
+    assert done.returncode == 0, done.stdout + done.stderr
+    called = [line[8:] for line in done.stdout.splitlines() if line.startswith("called: ")]
+    files = ["set_top", "add_files", "add_files"]
+    opened = (
+        ["open_component", *files]
+        if release >= "2024.2"
+        else ["open_project", *files, "open_solution"]
+    )
+    assert called == opened + SETTINGS + DESIGNS
+    assert done.stdout.splitlines()[-1] == "lstm-sharp: done"
+
+
+@pytest.mark.parametrize(
+    ("text", "instead", "said"),
+    [
+        ("config_rtl -reset", "config_rtl -rest", "unknown option -rest"),
+        ("-flow_target vivado", "-flow_target board", "has no value 'board'"),
+        ("-pipeline_style flp", "-pipeline_style free", "has no value 'free'"),
+        ("config_interface ", "config_interfaces ", "invalid command name"),
+        ("set_top lstm_sharp", "", "top is missing"),
+        ("csynth_design }", "}", "csynth_design is missing"),
+        ("add_files -tb", "add_files", "tb is missing"),
+        ("xc7z020clg400-1", "xc7z099clg400-1", "is not installed"),
+        ("$hls/top.cpp", "$hls/tip.cpp", "no file"),
+        ("-I$hls", "-I$hls/no", "no folder"),
+        ("create_clock -period 10.000 -name default", "", "is missing"),
+    ],
+)
+def test_a_wrong_script_fails(text: str, instead: str, said: str, tmp_path: Path) -> None:
+    render(config.load("tiny"), tmp_path)
+    script = tmp_path / "hls" / "run_hls.tcl"
+    assert text in script.read_text()
+    script.write_text(script.read_text().replace(text, instead))
+    for release in ("2022.2", "2025.1"):
+        done = stub(tmp_path, release)
+        assert done.returncode == 1 and said in done.stdout, done.stdout
+        assert "FAILED" in done.stdout.splitlines()[-1]
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Put a ``vitis_hls`` or ``vitis-run`` on PATH that is the stub."""
+
+    def install(release: str, fails: str = "", name: str = "vitis_hls") -> None:
+        place = tmp_path / "tool"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        words = " ".join(f"'{word}'" for word in [*TCL, HERE / "vitis_stub.tcl", release])
+        (place / name).write_text(
+            f'#!/bin/bash\n[ "$1" = -version ] && exec echo "Vitis HLS v{release} (64-bit)"\n'
+            f"exec {words} \"${{@: -1}}\" '{HERE}' '{fails}'\n"
+        )
+        (place / name).chmod(0o755)
+        monkeypatch.setenv("PATH", str(place), prepend=os.pathsep)
+        monkeypatch.delenv("XILINX_SETTINGS", raising=False)
+
+    return install
+
+
+def hls(tmp_path: Path, *more: str) -> tuple[int, Path]:
+    build = tmp_path / "build"
+    out = tools.build_folder(config.load("tiny"), build) / hls_rtl.FOLDER
+    return vitis.main(["tiny", "--build", str(build), *more]), out
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize(
+    ("release", "name"), [("2022.2", "vitis_hls"), ("2025.1", "vitis-run"), ("2027.1", "vitis-run")]
+)
+def test_make_hls(
+    release: str, name: str, tool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool(release, name=name)
+    status, out = hls(tmp_path)
+    said = capsys.readouterr()
+    assert status == 0, said.err
+    assert f"Vitis HLS {release}" in said.out and "cycles of cosim: 230 to 390" in said.out
+    assert ("is newer" in said.out) == (release > "2025.2")
+    assert json.loads((out / "report.json").read_text())["failures"] == []
+    assert "called: export_design" in (out / "vitis.log").read_text()
+    assert hls_rtl.read_stamp(out)["tool"] == release
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        ("csim_design", "failed in csim: ERROR: [HLS 1-1] csim_design went wrong"),
+        ("cosim_design", "failed in cosim"),
+        ("quits in cosim_design", "failed in cosim: the tool was broken off; "),
+        ("killed in csynth_design", "failed in csynth: the tool was broken off; "),
+    ],
+)
+def test_a_run_that_fails_leaves_nothing_to_take_for_new(
+    fails: str, said: str, tool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool("2024.1")
+    assert hls(tmp_path, "--stages", "csim,csynth")[0] == 0
+    tool("2024.1", fails)
+    status, out = hls(tmp_path)
+    told = capsys.readouterr().err
+    assert status == 2 and said in told and str(out / "vitis.log") in told
+    with pytest.raises(UsageError, match="no run of Vitis HLS came to its end"):
+        hls_rtl.read_stamp(out)
+    assert hls(tmp_path, "--read")[0] == 2
+
+
+@pytest.mark.csim
+def test_another_kernel_is_noticed(tool, tmp_path: Path) -> None:
+    tool("2024.1")
+    _, out = hls(tmp_path)
+    kernel = out.parent / "hls" / "kernel" / "compute.hpp"
+    kernel.write_text(kernel.read_text() + "\n")
+    with pytest.raises(UsageError, match="another kernel"):
+        hls_rtl.read_stamp(out)
+
+
+def test_bad_tools_and_stages(tool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tool("2021.1")
+    assert hls(tmp_path)[0] == 2 and "is of release 2021.1" in capsys.readouterr().err
+    assert hls(tmp_path, "--stages", "cosim")[0] == 2
+    assert "the last two need csynth" in capsys.readouterr().err
+
+
+def test_no_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.delenv("XILINX_SETTINGS", raising=False)
+    status, _ = hls(tmp_path)
+    told = capsys.readouterr().err
+    assert status == 2 and "make csim" in told and told.count("\n") == 1
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize("what", ["", "h", "status", "run"])
+def test_bench_ends_badly_on_any_difference(what: str, tmp_path: Path) -> None:
+    cfg = config.load("tiny")
+    folder = tools.build_folder(cfg, tmp_path)
+    render(cfg, folder)
+    vitis.write_job(cfg, vitis.small_model(), folder / "vectors", tmp_path)
+    want = folder / "vectors" / "want"
+    results = jobs.read_results(want)
+    wrong = [vars(result) for result in results]
+    if what == "h":
+        wrong[1] = {
+            **wrong[1],
+            "h_bytes": wrong[1]["h_bytes"] ^ (1 << (results[1].h_bytes.size % 7)),
+        }
+    if what == "status":
+        wrong[0] = {**wrong[0], "status": 3}
+    jobs.write_results(want, [jobs.Result(**w) for w in wrong[: -1 if what == "run" else None]])
+    flags = [flag for flag in csim.FLAGS if not flag.startswith(("-O", "-march"))]
+    units = ["hls/top.cpp", "hls/tb/vitis_main.cpp"]
+    tools.run(["g++", *flags, "-I", "hls", *units, "-o", "bench"], folder, folder / "bench.log")
+    done = subprocess.run(["./bench", "vectors/job", "vectors/want"], cwd=folder, check=False)
+    assert done.returncode == bool(what)

@@ -1,0 +1,199 @@
+"""The Tcl that builds overlays, run by a stand-in for Vivado (vivado_stub.tcl): no such tool here.
+
+The stand-in knows what Vivado has of commands, properties, pins and interfaces, fails on any other,
+and says afterwards what was built.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from lstm_sharp.build import tools, vivado
+from lstm_sharp.build.design import design
+from lstm_sharp.engine import config
+from lstm_sharp.engine.registers import ENGINE_VLNVS
+from vivado_user import Stub
+
+pytest.importorskip("jinja2")
+
+from lstm_sharp.build.hwh import hwh
+
+RELEASES = ["2022.2", "2023.2", "2024.1", "2024.2", "2025.1"]
+BOARDS = ["pynq-z2", "zcu104"]
+ENGINES = ["hls", "sv"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_is_built_is_the_design(stub: Stub, release: str, board: str, engine: str) -> None:
+    cfg = config.load(board)
+    made = design(cfg, board, engine)
+    stub.use(release)
+    bit = stub.build(cfg, board, engine)
+
+    pins = stub.said("pin")
+    assert Counter(map(tuple, pins)) == Counter(
+        ("/".join(wire.source), "/".join(sink)) for wire in made.wires for sink in wire.sinks
+    )
+    assert Counter(map(tuple, stub.said("intf"))) == Counter(
+        ("/".join(net.master), "/".join(net.slave)) for net in made.nets
+    )
+    assert {name for (name,) in stub.said("external")} == {"/".join(p) for p in made.external}
+    told = {cell.name: {} for cell in made.cells}
+    for cell, name, value in stub.said("config"):
+        told[cell][name] = value
+    assert told == {c.name: {n: str(v) for n, v in c.parameters.items()} for c in made.cells}
+    version = "3.4" if release == "2022.2" and board == "zcu104" else None
+    for cell, vlnv in stub.said("cell"):
+        expected = made.cell(cell).vlnv
+        if version and cell == "ps":
+            expected = expected.rpartition(":")[0] + f":{version}"
+        assert vlnv == expected
+
+    handoff = ElementTree.fromstring(hwh(made).encode())
+    spans = {
+        (module.attrib["INSTANCE"], span.attrib["INSTANCE"], span.attrib["MASTERBUSINTERFACE"]): (
+            int(span.attrib["BASEVALUE"], 16),
+            int(span.attrib["HIGHVALUE"], 16),
+        )
+        for module in handoff.iter("MODULE")
+        for span in module.iter("MEMRANGE")
+    }
+    assigned = {}
+    for space, segment, offset, size in stub.said("segment"):
+        master, name = space.split("/")
+        interface = {"Data": made.segments[0].master.name}.get(name, name.replace("Data", "M_AXI"))
+        base = int(offset, 16)
+        assigned[master, segment.split("/")[0], interface] = (base, base + int(size, 16) - 1)
+    assert assigned == spans
+
+    order = stub.order()
+    ends = [order.index("validate"), order.index("synth_1"), order.index("impl_1")]
+    ends += [index for index, what in enumerate(order) if what == "slack"]
+    assert [*ends, order.index("write_bitstream")] == sorted(
+        [*ends, order.index("write_bitstream")]
+    )
+    assert stub.said("slack") == [["max"], ["min"]]
+
+    assert sorted(path.name for path in bit.parent.iterdir()) == [
+        f"{board}.{suffix}" for suffix in ("bit", "hwh", "json")
+    ]
+    about = json.loads(bit.with_suffix(".json").read_text())
+    assert about["identity"] == cfg.digest and about["knobs"] == cfg.knobs()
+    assert about["engine"] == ENGINE_VLNVS[engine] and about["vivado"] == release
+    assert about["slack_ns"] == {"setup": 0.321, "hold": 0.012}
+    uram = 96 if board == "zcu104" else None
+    assert about["used"] == {"lut": 12345, "ff": 2345, "bram36": 67.5, "uram": uram, "dsp": 210}
+
+
+FAILURES = {
+    "part": r"part xc7z020clg400-1 is not installed; add its family with Vivado's installer",
+    "synth_1": r"synth_1 ended as 'synth_1 ERROR'; its log is \S+/synth_1/runme.log",
+    "synth_1 wait": r"synth_1 ended as 'synth_1 ERROR'",
+    "impl_1": r"impl_1 ended as 'impl_1 ERROR'",
+    "write_bitstream": r"impl_1 ended as 'impl_1 ERROR'",
+    "setup": r"timing is not met at 100.000 MHz: slack is -0.123 ns for setup, 0.012 ns for hold",
+    "hold": r"timing is not met at 100.000 MHz: slack is 0.321 ns for setup, -0.045 ns for hold",
+    "pulse": r"timing is not met .* -0.2 ns in sum for pulse widths; see \S+/timing.rpt and lower",
+    "unconstrained": r"a timed path is not there",
+    "untimed": r"no clock times the design, its worst slack is 'Inf'",
+    "hwh": r"the hardware handoff is not there",
+    "killed": r"broken off during synthesis: vivado failed with status 137.*; run it again",
+}
+
+
+@pytest.mark.parametrize("fail", FAILURES)
+def test_failure_is_one_sentence_and_leaves_no_overlay(stub: Stub, fail: str) -> None:
+    cfg = config.load("pynq-z2")
+    built = stub.build(cfg, "pynq-z2", "sv").parent
+    stub.use(fail=fail)
+    with pytest.raises(tools.ToolError, match=FAILURES[fail]) as error:
+        stub.build(cfg, "pynq-z2", "sv")
+    assert not built.exists() and not built.with_name("built.part").exists()
+    text = str(error.value)
+    log = re.search(r"\(log: (.*)\)$", text)
+    assert "\n" not in text and log and Path(log[1]).is_file()
+    if fail in ("setup", "hold", "pulse"):
+        assert "write_bitstream" not in stub.order()
+
+
+def test_srcs_is_searched_for_the_handoff_too(stub: Stub) -> None:
+    stub.use(fail="srcs")
+    assert stub.build(config.load("pynq-z2"), "pynq-z2", "sv").is_file()
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_board_files_are_used_where_they_are(stub: Stub, board: str) -> None:
+    cfg = config.load(board)
+    stub.use(boards=design(cfg, board).system.board_part)
+    stub.build(cfg, board, "sv")
+    assert stub.said("preset") == [["1"]]
+
+
+# Broken on purpose: each must fall
+MUTATIONS = {
+    "pin name": (r"engine/ap_clk", "engine/ap_clock", "pin engine/ap_clock is not there"),
+    "interface name": (r"dma/M_AXIS_MM2S", "dma/M_AXIS", "interface dma/M_AXIS is not there"),
+    "missing wire": (r"    connect_bd_net .*dma/axi_resetn\]\n", "", "dma/axi_resetn is open"),
+    "missing net": (
+        r"    connect_bd_intf_net .*engine/weights\]\n",
+        "",
+        "weights/M_AXIS_MM2S is open",
+    ),
+    "missing external": (
+        r"make_external \{DDR, FIXED_IO\}",
+        "make_external DDR",
+        "FIXED_IO is open",
+    ),
+    "second driver": (
+        r"(    connect_bd_net .*engine/ap_rst_n\]\n)",
+        r"\1\1",
+        "has a net",
+    ),
+    "clock to a reset": (
+        r"pin engine/ap_rst_n",
+        "pin engine/ap_clk",
+        "reset/peripheral_aresetn to",
+    ),
+    "address outside": (r"0x43C00000", "0x83C00000", "cannot be at 0x83C00000"),
+    "address taken": (r"0x40410000", "0x40400000", "overlaps"),
+    "missing address": (r"    segment dma/Data_S2MM.*\n.*\n", "", "dma/Data_S2MM is empty"),
+    "unknown property": (r"CONFIG.c_sg_length_width", "CONFIG.c_sg_len", "no property c_sg_len"),
+    "value": (r"width \{26\}", "width {27}", "c_sg_length_width of dma: 27"),
+    "derived property": (
+        r"CONFIG.c_micro_dma \{0\}",
+        "CONFIG.c_s_axis_s2mm_tdata_width {64}",
+        "no property c_s_axis_s2mm_tdata_width",
+    ),
+    "stream width": (r"(c_m_axis_mm2s_tdata_width) \{64\}", r"\1 {32}", "do not match"),
+    "unknown command": (r"save_bd_design", "save_design", 'invalid command name "save_design"'),
+    "unknown option": (r"-taxonomy /UserIP", "-category /UserIP", "unknown option '-category'"),
+    "newer Tcl": (r"catch \{wait_on_run \$name\}", "try {wait_on_run $name}", 'command name "try"'),
+    "fixed version": (r"processing_system7:\*", "processing_system7:5.6", "IP xilinx.com:ip:proc"),
+    "unknown run property": (r"STATS.TPWS", "STATS.PULSE", "no property STATS.PULSE"),
+    "stale wrapper": (r"set_property top system_wrapper", "set_property top system", "no input"),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_stand_in_catches(stub: Stub, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern, by, message = MUTATIONS[name]
+    write = vivado.write_script
+
+    def broken(*arguments: object) -> Path:
+        script = write(*arguments)
+        text, count = re.subn(pattern, by, script.read_text())
+        assert count, pattern
+        script.write_text(text)
+        return script
+
+    monkeypatch.setattr(vivado, "write_script", broken)
+    with pytest.raises(tools.ToolError, match=re.escape(message)):
+        stub.build(config.load("pynq-z2"), "pynq-z2", "sv")

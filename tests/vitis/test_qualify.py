@@ -1,0 +1,92 @@
+"""`make qualify`: from reports to a row of docs/qualified.md; the tools are stand-ins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lstm_sharp.build import qualify
+from lstm_sharp.errors import UsageError
+from lstm_sharp.report import qualified, results
+
+pytest.importorskip("pynq")
+
+SEEN = {"release": "2024.1", "loops": {"Slots": [1, 21]}}
+BUILT = {
+    "vivado": "2024.1",
+    "slack_ns": {"setup": 0.5, "hold": 0.04},
+    "used": {"lut": 23000, "dsp": 216, "bram36": 126},
+}
+
+
+@pytest.mark.rtl
+def test_from_tools_to_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pynq
+
+    from lstm_sharp.driver import proof
+    from lstm_sharp.engine import config
+    from lstm_sharp.virtual import activate
+    from lstm_sharp.virtual.overlay import virtual_overlay
+
+    def build(*_: object, **__: object) -> Path:
+        bit = virtual_overlay(config.load("tiny"), tmp_path / "built", board="pynq-z2")
+        bit.with_suffix(".json").write_text(json.dumps(BUILT))
+        return bit
+
+    monkeypatch.setattr(qualify.vivado, "build", build)
+    monkeypatch.setattr(qualify.xilinx, "find", lambda *_: Path("vivado"))
+    monkeypatch.setattr(qualify, "_synthesised", lambda *_: SEEN)
+    monkeypatch.setattr(qualify, "_simulated", lambda *_: "22 passed")
+    told = ["pynq-z2", "--config", "tiny", "--build", str(tmp_path / "build")]
+    assert qualify.main(told) == 0
+    (made,) = (tmp_path / "build").glob("tiny-*/qualify-pynq-z2-hls")
+    assert "run.py` there" in capsys.readouterr().out
+
+    before = pynq.Device.active_device
+    repository = Path.cwd()
+    device = activate("pynq-z2")
+    device._build = repository / "build"  # where other tests have built the engine
+    try:
+        monkeypatch.chdir(tmp_path)
+        assert proof.main(made, []) == 0
+    finally:
+        before.activate()
+    assert "PASS" in capsys.readouterr().out
+    done = json.loads(Path("qualified-pynq-z2-hls.json").read_text())
+    assert done["on_board"]["bits"] == "all right" and done["on_board"]["virtual"]
+
+    monkeypatch.setattr(results, "DOCS", tmp_path)
+    assert qualified.rows() == []
+    place = tmp_path / "results" / "qualified" / "one.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(done))
+    with pytest.raises(UsageError, match="completed on a virtual board"):
+        qualified.rows()
+    done["on_board"]["virtual"] = False
+    place.write_text(json.dumps(done))
+    assert qualified.rows()[1][:5] == [
+        "pynq-z2",
+        "hls",
+        "Vitis HLS 2024.1, Vivado 2024.1",
+        "1, 21",
+        "setup 0.5, hold 0.04",
+    ]
+
+
+def test_without_tools(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert qualify.main(["pynq-z2", "--build", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "vivado is not on PATH" in said and said.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_rtl_that_fails_its_tests_is_not_packaged(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the RTL fails its tests .*cosim-vhdl\.log"):
+        qualify._simulated(tmp_path, "vhdl")

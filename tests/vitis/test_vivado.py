@@ -1,0 +1,117 @@
+"""Around Vivado: finding the tool and what it takes, its top level, the documentation's boards."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lstm_sharp import paths
+from lstm_sharp.board import boards
+from lstm_sharp.build import hls_rtl, tools, verilate, vivado, xilinx
+from lstm_sharp.build.design import design
+from lstm_sharp.build.render import render
+from lstm_sharp.engine import config
+from lstm_sharp.errors import UsageError
+from vivado_user import Stub
+
+pytest.importorskip("jinja2")
+
+
+def test_without_the_tool(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(UsageError, match="vivado is not on PATH .* XILINX_SETTINGS; without it"):
+        stub.build(config.load("pynq-z2"), "pynq-z2", "sv")
+
+
+@pytest.mark.parametrize(("release", "message"), [("2021.1", "is of release 2021.1"), ("x", "say")])
+def test_unsupported_release(stub: Stub, release: str, message: str) -> None:
+    stub.use(release)
+    with pytest.raises(UsageError, match=f"{message}.*2022.2 to 2025.2 are supported"):
+        stub.build(config.load("pynq-z2"), "pynq-z2", "sv")
+
+
+def test_hls_ip_is_looked_for(stub: Stub) -> None:
+    cfg = config.load("pynq-z2")
+
+    def build(project: Path | None = None) -> Path:
+        return vivado.build(cfg, "pynq-z2", "hls", project, stub.folder)
+
+    with pytest.raises(
+        UsageError, match="no run of Vitis HLS came to its end there; run `make hls`"
+    ):
+        build()
+    ip = stub.hls_ip(cfg)
+    other = Path(str(ip).replace("solution1", "solution2"))
+    other.parent.mkdir(parents=True)
+    shutil.copy(ip, other)
+    with pytest.raises(UsageError, match="2 HLS IPs .*--hls-project"):
+        build()
+    assert build(other.parents[2]).is_file()
+    shutil.rmtree(other.parents[2])
+    with pytest.raises(UsageError, match="no HLS IPs .*; run `make hls`"):
+        build(stub.folder / "bin")
+    ip.write_text(ip.read_text().replace("lstm_sharp", "other"))
+    with pytest.raises(tools.ToolError, match="IP xilinx.com:hls:lstm_sharp:1.0 is not there"):
+        build()
+    stamp = tools.build_folder(cfg, stub.folder) / hls_rtl.FOLDER / hls_rtl.STAMP
+    stamp.write_text(stamp.read_text().replace('"sources": "', '"sources": "0'))
+    with pytest.raises(UsageError, match="was made from another kernel"):
+        build()
+
+
+def test_command_line(stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["pynq-z2", "--config", "tiny", "--engine", "sv", "--build", str(stub.folder)]
+    assert vivado.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "Vivado 2024.1" in out and "tiny.bit (slack: setup 0.321 ns, hold 0.012 ns; used:" in out
+    stub.use("2026.1")
+    assert vivado.main(arguments) == 0
+    assert "2026.1 is newer, going on" in capsys.readouterr().out
+    stub.use(fail="setup")
+    assert vivado.main(arguments) == 2
+    assert "timing is not met" in capsys.readouterr().err
+
+
+def test_settings_are_sourced_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tmp_path / "settings64.sh"
+    settings.write_text(f'echo noise; export PATH="{tmp_path}:$PATH" TOOL="a b"; cd /\n')
+    monkeypatch.setenv("VIRTUAL_ENV", "/venv")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    monkeypatch.setenv("PATH", "/venv/bin:/usr/bin:/bin")
+    env = xilinx.environment(str(settings))
+    assert env["PATH"] == f"{tmp_path}:/usr/bin:/bin" and env["TOOL"] == "a b"
+    assert not {"VIRTUAL_ENV", "PYTHONPATH"} & set(env) and "TOOL" not in os.environ
+    settings.write_text("echo broken >&2; return 3\n")
+    with pytest.raises(UsageError, match=r"cannot be sourced \(broken\)"):
+        xilinx.environment(str(settings))
+    with pytest.raises(UsageError, match="is no file; XILINX_SETTINGS names"):
+        xilinx.environment(str(tmp_path / "none.sh"))
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("board", boards())
+def test_packaged_top_fits_the_engine(board: str, tmp_path: Path) -> None:
+    cfg = config.load(board)
+    folder = tmp_path / "project"
+    render(cfg, folder)
+    vivado.write_script(design(cfg, board, "sv"), "sv", folder / "overlay")
+    env = verilate.environment()
+    rtl = [*verilate.sources(folder), folder / "overlay" / "engine_ip.v"]
+    flags = ["--lint-only", "-Wall", *verilate.FLAGS, "-Wno-DECLFILENAME", "--top", "engine_ip"]
+    tools.run([verilate.verilator_of(env), *flags, *rtl], folder, folder / "lint.log", env)
+
+
+@pytest.mark.parametrize("board", ["pynq-z1", "kv260"])
+def test_worked_examples(stub: Stub, board: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (paths.examples().parent / "docs" / "adding-a-board.md").read_text()
+    (text,) = re.findall(rf"`overlays/{board}/board.json`:\n\n```json\n(.*?)```", page, re.DOTALL)
+    overlays = shutil.copytree(paths.overlays(), stub.folder / "overlays")
+    (overlays / board).mkdir()
+    (overlays / board / "board.json").write_text(text)
+    monkeypatch.setattr(paths, "overlays", lambda: overlays)
+    assert stub.build(config.load("tiny"), board, "sv").is_file()
+    assert design(config.load("tiny"), board).system.part in stub.script
