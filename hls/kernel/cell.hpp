@@ -19,7 +19,8 @@ static_assert(kWideBits <= 64, "csim has no wider integer");
 
 // f c + i g in units of 2^-34, and o tanh(c) in the same
 constexpr int kCellFrac = 2 * kSigmaFrac;
-constexpr int kCellBits = kCBits + 20;
+constexpr int kCellBits = kCBits + kSigmaFrac + 1;  // of 2 f c
+constexpr int kGateBits = kCellFrac + 1;            // of i g, o tanh(c)
 constexpr int kOutputBits = kCellFrac + 2;
 static_assert(kCFrac == kZFrac, "c is an argument of tanh as it is");
 static_assert(kCFrac + 1 == kSigmaFrac, "2 c and the factors have the same scale");
@@ -32,7 +33,7 @@ struct Neuron {
 inline Tanh_t tanh_steps(Z_t z) {
   #pragma HLS INLINE
   const bool negative = z < 0;
-  const UInt<kZBits> u = negative ? Z_t(~z) : z;
+  const UInt<kZBits - 1> u = negative ? Z_t(~z) : z;
   const Segment segment = kTanh[u >> kFracBits];
   const UInt<kFracBits> place = u & ((1 << kFracBits) - 1);
   const Tanh_t y = segment.base + (segment.slope * place >> kFracBits);
@@ -41,7 +42,8 @@ inline Tanh_t tanh_steps(Z_t z) {
 
 inline Z_t argument(Acc_t sum, int right) {
   #pragma HLS INLINE
-  return saturate<kZBits>(shift_left(Int<kWideBits>(sum), kZLeft) >> right);
+  const Int<kWideBits> wide = shift_left(Int<kWideBits>(sum), kZLeft);
+  return saturate<kZBits>(wide >> right);
 }
 
 // sigma(z) = (1 + tanh(z / 2)) / 2; the division of z is in the shift
@@ -64,15 +66,15 @@ inline Neuron update_cell(const Acc_t (&sums)[4], C_t c_before, int act_shift) {
   const Factor_t o = sigma(sums[3], act_shift);
 
   constexpr int kDrop = kCellFrac - kCFrac;
-  const Int<kCellBits> kHalf = Int<kCellBits>(1) << (kDrop - 1);
+  constexpr int kHalf = 1 << (kDrop - 1);
   const Int<kCellBits> fc = multiply<kCellBits>(f, c_before);
-  const Int<kCellBits> ig = multiply<kCellBits>(i, g);
+  const Int<kGateBits> ig = multiply<kGateBits>(i, g);
   Neuron after;
   after.c = saturate<kCBits>((shift_left(fc, 1) + ig + kHalf) >> kDrop);
 
   const Factor_t t = centre(tanh_steps(saturate<kZBits>(after.c)));
   constexpr int kDropH = kCellFrac - kHFrac;
-  const Int<kOutputBits> out = multiply<kOutputBits>(o, t) + (Int<kOutputBits>(1) << (kDropH - 1));
+  const Int<kOutputBits> out = multiply<kGateBits>(o, t) + (Int<kOutputBits>(1) << (kDropH - 1));
   after.h = saturate<kActivationBits>(out >> kDropH);
   return after;
 }

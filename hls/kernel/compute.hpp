@@ -10,6 +10,7 @@ inline void compute(const Header header, const Instruction program[kMaxInstructi
                     Axis &weight_stream, Stream<Word> &x_words, Stream<HBeat> &h_beats,
                     std::uint32_t *status, std::uint32_t *cycles) {
   // Memories keep what they hold from run to run; each is cut so that a slot finds all it needs.
+  // All have one reader and one writer in a slot. BRAM and UltraRAM are for the weights alone.
   static BramTile bram_weights[kWeightTiles];
   #pragma HLS ARRAY_PARTITION variable = bram_weights dim = 2 complete
   #pragma HLS ARRAY_RESHAPE variable = bram_weights dim = 3 complete
@@ -22,26 +23,33 @@ inline void compute(const Header header, const Instruction program[kMaxInstructi
 #endif
   static Biases biases[kBiasBlocks];
   #pragma HLS ARRAY_PARTITION variable = biases dim = 2 complete
-  static Sums stored[kBlocks];
+  #pragma HLS BIND_STORAGE variable = biases type = ram_s2p impl = lutram
+  static Stored stored[kBlocks];
   #pragma HLS ARRAY_PARTITION variable = stored dim = 2 complete
+  #pragma HLS BIND_STORAGE variable = stored type = ram_s2p impl = lutram
   static Elements x_buffer[kXColumns];
   #pragma HLS ARRAY_RESHAPE variable = x_buffer dim = 2 complete
-  static Elements h_buffer[2 * kHDepth];  // one half is read, the other written
+  #pragma HLS BIND_STORAGE variable = x_buffer type = ram_s2p impl = lutram
+  static HElements h_buffer[2 * kHDepth];  // one half is read, the other written
   #pragma HLS ARRAY_PARTITION variable = h_buffer dim = 2 complete
-  static Elements sequence[kSequenceDepth];
+  #pragma HLS BIND_STORAGE variable = h_buffer type = ram_s2p impl = lutram
+  static HElements sequence[kSequenceDepth];
   #pragma HLS ARRAY_PARTITION variable = sequence dim = 2 complete
+  #pragma HLS BIND_STORAGE variable = sequence type = ram_s2p impl = lutram
   static Cells c_buffer[kGroups];
   #pragma HLS ARRAY_PARTITION variable = c_buffer dim = 2 complete
+  #pragma HLS BIND_STORAGE variable = c_buffer type = ram_s2p impl = lutram
   static Sums running;
   #pragma HLS ARRAY_PARTITION variable = running complete
 
-  Walker walker(header);
+  Walker walker(header, program);
   Loader loader;
   Turns turns;
   Packer packer;
   Promises promises;
   // The turns of the last row block may come after the last slot.
   const std::uint64_t total = std::uint64_t(header.slots) + kPasses - 1;
+  begin_run();
 Slots:
   for (std::uint64_t now = 0; now < total; ++now) {
     // flp: h that has been computed goes out while x starves.
@@ -54,6 +62,7 @@ Slots:
     #pragma HLS DEPENDENCE variable = h_buffer inter RAW distance = kHGap true
     #pragma HLS DEPENDENCE variable = sequence inter RAW distance = kHGap true
     #pragma HLS DEPENDENCE variable = c_buffer inter RAW distance = kHGap true
+    next_slot();
     const Slot slot = walker.next(program);
     Group group;
     if (slot.load) {
@@ -68,13 +77,19 @@ Slots:
       if (slot.last && slot.i.finish) turns.take(slot, running);
       if (slot.last && !slot.i.finish) store_sums(running, stored[slot.row]);
     }
-    if (turns.active()) group = turns.next(c_buffer[turns.number()]);
+    const bool active = turns.active();
+    if (active) group = turns.next(c_buffer[turns.number()]);
+    // A slot that gives is never one of the others; said, so that they share a port of h and of c.
+    const bool gives = slot.give && !slot.tile && !active;
     promises.check(now, slot, group);
     if (group.valid) write_group(group, h_buffer, sequence, c_buffer);
     HBeat out;
     const bool complete = group.emit && packer.add(group, out);
-    if (slot.give) out = state_beat(slot, h_buffer, c_buffer);
-    if (complete || slot.give) h_beats.write(out);
+    if (gives) {
+      const int word = h_place(slot.half, slot.place.word);
+      out = state_beat(slot, h_buffer[word], c_buffer[slot.row]);
+    }
+    if (complete || gives) h_beats.write(out);
   }
 Drain:
   for (std::uint32_t left = walker.pulled(); left < header.x_words; ++left) x_words.read();

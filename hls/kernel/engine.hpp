@@ -47,8 +47,10 @@ inline void run_slots(const Header header, std::uint32_t words,
   #pragma HLS DATAFLOW
   Stream<Word> x_words("x");
   #pragma HLS STREAM variable = x_words depth = kRingWords
+  #pragma HLS BIND_STORAGE variable = x_words type = fifo impl = lutram
   Stream<HBeat> h_beats("h");
   #pragma HLS STREAM variable = h_beats depth = kFifoBeats
+  #pragma HLS BIND_STORAGE variable = h_beats type = fifo impl = lutram
   load_x(x, words, x_words);
   compute(header, program, weights, x_words, h_beats, status, cycles);
   store_h(h_beats, h);

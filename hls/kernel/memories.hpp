@@ -1,6 +1,7 @@
 // What the compute process does with its memories, one function for each part of a slot.
 #pragma once
 
+#include "kernel/kept.hpp"
 #include "kernel/loader.hpp"
 #include "kernel/mfu.hpp"
 #include "kernel/walker.hpp"
@@ -12,7 +13,9 @@ using BramTile = Weight_t[kBramColumns > 0 ? kBramColumns : 1][kRows];
 using UramTile = Weight_t[kUramColumns > 0 ? kUramColumns : 1][kRows];
 using Biases = Bias_t[kRows];
 using Sums = Acc_t[kRows];
-using Elements = Activation_t[kColumns];
+using Stored = Kept<Acc_t, kAccDistance>[kRows];
+using Elements = Activation_t[kColumns];  // of x, and the scalars of a column
+using HElements = Kept<Activation_t, kTail>[kColumns];
 using Cells = C_t[kLanes];
 
 // Least gaps, in slots, between writing a place and reading it. They follow from the distances that
@@ -59,8 +62,8 @@ inline Group load_beat(const Slot &slot, const Beat &beat, Loader &loader,
 
 // The scalars of a tile's columns
 inline void read_scalars(const Slot &slot, Stream<Word> &x_words, Elements (&x_buffer)[kXColumns],
-                         const Elements (&h_buffer)[2 * kHDepth],
-                         const Elements (&sequence)[kSequenceDepth], Elements &scalars) {
+                         const HElements (&h_buffer)[2 * kHDepth],
+                         const HElements (&sequence)[kSequenceDepth], Elements &scalars) {
   #pragma HLS INLINE
   if (slot.pull) {
     const Word word = x_words.read();
@@ -72,8 +75,8 @@ inline void read_scalars(const Slot &slot, Stream<Word> &x_words, Elements (&x_b
 Scalars:
   for (int n = 0; n < kColumns; ++n) {
     scalars[n] = slot.i.source == kSourceX          ? x_buffer[slot.column][n]
-                 : slot.i.source == kSourceSequence ? sequence[sequence_word][n]
-                 : slot.i.source == kSourceH        ? h_buffer[h_word][n]
+                 : slot.i.source == kSourceSequence ? Activation_t(sequence[sequence_word][n])
+                 : slot.i.source == kSourceH        ? Activation_t(h_buffer[h_word][n])
                                                     : Activation_t(0);
   }
 }
@@ -106,45 +109,44 @@ Give:
 
 // The running sums, which start anew at a row's first column
 inline void accumulate(const Slot &slot, const Sum_t (&sums)[kRows],
-                       const Biases (&biases)[kBiasBlocks], const Sums (&stored)[kBlocks],
+                       const Biases (&biases)[kBiasBlocks], const Stored (&stored)[kBlocks],
                        Sums &running) {
   #pragma HLS INLINE
   const int shift = slot.i.start == kStartStoredShifted ? int(slot.i.x_shift) : 0;
 Accumulate:
   for (int k = 0; k < kRows; ++k) {
     const Acc_t start = slot.i.start == kStartBias ? Acc_t(biases[slot.bias][k])
-                                                   : shift_left(stored[slot.row][k], shift);
+                                                   : shift_left(Acc_t(stored[slot.row][k]), shift);
     running[k] = (slot.first ? start : running[k]) + sums[k];
   }
 }
 
 // The beat of a neuron's h and c
-inline HBeat state_beat(const Slot &slot, const Elements (&h_buffer)[2 * kHDepth],
-                        const Cells (&c_buffer)[kGroups]) {
+inline HBeat state_beat(const Slot &slot, const HElements &h, const Cells &c) {
   #pragma HLS INLINE
   Beat beat = zero_beat();
-  set_element<32>(beat, 0, h_buffer[h_place(slot.half, slot.place.word)][slot.place.lane]);
-  set_element<32>(beat, 1, c_buffer[slot.row][slot.column]);
+  set_element<32>(beat, 0, Activation_t(h[slot.place.lane]));
+  set_element<32>(beat, 1, c[slot.column]);
   return HBeat{beat, slot.ends_run && slot.last, false};
 }
 
-inline void store_sums(const Sums &running, Sums &stored) {
+inline void store_sums(const Sums &running, Stored &stored) {
   #pragma HLS INLINE
 Store:
-  for (int k = 0; k < kRows; ++k) stored[k] = running[k];
+  for (int k = 0; k < kRows; ++k) keep(stored[k], running[k], 0);
 }
 
 // Puts new h and c where they are wanted.
-inline void write_group(const Group &group, Elements (&h_buffer)[2 * kHDepth],
-                        Elements (&sequence)[kSequenceDepth], Cells (&c_buffer)[kGroups]) {
+inline void write_group(const Group &group, HElements (&h_buffer)[2 * kHDepth],
+                        HElements (&sequence)[kSequenceDepth], Cells (&c_buffer)[kGroups]) {
   #pragma HLS INLINE
   const int word = h_place(group.half, group.place.word);
   const int kept = sequence_place(group.sequence_word);
 Write:
   for (int lane = 0; lane < kLanes; ++lane) {
     const int n = group.place.lane + lane;
-    h_buffer[word][n] = group.neuron[lane].h;
-    if (group.keep) sequence[kept][n] = group.neuron[lane].h;
+    keep(h_buffer[word][n], group.neuron[lane].h, group.turn);
+    if (group.keep) keep(sequence[kept][n], group.neuron[lane].h, group.turn);
     c_buffer[group.number][lane] = group.neuron[lane].c;
   }
 }

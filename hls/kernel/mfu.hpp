@@ -15,6 +15,7 @@ struct Group {
   bool keep = false;
   bool ends_vector = false;
   bool ends_run = false;
+  UInt<16> turn = 0;    // slots since that which finished it
   UInt<16> number = 0;  // place in the c buffer
   UInt<1> half = 0;     // of the h buffer
   Place place = {0, 0};
@@ -39,7 +40,7 @@ class Turns {
   }
 
   bool active() const { return turn_ < kPasses; }
-  UInt<16> number() const { return slot_.row * kPasses + turn_; }
+  UInt<16> number() const { return UInt<16>(slot_.row * kPasses + turn_); }
 
   // One turn: c of these neurons becomes their new c and h.
   Group next(const C_t (&c_before)[kLanes]) {
@@ -61,6 +62,7 @@ class Turns {
     group.keep = slot_.i.keep;
     group.ends_vector = last && slot_.last_row;
     group.ends_run = slot_.ends_run;
+    group.turn = turn_;
     group.number = number();
     group.half = slot_.half ^ 1;
     group.place = place_;

@@ -64,7 +64,7 @@ inline std::uint32_t read_program(const std::uint32_t window[kWindowWords], Head
 Instructions:
   for (int number = 0; number < header.instructions; ++number) {
     #pragma HLS PIPELINE II = kStride
-    #pragma HLS LOOP_TRIPCOUNT max = kMaxInstructions
+    #pragma HLS LOOP_TRIPCOUNT min = 1 max = kMaxInstructions
     const Instruction instruction = decode_instruction(read_line(window, number + 1));
     program[number] = instruction;
     if (status == kStatusFine && !in_range(instruction, number)) {

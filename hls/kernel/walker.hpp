@@ -45,8 +45,11 @@ struct Slot {
 
 class Walker {
  public:
-  explicit Walker(const Header &header)
-      : header_(header), done_(header.instructions == 0 || header.sequences == 0) {}
+  Walker(const Header &header, const Instruction program[kMaxInstructions])
+      : header_(header),
+        done_(header.instructions == 0 || header.sequences == 0),
+        current_(program[0]),
+        ahead_(program[following()]) {}
 
   // Goes one slot on; after the last one, and after an error, all are no-op slots.
   Slot next(const Instruction program[kMaxInstructions]) {
@@ -54,7 +57,7 @@ class Walker {
     Slot slot;
     if (!done_) {
       ++slots_;
-      slot.i = program[index_];
+      slot.i = current_;
       if (nop_ != slot.i.nops) {
         ++nop_;
       } else {
@@ -65,7 +68,7 @@ class Walker {
         } else if (slot.pull && pulled_ == header_.x_words) {
           give_up(slot, kStatusWords);
         } else {
-          step_on(slot, row_slots);
+          step_on(slot, row_slots, program);
         }
       }
     }
@@ -126,7 +129,7 @@ class Walker {
     slot.sequence_write = sequence_write_;
   }
 
-  void step_on(const Slot &slot, UInt<16> row_slots) {
+  void step_on(const Slot &slot, UInt<16> row_slots, const Instruction program[kMaxInstructions]) {
     #pragma HLS INLINE
     if (slot.pull) ++pulled_;
     if (slot.load ? slot.last : slot.tile) ++weight_;
@@ -139,12 +142,12 @@ class Walker {
         row_ = 0;
         nop_ = 0;
         end_rectangle(slot.i);
-        go_to_next(slot.i);
+        go_to_next(program);
       }
     }
   }
 
-  void end_rectangle(const Instruction &i) {
+  LSTM_APART void end_rectangle(const Instruction &i) {
     #pragma HLS INLINE
     if (i.op == kOpTiles) {
       if (i.pop && i.source == kSourceSequence) sequence_read_ += header_.stride;
@@ -156,19 +159,27 @@ class Walker {
   bool again(const Instruction &i) const { return i.repeats > 1 && round_ + 1 != i.repeats; }
   bool ends_list() const { return index_ + 1 == header_.instructions; }
 
-  void go_to_next(const Instruction &i) {
+  // Index of the instruction after the current one
+  UInt<7> following() const {
     #pragma HLS INLINE
-    const bool loops = again(i);
-    if (i.repeats > 1) round_ = loops ? UInt<16>(round_ + 1) : UInt<16>(0);
-    if (loops) {
-      index_ -= i.loop_back;
-    } else if (!ends_list()) {
-      ++index_;
-    } else {
-      index_ = 0;
+    return again(current_) ? UInt<7>(index_ - current_.loop_back)
+           : ends_list()   ? UInt<7>(0)
+                           : UInt<7>(index_ + 1);
+  }
+
+  // Reading the program takes a cycle, so that the next instruction has been read a slot before.
+  void go_to_next(const Instruction program[kMaxInstructions]) {
+    #pragma HLS INLINE
+    const bool loops = again(current_);
+    const UInt<7> next = following();
+    if (!loops && ends_list()) {
       ++sequence_;
       done_ = sequence_ == header_.sequences;
     }
+    if (current_.repeats > 1) round_ = loops ? UInt<16>(round_ + 1) : UInt<16>(0);
+    index_ = next;
+    current_ = ahead_;
+    ahead_ = program[following()];
   }
 
   void give_up(Slot &slot, std::uint32_t status) {
@@ -187,6 +198,8 @@ class Walker {
   std::uint32_t sequence_ = 0;
   UInt<7> index_ = 0;
   UInt<16> round_ = 0;
+  Instruction current_;
+  Instruction ahead_;  // the one after it
   UInt<16> nop_ = 0;
   UInt<16> row_ = 0;
   UInt<16> column_ = 0;

@@ -1,32 +1,18 @@
 // csim JOB RESULT: plays the runs of a job on the C++ kernel. Memories keep what they hold from one
 // run to the next, as on the chip.
 #include <cstdio>
-#include <cstring>
 #include <exception>
 
 #include "kernel/top.hpp"
 #include "tb/job.hpp"
+#include "tb/streams.hpp"
 
 namespace {
 
-constexpr std::size_t kBeatBytes = lstm::kStreamBits / 8;
-
-lstm::Axis stream_of(const char *name, const std::vector<std::uint8_t> &bytes) {
-  if (bytes.size() % kBeatBytes != 0) throw std::runtime_error("a stream is not in whole beats");
-  lstm::Axis stream(name);
-  for (std::size_t at = 0; at < bytes.size(); at += kBeatBytes) {
-    lstm::Packet packet = {};
-    std::memcpy(packet.data.byte, &bytes[at], kBeatBytes);
-    packet.last = at + kBeatBytes == bytes.size();
-    stream.write(packet);
-  }
-  return stream;
-}
-
 job::Result play(const job::Run &run) {
-  lstm::Axis weights = stream_of("weights", run.weights);
-  lstm::Axis x = stream_of("x", run.x);
-  lstm::Axis h("h");
+  lstm::Axis weights("weights"), x("x"), h("h");
+  streams::fill(weights, run.weights);
+  streams::fill(x, run.x);
   std::vector<std::uint32_t> window = run.program;
   if (window.size() > lstm::kWindowWords) throw std::runtime_error("the program is too long");
   window.resize(lstm::kWindowWords);
@@ -38,12 +24,7 @@ job::Result play(const job::Run &run) {
   if (result.status == 0 && !(weights.empty() && x.empty())) {
     throw std::runtime_error("the run left beats in a stream");
   }
-  result.last_ok = true;
-  while (!h.empty()) {
-    const lstm::Packet packet = h.read();
-    result.h.insert(result.h.end(), packet.data.byte, packet.data.byte + kBeatBytes);
-    result.last_ok = result.last_ok && packet.last == h.empty();
-  }
+  result.last_ok = streams::empty(h, result.h);
   return result;
 }
 

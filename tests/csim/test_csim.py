@@ -155,7 +155,7 @@ def test_loading_and_using_in_one_program() -> None:
     run = replace(good, program=both.encode(_TINY), weights=load.weights)
     result = play("tiny", run)
     engines.check(_TINY, run, result)
-    assert not case.differs(lambda _: [result, result])
+    assert not case.differs(lambda *_: [result, result])
 
 
 @lru_cache
@@ -189,7 +189,7 @@ def play_bad(
     program = changed(good.program, header, instruction or {}, 0)
     bad = replace(good, program=program, x=good.x if x is None else x)
     loaded, wrong, right = engines.play(executable(engine), [load, bad, good])
-    assert not case.differs(lambda _: [loaded, right])
+    assert not case.differs(lambda *_: [loaded, right])
     assert right.status == 0
     assert wrong.status >> 8 == 0  # instruction 0, or none
     if wrong.status in (1, 2):

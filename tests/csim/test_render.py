@@ -45,7 +45,7 @@ def test_rendered_files_say_where_they_come_from(name: str, tmp_path: Path) -> N
         inside = template.relative_to(paths.templates())
         text = (tmp_path / "out" / inside.with_suffix("")).read_text()
         origin = f"Generated from templates/{inside.as_posix()} with config {name} ({cfg.digest})"
-        assert text.startswith(f"// {origin}")
+        assert text.startswith((f"// {origin}", f"# {origin}"))
         assert "//%" not in text and "${" not in text
 
 

@@ -1,48 +1,132 @@
-"""csim: the C++ kernel as a native program, compiled with g++ alone."""
+"""csim: the C++ kernel as a native program, compiled with g++ alone.
+
+The same sources make other programs too, see ``VARIANTS``: tests hold each against the golden
+model.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from lstm_sharp import paths
 from lstm_sharp.build import tools
 from lstm_sharp.build.render import render
 from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
 
+AP_TYPES = "LSTM_SHARP_AP_TYPES"
+"""Environment variable: folder of the public ap_types headers, where hls4ml is not installed."""
 FLAGS = (
     "-std=c++14",
     "-pedantic-errors",
     "-Wall",
     "-Wextra",
+    "-Wshadow",
     "-Werror",
     "-Wno-unknown-pragmas",  # those of Vitis HLS
     "-Wno-unused-label",  # loops have names, for its reports
-    "-O3",
-    "-march=native",
+)
+_NATIVE = ("-Wconversion", "-Wno-sign-conversion")
+"""For native integers; those of Vitis HLS become int on the way through a wider one."""
+
+
+def _no_headers() -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to compile csim."""
+
+    name: str  # of the executable
+    compiler: str
+    flags: tuple[str, ...]
+    headers: Callable[[], tuple[str, ...]] = _no_headers  # flags that find them; raises UsageError
+
+    def command(self) -> tuple[Path | str, ...]:
+        """Return the compiler and all its flags.
+
+        Raises:
+            UsageError: no compiler, or headers that are not there.
+        """
+        return tools.need(self.compiler), *FLAGS, *self.flags, *self.headers()
+
+
+def ap_types() -> Path:
+    """Find the public ap_types headers, with which the kernel has the integers of Vitis HLS.
+
+    Raises:
+        UsageError: neither hls4ml is installed nor ``AP_TYPES`` names their folder.
+    """
+    spec = importlib.util.find_spec("hls4ml")  # its wheel has them; it is not imported
+    inside = [Path(p, "templates", "vivado", "ap_types") for p in _places(spec)]
+    named = [Path(os.environ[AP_TYPES])] if AP_TYPES in os.environ else []
+    for folder in (*inside, *named):
+        if (folder / "ap_int.h").is_file():
+            return folder.resolve()
+    raise UsageError(
+        "no ap_types headers: pip install 'lstm-sharp[ap-types]', or name a folder that holds "
+        f"ap_int.h in {AP_TYPES}"
+    )
+
+
+def _places(spec: object) -> list[str]:
+    return list(getattr(spec, "submodule_search_locations", None) or [])
+
+
+def _ap_headers() -> tuple[str, ...]:
+    return "-I", str(paths.hardware() / "tb" / "vitis"), "-isystem", str(ap_types())
+
+
+RELEASE = Variant("csim", "g++", ("-O3", "-march=native", *_NATIVE))
+DEBUG = Variant("csim-debug", "g++", ("-O1", "-DLSTM_SHARP_DEBUG", *_NATIVE))
+"""Each element of h and each stored sum knows the slot that wrote it; see hls/kernel/kept.hpp."""
+VARIANTS = (
+    RELEASE,
+    DEBUG,
+    Variant("csim-O0", "g++", ("-O0", *_NATIVE)),
+    Variant("csim-clang", "clang++", ("-O3", "-march=native", *_NATIVE)),
+    Variant(
+        "csim-sanitized",
+        "g++",
+        ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *_NATIVE),
+    ),
+    Variant(
+        "csim-ap-types",
+        "g++",
+        ("-O2", "-DLSTM_SHARP_VITIS", "-Wno-uninitialized", "-Wno-maybe-uninitialized"),
+        _ap_headers,
+    ),
 )
 
 
-def build(cfg: Config, build_dir: Path) -> Path:
+def build(cfg: Config, build_dir: Path, variant: Variant = RELEASE) -> Path:
     """Render a config and compile its csim where sources have changed.
 
     Args:
         cfg: the engine.
         build_dir: gets a folder for each config.
+        variant: how to compile it.
 
     Returns:
         The executable; ``run.engines.play`` runs it.
 
     Raises:
-        UsageError: no g++.
+        UsageError: no compiler, or no headers of ap_types.
         ToolError: it does not compile.
     """
-    compiler = tools.need("g++")
+    command = variant.command()
     folder = tools.build_folder(cfg, build_dir)
     render(cfg, folder)
     units = ["hls/top.cpp", "hls/tb/csim_main.cpp"]
     headers = sorted((folder / "hls").rglob("*.hpp"))
     return tools.build(
-        folder / "csim",
+        folder / variant.name,
         [*headers, *(folder / unit for unit in units)],
-        [compiler, *FLAGS, "-I", "hls", *units, "-o", "csim"],
+        [*command, "-I", "hls", *units, "-o", variant.name],
         folder,
     )

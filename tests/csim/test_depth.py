@@ -1,0 +1,149 @@
+"""csim in depth: more compilers and types, the distance of every element, the kernel's slots."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
+
+import pytest
+
+from cases import Case, draw
+from lstm_sharp.build import csim
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.cycles import predict
+from lstm_sharp.engine.hls import hls_cycles
+from lstm_sharp.engine.layer import LayerShape
+from lstm_sharp.engine.program import HEADER
+from lstm_sharp.engine.schedule import make_plan
+from lstm_sharp.errors import UsageError
+from lstm_sharp.run import engines
+
+pytestmark = pytest.mark.csim
+
+_TINY = config.load("tiny")
+_DOCS = Path(__file__).parents[2] / "docs"
+VARIANTS = {variant.name: variant for variant in csim.VARIANTS}
+
+
+@lru_cache
+def executable(cfg: Config, variant: csim.Variant) -> Path:
+    """Build a variant; the test is skipped where its compiler or headers are missing."""
+    try:
+        variant.command()
+    except UsageError as missing:
+        pytest.skip(str(missing))
+    return csim.build(cfg, Path("build"), variant)
+
+
+@cache
+def drawn(cfg: Config, seed: int) -> Case:
+    return draw(cfg, seed)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("name", "cases"),
+    [("tiny", 12), *(pytest.param(n, 50, marks=pytest.mark.slow) for n in config.shipped())],
+)
+def test_every_build_equals_golden_in_every_bit(name: str, cases: int, variant: str) -> None:
+    cfg = config.load(name)
+    program = executable(cfg, VARIANTS[variant])
+    for case in (drawn(cfg, seed) for seed in range(1000, 1000 + cases)):
+        differs, taken = case.play(program)
+        assert not differs, differs
+        slots = [p.encode(cfg)[HEADER["slots"].word] for _, _, p in case.programs()]
+        assert taken == slots, str(case)
+
+
+def plain(cfg: Config, schedule: str, hidden: int) -> Case:
+    """One layer and one sequence whose no-op slots are all needed."""
+    rest = {"lengths": (5,), "state": False, "give": False, "schedule": schedule, "chains": 1}
+    return draw(cfg, 300, kinds=("forward",), sizes=(3, hidden), **rest)
+
+
+def too_soon(case: Case, variant: csim.Variant) -> set[str]:
+    """Play a case with one no-op slot fewer, each in turn; return what csim says."""
+    load, good = case.runs()
+    _, (_, _, program) = case.programs()
+    program_file = executable(case.cfg, variant)
+    engines.play(program_file, [load, good])
+    said = set()
+    for number, instruction in enumerate(program.instructions):
+        if instruction.nops:
+            instructions = list(program.instructions)
+            instructions[number] = replace(instruction, nops=instruction.nops - 1)
+            less = replace(program, instructions=tuple(instructions)).encode(case.cfg)
+            try:
+                engines.play(program_file, [load, replace(good, program=less)])
+            except UsageError as error:
+                said.add(str(error).split(": ")[-1])
+    return said
+
+
+def complaint(distance: int) -> str:
+    return f"read {distance - 1} slots after the slot that wrote it; the distance is {distance}"
+
+
+@pytest.mark.parametrize("schedule", ["unfolded", "elementwise"])
+def test_debug_build_finds_a_missing_no_op(schedule: str) -> None:
+    """One fewer makes an h, or a stored sum, too young by one slot."""
+    said = too_soon(plain(_TINY, schedule, 2), csim.DEBUG)
+    assert said == {complaint(_TINY.tail), complaint(_TINY.acc_distance)}
+
+
+def test_debug_build_knows_the_slot_of_each_element() -> None:
+    """What is finished in the first turn is D slots old when it is read, though D - 3 would do."""
+    knobs = {"rows": 16, "columns": 1, "max_shift": 0, "min_tail": 30}
+    cfg = config.resized(_TINY, name="one-column", **knobs)
+    assert (cfg.passes, cfg.tail) == (4, 30)
+    case = plain(cfg, "unfolded", 4)
+    assert complaint(cfg.tail) in too_soon(case, csim.DEBUG)
+    assert not [said for said in too_soon(case, csim.RELEASE) if "h word" in said]
+
+
+def test_public_headers_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """hls4ml's own first, then the folder that is named; neither is one sentence."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setenv(csim.AP_TYPES, str(tmp_path))
+    with pytest.raises(UsageError, match="no ap_types headers: pip install"):
+        csim.ap_types()
+    (tmp_path / "ap_int.h").touch()
+    assert csim.ap_types() == tmp_path
+
+
+def test_missing_compiler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UsageError, match="clang.. not found; install it with: .* clang$"):
+        VARIANTS["csim-clang"].command()
+
+
+def figures(name: str, size: int, chains: int) -> tuple[int, int, int, int]:
+    """Slots and cycles of 64 steps, ``unfolded``: of the RTL, of the kernel."""
+    cfg = config.load(name)
+    plan = make_plan([LayerShape(size, size)], cfg, "unfolded", sequences=chains)
+    program = plan.program((64,) * chains)
+    rtl = predict(cfg, program)
+    slots = int(program.encode(cfg)[HEADER["slots"].word])  # test_csim: what the kernel runs
+    return rtl.tiles + rtl.nops, slots, rtl.cycles, hls_cycles(cfg, program)
+
+
+def test_kernel_spends_at_most_five_percent_more_than_the_rtl() -> None:
+    for chains in (1, 4):
+        rtl_slots, slots, rtl_cycles, cycles = figures("pynq-z2", 128, chains)
+        assert slots <= 1.05 * rtl_slots
+        assert cycles <= 1.05 * rtl_cycles
+
+
+def test_kernel_page_shows_these_figures() -> None:
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| (\d+) \| (\d+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|",
+        (_DOCS / "kernel.md").read_text(),
+        re.MULTILINE,
+    )
+    assert {row[0] for row in rows} == set(config.shipped())
+    for name, *numbers in rows:
+        size, chains, *shown = (int(n.replace(",", "")) for n in numbers)
+        assert tuple(shown) == figures(name, size, chains)

@@ -1,0 +1,86 @@
+"""The widths that the kernel declares: its values reach each one's last bit and never go over."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cases
+from cases import Case
+from lstm_sharp.build import csim
+from lstm_sharp.build.checker.ranges import needed
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import Config
+from lstm_sharp.numerics import activation
+from lstm_sharp.numerics.formats import C_BITS
+from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.run import deploy
+from lstm_sharp.run.batch import by_length
+
+pytestmark = pytest.mark.csim
+
+_RANGES = csim.Variant(
+    "csim-ranges",
+    "g++",
+    ("-O1", "-DLSTM_SHARP_VITIS", "-I", str(Path(__file__).parent / "ranges")),
+)
+"""Its integers refuse what their width cannot hold, and note what they have held."""
+_IN_BEATS = (8, 32, 64)
+"""Widths of what streams are made of: bytes, states, biases."""
+CONFIGS = {
+    **{name: config.load(name) for name in config.shipped()},
+    **{f"tiny {f}": config.load("tiny").with_format(f) for f in ("W16A16", "W8A8")},
+}
+
+
+def worst(cfg: Config, seed: int, negative: bool) -> Case:
+    """Make all products, biases, h and c as large as they can be, or all sums as small."""
+    fmt = cfg.fmt
+    most, least = (lambda bits: (1 << (bits - 1)) - 1), (lambda bits: -(1 << (bits - 1)))
+    weight, scalar = fmt.weight_bits, least(fmt.activation_bits)
+    x, hidden, steps = cfg.max_input, cfg.block, 2
+    end = most if negative else least  # times the scalars, which are all at their least
+    w_ih, w_hh = np.full((4 * hidden, x), end(weight)), np.full((4 * hidden, hidden), end(weight))
+    b = np.full(4 * hidden, (least if negative else most)(fmt.bias_bits))
+    frac, shift = fmt.weight_frac_min, cfg.max_shift
+    layer = QuantLayer(w_ih, w_hh, b, fmt.h_frac, frac - shift, frac, shift)
+    model = QuantModel(fmt, (layer,))
+    xs = [np.full((steps, x), scalar)] * 2
+    before = np.full((1, 2, hidden), scalar), np.full((1, 2, hidden), least(C_BITS))
+    before[1][0, 1] = most(C_BITS)
+    stages = deploy.deploy(model, cfg, "unfolded", steps)
+    h, after = by_length(xs, before, partial(cases._golden, model))
+    return Case(seed, cfg, model, stages, xs, before, True, h, after)
+
+
+def bits_of(least: int, most: int) -> int:
+    """Fewest bits, signed, that hold both."""
+    return 1 + max(~least, most).bit_length()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_values_take_every_bit_and_no_more(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg, noted = CONFIGS[name], tmp_path / "ranges"
+    monkeypatch.setenv("LSTM_SHARP_RANGES", str(noted))
+    program = csim.build(cfg, tmp_path, _RANGES)
+    made = [worst(cfg, seed, negative) for seed, negative in enumerate((False, True))]
+    for case in [*made, *(cases.draw(cfg, seed) for seed in range(2000, 2006))]:
+        differs, _ = case.play(program)
+        assert not differs, differs
+    seen: dict[tuple[int, bool], list[int]] = {}
+    for line in noted.read_text().splitlines():
+        bits, signed, least, most = map(int, line.split())
+        ends = seen.setdefault((bits, bool(signed)), [0, 0])
+        ends[:] = min(ends[0], least), max(ends[1], most)
+    declared = {*needed(cfg).values(), cfg.product_bits}
+    assert {bits for bits, signed in seen if signed} <= {*declared, *_IN_BEATS}
+    for bits in declared:
+        assert bits_of(*seen[bits, True]) == bits, (bits, seen[bits, True])
+    magnitude, position = activation.Z_BITS - 1, activation.FRAC_BITS
+    for bits in (magnitude, position, activation.BASE_BITS, activation.SLOPE_BITS):
+        assert seen[bits, False][1].bit_length() == bits, (bits, seen[bits, False])
