@@ -58,10 +58,11 @@ render: setup ## write HLS sources and RTL of CONFIG to BUILD
 csim: setup ## compile the C++ kernel with g++ and test it
 	@$(RUN) -m pytest tests/csim
 
-cosim: setup libpython ## test the RTL with Verilator: RTL=sv, or RTL=hls of 'make hls' (HLS_PROJECT=)
-	@if [ "$(RTL)" = hls ] || [ -n "$(HLS_PROJECT)" ]; then \
-	  export LSTM_SHARP_RTL=hls LSTM_SHARP_HLS_PROJECT="$(or $(HLS_PROJECT),$$($(VITIS) --where))"; \
-	else export LSTM_SHARP_RTL="$(RTL)"; fi; \
+cosim: setup libpython ## test the RTL with Verilator: RTL=sv, or RTL=hls of Vitis HLS (HLS_PROJECT=)
+	@export LSTM_SHARP_RTL="$(RTL)"; \
+	if [ "$(RTL)" = hls ]; then \
+	  export LSTM_SHARP_HLS_PROJECT="$(or $(HLS_PROJECT),$$($(VITIS) --where))"; \
+	  [ -e "$$LSTM_SHARP_HLS_PROJECT/made.json" ] || $(VITIS) --stages csynth,cosim; fi; \
 	$(RUN) -m pytest tests/rtl
 
 hls: setup ## Vitis HLS: C simulation, synthesis, cosimulation, IP (XILINX_SETTINGS=settings64.sh)
