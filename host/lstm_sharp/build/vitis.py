@@ -91,11 +91,7 @@ def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAG
     env = xilinx.environment()
     command, release = find(env)
     shutil.rmtree(out, ignore_errors=True)
-    print(f"Vitis HLS {release} ({command[0]}); its log: {out / LOG}", flush=True)
-    if release > xilinx.RELEASES[1]:
-        print(
-            f"written for {' to '.join(xilinx.RELEASES)}; {release} is newer, going on", flush=True
-        )
+    xilinx.announce(f"Vitis HLS {release} ({command[0]})", release, out / LOG)
     render.render(cfg, folder)
     programs = write_job(cfg, model, folder / "vectors", build_dir)
     out.mkdir(parents=True)

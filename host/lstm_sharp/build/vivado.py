@@ -113,9 +113,7 @@ def build(
     release = xilinx.release(vivado, env)
     render(cfg, folder)
     script = write_script(made, engine, work, _hls_ip(folder, project) if engine == "hls" else None)
-    print(f"Vivado {release} ({vivado}); its log: {work / _LOG}", flush=True)
-    if release > xilinx.RELEASES[1]:
-        print(f"written for {' to '.join(xilinx.RELEASES)}; {release} is newer, going on")
+    xilinx.announce(f"Vivado {release} ({vivado})", release, work / _LOG)
     (work / _LOG).unlink(missing_ok=True)
     command: list[str | Path] = [
         vivado,

@@ -78,6 +78,13 @@ def release(tool: Path, env: Mapping[str, str]) -> str:
     return said[1]
 
 
+def announce(tool: str, release: str, log: Path) -> None:
+    """Say what is run, where its log lies, and if it is newer than the scripts."""
+    print(f"{tool}; its log: {log}", flush=True)
+    if release > RELEASES[1]:
+        print(f"written for {' to '.join(RELEASES)}; {release} is newer, going on", flush=True)
+
+
 def _without_python(env: Mapping[str, str]) -> dict[str, str]:
     kept = {k: v for k, v in env.items() if not k.startswith("PYTHON") and k != "VIRTUAL_ENV"}
     if "VIRTUAL_ENV" in env:
