@@ -34,7 +34,10 @@ def judge(unit: str, folder: Path) -> Verdict:
     return witness.judge(synth.map_rtl(folder, "xc7", unit))
 
 
-@pytest.mark.parametrize("unit", REMOVED)
+@pytest.mark.parametrize(
+    "unit",
+    [u if u == "vs_unit" else pytest.param(u, marks=pytest.mark.slow) for u in REMOVED],
+)
 def test_a_register_taken_away_is_seen(unit: str, tmp_path: Path) -> None:
     file, line, instead, said = REMOVED[unit]
     render(config.load("pynq-z2"), tmp_path)
