@@ -218,6 +218,17 @@ def test_one_start_for_mixed_lengths(board: Accelerator, starts: list[int]) -> N
     assert len(starts) == 1  # listed: they cannot be filled up
 
 
+def test_a_start_costs_what_it_is_said_to(board: Accelerator, starts: list[int]) -> None:
+    xs = [integers(board.model, n, seed=n) for n in range(1, 20)]
+    seen = []
+    for cost in (0, 10**9):
+        board.start_cycles = cost
+        starts.clear()
+        assert same(board.run(xs), right(board.model, xs)[0])
+        seen.append(len(starts))
+    assert seen[0] > seen[1] == 1
+
+
 def test_weights_are_loaded_once(board: Accelerator, starts: list[int]) -> None:
     x = integers(board.model, 2, 3)
     for _ in range(3):

@@ -50,6 +50,8 @@ class Accelerator:
         self._model: QuantModel | None = None
         self._cfg: Config | None = None
         self._schedule = "best"
+        self.start_cycles = START_CYCLES
+        """What a start is taken to cost: the more, the fewer programs of different lengths."""
         self.phases = Phases()
         """Seconds of the last call's phases."""
         self.cycles = 0
@@ -108,7 +110,7 @@ class Accelerator:
     @property
     def host(self) -> Host:
         """What a start costs, and what the DMA takes of h at once."""
-        return Host(START_CYCLES, self.parts.h.limit * 8 // self.cfg.stream_bits)
+        return Host(self.start_cycles, self.parts.h.limit * 8 // self.cfg.stream_bits)
 
     def load(self, source: str | Path | package.Package) -> None:
         """Load a package: check it against the engine, and load its weights.
