@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lstm_sharp import cli
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model, load
 
@@ -87,3 +88,12 @@ def refused(path: Path, text: str, prefix: str = "") -> None:
     with pytest.raises(UsageError) as error:
         load(path, prefix)
     assert text in str(error.value) and "\n" not in str(error.value)
+
+
+def package_cli(out: str, *more: str) -> int:
+    """Package m.npz of the working folder for `tiny`, as a user does."""
+    return cli.main(["package", "m.npz", "--config", "tiny", "-o", out, *more])
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_sharp import cli
 from lstm_sharp.engine import config, cycles
 from lstm_sharp.engine.config import resized
 from lstm_sharp.errors import UsageError
@@ -23,7 +22,7 @@ from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.run import package
 from lstm_sharp.run.deploy import deploy
-from models import pytorch_like, torch_names
+from models import contents, package_cli, pytorch_like, torch_names
 
 TINY = config.load("tiny")
 
@@ -34,16 +33,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     np.savez("m.npz", **torch_names(pytorch_like(0, [3, 6, 4])))
     np.save("x.npy", np.random.default_rng(0).uniform(-3, 3, (11, 9, 3)).astype(np.float32))
-    assert _package("p") == 0
+    assert package_cli("p") == 0
     return tmp_path
-
-
-def _package(out: str, *more: str) -> int:
-    return cli.main(["package", "m.npz", "--config", "tiny", "-o", out, *more])
-
-
-def _contents(folder: str) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 MODELS: list[tuple[list[int], tuple[int, ...] | None]] = [
@@ -80,7 +71,7 @@ def test_what_is_read_runs_to_the_same_bits(
 
 
 def test_about_says_what_there_is(folder: Path) -> None:
-    assert _package("q", "--calibration", "x.npy", "--format", "W8A8") == 0
+    assert package_cli("q", "--calibration", "x.npy", "--format", "W8A8") == 0
     about, read = json.loads(Path("q/package.json").read_text()), package.read("q")
     (stage,) = deploy(read.model, read.cfg, read.schedule)
     assert about["lstm_sharp_package"] == 1
@@ -125,8 +116,8 @@ def test_identity_is_as_its_page_says() -> None:
 
 
 def test_same_inputs_give_same_bytes(folder: Path) -> None:
-    assert _package("q") == 0
-    assert _contents("p") == _contents("q")
+    assert package_cli("q") == 0
+    assert contents("p") == contents("q")
     for name in ("model.npz", "vectors.npz"):
         with zipfile.ZipFile(Path("p", name)) as archive:
             assert {info.date_time[0] for info in archive.infolist()} == {1980}
@@ -145,21 +136,21 @@ def test_reading_takes_numpy_alone(folder: Path) -> None:
 
 
 def test_package_is_replaced_whole_or_not_at_all(folder: Path) -> None:
-    before = _contents("p")
+    before = contents("p")
     np.savez("m.npz", **torch_names(pytorch_like(0, [3, 300])))
-    assert _package("p") == 2
-    assert _contents("p") == before
+    assert package_cli("p") == 2
+    assert contents("p") == before
     np.savez("m.npz", **torch_names(pytorch_like(0, [3, 5])))
-    assert _package("p") == 0
+    assert package_cli("p") == 0
     assert package.read("p").model.hidden_size == 5
     Path("empty").mkdir()
-    assert _package("empty") == 0
-    assert _package("new/deep") == 0
+    assert package_cli("empty") == 0
+    assert package_cli("new/deep") == 0
     assert not [path.name for path in folder.rglob(".*")]
 
 
 def test_half_a_package_is_taken_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, write = _contents("p"), Path.write_bytes
+    before, write = contents("p"), Path.write_bytes
 
     def full(path: Path, data: bytes) -> int:
         if path.name == "vectors.npz":
@@ -169,7 +160,7 @@ def test_half_a_package_is_taken_away(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UsageError, match="cannot be written .No space left"):
         package.write(load("m.npz"), TINY, "p")
-    assert _contents("p") == before
+    assert contents("p") == before
     assert not [path.name for path in folder.rglob(".*")]
 
 
@@ -202,7 +193,7 @@ def test_bad_options(
     Path("shallow.json").write_text(json.dumps(shallow.knobs()))
     before = sorted(folder.rglob("*"))
     capsys.readouterr()
-    assert _package("q", *options) == 2
+    assert package_cli("q", *options) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_sharp import cli
 from lstm_sharp.errors import UsageError
 from lstm_sharp.run import package
-from models import pytorch_like, torch_names
+from models import contents, package_cli, pytorch_like, torch_names
 
 
 @pytest.fixture
@@ -22,49 +21,41 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.savez("m.npz", **torch_names(pytorch_like(0, [3, 6])))
     Path("made.bit").write_bytes(b"\0bit\xff")
     Path("made.hwh").write_bytes(b"<hwh/>")
-    assert _package("p") == 0
+    assert package_cli("p") == 0
     return tmp_path
-
-
-def _package(out: str, *more: str) -> int:
-    return cli.main(["package", "m.npz", "--config", "tiny", "-o", out, *more])
-
-
-def _contents(folder: str) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 WITHOUT = {"package.json", "model.npz", "vectors.npz", "run.py"}
 
 
 def test_overlay_comes_along_under_the_name_of_its_config(folder: Path) -> None:
-    assert set(_contents("p")) == WITHOUT
-    assert _package("p", "--overlay", "made.bit") == 0
-    held = _contents("p")
+    assert set(contents("p")) == WITHOUT
+    assert package_cli("p", "--overlay", "made.bit") == 0
+    held = contents("p")
     assert held["tiny.bit"] == b"\0bit\xff" and held["tiny.hwh"] == b"<hwh/>"
     assert set(package.read("p").about["files"]) == set(held) - {"package.json"}
     Path("p/tiny.hwh").write_bytes(b"<hwh>")
     with pytest.raises(UsageError, match="tiny.hwh is not as it was written"):
         package.read("p")
-    assert _package("p") == 0
-    assert set(_contents("p")) == WITHOUT
+    assert package_cli("p") == 0
+    assert set(contents("p")) == WITHOUT
 
 
 def test_overlay_that_is_built_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package.paths, "overlays", lambda: folder)
     (folder / "none").mkdir()
     Path("made.bit").rename("none/tiny.bit")
-    assert _package("p") == 0 and set(_contents("p")) == WITHOUT
+    assert package_cli("p") == 0 and set(contents("p")) == WITHOUT
     Path("made.hwh").rename("none/tiny.hwh")
-    assert _package("p") == 0 and set(_contents("p")) == WITHOUT | {"tiny.bit", "tiny.hwh"}
-    assert _package("p", "--format", "W8A8") == 0  # another engine
-    assert set(_contents("p")) == WITHOUT
+    assert package_cli("p") == 0 and set(contents("p")) == WITHOUT | {"tiny.bit", "tiny.hwh"}
+    assert package_cli("p", "--format", "W8A8") == 0  # another engine
+    assert set(contents("p")) == WITHOUT
 
 
 def test_virtual_overlay_comes_along(folder: Path) -> None:
     from lstm_sharp.virtual.overlay import read_virtual
 
-    assert _package("p", "--virtual", "--format", "W8A8") == 0
+    assert package_cli("p", "--virtual", "--format", "W8A8") == 0
     assert read_virtual("p/tiny-w8a8.bit") == package.read("p").cfg
 
 
@@ -73,11 +64,11 @@ def test_half_an_overlay_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], missing: str
 ) -> None:
     Path(missing).unlink()
-    before = _contents("p")
+    before = contents("p")
     capsys.readouterr()
-    assert _package("p", "--overlay", "made.bit") == 2
+    assert package_cli("p", "--overlay", "made.bit") == 2
     assert f"{missing} cannot be read (No such" in capsys.readouterr().err
-    assert _contents("p") == before
+    assert contents("p") == before
 
 
 def test_script_says_that_lstm_sharp_is_missing(folder: Path) -> None:
