@@ -45,7 +45,7 @@ module lstm_engine
   // Host side
   logic window_we, window_busy;
   logic [9:0] window_addr, window_raddr;
-  logic [31:0] window_rdata, cycles_q, outputs[3];
+  logic [31:0] window_rdata, outputs[3];
   logic ap_start, ap_done, ap_idle;
   axil_control u_control (
       .clk(ap_clk),
@@ -80,38 +80,30 @@ module lstm_engine
   );
 
   // A run: copy and check the program, dispatch, drain
-  typedef enum logic [1:0] {Idle, Prepare, Run, Drain} state_e;
-  state_e state_q;
-  localparam int DrainBits = $clog2(DrainCycles + 1);
-  logic [DrainBits-1:0] drain_q;
-  logic start, program_ready, program_refused, dispatched, h_empty;
-  logic [31:0] status_q;
+  logic start, run, busy, program_ready, program_refused, dispatched, h_empty;
   header_t header;
   status_e program_status, dispatch_status;
   logic [7:0] program_index, dispatch_index;
-  assign start = state_q == Idle && ap_start;
-  assign ap_idle = state_q == Idle && !ap_start;
-  assign ap_done = program_refused || (program_ready && header.instructions == 0)
-                   || (state_q == Drain && drain_q == 0 && h_empty);
-  assign outputs = '{Identity, status_q, cycles_q};
-  always_ff @(posedge ap_clk) begin
-    if (!ap_rst_n) begin
-      state_q <= Idle;
-    end else begin
-      unique case (state_q)
-        Idle: if (ap_start) state_q <= Prepare;
-        Prepare: if (program_ready) state_q <= Run;
-        Run: if (dispatched) state_q <= Drain;
-        default: ;
-      endcase
-      if (ap_done) state_q <= Idle;
-    end
-    cycles_q <= start ? 32'd1 : cycles_q + 32'd1;
-    if (state_q != Drain) drain_q <= DrainBits'(DrainCycles - 2);
-    else if (drain_q != 0) drain_q <= drain_q - 1'b1;
-  end
-  assign status_q = state_q == Prepare ? {16'd0, program_index, program_status}
-                                       : {16'd0, dispatch_index, dispatch_status};
+  run_control u_run (
+      .clk(ap_clk),
+      .rst_n(ap_rst_n),
+      .ap_start,
+      .ap_done,
+      .ap_idle,
+      .outputs,
+      .instructions(header.instructions),
+      .program_ready,
+      .program_refused,
+      .program_status,
+      .program_index,
+      .dispatched,
+      .dispatch_status,
+      .dispatch_index,
+      .h_empty,
+      .start,
+      .run,
+      .busy
+  );
 
   logic [6:0] fetch_index;
   instr_t fetch_instr;
@@ -136,7 +128,7 @@ module lstm_engine
   );
 
   // Dispatch
-  logic load_start, load_last, load_done, load_half, credit, room, run;
+  logic load_start, load_last, load_done, load_half, credit, room;
   logic give_request, give_done, giving, item_done;
   always_ff @(posedge ap_clk) load_done <= ap_rst_n && (item_done || give_done);
   logic ring_some, ring_exhausted, ring_pull, ring_pop;
@@ -144,7 +136,6 @@ module lstm_engine
   logic [RingBits-1:0] ring_head;
   logic [RingBits:0] ring_level, ring_pop_words;
   slot_t issue;
-  assign run = program_ready && header.instructions != 0;
   dispatcher u_dispatcher (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
@@ -371,7 +362,7 @@ module lstm_engine
   // Which unit is busy, for the harness's trace (its bits are named in host/lstm_sharp/report/trace.py)
   logic [10:0] activity  /*verilator public_flat_rd*/;
   assign activity = {
-    state_q != Idle,
+    busy,
     h_TVALID && h_TREADY,
     h_valid,
     slots[SumEdge].valid && slots[SumEdge].last && slots[SumEdge].finish,

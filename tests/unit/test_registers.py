@@ -42,7 +42,7 @@ def test_addresses_of_the_systemverilog() -> None:
     for index, name in enumerate(OUTPUTS):
         assert ENGINE[name].offset == outputs + int(stride) * index
         assert ENGINE[f"{name}_ctrl"].offset == ENGINE[name].offset + int(valid)
-    engine = (paths.hardware() / "rtl" / "lstm_engine.sv").read_text(encoding="utf-8")
+    engine = (paths.hardware() / "rtl" / "run_control.sv").read_text(encoding="utf-8")
     (order,) = re.findall(r"assign outputs = '\{([^}]+)\};", engine)
     assert [item.strip().removesuffix("_q").lower() for item in order.split(",")] == list(OUTPUTS)
 

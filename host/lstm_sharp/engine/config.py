@@ -21,7 +21,7 @@ from lstm_sharp.engine.pipeline import Stage, tail_stages
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.formats import SUPPORTED, Format
 
-INTERFACE_VERSION = 1
+INTERFACE_VERSION = 2
 """Version of program format, streams and register map; part of the identity."""
 
 _LIMITS = {  # knob: (least, most)
@@ -39,6 +39,7 @@ _LIMITS = {  # knob: (least, most)
     "stream_bits": (32, 1024),
     "clock_mhz": (1, 1000),
     "min_tail": (0, 4096),
+    "gate_blocks": (0, 1),
 }
 
 
@@ -63,6 +64,20 @@ class Knobs:
     stream_bits: int  # width of the AXI4-Streams
     clock_mhz: int  # clock the board is meant to run; times are only estimates from it
     min_tail: int = 0  # least D; more than the pipeline's own for a kernel that HLS makes deeper
+    k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
+    gate_blocks: int = 0  # row blocks of one gate each: sequential and batch, for tests alone
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """A shape that the tile of an engine takes at run time, M staying the same."""
+
+    gang: int  # g: VS units that share a scalar, each with the K0 rows of a band of its own
+    rows: int  # K = g K0
+    columns: int  # N = N0 / g
+    block: int  # neurons of a row block, K / 4
+    passes: int  # cycles in which the lanes take up a row block
+    step: int  # segments from one column to the next
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,27 @@ class Config(Knobs):
         """Number format."""
         return Format.parse(self.format)
 
+    @cached_property
+    def tile_shapes(self) -> tuple[TileShape, ...]:
+        """Shapes of a tile, smallest K first; an instruction names one by its number."""
+        gangs = [k // self.rows for k in self.k_list or (self.rows,)]
+        return tuple(
+            TileShape(
+                g,
+                self.rows * g,
+                self.columns // g,
+                self.block * g,
+                self.passes * g,
+                gangs[-1] // g,
+            )
+            for g in gangs
+        )
+
+    @property
+    def bands(self) -> int:
+        """G: bands of K0 rows that the largest tile covers, and segments of a word."""
+        return self.tile_shapes[-1].gang
+
     @property
     def macs(self) -> int:
         """M = K * N, multipliers and multiply-accumulates a cycle."""
@@ -83,13 +119,18 @@ class Config(Knobs):
 
     @property
     def block(self) -> int:
-        """Neurons of a row block: K / 4."""
+        """Neurons of a band: K0 / 4. A row block of the smallest tile is a band."""
         return self.rows // 4
 
     @property
     def passes(self) -> int:
-        """Cycles in which the lanes take up a row block; least distance of two finishing slots."""
+        """Cycles in which the lanes take up a band; least distance of two finishing slots."""
         return self.block // self.lanes
+
+    @property
+    def most_passes(self) -> int:
+        """Cycles in which the lanes take up the largest row block; of one gate, it has K neurons."""
+        return self.tile_shapes[-1].passes * (4 if self.gate_blocks else 1)
 
     @property
     def beat_elements(self) -> int:
@@ -113,7 +154,7 @@ class Config(Knobs):
 
     @property
     def item_beats_max(self) -> int:
-        """Beats of the longest load item: a tile, or the K biases of a row block."""
+        """Beats of the longest load item: a tile, or the K0 biases of a band."""
         return max(self.tile_beats, self.rows)
 
     @property
@@ -128,12 +169,12 @@ class Config(Knobs):
 
     @property
     def blocks(self) -> int:
-        """Row blocks of the largest layer."""
-        return ceil(self.max_hidden / self.block)
+        """Bands of the largest layer, as many as fill its last tile whatever the shape."""
+        return self.bands * ceil(self.max_hidden / (self.bands * self.block))
 
     @property
     def chain_blocks(self) -> int:
-        """Row blocks of all chains: depth of the memory of stored sums."""
+        """Bands of all chains, whose sums are stored."""
         return self.chains * self.blocks
 
     @property
@@ -181,11 +222,39 @@ class Config(Knobs):
 
     @property
     def reduce_levels(self) -> int:
-        """Registered levels of the reduce tree, four to one each, down to at most two sums."""
-        levels, width = 0, self.columns
-        while width > 2:
-            levels, width = levels + 1, ceil(width / 4)
-        return levels
+        """Registered levels of the reduce tree, four to one each.
+
+        With one shape it ends with one or two sums. With several it is tapped, and each tap is one
+        sum: that of g's groups comes from level ``tap_levels``.
+        """
+        if self.bands == 1:
+            levels, width = 0, self.columns
+            while width > 2:
+                levels, width = levels + 1, ceil(width / 4)
+            return levels
+        return self.tap_levels[-1]
+
+    @cached_property
+    def tap_levels(self) -> tuple[int, ...]:
+        """Level that ends with the sum of 1, 2, 4 ... G segments of a row's products.
+
+        Four sums of the level below make one. Those of two halves stay apart while either half has
+        more than two of them, so that every span is a node of one tree.
+        """
+        widths, taps = [self.columns // self.bands], []
+        while widths[-1] > 1:
+            widths.append(ceil(widths[-1] / 4))
+        taps.append(len(widths) - 1)
+        for _ in range(self.bands.bit_length() - 1):
+            below = widths + [1]
+            widths = [2 * below[0]]
+            for level in range(1, len(below) + 1):
+                if below[level - 1] <= 2:
+                    widths.append(1)
+                    break
+                widths.append(2 * below[level])
+            taps.append(len(widths) - 1)
+        return tuple(taps)
 
     @property
     def z_shift_min(self) -> int:
@@ -195,11 +264,14 @@ class Config(Knobs):
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The tail, stage by stage: from a slot's issue to its last h being readable."""
-        return tail_stages(self.reduce_levels, self.passes)
+        return tail_stages(self.reduce_levels, self.most_passes, self.bands > 1)
 
     @property
     def tail(self) -> int:
-        """D: least distance in slots from a finishing slot to one that reads its h."""
+        """D: least distance in slots from a finishing slot to one that reads its h.
+
+        Of the row block with most passes; one with fewer comes that much earlier.
+        """
         own = sum(stage.cycles for stage in self.stages)
         return self.given_tail or max(own, self.min_tail)
 
@@ -216,7 +288,7 @@ class Config(Knobs):
     @property
     def fifo_beats(self) -> int:
         """Depth of the h FIFO: all that can be in flight, so that a ready sink never stalls."""
-        spare = 4 * ceil(self.block / self.beat_elements)
+        spare = 4 * ceil(self.tile_shapes[-1].block / self.beat_elements)
         return 1 << (self.tail + 16 + spare).bit_length()
 
     @cached_property
@@ -230,7 +302,7 @@ class Config(Knobs):
         """The identity as eight hex digits."""
         return f"{self.identity:08x}"
 
-    def knobs(self) -> dict[str, str | int]:
+    def knobs(self) -> dict[str, str | int | tuple[int, ...]]:
         """Return the knobs alone, as the config file gives them; none at its default."""
         values = {f.name: getattr(self, f.name) for f in fields(Knobs)}
         return {f.name: values[f.name] for f in fields(Knobs) if values[f.name] != f.default}
@@ -265,6 +337,11 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
             raise UsageError(
                 f"{where}: {name} = {value!r} must be a whole number {least} to {most}"
             )
+    k_list = knobs.get("k_list", ())
+    if not isinstance(k_list, list | tuple) or any(type(k) is not int for k in k_list):
+        raise UsageError(f"{where}: k_list = {k_list!r} must be a list of whole numbers")
+    # One K is what a config without a list has.
+    knobs = {**knobs, "k_list": () if list(k_list) == [knobs["rows"]] else tuple(k_list)}
     config = Config(**knobs)  # type: ignore[arg-type]  # each value was checked just above
     for problem in _problems(config):
         raise UsageError(f"{where}: {problem}")
@@ -281,6 +358,8 @@ def _problems(cfg: Config) -> Iterator[str]:
         yield f"name = {cfg.name[:80]!r} must be letters, digits, '.', '_' and '-', at most 64"
     if cfg.rows != 4 << int(log2(cfg.rows // 4)):
         yield f"rows = {cfg.rows} must be 4, 8, 16, ... (4 gates times a power of two)"
+        return
+    yield from _list_problems(cfg)
     if cfg.columns % cfg.block and cfg.block % cfg.columns:
         yield (
             f"rows / 4 = {cfg.block} must divide columns = {cfg.columns} or the reverse; "
@@ -302,6 +381,29 @@ def _problems(cfg: Config) -> Iterator[str]:
         )
     if cfg.stream_bits < max(fmt.bias_bits, 64):
         yield f"stream_bits = {cfg.stream_bits} must hold a state of 64 bits; take 64 or more"
+
+
+def _list_problems(cfg: Config) -> Iterator[str]:
+    """What is impossible about a list of K's."""
+    last = cfg.rows
+    for place, k in enumerate(cfg.k_list):
+        if place == 0 and k != cfg.rows:
+            yield f"k_list begins with {k} and rows is {cfg.rows}; both name the smallest K"
+        if place and (k <= last or k % cfg.rows or (k // cfg.rows) & (k // cfg.rows - 1)):
+            yield f"k_list has {k} after {last}; take {cfg.rows} times 2, 4, 8 ... in this order"
+        elif cfg.columns % (k // cfg.rows):
+            yield (
+                f"K = {k} would make N = columns / {k // cfg.rows} of columns = {cfg.columns}; "
+                f"take columns = {ceil(cfg.columns * cfg.rows / k) * (k // cfg.rows)} or leave "
+                f"{k} out of k_list"
+            )
+        elif cfg.columns % (k // 4) and (k // 4) % cfg.columns:
+            yield f"K / 4 = {k // 4} must divide columns = {cfg.columns} or the reverse"
+        last = k
+    if len(cfg.k_list) > 8:
+        yield f"k_list has {len(cfg.k_list)} K's; an instruction tells 8 apart"
+    if cfg.gate_blocks and cfg.k_list:
+        yield "gate_blocks and k_list do not go together; leave one of them out"
 
 
 def load(name_or_path: str) -> Config:
@@ -333,6 +435,6 @@ def shipped() -> list[str]:
     return sorted((p.stem for p in files), key=lambda name: load(name).macs)
 
 
-def resized(cfg: Config, **knobs: str | int) -> Config:
+def resized(cfg: Config, **knobs: str | int | tuple[int, ...]) -> Config:
     """Return the config with some knobs changed."""
     return from_knobs({**cfg.knobs(), **knobs})

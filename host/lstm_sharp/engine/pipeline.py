@@ -17,8 +17,14 @@ class Stage(NamedTuple):
     why: str
 
 
-def tail_stages(reduce_levels: int, passes: int) -> tuple[Stage, ...]:
-    """List the stages from a slot's issue registers to its last h being readable."""
+def tail_stages(reduce_levels: int, passes: int, tapped: bool) -> tuple[Stage, ...]:
+    """List the stages from a slot's issue registers to its last h being readable.
+
+    Args:
+        reduce_levels: registered levels of the adder tree.
+        passes: turns in which the lanes take up the largest row block.
+        tapped: whether the tile has several shapes.
+    """
     return (
         Stage("read", 1, "weight memory latches its word; x, h or sequence word is read"),
         Stage("select", 1, "weight memory's output register; one of the vector sources is taken"),
@@ -26,7 +32,8 @@ def tail_stages(reduce_levels: int, passes: int) -> tuple[Stage, ...]:
         Stage("multiply", 1, "M registers"),
         Stage("product", 1, "P registers"),
         Stage("reduce", reduce_levels, "adder tree over the N VS units, four to one a level"),
-        Stage("accumulate", 1, "last two sums of the tree and the running sum"),
+        Stage("accumulate", 1, "last sums of the tree and the running sum"),
+        Stage("hand over", int(tapped), "sums of all bands to the MFU's registers"),
         Stage("passes", passes - 1, "the lanes take up a row block's neurons in turns"),
         Stage("shift", 1, "accumulator to the scale of tanh's argument"),
         Stage("gate table", 1, "table of tanh in LUTs, into the DSPs' input registers"),

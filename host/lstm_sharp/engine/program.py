@@ -95,9 +95,14 @@ HEADER = {
 }
 INSTRUCTION = {
     "op": Field(0, 24, 3),
+    "shape": Field(0, 27, 3),  # of the tiles: its number in the config's list
     "source": Field(0, 2, 2),
     "start": Field(0, 4, 2),
     "finish": Field(0, 6, 1),  # hand finished sums to the MFU; else store them
+    "ends": Field(0, 0, 1),  # finishes the last neurons of the vector h
+    "gate": Field(0, 14, 2),  # by_gate: that of the first row block
+    "by_gate": Field(0, 30, 1),  # row blocks hold one gate each, of K neurons
+    "gate_turns": Field(0, 31, 1),  # by_gate: the gates take turns from row block to row block
     "c_zero": Field(0, 7, 1),  # the MFU takes c of the step before as zero
     "pull": Field(0, 8, 1),  # the first row waits for each of its x words
     "pop": Field(0, 9, 1),  # afterwards the x words of this step are used up
@@ -107,12 +112,12 @@ INSTRUCTION = {
     "layer": Field(0, 13, 1),  # begins a layer: sequence buffer from its start
     "x_shift": Field(0, 16, 4),
     "act_shift": Field(0, 20, 4),  # w_hh_frac over the format's least
-    "row_first": Field(1, 0, 16),  # row block in the memories of sums and c, chains side by side
+    "row_first": Field(1, 0, 16),  # band in the memories of sums and c, chains side by side
     "rows": Field(1, 16, 16),  # row blocks; items of a load, groups of lanes of a state
-    "col_first": Field(2, 0, 16),  # word of x; of the h buffer, or of a step in the sequence buffer
-    "cols": Field(2, 16, 16),
+    "col_first": Field(2, 0, 16),  # segment of x, of the h buffer, or of a step in the sequence
+    "cols": Field(2, 16, 16),  # columns of tiles
     "weight_base": Field(3, 0, 16),  # tile of the first row and column; then columns, then rows
-    "bias_base": Field(3, 16, 16),  # bias row block of the first row
+    "bias_base": Field(3, 16, 16),  # band of biases of the first row
     "nops": Field(4, 0, 16),  # no-op slots before the first slot
     "repeats": Field(4, 16, 16),  # runs of the loop that ends here; 0 and 1: no loop
     "h_word": Field(5, 0, 16),  # where the neurons of the first row lie in the h buffer
@@ -128,9 +133,14 @@ class Instruction:
     """One instruction; the fields are those of ``INSTRUCTION``."""
 
     op: Op = Op.TILES
+    shape: int = 0
     source: Source = Source.X
     start: Start = Start.BIAS
     finish: bool = False
+    ends: bool = False
+    gate: int = 0
+    by_gate: bool = False
+    gate_turns: bool = False
     c_zero: bool = False
     pull: bool = False
     pop: bool = False
@@ -154,7 +164,29 @@ class Instruction:
 
     def row_slots(self, cfg: Config) -> int:
         """Slots of one row: its columns, filled up to the MFU's passes where it finishes."""
-        return max(self.cols, cfg.passes) if self.finish else self.cols
+        return max(self.cols, self.passes(cfg)) if self.finish else self.cols
+
+    def passes(self, cfg: Config) -> int:
+        """Cycles in which the lanes take up a row block."""
+        return cfg.tile_shapes[self.shape].passes * (4 if self.by_gate else 1)
+
+    def tail(self, cfg: Config) -> int:
+        """D of what it finishes: from a row's last slot to its last h being readable."""
+        return cfg.tail - cfg.most_passes + self.passes(cfg)
+
+    def bands(self, cfg: Config) -> int:
+        """Bands that all rows cover."""
+        return self.rows * cfg.tile_shapes[self.shape].gang
+
+    def col_end(self, cfg: Config) -> int:
+        """Segment behind the last column."""
+        return self.col_first + self.cols * cfg.tile_shapes[self.shape].step
+
+    def pulled(self, cfg: Config) -> int:
+        """Words of x that it is the first to read: those whose first segment it has."""
+        if not self.pull:
+            return 0
+        return -(-self.col_end(cfg) // cfg.bands) - -(-self.col_first // cfg.bands)
 
     def item_beats(self, cfg: Config) -> int:
         """Beats of one item of a load."""
@@ -214,7 +246,7 @@ class Program:
                 "magic": MAGIC,
                 "instructions": count,
                 "sequences": self.sequences,
-                "x_words": self.sequences * sum(i.cols for i in order if i.pull),
+                "x_words": self.sequences * sum(i.pulled(cfg) for i in order),
                 "slots": self.sequences * sum(i.slots(cfg) for i in order),
                 "stride": self.stride,
             },
