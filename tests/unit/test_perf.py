@@ -81,6 +81,6 @@ def test_cuts_come_near_the_bound() -> None:
         plan = make_plan([shape], cfg, schedule)
         taken = [cycles.predict(cfg, plan.program([n])).cycles for n in (20, 40)]
         step[schedule] = (taken[1] - taken[0]) / 20
-    assert len(plan.layers[0].h_cuts) > 1
+    assert len(plan.layers[0].h) > 1
     assert step["unfolded"] == 64 + cfg.tail - 1
     assert step["elementwise"] <= 64 + 8

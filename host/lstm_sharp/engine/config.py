@@ -129,7 +129,7 @@ class Config(Knobs):
 
     @property
     def most_passes(self) -> int:
-        """Cycles in which the lanes take up the largest row block; of one gate, it has K neurons."""
+        """Cycles in which the lanes take up the largest row block, or the four of one gate each."""
         return self.tile_shapes[-1].passes * (4 if self.gate_blocks else 1)
 
     @property
@@ -170,7 +170,8 @@ class Config(Knobs):
     @property
     def blocks(self) -> int:
         """Bands of the largest layer, as many as fill its last tile whatever the shape."""
-        return self.bands * ceil(self.max_hidden / (self.bands * self.block))
+        unit = 4 if self.gate_blocks else self.bands
+        return unit * ceil(self.max_hidden / (unit * self.block))
 
     @property
     def chain_blocks(self) -> int:

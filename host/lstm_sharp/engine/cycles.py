@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.distances import FETCH_EVERY, blocks
-from lstm_sharp.engine.program import Instruction, Op, Program
+from lstm_sharp.engine.program import Instruction, Op, Program, Source
 
 if TYPE_CHECKING:
     from lstm_sharp.engine.group import Start
@@ -103,12 +103,14 @@ def lower_bound(plan: Plan, start: Start) -> int:
 
 def _least_slots(plan: Plan, lengths: Sequence[int]) -> int:
     """Slots of sequences side by side that ``lower_bound`` speaks of."""
-    cfg, slots = plan.cfg, (len(plan.levels) - 1) * (plan.cfg.tail - 1)
+    cfg = plan.cfg
+    tail = cfg.tail - cfg.most_passes + cfg.passes  # of the smallest row block
+    slots = (len(plan.levels) - 1) * (tail - 1)
     for cells in plan.levels:
-        x, h = cells[0].rows * cells[0].x_columns, cells[0].rows * cells[0].h_columns
+        x, h = cells[0].x_tiles, cells[0].h_tiles
         tiles = len(cells) * sum(lengths) * (x + h)
-        waits = (2 * cfg.tail + h - 1) * (lengths[0] - 1) // 2
-        slots += max(tiles, x + cells[0].h_columns + waits)
+        waits = (2 * tail + h - 1) * (lengths[0] - 1) // 2
+        slots += max(tiles, x + cells[0].row_tiles(cfg) + waits)
     return slots
 
 
@@ -150,20 +152,23 @@ class _Walk:
             beside = GIVE_CYCLES if i.op == Op.GIVE_STATE else LOAD_CYCLES
             self.cursor += i.nops + i.rows * i.item_beats(self.cfg) + beside
             return
-        row_slots = i.row_slots(self.cfg)
+        row_slots, step = i.row_slots(self.cfg), self.cfg.tile_shapes[i.shape].step
         self.cursor += i.nops
         begin = self.cursor
         if i.pull:
-            for column in range(i.col_first, i.col_first + i.cols):
-                self.cursor = max(self.cursor, self._arrival(column) + RING_CYCLES) + 1
+            for column in range(i.col_first, i.col_end(self.cfg), step):
+                word, inside = divmod(column, self.cfg.bands)
+                if not inside:  # a word is waited for where it begins
+                    self.cursor = max(self.cursor, self._arrival(word) + RING_CYCLES)
+                self.cursor += 1
             waited = self.cursor - begin - i.cols
             self.waits += waited
             begin += waited
         self.cursor = begin + i.rows * row_slots
         self.tiles += i.rows * i.cols
         self.nops += i.nops + i.rows * (row_slots - i.cols)
-        if i.pop and i.pull:
-            for _ in range(i.col_first + i.cols):
+        if i.pop and i.source == Source.X:
+            for _ in range(-(-i.col_end(self.cfg) // self.cfg.bands)):
                 self.held.popleft()
                 self.free.append(self.cursor - 1 + FREE_CYCLES)
 

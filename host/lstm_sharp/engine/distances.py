@@ -13,6 +13,8 @@ from lstm_sharp.engine.program import Instruction, Op, Source, Start
 FETCH_EVERY = 2
 """Least distance of two instructions in fetch, in cycles."""
 _LONG_AGO = -(1 << 40)
+BARRIER = ("sequential", "batch", "intergate")
+"""Schedules that wait for all h of a step before anything of the next."""
 _SETTLED = 3
 """Rounds of a loop after which distances repeat: a round before, and each half of the h buffer."""
 
@@ -29,7 +31,7 @@ def keep_distances(
         cfg: the engine.
         instructions: in program order, without no-ops.
         schedule: ``elementwise`` waits for the columns that it reads, ``unfolded`` for all h that
-            it reads, ``intergate`` for the h of the chain's step before even with an x-part.
+            it reads, those of ``BARRIER`` for the h of the chain's step before even with an x-part.
         sequences: how often the whole list will be run.
 
     Returns:
@@ -89,18 +91,19 @@ def _settle(
 
 
 class _Clock:
-    """Walks slots and remembers when each place was last written."""
+    """Walks slots and remembers from which slot on each place may be read."""
 
     def __init__(self, cfg: Config, schedule: str, instructions: list[Instruction]) -> None:
         self.cfg = cfg
         self.schedule = schedule
         self.slot = 0
         self.half = 0
-        self.last_finish = _LONG_AGO
-        rows = max(i.row_first + i.rows for i in instructions)
-        words = max(i.h_word + i.col_first + i.cols + _words(cfg, i) for i in instructions)
-        self.stored = np.full(rows, _LONG_AGO)  # by row block
-        self.finished = np.full(rows, _LONG_AGO)
+        self.lanes_free = _LONG_AGO  # for a row that finishes
+        self.drained = _LONG_AGO  # when all h is there
+        bands = max(int(_bands(cfg, i).max()) for i in instructions) + 1
+        words = max(i.h_word + i.col_end(cfg) + _words(cfg, i) for i in instructions)
+        self.stored = np.full(bands, _LONG_AGO)  # by band
+        self.finished = np.full(bands, _LONG_AGO)
         self.written = np.full((2, words), _LONG_AGO)  # by half and word of the h buffer
 
     def __copy__(self) -> _Clock:
@@ -119,51 +122,84 @@ class _Clock:
 
     def _earliest(self, i: Instruction) -> int:
         """First slot at which the instruction may start."""
-        drained = self.last_finish + self.cfg.tail
+        cfg = self.cfg
         if i.op != Op.TILES:
-            return drained
-        rows = slice(i.row_first, i.row_first + i.rows)
-        earliest = drained if i.layer and i.source == Source.SEQUENCE else self.slot
+            return self.drained
+        bands = i.bands(cfg)
+        earliest = self.drained if i.layer and i.source == Source.SEQUENCE else self.slot
         if i.start != Start.BIAS:
-            ready = self.stored[rows] + self.cfg.acc_distance
-            earliest = max(earliest, int((ready - np.arange(i.rows) * i.row_slots(self.cfg)).max()))
-        elif self.schedule == "intergate":
-            earliest = max(earliest, int(self.finished[rows].max()) + self.cfg.tail)
+            ready = self.stored[bands].max(axis=1)
+            earliest = max(earliest, int((ready - np.arange(i.rows) * i.row_slots(cfg)).max()))
+        elif self.schedule in BARRIER:
+            earliest = max(earliest, int(self.finished[bands].max()))
         if i.source == Source.H:
-            ready = self.written[self.half, i.col_first : i.col_first + i.cols] + self.cfg.tail
+            columns = i.col_first + cfg.tile_shapes[i.shape].step * np.arange(i.cols)
+            ready = self.written[self.half, columns // cfg.bands]
             if self.schedule == "elementwise":
                 ready = ready - np.arange(i.cols)
             earliest = max(earliest, int(ready.max()))
         if i.finish:
-            earliest = max(earliest, self.last_finish + self.cfg.passes - (i.cols - 1))
+            earliest = max(earliest, self.lanes_free - (i.cols - 1))
         return earliest
 
     def advance(self, i: Instruction) -> None:
         """Run one instruction."""
-        start = self.slot + i.nops
-        self.slot += i.slots(self.cfg)
-        words = slice(i.h_word, i.h_word + _words(self.cfg, i))
+        cfg, start = self.cfg, self.slot + i.nops
+        self.slot += i.slots(cfg)
+        words = slice(i.h_word, i.h_word + _words(cfg, i))
         if i.op == Op.LOAD_STATE:  # h and c come into their buffers as finished ones do
-            passes = self.cfg.passes
-            self.finished[i.row_first : i.row_first + i.rows // passes] = self.slot - 1
-            self.written[self.half, words] = self.slot - 1
+            self.finished[_bands(cfg, i)] = self.slot - 1 + cfg.tail
+            self.written[self.half, words] = self.slot - 1 + cfg.tail
         if i.op != Op.TILES:
             return
-        last_slots = start + np.arange(i.rows) * i.row_slots(self.cfg) + i.cols - 1
-        rows = slice(i.row_first, i.row_first + i.rows)
+        last_slots = start + np.arange(i.rows) * i.row_slots(cfg) + i.cols - 1
         if i.finish:
-            self.finished[rows] = last_slots
-            ends = np.arange(1, words.stop - words.start + 1) * self.cfg.columns - i.h_lane
-            row = np.minimum((ends - 1) // self.cfg.block, i.rows - 1)  # the last that a word has
-            self.written[1 - self.half, words] = last_slots[row]
-            self.last_finish = int(last_slots[-1])
+            self._finish(i, last_slots, words)
         else:
-            self.stored[rows] = last_slots
+            self.stored[i.bands(cfg)] = last_slots[:, None] + cfg.acc_distance
         if i.step:
             self.half = 1 - self.half
+
+    def _finish(self, i: Instruction, last_slots: np.ndarray, words: slice) -> None:
+        """Note what comes of the rows of a finishing rectangle, of words the last of each."""
+        cfg, block = self.cfg, _block(self.cfg, i)
+        ready = last_slots + i.tail(cfg)
+        bands = i.bands(cfg)
+        if i.by_gate:  # four row blocks make h, with the last one
+            if not i.one_gate:
+                ready = ready[3::4]
+                bands = bands.reshape(-1, 4)
+            elif i.row_first % 4 == 3:
+                bands = bands - np.arange(4)
+            else:
+                return
+        self.finished[bands] = ready[:, None]
+        ends = np.arange(1, words.stop - words.start + 1) * cfg.columns - i.h_lane
+        row = np.minimum((ends - 1) // block, len(ready) - 1)  # the last that a word has
+        other = self.written[1 - self.half, words]  # a word may hold neurons of two rectangles
+        np.maximum(other, ready[row], out=other)
+        self.drained = max(self.drained, int(ready[-1]))
+        self.lanes_free = int(last_slots[-1]) + cfg.tile_shapes[i.shape].passes * (
+            4 if i.by_gate else 1
+        )
+
+
+def _block(cfg: Config, i: Instruction) -> int:
+    """Neurons that a row of tiles finishes; one gate's, with the other gates'."""
+    return cfg.tile_shapes[i.shape].block * (4 if i.by_gate else 1)
+
+
+def _bands(cfg: Config, i: Instruction) -> np.ndarray:
+    """Bands that an instruction touches."""
+    if i.op == Op.TILES:
+        return i.bands(cfg)
+    if i.op in (Op.LOAD_STATE, Op.GIVE_STATE):
+        return i.row_first + np.arange(i.rows // cfg.passes)
+    return np.zeros(1, int)
 
 
 def _words(cfg: Config, i: Instruction) -> int:
     """Words of the h buffer that a finishing rectangle or a load writes."""
-    neurons = i.rows * (cfg.block if i.op == Op.TILES else cfg.lanes)
+    rows = i.rows // 4 if i.by_gate and not i.one_gate else i.rows
+    neurons = rows * (_block(cfg, i) if i.op == Op.TILES else cfg.lanes)
     return -(-(i.h_lane + neurons) // cfg.columns)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain as chained
+from math import ceil
 from typing import Any
 
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.cover import Rect
 from lstm_sharp.engine.program import Instruction, Op, Source, Start
 
 
@@ -25,25 +28,65 @@ class LayerPlan:
     """Where a cell's weights lie and how its step is cut; the same for every run."""
 
     shape: LayerShape
-    rows: int  # row blocks
-    x_columns: int  # column tiles of the x-part
-    h_cuts: tuple[int, ...]  # column tiles of each rectangle of the h-part
+    x: tuple[Rect, ...]  # rectangles of the x-part in the order of dispatch, which is that of tiles
+    h: tuple[Rect, ...]  # of the h-part
+    bands: int  # places of its sums and biases
     weight_base: int
     bias_base: int
+    gates: str = "interleaved"  # or where row blocks hold one gate each: "batch", "sequential"
 
     @property
-    def h_columns(self) -> int:
-        """Column tiles of the h-part."""
-        return sum(self.h_cuts)
+    def x_tiles(self) -> int:
+        """Tiles of the x-part."""
+        return sum(rect.tiles for rect in self.x)
+
+    @property
+    def h_tiles(self) -> int:
+        """Tiles of the h-part."""
+        return sum(rect.tiles for rect in self.h)
 
     @property
     def tiles(self) -> int:
         """Tiles of the cell's weights."""
-        return self.rows * (self.x_columns + self.h_columns)
+        return self.x_tiles + self.h_tiles
+
+    @property
+    def by_gate(self) -> bool:
+        """Whether a row block holds one gate."""
+        return self.gates != "interleaved"
+
+    @property
+    def one_gate(self) -> bool:
+        """Whether a rectangle holds one gate."""
+        return self.gates == "sequential"
+
+    def row_tiles(self, cfg: Config) -> int:
+        """Tiles of the h-part up to the end of its first row block: no row has fewer."""
+        return sum(rect.cols for rect in self.h if rect.row_first == 0)
+
+    def x_words(self, cfg: Config) -> int:
+        """Words of N elements of an x vector."""
+        return ceil(self.shape.input_size / cfg.columns)
+
+    def finishing(self, cfg: Config) -> tuple[int, ...]:
+        """Which rectangles of the h-part end their rows."""
+        if self.by_gate:
+            return tuple(range(len(self.h)))
+        return tuple(
+            n
+            for n, rect in enumerate(self.h)
+            if not any(rect.shares_rows(later, cfg) for later in self.h[n + 1 :])
+        )
+
+    def neurons(self, cfg: Config) -> int:
+        """Elements of h that its row blocks make, with those that fill the last ones."""
+        if self.by_gate:
+            return self.bands * cfg.block
+        return cfg.block * max(self.h[n].row_end(cfg) for n in self.finishing(cfg))
 
     def state_groups(self, cfg: Config) -> int:
         """Groups of ``lanes`` neurons of its h and c."""
-        return self.rows * cfg.passes
+        return self.neurons(cfg) // cfg.lanes
 
 
 @dataclass(frozen=True)
@@ -99,64 +142,86 @@ class LevelProgram:
         for sequence, steps in enumerate(lengths):
             for direction, cell in enumerate(self.cells):
                 place = sequence * len(self.cells) + direction
-                yield Chain(cell, steps, place * cell.rows, place * self.words)
+                yield Chain(cell, steps, place * cell.bands, place * self.words)
 
     def _step(self, active: list[Chain], zero: bool = False) -> list[Instruction]:
         """One time step of the chains that are left."""
         last = active[-1]
         x = [self._x_part(chain, chain is last) for chain in active]
-        step = x[: self.lead]
-        for index, chain in enumerate(active, start=self.lead):
-            step += x[index : index + 1] + self._h_part(chain, chain is last, zero)
+        h = [self._h_part(chain, chain is last, zero) for chain in active]
+        step = [i for part in x[: self.lead] for i in part]
+        for place, own in enumerate(h):
+            ahead = x[place + self.lead : place + self.lead + 1]
+            if active[place].cell.gates == "sequential":  # x- and h-part, gate after gate
+                step += chained.from_iterable(zip(*ahead, own))
+            else:
+                step += chained.from_iterable((*ahead, own))
         return step
 
-    def _x_part(self, chain: Chain, is_last: bool) -> Instruction:
+    def _x_part(self, chain: Chain, is_last: bool) -> list[Instruction]:
         """W_ih x: sums start from the bias and are stored."""
-        return Instruction(
-            source=Source.X if self.bottom else Source.SEQUENCE,
-            start=Start.BIAS,
-            pull=self.bottom,
-            pop=self.bottom or is_last,
-            col_first=0 if self.bottom else chain.word_first,
-            cols=chain.cell.x_columns,
-            weight_base=chain.cell.weight_base,
-            **self._common(chain),
-        )
+        cell, cfg = chain.cell, self.cfg
+        found: list[Instruction] = []
+        pulled = 0  # words, by rectangles before
+        for n, (rect, tile) in enumerate(_with_tiles(cell.x, cell.weight_base)):
+            before = any(rect.shares_rows(earlier, cfg) for earlier in cell.x[:n])
+            last = n == len(cell.x) - 1
+            words = -(-rect.col_end(cfg) // cfg.bands)
+            found.append(
+                Instruction(
+                    source=Source.X if self.bottom else Source.SEQUENCE,
+                    start=Start.STORED if before and not cell.one_gate else Start.BIAS,
+                    pull=self.bottom and words > pulled,
+                    pop=last and (self.bottom or is_last),
+                    **self._common(chain, rect, tile, 0 if self.bottom else chain.word_first),
+                )
+            )
+            pulled = max(pulled, words)
+        return found
 
     def _h_part(self, chain: Chain, is_last: bool, zero: bool) -> list[Instruction]:
-        """W_hh h: takes up the x sums; the last rectangle finishes, the last chain's ends the step.
-
-        Where h is zero the order of the tiles makes no difference: one rectangle will do.
-        """
-        cell = chain.cell
-        rectangles: list[Instruction] = []
-        tile, column = cell.weight_base + cell.rows * cell.x_columns, chain.word_first
-        for width in (cell.h_columns,) if zero else cell.h_cuts:
-            rectangles.append(
+        """W_hh h: takes up the x sums; rows finish, those of the last chain end the step."""
+        cell, cfg = chain.cell, self.cfg
+        base = cell.weight_base + cell.x_tiles
+        rects = _uncut(cell.h) if zero else cell.h
+        finishing = replace(cell, h=rects).finishing(cfg)
+        found: list[Instruction] = []
+        for n, (rect, tile) in enumerate(_with_tiles(rects, base)):
+            before = any(rect.shares_rows(earlier, cfg) for earlier in rects[:n])
+            finish, last = n in finishing, n == len(rects) - 1
+            found.append(
                 Instruction(
                     source=Source.ZERO if zero else Source.H,
                     c_zero=zero,
-                    start=Start.STORED if rectangles else Start.STORED_SHIFTED,
-                    col_first=column,
-                    cols=width,
-                    weight_base=tile,
-                    **self._common(chain),
+                    start=Start.STORED if before and not cell.one_gate else Start.STORED_SHIFTED,
+                    finish=finish,
+                    ends=last,
+                    step=last and is_last,
+                    emit=finish and self.top,
+                    keep=finish and not self.top,
+                    **self._common(chain, rect, tile, chain.word_first),
                 )
             )
-            tile, column = tile + cell.rows * width, column + width
-        rectangles[-1] = replace(
-            rectangles[-1], finish=True, step=is_last, emit=self.top, keep=not self.top
-        )
-        return rectangles
+        return found
 
-    def _common(self, chain: Chain) -> dict[str, Any]:
+    def _common(self, chain: Chain, rect: Rect, tile: int, word: int) -> dict[str, Any]:
+        """Fields of a rectangle; its scalars begin at a word of where they come from."""
+        cell, cfg = chain.cell, self.cfg
+        first = 0 if cell.by_gate else rect.row_first * cfg.block  # neuron
         return {
-            "row_first": chain.row_first,
-            "rows": chain.cell.rows,
-            "bias_base": chain.cell.bias_base,
-            "h_word": chain.word_first,
-            "x_shift": chain.cell.shape.x_shift,
-            "act_shift": chain.cell.shape.act_shift,
+            "shape": rect.shape,
+            "by_gate": cell.by_gate,
+            "one_gate": cell.one_gate,
+            "row_first": chain.row_first + rect.row_first,
+            "rows": rect.rows,
+            "col_first": word * cfg.bands + rect.col_first,
+            "cols": rect.cols,
+            "weight_base": tile,
+            "bias_base": cell.bias_base + rect.row_first,
+            "h_word": chain.word_first + first // cfg.columns,
+            "h_lane": first % cfg.columns,
+            "x_shift": cell.shape.x_shift,
+            "act_shift": cell.shape.act_shift,
         }
 
     def _state(self, op: Op, chain: Chain) -> Instruction:
@@ -174,3 +239,21 @@ def _loop(body: list[Instruction], times: int) -> list[Instruction]:
         return []
     last = replace(body[-1], repeats=times, loop_back=len(body) - 1) if times > 1 else body[-1]
     return [*body[:-1], last]
+
+
+def _with_tiles(rects: Sequence[Rect], base: int) -> Iterator[tuple[Rect, int]]:
+    """Pair rectangles with the addresses of their first tiles."""
+    for rect in rects:
+        yield rect, base
+        base += rect.tiles
+
+
+def _uncut(rects: tuple[Rect, ...]) -> tuple[Rect, ...]:
+    """Make one rectangle of those that side by side are one.
+
+    Where scalars are zero the order of the tiles makes no difference.
+    """
+    first = rects[0]
+    if any(r[:3] != first[:3] for r in rects):
+        return rects
+    return (first._replace(cols=sum(r.cols for r in rects)),)

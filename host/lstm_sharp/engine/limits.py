@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.cover import fewest
 from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.errors import UsageError
 
@@ -57,7 +58,11 @@ def check_fit(
             )
     for what, need, have in (
         ("tiles of weights", weight_tiles(shapes, cfg), cfg.weight_tiles),
-        ("row blocks of bias", bias_blocks(shapes, cfg), cfg.bias_blocks),
+        (
+            "bands of bias" if cfg.bands > 1 else "row blocks of bias",
+            bias_blocks(shapes, cfg),
+            cfg.bias_blocks,
+        ),
     ):
         if need > have:
             raise UsageError(
@@ -67,17 +72,34 @@ def check_fit(
 
 
 def weight_tiles(shapes: Sequence[LayerShape], cfg: Config) -> int:
-    """Tiles that the weights of some layers make."""
+    """Least tiles that the weights of some layers make, of the shapes that the engine has."""
     return sum(
-        ceil(s.hidden_size / cfg.block)
-        * (ceil(s.input_size / cfg.columns) + ceil(s.hidden_size / cfg.columns))
+        rect.tiles
         for s in shapes
+        for size in (s.input_size, s.hidden_size)
+        for rect in fewest(cfg, bands(s, cfg), segments(size, cfg))
     )
 
 
+def bands(shape: LayerShape, cfg: Config) -> int:
+    """Bands of a cell's rows."""
+    return ceil(shape.hidden_size / cfg.block)
+
+
+def segments(size: int, cfg: Config) -> int:
+    """Segments of a vector."""
+    return ceil(size * cfg.bands / cfg.columns)
+
+
 def bias_blocks(shapes: Sequence[LayerShape], cfg: Config) -> int:
-    """Row blocks that the biases of some layers make."""
-    return sum(ceil(s.hidden_size / cfg.block) for s in shapes)
+    """Bands that the biases of some layers take: each fills tiles of any shape."""
+    return sum(places(s, cfg) for s in shapes)
+
+
+def places(shape: LayerShape, cfg: Config) -> int:
+    """Bands that a cell's sums and biases take, a multiple of those of the largest tile."""
+    unit = 4 if cfg.gate_blocks else cfg.bands
+    return unit * ceil(bands(shape, cfg) / unit)
 
 
 def largest_square(cfg: Config) -> int:
@@ -93,7 +115,7 @@ def largest_square(cfg: Config) -> int:
 
 def h_words(shape: LayerShape, cfg: Config) -> int:
     """Words that a cell's h takes, with the neurons that fill its last row block."""
-    return ceil(ceil(shape.hidden_size / cfg.block) * cfg.block / cfg.columns)
+    return ceil(places(shape, cfg) * cfg.block / cfg.columns)
 
 
 def sequence_stride(shapes: Sequence[LayerShape], cfg: Config, chains: int = 1) -> int:

@@ -13,6 +13,7 @@ from math import ceil, prod
 import numpy as np
 
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.cover import Rect
 from lstm_sharp.engine.group import Group, Start
 from lstm_sharp.engine.layer import LayerPlan
 from lstm_sharp.engine.schedule import Plan
@@ -33,9 +34,9 @@ def zeros(size: int) -> np.ndarray:
 def weight_beats(model: QuantModel, plan: Plan) -> np.ndarray:
     """Pack weights and biases of all cells for ``plan.load_program()``."""
     tiles = [
-        _tiles(plan.cfg, layer, matrix, widths)
+        _tiles(plan.cfg, layer, matrix, rects)
         for q, layer in zip(model.layers, plan.layers)
-        for matrix, widths in ((q.w_ih, (layer.x_columns,)), (q.w_hh, layer.h_cuts))
+        for matrix, rects in ((q.w_ih, layer.x), (q.w_hh, layer.h))
     ]
     biases = [_bias_beats(plan.cfg, q, layer) for q, layer in zip(model.layers, plan.layers)]
     return np.concatenate(tiles + biases)
@@ -59,7 +60,7 @@ def x_beats(x: Batch, plan: Plan, start: Start, allocate: Allocate = zeros) -> n
     """
     cfg = plan.cfg
     word = cfg.word_beats * cfg.beat_elements
-    vector = (plan.directions, plan.layers[0].x_columns, word)
+    vector = (plan.directions, plan.layers[0].x_words(cfg), word)
     dtype = _dtype(cfg.fmt.activation_bits)
     beats = allocate(sum(g.steps for g in start) * prod(vector) * dtype.itemsize)
     vectors = beats.view(dtype).reshape(-1, *vector)[..., : cfg.columns]
@@ -86,7 +87,7 @@ def state_beats(state: State, plan: Plan, start: Start) -> np.ndarray:
     for g in start:
         levels = []
         for first, cells in enumerate(plan.levels):
-            hidden, neurons = cells[0].shape.hidden_size, cells[0].rows * cfg.block
+            hidden, neurons = cells[0].shape.hidden_size, cells[0].neurons(cfg)
             own = slice(first * plan.directions, (first + 1) * plan.directions)
             shape = (g.repeats, len(g.lengths), plan.directions)
             pairs = np.zeros((*shape, neurons, cfg.stream_bits // 32), np.int32)
@@ -101,7 +102,7 @@ def state_beats(state: State, plan: Plan, start: Start) -> np.ndarray:
 def h_beats(plan: Plan, start: Start, give_state: bool = False) -> int:
     """Beats that the h stream gives."""
     vector = plan.directions * vector_beats(plan.layers[-1], plan.cfg)
-    states = sum(cell.rows for cell in plan.layers) * plan.cfg.block if give_state else 0
+    states = sum(cell.neurons(plan.cfg) for cell in plan.layers) if give_state else 0
     return sum(g.steps * vector + g.repeats * len(g.lengths) * states for g in start)
 
 
@@ -140,7 +141,7 @@ def _unpack_group(beats: np.ndarray, plan: Plan, g: Group, h: Batch, after: Stat
     pairs = _elements(beats, 32, plan, g)
     at = 0
     for index, cells in enumerate(plan.levels):
-        hidden, neurons = cells[0].shape.hidden_size, cells[0].rows * plan.cfg.block
+        hidden, neurons = cells[0].shape.hidden_size, cells[0].neurons(plan.cfg)
         for begin, end, lanes in _phases(g.lengths):
             if index == len(plan.levels) - 1:
                 count = (end - begin) * lanes * len(cells) * vector_beats(cells[0], plan.cfg)
@@ -164,7 +165,7 @@ def _unpack_group(beats: np.ndarray, plan: Plan, g: Group, h: Batch, after: Stat
 
 def vector_beats(layer: LayerPlan, cfg: Config) -> int:
     """Beats of one step's h."""
-    return ceil(layer.rows * cfg.block / cfg.beat_elements)
+    return ceil(layer.neurons(cfg) / cfg.beat_elements)
 
 
 def _phases(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -220,35 +221,54 @@ def _fill(words: np.ndarray, values: np.ndarray) -> None:
         words[..., whole, :rest] = values[..., whole * size :]
 
 
-def _tiles(
-    cfg: Config, layer: LayerPlan, matrix: np.ndarray, widths: tuple[int, ...]
-) -> np.ndarray:
-    """Pack one part: rectangle after rectangle, rows outside, columns inside, VS units, rows."""
-    columns = sum(widths)
-    padded = np.zeros((layer.rows, cfg.block, 4, columns * cfg.columns), matrix.dtype)
-    padded[..., : matrix.shape[1]] = _by_block(matrix, layer, cfg)
-    tiles = padded.reshape(layer.rows, cfg.rows, columns, cfg.columns).transpose(0, 2, 3, 1)
-    beats = np.zeros(
-        (layer.rows, columns, cfg.tile_beats * cfg.beat_weights), _dtype(cfg.fmt.weight_bits)
-    )
-    beats[..., : cfg.macs] = tiles.reshape(layer.rows, columns, cfg.macs)
-    ends = np.cumsum(widths)
-    return np.concatenate([_bytes(beats[:, end - w : end]) for w, end in zip(widths, ends)])
+def _tiles(cfg: Config, layer: LayerPlan, matrix: np.ndarray, rects: Sequence[Rect]) -> np.ndarray:
+    """Pack one part: rectangle after rectangle, rows outside, columns inside, then VS units, rows.
+
+    A tile of gang g has for each of its bands the N columns, for each of these the K0 rows.
+    """
+    bands = max(layer.bands, *(r.row_end(cfg) for r in rects))
+    segment = cfg.columns // cfg.bands
+    columns = segment * max(r.col_end(cfg) for r in rects)
+    padded = np.zeros((bands, cfg.rows, columns), matrix.dtype)
+    padded[: layer.bands, :, : matrix.shape[1]] = _by_band(matrix, layer, cfg)
+    parts = []
+    for rect in rects:
+        s = cfg.tile_shapes[rect.shape]
+        first, col = rect.row_first, rect.col_first * segment
+        stop, step = (None, 4) if layer.one_gate else (rect.row_end(cfg), 1)
+        part = padded[first:stop:step, :, col : rect.col_end(cfg) * segment]
+        tiles = part.reshape(rect.rows, s.gang, cfg.rows, rect.cols, s.columns)
+        beats = np.zeros(
+            (rect.tiles, cfg.tile_beats * cfg.beat_weights), _dtype(cfg.fmt.weight_bits)
+        )
+        beats[:, : cfg.macs] = tiles.transpose(0, 3, 1, 4, 2).reshape(rect.tiles, cfg.macs)
+        parts.append(_bytes(beats))
+    return np.concatenate(parts)
 
 
 def _bias_beats(cfg: Config, q: QuantLayer, layer: LayerPlan) -> np.ndarray:
-    rows = _by_block(q.b[:, None], layer, cfg).reshape(layer.rows, cfg.rows)
-    beats = np.zeros((layer.rows, cfg.rows, cfg.stream_bits // 64), np.int64)
+    rows = _by_band(q.b[:, None], layer, cfg)[..., 0]
+    beats = np.zeros((layer.bands, cfg.rows, cfg.stream_bits // 64), np.int64)
     beats[..., 0] = rows
     return _bytes(beats)
 
 
-def _by_block(matrix: np.ndarray, layer: LayerPlan, cfg: Config) -> np.ndarray:
-    """Reorder gate rows (4H, X) to (row blocks, neurons, gates, X), zeros where H ends."""
+def _by_band(matrix: np.ndarray, layer: LayerPlan, cfg: Config) -> np.ndarray:
+    """Reorder gate rows (4H, X) to (bands, K0, X), zeros where H ends.
+
+    A band holds the four gates of K0 / 4 neurons; or one gate of K0 neurons, four bands in turn.
+    """
     hidden, size = layer.shape.hidden_size, matrix.shape[1]
-    padded = np.zeros((4, layer.rows * cfg.block, size), matrix.dtype)
+    padded = np.zeros((4, layer.bands * cfg.block, size), matrix.dtype)
     padded[:, :hidden] = matrix.reshape(4, hidden, size)
-    return padded.reshape(4, layer.rows, cfg.block, size).transpose(1, 2, 0, 3)
+    if layer.by_gate:
+        by_gate = padded.reshape(4, -1, cfg.rows, size).transpose(1, 0, 2, 3)
+        return by_gate.reshape(layer.bands, cfg.rows, size)
+    return (
+        padded.reshape(4, layer.bands, cfg.block, size)
+        .transpose(1, 2, 0, 3)
+        .reshape(layer.bands, cfg.rows, size)
+    )
 
 
 def _elements(beats: np.ndarray, bits: int, plan: Plan, g: Group) -> np.ndarray:

@@ -9,22 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
+from itertools import accumulate
+from math import inf
 
 from lstm_sharp.engine import cycles
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.cover import Layout, Rect, Tiling, layouts
 from lstm_sharp.engine.cuts import best_cuts
 from lstm_sharp.engine.cycles import Prediction
 from lstm_sharp.engine.distances import keep_distances
 from lstm_sharp.engine.group import Start
 from lstm_sharp.engine.layer import LayerPlan, LayerShape, LevelProgram
 from lstm_sharp.engine.limits import (
+    bands,
     bias_blocks,
     check_fit,
     check_lengths,
     check_steps,
     h_words,
     largest_square,
+    places,
+    segments,
     sequence_stride,
     weight_tiles,
 )
@@ -48,6 +53,10 @@ __all__ = [
 
 SCHEDULES = ("intergate", "unfolded", "elementwise")
 """Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
+BY_GATE = ("sequential", "batch")
+"""The paper's first two, for engines that keep the sums of single gates: ``gate_blocks``."""
+ANY = Tiling()
+"""The cycle model chooses the tiles' shapes."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,8 @@ class Plan:
 
     @property
     def bias_blocks(self) -> int:
-        """Row blocks of all cells' biases."""
-        return sum(layer.rows for layer in self.layers)
+        """Bands of all cells' biases."""
+        return sum(layer.bands for layer in self.layers)
 
     @property
     def levels(self) -> tuple[tuple[LayerPlan, ...], ...]:
@@ -197,8 +206,9 @@ def make_plan(
     schedule: str = "best",
     directions: Sequence[int] | None = None,
     sequences: int | None = None,
+    tiling: Tiling = ANY,
 ) -> Plan:
-    """Lay out the weights of cells and choose how their steps are cut.
+    """Lay out the weights of cells and choose their tiles' shapes and how their steps are cut.
 
     Args:
         shapes: the cells, bottom first, within a level forward before reverse.
@@ -206,35 +216,81 @@ def make_plan(
         schedule: one of ``SCHEDULES``, or ``best``.
         directions: cells of each level; None: one each.
         sequences: side by side, how many the cuts should suit; None: as many as the engine runs.
+        tiling: what the shapes may be.
 
     Raises:
-        UsageError: unknown schedule, or cells that the engine does not hold together.
+        UsageError: unknown schedule or K, or cells that the engine does not hold together.
     """
     check_schedule(schedule)
+    if schedule in BY_GATE and not cfg.gate_blocks:
+        raise UsageError(
+            f"{cfg.name} has no gate_blocks, which schedule {schedule} needs; choose one of "
+            f"{', '.join(SCHEDULES)} or best"
+        )
     check_fit(shapes, cfg, directions)
     beside = 1 if directions is None else max(directions)
     most = cfg.chains // beside
     count = min(sequences or most, most)
     if schedule == "best":
-        plans = [make_plan(shapes, cfg, s, directions, count) for s in reversed(SCHEDULES)]
+        plans = [make_plan(shapes, cfg, s, directions, count, tiling) for s in reversed(SCHEDULES)]
         return min(plans, key=lambda plan: _typical(plan, count).cycles)
+    plan = Plan(cfg, schedule, (), beside)
+    levels = [tuple(shapes[at : at + beside]) for at in range(0, len(shapes), beside)]
+    options = [_layouts(plan, cells[0], tiling) for cells in levels]
+    fastest = [_fastest(plan, cells, found, count) for cells, found in zip(levels, options)]
+    least = [min(found, key=lambda layout: layout.tiles) for found in options]
+    for layers in (_placed(plan, levels, fastest), _placed(plan, levels, least)):
+        plan = replace(plan, layers=layers)
+        if plan.tiles <= cfg.weight_tiles:
+            return _cut(plan, count) if schedule == "elementwise" else plan
+    raise UsageError(
+        f"at this K the model needs {plan.tiles} tiles of weights, {cfg.name} holds "
+        f"{cfg.weight_tiles}; choose a larger config, or K best"
+    )
+
+
+def _layouts(plan: Plan, shape: LayerShape, tiling: Tiling) -> list[Layout]:
+    """List how a cell may be covered with tiles."""
+    cfg = plan.cfg
+    x, h = segments(shape.input_size, cfg), segments(shape.hidden_size, cfg)
+    if plan.schedule not in BY_GATE:
+        return layouts(cfg, bands(shape, cfg), x, h, tiling)
+    rows = places(shape, cfg)
+    if plan.schedule == "batch":
+        return [Layout((Rect(0, 0, rows, 0, x),), (Rect(0, 0, rows, 0, h),))]
+    return [Layout(*(tuple(Rect(0, gate, rows // 4, 0, n) for gate in range(4)) for n in (x, h)))]
+
+
+def _fastest(
+    plan: Plan, cells: Sequence[LayerShape], options: Sequence[Layout], sequences: int
+) -> Layout:
+    """Choose by the cycle model; those with an eighth more tiles than another are not tried."""
+    if len(options) == 1:
+        return options[0]
+    most = MAX_INSTRUCTIONS // (sequences * plan.directions) - 5
+    enough = 1.125 * min(layout.tiles for layout in options) + plan.cfg.tail
+
+    def cost(layout: Layout) -> float:
+        if layout.tiles > enough or len(layout.x) + len(layout.h) > most:
+            return inf
+        level = replace(plan, layers=_placed(plan, [cells], [layout]))
+        return _typical(level, sequences).cycles
+
+    return min(options, key=cost)
+
+
+def _placed(
+    plan: Plan, levels: Sequence[Sequence[LayerShape]], chosen: Sequence[Layout]
+) -> tuple[LayerPlan, ...]:
+    """Lay out weights and biases of cells one after the other."""
     layers: list[LayerPlan] = []
+    gates = plan.schedule if plan.schedule in BY_GATE else "interleaved"
     tile = bias = 0
-    for shape in shapes:
-        columns = ceil(shape.hidden_size / cfg.columns)
-        layers.append(
-            LayerPlan(
-                shape,
-                ceil(shape.hidden_size / cfg.block),
-                ceil(shape.input_size / cfg.columns),
-                (columns,),
-                tile,
-                bias,
-            )
-        )
-        tile, bias = tile + layers[-1].tiles, bias + layers[-1].rows
-    plan = Plan(cfg, schedule, tuple(layers), beside)
-    return _cut(plan, count) if schedule == "elementwise" else plan
+    for cells, layout in zip(levels, chosen):
+        for shape in cells:
+            layers.append(LayerPlan(shape, *layout, places(shape, plan.cfg), tile, bias, gates))
+            tile, bias = tile + layers[-1].tiles, bias + layers[-1].bands
+    return tuple(layers)
 
 
 def check_schedule(schedule: str) -> None:
@@ -243,7 +299,7 @@ def check_schedule(schedule: str) -> None:
     Raises:
         UsageError: with the names that there are.
     """
-    if schedule not in (*SCHEDULES, "best"):
+    if schedule not in (*SCHEDULES, *BY_GATE, "best"):
         raise UsageError(
             f"schedule {schedule!r} is unknown; choose one of {', '.join(SCHEDULES)} or best"
         )
@@ -254,8 +310,10 @@ def _cut(plan: Plan, sequences: int) -> Plan:
     most = MAX_INSTRUCTIONS // (sequences * plan.directions) - 5  # states, x twice, a first h
     layers: list[LayerPlan] = []
     for level in plan.levels:
-        cuts = _level_cuts(replace(plan, layers=level), sequences, most)
-        layers += [replace(cell, h_cuts=cuts) for cell in level]
+        if len(level[0].h) == 1:
+            cuts = _level_cuts(replace(plan, layers=level), sequences, most)
+            level = tuple(replace(cell, h=cuts) for cell in level)
+        layers += level
     cut, whole = replace(plan, layers=tuple(layers)), replace(plan, schedule="unfolded")
     slower = any(
         _typical(cut, sequences, steps).cycles > _typical(whole, sequences, steps).cycles
@@ -264,14 +322,20 @@ def _cut(plan: Plan, sequences: int) -> Plan:
     return plan if slower else cut
 
 
-def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[int, ...]:
-    """Cut the h-parts of the one level of a plan."""
+def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
+    """Cut the h-parts, a rectangle each, of the one level of a plan."""
+    (rect,) = plan.layers[0].h
+    step = plan.cfg.tile_shapes[rect.shape].step
 
-    def cost(cuts: tuple[int, ...], steps: int) -> Prediction:
-        cells = tuple(replace(cell, h_cuts=cuts) for cell in plan.layers)
+    def cut(widths: tuple[int, ...]) -> tuple[Rect, ...]:
+        firsts = accumulate((0, *widths[:-1]))
+        return tuple(rect._replace(col_first=n * step, cols=w) for n, w in zip(firsts, widths))
+
+    def cost(widths: tuple[int, ...], steps: int) -> Prediction:
+        cells = tuple(replace(cell, h=cut(widths)) for cell in plan.layers)
         return _typical(replace(plan, layers=cells), sequences, steps)
 
-    return best_cuts(plan.layers[0].h_columns, plan.layers[0].rows, most, cost)
+    return cut(best_cuts(rect.cols, rect.rows, most, cost))
 
 
 def _typical(plan: Plan, sequences: int, steps: int = 16) -> Prediction:

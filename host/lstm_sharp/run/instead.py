@@ -81,7 +81,7 @@ def _own(model: Model, cfg: Config, formats: Sequence[str], steps: int) -> Itera
         for own in _resized(model, cfg.with_format(fmt), steps):
             fit = assess(model, own, steps)
             old, new = cfg.knobs(), own.knobs()
-            knobs = {k: int(new[k]) for k in _SIZES if old[k] != new[k]}
+            knobs = {k: int(getattr(own, k)) for k in _SIZES if old[k] != new[k]}
             if fit.runs != "no" and knobs:
                 changed = ", ".join(f"{name} {old[name]} -> {knobs[name]}" for name in knobs)
                 text = f"{fmt} on a config of your own, {cfg.name} with {changed}: {_figures(fit)}"

@@ -1,0 +1,186 @@
+"""Which rectangles of tiles cover a part of a layer's weights, and of which shapes.
+
+A part is a matrix of gate rows, in bands, by columns, in segments (docs/shapes.md). With one shape
+it is one rectangle, its last row block and column partly filled. Padding reconfiguration cuts it
+where that happens: the rows, or the columns, that do not fill a tile take another shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, inf
+from typing import NamedTuple
+
+from lstm_sharp.engine.config import Config, TileShape
+from lstm_sharp.errors import UsageError
+
+
+class Rect(NamedTuple):
+    """A rectangle of tiles of one shape in a part of a layer."""
+
+    shape: int
+    row_first: int  # band
+    rows: int  # row blocks
+    col_first: int  # segment
+    cols: int  # columns of tiles
+
+    @property
+    def tiles(self) -> int:
+        """Tiles, as many slots."""
+        return self.rows * self.cols
+
+    def row_end(self, cfg: Config) -> int:
+        """Band behind the last one."""
+        return self.row_first + self.rows * cfg.tile_shapes[self.shape].gang
+
+    def shares_rows(self, other: Rect, cfg: Config) -> bool:
+        """Whether some band is in both, whatever the columns."""
+        return self.row_first < other.row_end(cfg) and other.row_first < self.row_end(cfg)
+
+    def col_end(self, cfg: Config) -> int:
+        """Segment behind the last one."""
+        return self.col_first + self.cols * cfg.tile_shapes[self.shape].step
+
+
+def whole(cfg: Config, bands: int, segments: int, shape: int) -> tuple[Rect, ...]:
+    """Cover a part with one rectangle."""
+    s = cfg.tile_shapes[shape]
+    return (Rect(shape, 0, ceil(bands / s.gang), 0, ceil(segments / s.step)),)
+
+
+def fewest(cfg: Config, bands: int, segments: int, finishing: bool = False) -> tuple[Rect, ...]:
+    """Cover a part in fewest slots, with as few rectangles as that takes.
+
+    Args:
+        cfg: the engine.
+        bands: of the part's rows.
+        segments: of its columns.
+        finishing: an h-part, whose rows end with the MFU taking them up: a row has no fewer slots
+            than that takes.
+
+    Returns:
+        The rectangles in the order in which they run. Those of an x-part take the columns as they
+        come. Those of an h-part have the widest, which finish, at the end of their rows.
+    """
+    return _Part(cfg.tile_shapes, bands, segments, finishing).best(0, 0, bands, segments).rects
+
+
+class Tiling(NamedTuple):
+    """Which shapes the tiles of a layer may take; by default what the cycle model finds fastest."""
+
+    k: int | None = None  # this K for all; None: any
+    padding: bool = True  # several shapes in a part, where rows or columns do not fill tiles
+
+
+class Layout(NamedTuple):
+    """The rectangles of a layer's x-part and h-part."""
+
+    x: tuple[Rect, ...]
+    h: tuple[Rect, ...]
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of both."""
+        return sum(rect.tiles for rect in self.x + self.h)
+
+
+def layouts(
+    cfg: Config, bands: int, x_segments: int, h_segments: int, tiling: Tiling
+) -> list[Layout]:
+    """List the ways to cover a layer that are worth a look: each K alone, the best of each part.
+
+    Raises:
+        UsageError: a K that the engine has not.
+    """
+    numbers = range(len(cfg.tile_shapes))
+    if tiling.k is not None:
+        numbers = range(0)
+        for number, s in enumerate(cfg.tile_shapes):
+            if s.rows == tiling.k:
+                numbers = range(number, number + 1)
+        if not numbers:
+            have = ", ".join(str(s.rows) for s in cfg.tile_shapes)
+            raise UsageError(f"K = {tiling.k} is none of {cfg.name}'s, which are {have}")
+    x = [whole(cfg, bands, x_segments, number) for number in numbers]
+    h = [whole(cfg, bands, h_segments, number) for number in numbers]
+    found = [Layout(*pair) for pair in zip(x, h)]
+    found.append(Layout(min(x, key=_slots), min(h, key=lambda rects: _filled(cfg, rects))))
+    if tiling.padding and tiling.k is None:
+        h_rects = fewest(cfg, bands, h_segments, finishing=True)
+        found.append(Layout(fewest(cfg, bands, x_segments), h_rects))
+        found += [Layout(found[-1].x, rects) for rects in h]
+    return list(dict.fromkeys(found))
+
+
+def _slots(rects: tuple[Rect, ...]) -> int:
+    return sum(rect.tiles for rect in rects)
+
+
+def _filled(cfg: Config, rects: tuple[Rect, ...]) -> int:
+    """Slots of a part that finishes."""
+    return sum(r.rows * max(r.cols, cfg.tile_shapes[r.shape].passes) for r in rects)
+
+
+class _Found(NamedTuple):
+    slots: float
+    pieces: int
+    rects: tuple[Rect, ...]
+
+
+_NONE = _Found(inf, 0, ())
+"""No cover: only part of a tile would be wanted where others' rows or columns follow."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is to be covered; cuts it in two along a tile's edge, and each half again."""
+
+    shapes: Sequence[TileShape]
+    bands: int
+    segments: int
+    finishing: bool
+
+    def best(self, row: int, col: int, bands: int, segments: int) -> _Found:
+        """Cover a rectangle of the part; its last columns are those of the part or whole tiles."""
+        return _best(self, row, col, bands, segments, self.finishing)
+
+    def ways(
+        self, row: int, col: int, bands: int, segments: int, finishing: bool
+    ) -> Iterator[_Found]:
+        """Yield covers: in one piece, or cut in two along the largest whole number of tiles."""
+        for number, s in enumerate(self.shapes):
+            if row % s.gang or col % s.step:
+                continue
+            # What lies beside the rectangle belongs to others, unless the part ends there.
+            over_rows, over_columns = bands % s.gang, segments % s.step
+            if (not over_rows or row + bands == self.bands) and (
+                not over_columns or col + segments == self.segments
+            ):
+                rect = Rect(number, row, -(-bands // s.gang), col, -(-segments // s.step))
+                slots = rect.rows * max(rect.cols, s.passes if finishing else 1)
+                yield _Found(max(2, slots), 1, (rect,))
+            if over_rows and bands > s.gang:
+                cut = bands - over_rows
+                yield _join(
+                    _best(self, row, col, cut, segments, finishing),
+                    _best(self, row + cut, col, over_rows, segments, finishing),
+                )
+            if over_columns and segments > s.step:
+                cut = segments - over_columns
+                main = _best(self, row, col, bands, cut, finishing)
+                rest = _best(self, row, col + cut, bands, over_columns, False)
+                yield _join(rest, main) if self.finishing else _join(main, rest)
+
+
+@lru_cache(maxsize=4096)
+def _best(part: _Part, row: int, col: int, bands: int, segments: int, finishing: bool) -> _Found:
+    ways = part.ways(row, col, bands, segments, finishing)
+    return min(ways, key=lambda found: found[:2], default=_NONE)
+
+
+def _join(first: _Found, second: _Found) -> _Found:
+    return _Found(
+        first.slots + second.slots, first.pieces + second.pieces, first.rects + second.rects
+    )
