@@ -31,10 +31,11 @@ def run_order(program: Program) -> Iterator[Instruction]:
 
 def check(cfg: Config, program: Program, schedule: str) -> None:
     """Check D, D_acc, P and what the schedule waits for, slot by slot."""
-    slot, half, last_finish, read_step, write_step = 0, 0, _NEVER, 0, 0
-    stored: dict[int, int] = defaultdict(lambda: _NEVER)  # row block: slot that stored it
-    finished: dict[int, int] = defaultdict(lambda: _NEVER)  # row block: slot, or end of a load
-    h: dict[tuple[int, int], int] = {}  # half, neuron's place: slot
+    slot, half, read_step, write_step = 0, 0, 0, 0
+    lanes_free = drained = _NEVER
+    stored: dict[int, int] = defaultdict(lambda: _NEVER)  # band: slot that stored it
+    finished: dict[int, int] = defaultdict(lambda: _NEVER)  # band: slot when its h is there
+    h: dict[tuple[int, int], int] = {}  # half, neuron's place: slot when it is there
     kept: dict[int, int] = {}  # neuron's place in the sequence buffer: slot
 
     def far(since: int, distance: int, what: str) -> None:
@@ -53,46 +54,53 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
     for i in run_order(program):
         slot += i.nops
         if i.op != Op.TILES:
-            far(last_finish, cfg.tail, i.op.name)
+            far(drained, 0, i.op.name)
             slot += i.rows * i.item_beats(cfg)
             for n in range(i.rows * cfg.lanes):
                 if i.op == Op.LOAD_STATE:
-                    h[half, i.h_word * cfg.columns + n] = slot - 1
-                    finished[i.row_first + n // cfg.block] = slot - 1
+                    h[half, i.h_word * cfg.columns + n] = slot - 1 + cfg.tail
+                    finished[i.row_first + n // cfg.block] = slot - 1 + cfg.tail
             continue
         if i.layer:
             read_step = write_step = 0
             if i.source == Source.SEQUENCE:
-                far(last_finish, cfg.tail, "layer")
+                far(drained, 0, "layer")
+        gang = cfg.tile_shapes[i.shape].gang
+        block, passes = gang * cfg.block, gang * cfg.passes
+        tail = cfg.tail - (cfg.bands * cfg.passes - passes)  # of the largest tile, less turns
         if schedule == "intergate" and i.start == Start.BIAS:
-            for row in range(i.row_first, i.row_first + i.rows):
-                far(finished[row], cfg.tail, "intergate")
-        columns = range(i.col_first, i.col_first + i.cols)
+            for band in range(i.row_first, i.row_first + i.rows * gang):
+                far(finished[band], 0, "intergate")
+        step = cfg.bands // gang
+        columns = [(i.col_first + n * step) // cfg.bands for n in range(i.cols)]  # their words
         if schedule != "elementwise" and i.source == Source.H:
             for column in columns:
-                far(of_word(h, column, half), cfg.tail, "barrier")
+                far(of_word(h, column, half), 0, "barrier")
         for row in range(i.rows):
+            own = range(i.row_first + row * gang, i.row_first + (row + 1) * gang)
             if i.start != Start.BIAS:
-                far(stored[i.row_first + row], cfg.acc_distance, "D_acc")
+                for band in own:
+                    far(stored[band], cfg.acc_distance, "D_acc")
             for column in columns:
                 if i.source == Source.H:
-                    far(of_word(h, column, half), cfg.tail, "D")
+                    far(of_word(h, column, half), 0, "D")
                 if i.source == Source.SEQUENCE:
-                    far(of_word(kept, read_step + column), cfg.tail, "D of the sequence")
+                    far(of_word(kept, read_step + column), 0, "D of the sequence")
                 slot += 1
             last = slot - 1
             if i.finish:
                 slot = last
-                far(last_finish, cfg.passes, "P")
-                last_finish = finished[i.row_first + row] = last
-                first = i.h_word * cfg.columns + i.h_lane + row * cfg.block
-                for n in range(first, first + cfg.block):
-                    h[1 - half, n] = last
+                far(lanes_free, 0, "P")
+                lanes_free, drained = last + passes, last + tail
+                finished.update((band, drained) for band in own)
+                first = i.h_word * cfg.columns + i.h_lane + row * block
+                for n in range(first, first + block):
+                    h[1 - half, n] = drained
                     if i.keep:
-                        kept[write_step * cfg.columns + n] = last
-                slot = last + 1 + max(0, cfg.passes - i.cols)
+                        kept[write_step * cfg.columns + n] = drained
+                slot = last + 1 + max(0, passes - i.cols)
             else:
-                stored[i.row_first + row] = last
+                stored.update((band, last) for band in own)
         half ^= i.step
         read_step += program.stride * (i.pop and i.source == Source.SEQUENCE)
         write_step += program.stride * (i.step and i.keep)
@@ -111,6 +119,7 @@ class Machine:
         self.h = np.zeros((2, cfg.h_words * n + block), np.int64)
         self.kept = np.zeros(cfg.sequence_words * n + block, np.int64)
         self.half = 0
+        self.vector: list[np.ndarray] = []  # row blocks of h that wait for those that follow
 
     def run(self, program: Program, weights: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Run a program to its end; both streams must be used up. Returns the h stream."""
@@ -146,45 +155,60 @@ class Machine:
             self.biases[i.bias_base : i.bias_base + i.rows] = values[..., 0]
         else:
             values = self._integers(beats, cfg.fmt.weight_bits).reshape(i.rows, -1)
-            tiles = values[:, : cfg.macs].reshape(i.rows, cfg.columns, cfg.rows)
+            tiles = values[:, : cfg.macs].reshape(i.rows, cfg.columns, cfg.rows)  # VS units
             self.tiles[i.weight_base : i.weight_base + i.rows] = tiles
 
     def _tiles(self, i: Instruction, stride: int) -> None:
         cfg, tile = self.cfg, i.weight_base
-        assert i.row_first + i.rows <= cfg.chain_blocks
+        gang = cfg.tile_shapes[i.shape].gang
+        assert i.row_first + i.rows * gang <= cfg.chain_blocks
         if i.layer:
             self.read_step = self.write_step = 0
-        vector = []
-        for row in range(i.row_first, i.row_first + i.rows):
+        for row in range(i.rows):
+            own = slice(i.row_first + row * gang, i.row_first + (row + 1) * gang)
+            biases = self.biases[i.bias_base + row * gang :][:gang]
             total = {
-                Start.BIAS: self.biases[i.bias_base + row - i.row_first],
-                Start.STORED: self.sums[row],
-                Start.STORED_SHIFTED: self.sums[row] << i.x_shift,
+                Start.BIAS: biases,
+                Start.STORED: self.sums[own],
+                Start.STORED_SHIFTED: self.sums[own] << i.x_shift,
             }[i.start].copy()
-            for column in range(i.col_first, i.col_first + i.cols):
-                total += self._word(i.source, column) @ self.tiles[tile]
+            for n in range(i.cols):
+                scalars = self._scalars(i.source, i.col_first + n * (cfg.bands // gang), gang)
+                units = self.tiles[tile].reshape(gang, cfg.columns // gang, cfg.rows)
+                total += np.einsum("n,gnk->gk", scalars, units)
                 tile += 1
             if not i.finish:
-                self.sums[row] = total
+                self.sums[own] = total
                 continue
-            c, h = self._cell(total, self.c[row] * (not i.c_zero), i.act_shift)
-            self.c[row] = c
-            first = i.h_word * cfg.columns + i.h_lane + (row - i.row_first) * cfg.block
-            self.h[1 - self.half, first : first + cfg.block] = h
+            block = gang * cfg.block
+            before = self.c[own].reshape(-1) * (not i.c_zero)
+            c, h = self._cell(total.reshape(-1), before, i.act_shift)
+            self.c[own] = c.reshape(gang, -1)
+            first = i.h_word * cfg.columns + i.h_lane + row * block
+            self.h[1 - self.half, first : first + block] = h
             if i.keep:
                 place = self.write_step * cfg.columns + first
-                self.kept[place : place + cfg.block] = h
-            vector.append(h)
-        if i.finish and i.emit:
+                self.kept[place : place + block] = h
+            self.vector.append(h)
+        if i.ends:
+            vector, self.vector = self.vector, []
+        if i.ends and i.emit:
             h = np.concatenate(vector)
             beats = np.zeros(-(-len(h) // cfg.beat_elements) * cfg.beat_elements, np.int64)
             beats[: len(h)] = h
             self.out.append(beats.astype(f"<i{cfg.fmt.activation_bits // 8}").view(np.uint8))
         if i.pop and i.source == Source.X:
-            self.ring = self.ring[i.col_first + i.cols :]
+            self.ring = self.ring[-(-(i.col_first + i.cols * cfg.bands // gang) // cfg.bands) :]
         self.half ^= i.step
         self.read_step += stride * (i.pop and i.source == Source.SEQUENCE)
         self.write_step += stride * (i.step and i.keep)
+
+    def _scalars(self, source: Source, segment: int, gang: int) -> np.ndarray:
+        """Those of a column."""
+        word, inside = divmod(segment, self.cfg.bands)
+        assert inside % (self.cfg.bands // gang) == 0
+        first = inside * self.cfg.columns // self.cfg.bands
+        return self._word(source, word)[first : first + self.cfg.columns // gang]
 
     def _word(self, source: Source, column: int) -> np.ndarray:
         n = self.cfg.columns

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cases import random_model
 from lstm_sharp.engine import config, cycles, pack
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.cover import Tiling
 from lstm_sharp.engine.distances import FETCH_EVERY
 from lstm_sharp.engine.group import Group, group
 from lstm_sharp.engine.layer import LayerShape
@@ -25,16 +26,20 @@ from slots import Machine, TooEarly, check
 
 TINY = config.resized(config.load("tiny"), weight_tiles=4096, bias_blocks=256)
 SHAPES = [(4, 2, 1), (8, 4, 1), (16, 2, 1), (16, 8, 2), (32, 8, 4), (4, 4, 1)]
+LISTS = [(4, 4, 1, (4, 8, 16)), (8, 16, 2, (8, 16, 64)), (4, 12, 1, (4, 8)), (8, 8, 1, (8, 32))]
+"""K, N, lanes and all K's of engines with several shapes of tiles."""
 
 
 def _engine(rng: np.random.Generator, chains: int = 4) -> Config:
-    rows, columns, lanes = SHAPES[rng.integers(len(SHAPES))]
+    several = [(*shape, ()) for shape in SHAPES] + LISTS
+    rows, columns, lanes, k_list = several[rng.integers(len(several))]
     fmt = str(rng.choice(["W8A16", "W8A8"]))
     return config.resized(
         TINY,
         rows=rows,
         columns=columns,
         lanes=lanes,
+        k_list=k_list,
         chains=chains,
         format=fmt,
         sequence_words=4096,
@@ -52,10 +57,11 @@ class Drawn:
     group: Group
     with_state: bool
     give_state: bool
+    tiling: Tiling
 
     def plan(self, shapes: tuple[LayerShape, ...]) -> Plan:
         sequences = len(self.group.lengths)
-        return make_plan(shapes, self.cfg, self.schedule, self.directions, sequences)
+        return make_plan(shapes, self.cfg, self.schedule, self.directions, sequences, self.tiling)
 
     def program(self, plan: Plan) -> Program:
         g = self.group
@@ -70,13 +76,16 @@ def _draw(seed: int, most: int = 32, chains: int = 4, schedule: str = "") -> Dra
     sizes = [int(n) for n in rng.integers(1, most + 1, len(directions) + 1)]
     count = int(rng.integers(1, chains // max(directions) + 1))
     lengths = sorted((int(n) for n in rng.integers(1, 7, count)), reverse=True)
+    cfg = _engine(rng, chains)
+    k = [None, None, *cfg.k_list][rng.integers(2 + len(cfg.k_list))]
     return Drawn(
-        _engine(rng, chains),
+        cfg,
         sizes,
         directions,
         schedule or str(rng.choice(SCHEDULES)),
         group(lengths, int(rng.integers(1, 4))),
         *(bool(b) for b in rng.random(2) < 0.4),
+        Tiling(k, bool(rng.random() < 0.7)),
     )
 
 
