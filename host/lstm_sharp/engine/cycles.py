@@ -105,13 +105,16 @@ def _least_slots(plan: Plan, lengths: Sequence[int]) -> int:
     """Slots of sequences side by side that ``lower_bound`` speaks of."""
     cfg = plan.cfg
     tail = cfg.tail - cfg.most_passes + cfg.passes  # of the smallest row block
-    slots = (len(plan.levels) - 1) * (tail - 1)
+    between = (len(plan.levels) - 1) * (tail - 1)
+    tiles, waits = [], []
     for cells in plan.levels:
         x, h = cells[0].x_tiles, cells[0].h_tiles
-        tiles = len(cells) * sum(lengths) * (x + h)
-        waits = (2 * tail + h - 1) * (lengths[0] - 1) // 2
-        slots += max(tiles, x + cells[0].row_tiles(cfg) + waits)
-    return slots
+        tiles.append(len(cells) * sum(lengths) * (x + h))
+        steps = (2 * tail + h - 1) * (lengths[0] - 1) // 2
+        waits.append(x + cells[0].row_tiles(cfg) + steps)
+    if plan.wavefront:  # each level waits for the one below once, and then no longer
+        return max(sum(tiles), max(waits) + between)
+    return sum(map(max, tiles, waits)) + between
 
 
 class _Walk:

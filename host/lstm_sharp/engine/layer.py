@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain as chained
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -94,61 +95,81 @@ class Chain:
     """One recurrence: a cell on one sequence, with its own places in the engine's memories."""
 
     cell: LayerPlan
+    height: int  # of its level among those that run together
+    begin: int  # the program's step in which it takes its first
     steps: int
-    row_first: int  # in the memories of stored sums and c
+    row_first: int  # band in the memories of stored sums and c
     word_first: int  # in the h buffer, and in a step of the sequence buffer
+    below: int = 0  # in a wavefront: where h of the level below lies in the h buffer
+
+    @property
+    def end(self) -> int:
+        """The program's step in which it takes no more."""
+        return self.begin + self.steps
+
+    def active(self, step: int) -> bool:
+        """Whether it takes part in a step of the program."""
+        return self.begin <= step < self.end
 
 
 @dataclass(frozen=True)
 class LevelProgram:
-    """Writes the instructions of the cells that run at one height of a stack, chains in lockstep.
+    """Writes the instructions of cells that run together, chains in lockstep.
 
-    In a step each chain's h-part follows its x-part, or the x-part of the ``lead``-th chain after.
+    Those are the cells of one level; or in a wavefront one of each level, a level being a step
+    behind the one below, whose h it takes from the h buffer. In a step each chain's h-part follows
+    its x-part, or the x-part of the ``lead``-th chain after.
     """
 
     cfg: Config
-    cells: tuple[LayerPlan, ...]  # one, or forward and reverse
+    levels: tuple[tuple[LayerPlan, ...], ...]  # one cell each, or forward and reverse
     lead: int
     words: int  # of h that a chain takes in its buffers
-    bottom: bool
-    top: bool
+    bottom: bool  # whether the first level takes x
+    top: bool  # whether the last one gives h
 
     def instructions(
         self, lengths: Sequence[int], with_state: bool, give_state: bool
     ) -> list[Instruction]:
         """All steps of sequences of descending lengths.
 
-        The first step is apart, since it may take zero for h and c. Then comes a loop for each
-        number of chains that are left.
+        A chain's first step is apart, since it may take zero for h and c. Else there is a loop for
+        each stretch of steps of the same chains.
         """
         chains = list(self._chains(lengths))
-        first = self._step(chains, zero=not with_state)
-        opening = next(index for index, i in enumerate(first) if i.op == Op.TILES)
-        first[opening] = replace(first[opening], layer=True)
-        loads = [self._state(Op.LOAD_STATE, chain) for chain in chains] if with_state else []
-        instructions = loads + first
-        done = 1
-        for end in sorted(set(lengths)):
-            active = [chain for chain in chains if chain.steps >= end]
-            instructions += _loop(self._step(active), end - done)
+        instructions: list[Instruction] = []
+        edges = {at for c in chains for at in (c.begin, c.begin + 1, c.end)}
+        for begin, end in pairwise(sorted(edges)):
+            active = [c for c in chains if c.active(begin)]
+            fresh = [c for c in active if c.begin == begin]
+            if with_state:
+                instructions += [self._state(Op.LOAD_STATE, c) for c in fresh]
+            step = self._step(active, [] if with_state else fresh)
+            if begin == 0:
+                step[0] = replace(step[0], layer=True)
+            instructions += _loop(step, end - begin)
             if give_state:
-                over = [chain for chain in active if chain.steps == end]
-                instructions += [self._state(Op.GIVE_STATE, chain) for chain in over]
-            done = end
+                over = sorted((c for c in active if c.end == end), key=lambda c: c.height)
+                instructions += [self._state(Op.GIVE_STATE, c) for c in over]
         return instructions
 
     def _chains(self, lengths: Sequence[int]) -> Iterator[Chain]:
-        """Sequence after sequence, within it direction after direction."""
-        for sequence, steps in enumerate(lengths):
-            for direction, cell in enumerate(self.cells):
-                place = sequence * len(self.cells) + direction
-                yield Chain(cell, steps, place * cell.bands, place * self.words)
+        """Sequence after sequence, within it level after level, direction after direction."""
+        bands = max(cell.bands for cells in self.levels for cell in cells)
+        place = 0
+        for steps in lengths:
+            for height, cells in enumerate(self.levels):
+                for cell in cells:
+                    word = place * self.words
+                    below = word - self.words if height else 0
+                    yield Chain(cell, height, height, steps, place * bands, word, below)
+                    place += 1
 
-    def _step(self, active: list[Chain], zero: bool = False) -> list[Instruction]:
-        """One time step of the chains that are left."""
+    def _step(self, active: list[Chain], zeros: list[Chain]) -> list[Instruction]:
+        """One time step of the chains that take part, some of which take zero for h and c."""
         last = active[-1]
         x = [self._x_part(chain, chain is last) for chain in active]
-        h = [self._h_part(chain, chain is last, zero) for chain in active]
+        h = [self._h_part(chain, chain is last, chain in zeros) for chain in active]
         step = [i for part in x[: self.lead] for i in part]
         for place, own in enumerate(h):
             ahead = x[place + self.lead : place + self.lead + 1]
@@ -161,6 +182,11 @@ class LevelProgram:
     def _x_part(self, chain: Chain, is_last: bool) -> list[Instruction]:
         """W_ih x: sums start from the bias and are stored."""
         cell, cfg = chain.cell, self.cfg
+        source, word = Source.X, 0
+        if chain.height:
+            source, word = Source.H, chain.below
+        elif not self.bottom:
+            source, word = Source.SEQUENCE, chain.word_first
         found: list[Instruction] = []
         pulled = 0  # words, by rectangles before
         for n, (rect, tile) in enumerate(_with_tiles(cell.x, cell.weight_base)):
@@ -169,11 +195,11 @@ class LevelProgram:
             words = -(-rect.col_end(cfg) // cfg.bands)
             found.append(
                 Instruction(
-                    source=Source.X if self.bottom else Source.SEQUENCE,
+                    source=source,
                     start=Start.STORED if before and not cell.one_gate else Start.BIAS,
-                    pull=self.bottom and words > pulled,
-                    pop=last and (self.bottom or is_last),
-                    **self._common(chain, rect, tile, 0 if self.bottom else chain.word_first),
+                    pull=source == Source.X and words > pulled,
+                    pop=last and (source == Source.X or (source == Source.SEQUENCE and is_last)),
+                    **self._common(chain, rect, tile, word),
                 )
             )
             pulled = max(pulled, words)
@@ -183,6 +209,7 @@ class LevelProgram:
         """W_hh h: takes up the x sums; rows finish, those of the last chain end the step."""
         cell, cfg = chain.cell, self.cfg
         base = cell.weight_base + cell.x_tiles
+        highest = chain.height == len(self.levels) - 1
         rects = _uncut(cell.h) if zero else cell.h
         finishing = replace(cell, h=rects).finishing(cfg)
         found: list[Instruction] = []
@@ -197,8 +224,8 @@ class LevelProgram:
                     finish=finish,
                     ends=last,
                     step=last and is_last,
-                    emit=finish and self.top,
-                    keep=finish and not self.top,
+                    emit=finish and highest and self.top,
+                    keep=finish and highest and not self.top,
                     **self._common(chain, rect, tile, chain.word_first),
                 )
             )

@@ -142,13 +142,12 @@ def check_lengths(lengths: Sequence[int], cfg: Config, directions: int = 1) -> N
         raise UsageError(f"lengths {tuple(lengths)} must descend; sort the sequences")
 
 
-def check_steps(shapes: Sequence[LayerShape], cfg: Config, steps: int, chains: int = 1) -> None:
-    """Refuse more steps than the sequence buffer holds between stacked layers.
+def check_steps(cfg: Config, steps: int, stride: int) -> None:
+    """Refuse more steps than the sequence buffer holds, of so many words, between stacked layers.
 
     Raises:
         UsageError: with the most steps of one call.
     """
-    stride = sequence_stride(shapes, cfg, chains)
     if steps * stride > cfg.sequence_words:
         raise UsageError(
             f"{steps} steps of a stack need {steps * stride} words between its layers, {cfg.name} "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil, prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -139,28 +140,76 @@ def _unpack_group(beats: np.ndarray, plan: Plan, g: Group, h: Batch, after: Stat
     """Level after level vectors, of the top alone, and states leave where sequences end."""
     vectors = _elements(beats, plan.cfg.fmt.activation_bits, plan, g)
     pairs = _elements(beats, 32, plan, g)
+    top = plan.levels[-1]
     at = 0
-    for index, cells in enumerate(plan.levels):
-        hidden, neurons = cells[0].shape.hidden_size, cells[0].neurons(plan.cfg)
-        for begin, end, lanes in _phases(g.lengths):
-            if index == len(plan.levels) - 1:
-                count = (end - begin) * lanes * len(cells) * vector_beats(cells[0], plan.cfg)
-                shape = (g.repeats, end - begin, lanes, len(cells), -1)
-                block = vectors[:, at : at + count].reshape(shape)[..., :hidden]
-                for found, side, values in _sides(block, h, g, begin):
-                    values[..., side * hidden : (side + 1) * hidden] = found
-                at += count
-            if after is not None:
-                ending = slice(lanes - g.lengths.count(end), lanes)
-                rows = np.array(g.indices)[:, ending]
-                count = rows.shape[1] * len(cells) * neurons
-                block = pairs[:, at : at + count].reshape(*rows.shape, len(cells), neurons, -1)
-                for cell in range(len(cells)):
-                    found = block[rows >= 0][:, cell, :hidden]
-                    for half, values in enumerate((after.h, after.c)):
-                        own = values[index * len(cells) + cell]
-                        own[rows[rows >= 0], :hidden] = found[..., half]
-                at += count
+    for item in leaving(plan, g.lengths):
+        if isinstance(item, Vectors):
+            hidden, steps = top[0].shape.hidden_size, item.end - item.begin
+            count = steps * item.lanes * len(top) * vector_beats(top[0], plan.cfg)
+            shape = (g.repeats, steps, item.lanes, len(top), -1)
+            block = vectors[:, at : at + count].reshape(shape)[..., :hidden]
+            for found, side, values in _sides(block, h, g, item.begin):
+                values[..., side * hidden : (side + 1) * hidden] = found
+        elif after is None:
+            continue
+        else:
+            count = _unpack_states(pairs[:, at:], plan, g, item, after)
+        at += count
+
+
+def _unpack_states(pairs: np.ndarray, plan: Plan, g: Group, item: States, after: State) -> int:
+    """Unpack h and c of the cells of a level after the last steps of some sequences."""
+    cells = plan.levels[item.level]
+    hidden, neurons = cells[0].shape.hidden_size, cells[0].neurons(plan.cfg)
+    rows = np.array(g.indices)[:, item.lanes]
+    count = rows.shape[1] * len(cells) * neurons
+    block = pairs[:, :count].reshape(*rows.shape, len(cells), neurons, -1)
+    for cell in range(len(cells)):
+        found = block[rows >= 0][:, cell, :hidden]
+        for half, values in enumerate((after.h, after.c)):
+            own = values[item.level * len(cells) + cell]
+            own[rows[rows >= 0], :hidden] = found[..., half]
+    return count
+
+
+class Vectors(NamedTuple):
+    """Steps of the first sequences of a group whose top h leaves."""
+
+    begin: int
+    end: int
+    lanes: int
+
+
+class States(NamedTuple):
+    """Sequences of a group whose states leave, of a level."""
+
+    level: int
+    lanes: slice
+
+
+def leaving(plan: Plan, lengths: Sequence[int]) -> Iterator[Vectors | States]:
+    """Yield what leaves through the h stream, in order, for sequences side by side.
+
+    Level after level, of the top one h, and states where sequences end. In a wavefront each level
+    ends a step after the one below.
+    """
+    top = len(plan.levels) - 1
+    if not plan.wavefront:
+        for level in range(top + 1):
+            for begin, end, lanes in _phases(lengths):
+                if level == top:
+                    yield Vectors(begin, end, lanes)
+                yield States(level, slice(lanes - lengths.count(end), lanes))
+        return
+    done = 0  # steps of the top level
+    for at in sorted({steps + level for steps in lengths for level in range(top + 1)}):
+        if at - top > done:
+            yield Vectors(done, at - top, sum(steps > done for steps in lengths))
+            done = at - top
+        for level in range(top + 1):
+            if count := lengths.count(at - level):
+                lanes = sum(steps >= at - level for steps in lengths)
+                yield States(level, slice(lanes - count, lanes))
 
 
 def vector_beats(layer: LayerPlan, cfg: Config) -> int:

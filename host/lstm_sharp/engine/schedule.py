@@ -72,6 +72,8 @@ class Plan:
     """The cells, bottom first, within a level forward before reverse."""
     directions: int = 1
     """Cells of a level."""
+    wavefront: bool = False
+    """Whether levels run side by side, each a step behind the one below."""
 
     @property
     def tiles(self) -> int:
@@ -90,9 +92,20 @@ class Plan:
         return tuple(self.layers[at : at + size] for at in range(0, len(self.layers), size))
 
     @property
+    def beside(self) -> int:
+        """Chains that a sequence takes."""
+        return len(self.layers) if self.wavefront else self.directions
+
+    @property
     def most_sequences(self) -> int:
         """Sequences that the engine runs side by side."""
-        return self.cfg.chains // self.directions
+        return self.cfg.chains // self.beside
+
+    def stride(self, sequences: int) -> int:
+        """Words that a step of sequences side by side takes in the sequence buffer."""
+        if self.wavefront:
+            return 0
+        return sequence_stride(self.shapes, self.cfg, sequences * self.directions)
 
     @property
     def shapes(self) -> tuple[LayerShape, ...]:
@@ -147,10 +160,10 @@ class Plan:
     ) -> Program:
         """Make the program of groups of these lengths, one after the other."""
         for lengths in lists:
-            check_lengths(lengths, self.cfg, self.directions)
-        chains = max(map(len, lists)) * self.directions
-        check_steps(self.shapes, self.cfg, max(lengths[0] for lengths in lists), chains)
-        stride = sequence_stride(self.shapes, self.cfg, chains)
+            check_lengths(lengths, self.cfg, self.beside)
+        stride = self.stride(max(map(len, lists)))
+        check_steps(self.cfg, max(lengths[0] for lengths in lists), stride)
+        chains = max(map(len, lists)) * self.beside
         programs = []
         for lead in (0, 1) if self.schedule == "elementwise" and chains > 1 else (0,):
             instructions = [
@@ -165,23 +178,20 @@ class Plan:
     def instructions(
         self, lengths: Sequence[int], with_state: bool, give_state: bool, lead: int = 0
     ) -> list[Instruction]:
-        """Write those of a group, level after level, without no-op slots."""
+        """Write those of a group, without no-op slots: level after level, or in a wavefront."""
+        words = max(h_words(shape, self.cfg) for shape in self.shapes)
+        together = [self.levels] if self.wavefront else [(cells,) for cells in self.levels]
         return [
             instruction
-            for index, cells in enumerate(self.levels)
+            for index, levels in enumerate(together)
             for instruction in LevelProgram(
-                self.cfg,
-                cells,
-                lead,
-                max(h_words(shape, self.cfg) for shape in self.shapes),
-                bottom=index == 0,
-                top=index == len(self.levels) - 1,
+                self.cfg, levels, lead, words, index == 0, index == len(together) - 1
             ).instructions(lengths, with_state, give_state)
         ]
 
     def pace(self, sequences: int) -> tuple[float, float]:
         """Cycles beside the steps, and of a step, of so many sequences side by side."""
-        stride = sequence_stride(self.shapes, self.cfg, sequences * self.directions)
+        stride = self.stride(sequences)
         long = min(18, self.cfg.sequence_words // stride) if stride else 18
         short = min(2, long - 1)
         taken = [
@@ -207,6 +217,7 @@ def make_plan(
     directions: Sequence[int] | None = None,
     sequences: int | None = None,
     tiling: Tiling = ANY,
+    wavefront: bool | None = None,
 ) -> Plan:
     """Lay out the weights of cells and choose their tiles' shapes and how their steps are cut.
 
@@ -217,6 +228,8 @@ def make_plan(
         directions: cells of each level; None: one each.
         sequences: side by side, how many the cuts should suit; None: as many as the engine runs.
         tiling: what the shapes may be.
+        wavefront: whether levels run side by side; None: if there are chains enough for that, and
+            the cycle model finds it faster.
 
     Raises:
         UsageError: unknown schedule or K, or cells that the engine does not hold together.
@@ -232,8 +245,15 @@ def make_plan(
     most = cfg.chains // beside
     count = min(sequences or most, most)
     if schedule == "best":
-        plans = [make_plan(shapes, cfg, s, directions, count, tiling) for s in reversed(SCHEDULES)]
-        return min(plans, key=lambda plan: _typical(plan, count).cycles)
+        plans = [
+            make_plan(shapes, cfg, s, directions, count, tiling, wavefront)
+            for s in reversed(SCHEDULES)
+        ]
+        return min(plans, key=lambda plan: _pace_of(plan, count))
+    levels_beside = count * len(shapes) if wavefront is None else len(shapes)
+    stacked = beside == 1 < len(shapes) and schedule not in BY_GATE
+    if wavefront is not False and stacked and levels_beside <= cfg.chains:
+        return _in_wavefront(shapes, cfg, schedule, count, tiling, wavefront)
     plan = Plan(cfg, schedule, (), beside)
     levels = [tuple(shapes[at : at + beside]) for at in range(0, len(shapes), beside)]
     options = [_layouts(plan, cells[0], tiling) for cells in levels]
@@ -247,6 +267,32 @@ def make_plan(
         f"at this K the model needs {plan.tiles} tiles of weights, {cfg.name} holds "
         f"{cfg.weight_tiles}; choose a larger config, or K best"
     )
+
+
+def _in_wavefront(
+    shapes: Sequence[LayerShape],
+    cfg: Config,
+    schedule: str,
+    count: int,
+    tiling: Tiling,
+    asked: bool | None,
+) -> Plan:
+    """Make a plan of levels side by side; of levels in turn where that is as fast, unless asked."""
+    chains = min(cfg.chains, count * len(shapes))
+    wave = make_plan(shapes, cfg, schedule, None, chains, tiling, wavefront=False)
+    wave = replace(wave, wavefront=True)
+    if asked:
+        return wave
+    in_turn = make_plan(shapes, cfg, schedule, None, count, tiling, wavefront=False)
+    fits = len(wave.instructions((2,), True, True)) <= MAX_INSTRUCTIONS
+    return min((in_turn, wave) if fits else (in_turn,), key=lambda plan: _pace_of(plan, count))
+
+
+def _pace_of(plan: Plan, sequences: int) -> int:
+    """Cycles of so many sequences of a typical length side by side."""
+    if not plan.wavefront:
+        return _typical(plan, sequences).cycles
+    return cycles.predict(plan.cfg, plan.program((_STEPS,) * sequences)).cycles
 
 
 def _layouts(plan: Plan, shape: LayerShape, tiling: Tiling) -> list[Layout]:
@@ -338,7 +384,11 @@ def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
     return cut(best_cuts(rect.cols, rect.rows, most, cost))
 
 
-def _typical(plan: Plan, sequences: int, steps: int = 16) -> Prediction:
+_STEPS = 16
+"""Of a typical run."""
+
+
+def _typical(plan: Plan, sequences: int, steps: int = _STEPS) -> Prediction:
     """Cycles of so many sequences side by side, each level of the plan alone."""
     levels = [replace(plan, layers=level) for level in plan.levels]
     lengths = (steps,) * sequences

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lstm_sharp.engine import pack
 from lstm_sharp.engine.group import Group, Start, group
-from lstm_sharp.engine.limits import check_lengths, check_steps, sequence_stride
+from lstm_sharp.engine.limits import check_lengths, check_steps
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
 from lstm_sharp.engine.schedule import Plan
 from lstm_sharp.errors import UsageError
@@ -59,8 +59,8 @@ def best_starts(
         UsageError: a sequence that does not even run alone.
     """
     for length in lengths:
-        check_lengths([length], plan.cfg, plan.directions)
-    check_steps(plan.shapes, plan.cfg, max(lengths), plan.directions)
+        check_lengths([length], plan.cfg, plan.beside)
+    check_steps(plan.cfg, max(lengths), plan.stride(1))
     terms = _Terms(plan, (with_state, give_state), host)
     terms.check_alone(max(lengths))
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
@@ -96,8 +96,12 @@ class _Terms:
             )
 
     def instructions(self, lengths: Lengths, *states: bool) -> int:
-        """Count those of a group; how much lengths differ makes no difference."""
-        ranks = {length: rank for rank, length in enumerate(sorted({1, *lengths}), start=1)}
+        """Count those of a group; how much lengths differ makes no difference.
+
+        In a wavefront it does where the levels' ends meet; more than those apart is the most.
+        """
+        apart = len(self.plan.layers) + 1 if self.plan.wavefront else 1
+        ranks = {n: 1 + apart * rank for rank, n in enumerate(sorted({1, *lengths}))}
         return self._count(tuple(ranks[n] for n in lengths), *(states or self._states))
 
     def fits(self, lengths: Lengths) -> bool:
@@ -106,7 +110,7 @@ class _Terms:
         A sequence alone does.
         """
         plan, count = self.plan, len(lengths)
-        words = sequence_stride(plan.shapes, plan.cfg, count * plan.directions) * lengths[0]
+        words = plan.stride(count) * lengths[0]
         if count == 1 or words > plan.cfg.sequence_words:
             return count == 1
         return self.instructions(lengths, True, True) <= MAX_INSTRUCTIONS

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import sequence_stride
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.golden import State
@@ -85,5 +84,5 @@ def make(model: QuantModel, x: np.ndarray) -> Vectors:
 def _steps(stages: tuple[Stage, ...]) -> int:
     """Choose the most steps: ``STEPS``, or what the engine keeps between levels in one call."""
     plan = stages[0].plan
-    stride = sequence_stride(plan.shapes, plan.cfg)
+    stride = plan.stride(1)
     return min(STEPS, plan.cfg.sequence_words // stride if stride else STEPS)
