@@ -67,10 +67,12 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
                 far(drained, 0, "layer")
         gang = cfg.tile_shapes[i.shape].gang
         block, passes = gang * cfg.block, gang * cfg.passes
-        tail = cfg.tail - (cfg.bands * cfg.passes - passes)  # of the largest tile, less turns
-        if schedule == "intergate" and i.start == Start.BIAS:
-            for band in range(i.row_first, i.row_first + i.rows * gang):
-                far(finished[band], 0, "intergate")
+        turns = 4 * passes if i.by_gate else passes
+        tail = cfg.tail - (cfg.most_passes - turns)  # the longest, less turns
+        if schedule not in ("unfolded", "elementwise") and i.start == Start.BIAS:
+            step = 4 if i.one_gate else 1
+            for band in range(i.row_first, i.row_first + i.rows * gang * step, step):
+                far(finished[band], 0, schedule)
         step = cfg.bands // gang
         columns = [(i.col_first + n * step) // cfg.bands for n in range(i.cols)]  # their words
         if schedule != "elementwise" and i.source == Source.H:
@@ -78,6 +80,9 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
                 far(of_word(h, column, half), 0, "barrier")
         for row in range(i.rows):
             own = range(i.row_first + row * gang, i.row_first + (row + 1) * gang)
+            if i.one_gate:
+                own = range(i.row_first + 4 * row, i.row_first + 4 * row + 1)
+            last_gate = own[0] % 4 == 3
             if i.start != Start.BIAS:
                 for band in own:
                     far(stored[band], cfg.acc_distance, "D_acc")
@@ -90,15 +95,24 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
             last = slot - 1
             if i.finish:
                 slot = last
-                far(lanes_free, 0, "P")
-                lanes_free, drained = last + passes, last + tail
-                finished.update((band, drained) for band in own)
-                first = i.h_word * cfg.columns + i.h_lane + row * block
-                for n in range(first, first + block):
-                    h[1 - half, n] = drained
-                    if i.keep:
-                        kept[write_step * cfg.columns + n] = drained
-                slot = last + 1 + max(0, passes - i.cols)
+                least = passes
+                if not i.by_gate or last_gate:
+                    far(lanes_free, 0, "P")
+                    count, at = block, row
+                    if i.by_gate:
+                        count, at = 4 * block, row if i.one_gate else row // 4
+                    lanes_free, drained = last + count // cfg.lanes, last + tail
+                    finished.update((band, drained) for band in own)
+                    if i.by_gate:
+                        finished.update((own[0] - n, drained) for n in range(4))
+                    if i.one_gate:
+                        least *= 4
+                    first = i.h_word * cfg.columns + i.h_lane + at * count
+                    for n in range(first, first + count):
+                        h[1 - half, n] = drained
+                        if i.keep:
+                            kept[write_step * cfg.columns + n] = drained
+                slot = last + 1 + max(0, least - i.cols)
             else:
                 stored.update((band, last) for band in own)
         half ^= i.step
@@ -116,6 +130,7 @@ class Machine:
         self.biases = np.zeros((cfg.bias_blocks, k), np.int64)
         self.sums = np.zeros((cfg.chain_blocks, k), np.int64)
         self.c = np.zeros((cfg.chain_blocks, block), np.int64)
+        self.gates = np.zeros((-(-cfg.chain_blocks // 4), 4, k), np.int64)  # sums of single gates
         self.h = np.zeros((2, cfg.h_words * n + block), np.int64)
         self.kept = np.zeros(cfg.sequence_words * n + block, np.int64)
         self.half = 0
@@ -165,8 +180,9 @@ class Machine:
         if i.layer:
             self.read_step = self.write_step = 0
         for row in range(i.rows):
-            own = slice(i.row_first + row * gang, i.row_first + (row + 1) * gang)
-            biases = self.biases[i.bias_base + row * gang :][:gang]
+            step = 4 if i.one_gate else gang
+            own = slice(i.row_first + row * step, i.row_first + row * step + gang)
+            biases = self.biases[i.bias_base + row * step :][:gang]
             total = {
                 Start.BIAS: biases,
                 Start.STORED: self.sums[own],
@@ -180,11 +196,18 @@ class Machine:
             if not i.finish:
                 self.sums[own] = total
                 continue
-            block = gang * cfg.block
+            block, at = gang * cfg.block, row
+            if i.by_gate:
+                place, gate = divmod(own.start, 4)
+                self.gates[place, gate] = total[0]
+                if gate < 3:
+                    continue
+                own, block = slice(4 * place, 4 * place + 4), cfg.rows
+                total, at = self.gates[place].T, row if i.one_gate else row // 4
             before = self.c[own].reshape(-1) * (not i.c_zero)
             c, h = self._cell(total.reshape(-1), before, i.act_shift)
-            self.c[own] = c.reshape(gang, -1)
-            first = i.h_word * cfg.columns + i.h_lane + row * block
+            self.c[own] = c.reshape(-1, cfg.block)
+            first = i.h_word * cfg.columns + i.h_lane + at * block
             self.h[1 - self.half, first : first + block] = h
             if i.keep:
                 place = self.write_step * cfg.columns + first

@@ -17,7 +17,7 @@ from lstm_sharp.engine.distances import FETCH_EVERY
 from lstm_sharp.engine.group import Group, group
 from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS, Op, Program
-from lstm_sharp.engine.schedule import SCHEDULES, Plan, make_plan, shapes_of
+from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES, Plan, make_plan, shapes_of
 from lstm_sharp.engine.starts import best_starts
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics import golden
@@ -30,8 +30,12 @@ LISTS = [(4, 4, 1, (4, 8, 16)), (8, 16, 2, (8, 16, 64)), (4, 12, 1, (4, 8)), (8,
 """K, N, lanes and all K's of engines with several shapes of tiles."""
 
 
-def _engine(rng: np.random.Generator, chains: int = 4) -> Config:
-    several = [(*shape, ()) for shape in SHAPES] + LISTS
+def _engine(rng: np.random.Generator, chains: int = 4, gate_blocks: int = 0) -> Config:
+    several = [(*shape, ()) for shape in SHAPES]
+    if gate_blocks:  # a row block of one gate is K neurons, which a word of h holds or the reverse
+        several = [each for each in several if each[1] % each[0] == 0 or each[0] % each[1] == 0]
+    else:
+        several += LISTS
     rows, columns, lanes, k_list = several[rng.integers(len(several))]
     fmt = str(rng.choice(["W8A16", "W8A8"]))
     return config.resized(
@@ -40,6 +44,7 @@ def _engine(rng: np.random.Generator, chains: int = 4) -> Config:
         columns=columns,
         lanes=lanes,
         k_list=k_list,
+        gate_blocks=gate_blocks,
         chains=chains,
         format=fmt,
         sequence_words=4096,
@@ -58,10 +63,11 @@ class Drawn:
     with_state: bool
     give_state: bool
     tiling: Tiling
+    wavefront: bool | None
 
     def plan(self, shapes: tuple[LayerShape, ...]) -> Plan:
-        sequences = len(self.group.lengths)
-        return make_plan(shapes, self.cfg, self.schedule, self.directions, sequences, self.tiling)
+        how = self.directions, len(self.group.lengths), self.tiling, self.wavefront
+        return make_plan(shapes, self.cfg, self.schedule, *how)
 
     def program(self, plan: Plan) -> Program:
         g = self.group
@@ -70,22 +76,27 @@ class Drawn:
 
 def _draw(seed: int, most: int = 32, chains: int = 4, schedule: str = "") -> Drawn:
     rng = np.random.default_rng(seed)
+    if not schedule:
+        schedule = str(rng.choice(SCHEDULES if seed % 5 else BY_GATE))
     directions = [(1,), (1,), (2,), (1, 1), (1, 1, 1)][rng.integers(5)]
     if chains == 1:
         directions = (1,) * len(directions)
     sizes = [int(n) for n in rng.integers(1, most + 1, len(directions) + 1)]
     count = int(rng.integers(1, chains // max(directions) + 1))
     lengths = sorted((int(n) for n in rng.integers(1, 7, count)), reverse=True)
-    cfg = _engine(rng, chains)
+    cfg = _engine(rng, chains, int(schedule in BY_GATE))
     k = [None, None, *cfg.k_list][rng.integers(2 + len(cfg.k_list))]
     return Drawn(
         cfg,
         sizes,
         directions,
-        schedule or str(rng.choice(SCHEDULES)),
+        schedule,
         group(lengths, int(rng.integers(1, 4))),
         *(bool(b) for b in rng.random(2) < 0.4),
         Tiling(k, bool(rng.random() < 0.7)),
+        True
+        if schedule in SCHEDULES and count * len(directions) <= chains and rng.random() < 0.5
+        else None,
     )
 
 
