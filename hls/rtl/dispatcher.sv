@@ -54,15 +54,16 @@ module dispatcher
   logic nop_q, tile_q, fill_q, load_q, idle_q;
   logic last_nop_q, last_column_q, last_slot_q, last_row_q, emits_q;
   logic [15:0] nops_left_q;
-  logic [ColumnBits-1:0] columns_left_q, slots_left_q, column_q;
+  logic [ColumnBits-1:0] columns_left_q, slots_left_q, column_q, column_next;
   logic [RowBits-1:0] rows_left_q;
 
-  logic room_q, pulls_q, wait_here, row_done, instr_done;
-  assign wait_here = tile_q && ((pulls_q && !ring_some) || (emits_q && last_column_q && !room_q));
+  logic room_q, pulls_q, pull_here_q, wait_here, row_done, instr_done;
+  assign wait_here = tile_q && ((pull_here_q && !ring_some) || (emits_q && last_column_q && !room_q));
   assign row_done = !nop_q && last_slot_q && !wait_here;
   assign instr_done = (row_done && last_row_q) || load_done;
   assign proceed = idle_q || instr_done;
 
+  assign column_next = column_q + ColumnBits'(step_of(cur.instr.shape));
   always_ff @(posedge clk) begin
     load_start <= 1'b0;
     if (!rst_n || give_up_q) begin
@@ -90,6 +91,7 @@ module dispatcher
     if (proceed) begin
       cur <= next;
       pulls_q <= next.pulls;
+      pull_here_q <= next.pull_first;
       emits_q <= next.instr.finish && next.instr.emit;
       nops_left_q <= next.instr.nops;
       last_nop_q <= next.one_nop;
@@ -104,6 +106,7 @@ module dispatcher
       last_nop_q <= nops_left_q == 16'd2;
     end else if (row_done) begin
       pulls_q <= 1'b0;
+      pull_here_q <= 1'b0;
       columns_left_q <= ColumnBits'(cur.instr.cols);
       last_column_q <= cur.one_column;
       column_q <= ColumnBits'(cur.instr.col_first);
@@ -113,7 +116,8 @@ module dispatcher
     end else if (!wait_here) begin
       columns_left_q <= columns_left_q - 1'b1;
       last_column_q <= columns_left_q == ColumnBits'(2);
-      column_q <= column_q + 1'b1;
+      column_q <= column_next;
+      pull_here_q <= pulls_q && column_next % ColumnBits'(Bands) == 0;
       slots_left_q <= slots_left_q - 1'b1;
     end
   end
@@ -134,19 +138,27 @@ module dispatcher
     end else begin
       if (tile_q && !wait_here) weight_q <= weight_q + 1'b1;
       if (row_done) begin
-        row_q <= row_q + 1'b1;
-        bias_q <= bias_q + 1'b1;
-        {word_q, lane_q} <= after_block(word_q, lane_q);
+        row_q <= row_q + BlockBits'(gang_of(cur.instr.shape));
+        bias_q <= bias_q + BiasAddrBits'(gang_of(cur.instr.shape));
+        {word_q, lane_q} <= after_block(cur.instr.shape, word_q, lane_q);
       end
     end
   end
 
   // Place of the neuron that follows a row block
   function automatic logic [WordBits+LaneBits-1:0] after_block(
-      logic [WordBits-1:0] word, logic [LaneBits-1:0] lane);
-    if (Block >= Columns) return {word + WordBits'(Block / Columns), lane};
-    if (lane == LaneBits'(Columns - Block)) return {word + WordBits'(1), LaneBits'(0)};
-    return {word, lane + LaneBits'(Block)};
+      shape_t shape, logic [WordBits-1:0] word, logic [LaneBits-1:0] lane);
+    after_block = '0;
+    for (int s = 0; s < Shapes; s++) begin
+      if (is_shape(shape, s)) after_block |= after_neurons(Gangs[s] * Block, word, lane);
+    end
+  endfunction
+
+  function automatic logic [WordBits+LaneBits-1:0] after_neurons(
+      int count, logic [WordBits-1:0] word, logic [LaneBits-1:0] lane);
+    if (count >= Columns) return {word + WordBits'(count / Columns), lane};
+    if (lane == LaneBits'(Columns - count)) return {word + WordBits'(1), LaneBits'(0)};
+    return {word, lane + LaneBits'(count)};
   endfunction
 
   // Buffers that move on with steps and layers
@@ -155,7 +167,7 @@ module dispatcher
   assign load_instr = cur.instr;
   assign load_last = cur.last;
   assign load_half = half_q;
-  assign ring_pull = tile_q && pulls_q && !wait_here;
+  assign ring_pull = tile_q && pull_here_q && !wait_here;
   assign ring_pop = row_done && last_row_q && cur.instr.pop && cur.instr.source == SourceX;
   assign ring_pop_words = (RingBits + 1)'(cur.words);
   always_ff @(posedge clk) begin
@@ -174,40 +186,33 @@ module dispatcher
     end
   end
 
-  // Room in the h FIFO. A row block completes a beat of h after every BeatBlocks-th one, or several
-  // at once. Room is seen a cycle late, hence with two row blocks to spare.
-  localparam int BeatBlocks = BeatElements > Block ? BeatElements / Block : 1;
-  localparam int BlockBeats = Block > BeatElements ? Block / BeatElements : 1;
-  localparam int BeatBlockBits = BeatBlocks > 1 ? $clog2(BeatBlocks) : 1;
-  localparam int CreditBits = $clog2(FifoBeats + 1);
-  logic [CreditBits-1:0] credits_q;
-  logic [BeatBlockBits-1:0] beat_block_q;
-  logic emits_block, ends_vector, completes;
-  assign emits_block = tile_q && emits_q && last_column_q && room_q;
-  assign ends_vector = last_row_q && cur.instr.finish;
+  // Room in the h FIFO
+  logic ends_vector;
+  assign ends_vector = last_row_q && cur.instr.ends;
   assign room = room_q;
-  assign completes = ends_vector || beat_block_q == BeatBlockBits'(BeatBlocks - 1);
-  always_ff @(posedge clk) begin
-    room_q <= credits_q >= CreditBits'(3 * BlockBeats);
-    if (!rst_n || start) begin
-      credits_q <= CreditBits'(FifoBeats);
-      beat_block_q <= '0;
-    end else begin
-      credits_q <= credits_q + CreditBits'(credit) - CreditBits'(give)
-                   - (emits_block && !wait_here && completes ? CreditBits'(BlockBeats) : '0);
-      if (emits_block && !wait_here) beat_block_q <= completes ? '0 : beat_block_q + 1'b1;
-    end
-  end
+  h_credits u_credits (
+      .clk,
+      .rst_n,
+      .start,
+      .emits(tile_q && emits_q && last_column_q && room_q && !wait_here),
+      .shape(cur.instr.shape),
+      .ends_vector,
+      .credit,
+      .give,
+      .room(room_q)
+  );
 
   // Issue registers
   logic past_q;
   logic [7:0] index_q;
   always_ff @(posedge clk) begin
     slot.valid <= rst_n && tile_q && !wait_here;
+    slot.shape <= Shapes > 1 ? ShapeBits'(cur.instr.shape) : '0;
     slot.source <= cur.instr.source;
-    slot.ring_addr <= ring_head + RingBits'(column_q);
-    slot.h_addr <= {half_q, WordBits'(column_q)};
-    slot.seq_addr <= seq_read_q + SeqBits'(column_q);
+    slot.ring_addr <= ring_head + RingBits'(column_q >> BandBits);
+    slot.h_addr <= {half_q, WordBits'(column_q >> BandBits)};
+    slot.seq_addr <= seq_read_q + SeqBits'(column_q >> BandBits);
+    slot.segment <= BankBits'(column_q % ColumnBits'(Bands));
     slot.weight_addr <= WeightAddrBits'(weight_q);
     slot.first <= column_q == ColumnBits'(cur.instr.col_first);
     slot.last <= last_column_q;
@@ -234,7 +239,7 @@ module dispatcher
   logic short_q;
   always_ff @(posedge clk) begin
     dispatched <= rst_n && (give_up_q || (instr_done && cur.last));
-    short_q <= tile_q && pulls_q && !ring_some && ring_exhausted;
+    short_q <= tile_q && pull_here_q && !ring_some && ring_exhausted;
     give_up_q <= rst_n && !give_up_q && !start && (short_q || (slot.valid && past_q));
     if (start) begin
       status <= StatusFine;

@@ -32,6 +32,8 @@ module engine_checks
   logic [15:0] unwritten;  // groups of h, wherever they go
   logic [15:0] turns_left;
   logic finishes, stores_begin, stores_end;
+  int turns;  // of the lanes, for the row block that finishes
+  assign turns = Passes * int'(gang_of(3'(issue.shape)));
   assign finishes = issue.valid && issue.last && issue.finish;
   assign stores_begin = slot_read.valid && slot_read.last && !slot_read.finish;
   assign stores_end = slot_sum.valid && slot_sum.last && !slot_sum.finish;
@@ -40,6 +42,19 @@ module engine_checks
   function automatic logic [WordBits-1:0] word_of(target_t target, int turn);
     return target.word + WordBits'((int'(target.lane) + turn * Lanes) / Columns);
   endfunction
+
+  function automatic logic in_block(slot_t slot, int band);
+    return band >= int'(slot.row) && band < int'(slot.row) + int'(gang_of(3'(slot.shape)));
+  endfunction
+
+  // Sums of the row block that are not stored yet
+  logic stores_pending;
+  always_comb begin
+    stores_pending = 1'b0;
+    for (int band = 0; band < 2 ** BlockBits; band++) begin
+      stores_pending |= in_block(slot_read, band) && pending_store[band] != 0;
+    end
+  end
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
@@ -51,8 +66,8 @@ module engine_checks
     end else begin
       // Blocking on purpose: several turns may count on the same place in one cycle.
       /* verilator lint_off BLKSEQ */
-      for (int turn = 0; turn < Passes; turn++) begin
-        if (finishes) begin
+      for (int turn = 0; turn < MaxPasses; turn++) begin
+        if (finishes && turn < turns) begin
           pending_h[{issue.target.parity, word_of(issue.target, turn)}] += 1;
           if (issue.target.keep) begin
             pending_sequence[issue.target.seq_addr + SeqBits'(word_of(issue.target, turn))] += 1;
@@ -63,11 +78,13 @@ module engine_checks
         pending_h[{h_target.parity, h_target.word}] -= 1;
         if (h_target.keep) pending_sequence[h_target.seq_addr] -= 1;
       end
-      unwritten <= unwritten + (finishes ? 16'(Passes) : '0) - 16'(h_valid);
-      if (stores_begin) pending_store[slot_read.row] += 1;
-      if (stores_end) pending_store[slot_sum.row] -= 1;
+      unwritten <= unwritten + (finishes ? 16'(turns) : '0) - 16'(h_valid);
+      for (int band = 0; band < 2 ** BlockBits; band++) begin
+        if (stores_begin && in_block(slot_read, band)) pending_store[band] += 1;
+        if (stores_end && in_block(slot_sum, band)) pending_store[band] -= 1;
+      end
       /* verilator lint_on BLKSEQ */
-      turns_left <= finishes ? 16'(Passes - 1) : turns_left - 16'(turns_left != 0);
+      turns_left <= finishes ? 16'(turns - 1) : turns_left - 16'(turns_left != 0);
     end
   end
 
@@ -85,7 +102,7 @@ module engine_checks
   distance_d_acc :
   assert property (@(posedge clk) disable iff (!rst_n)
       slot_read.valid && slot_read.first && slot_read.start != StartBias
-      |-> pending_store[slot_read.row] == 0)
+      |-> !stores_pending)
   else $error("sum of row block %0d is read before it is stored: distance D_acc", slot_read.row);
   distance_p :
   assert property (@(posedge clk) disable iff (!rst_n) finishes |-> turns_left == 0)

@@ -66,7 +66,15 @@ module fetch
 
   function automatic work_t prepare(instr_t instr, logic [7:0] index, logic last);
     logic fills;
-    fills = instr.finish && instr.cols < 16'(Passes);
+    logic [ColumnBits-1:0] passes;
+    fills = 1'b0;
+    passes = '0;
+    for (int s = 0; s < Shapes; s++) begin
+      if (is_shape(instr.shape, s)) begin
+        fills = instr.finish && instr.cols < 16'(Passes * Gangs[s]);
+        passes = ColumnBits'(Passes * Gangs[s]);
+      end
+    end
     prepare.instr = instr;
     prepare.last = last;
     prepare.index = index;
@@ -76,8 +84,16 @@ module fetch
     prepare.one_nop = instr.nops == 16'd1;
     prepare.one_column = instr.cols == 16'd1;
     prepare.one_row = instr.rows == 16'd1;
-    prepare.row_slots = fills ? ColumnBits'(Passes) : ColumnBits'(instr.cols);
+    prepare.row_slots = fills ? passes : ColumnBits'(instr.cols);
     prepare.one_slot = instr.cols == 16'd1 && !fills;
-    prepare.words = ColumnBits'(instr.col_first + instr.cols);
+    prepare.pull_first = prepare.pulls && instr.col_first % 16'(Bands) == 0;
+    prepare.words = ColumnBits'(instr.col_first + segments(instr) + 16'(Bands - 1)) >> BandBits;
+  endfunction
+
+  function automatic logic [15:0] segments(instr_t instr);
+    segments = '0;
+    for (int s = 0; s < Shapes; s++) begin
+      if (is_shape(instr.shape, s)) segments |= instr.cols * 16'(Bands / Gangs[s]);
+    end
   endfunction
 endmodule

@@ -219,7 +219,7 @@ module lstm_engine
   logic [WordBits-1:0] give_word;
   target_t h_target;
   logic [Lanes-1:0][ActBits-1:0] h_new;
-  logic [Columns-1:0][ActBits-1:0] ring_word, h_word, sequence_word, vector_q;
+  logic [Columns-1:0][ActBits-1:0] ring_word, h_word, sequence_word, scalars;
   x_ring u_ring (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
@@ -266,22 +266,22 @@ module lstm_engine
       .raddr(issue.seq_addr),
       .rdata(sequence_word)
   );
-  always_ff @(posedge ap_clk) begin
-    unique case (slots[1].source)
-      SourceX: vector_q <= ring_word;
-      SourceSequence: vector_q <= sequence_word;
-      SourceH: vector_q <= h_word;
-      default: vector_q <= '0;
-    endcase
-  end
+  vector_select u_select (
+      .clk(ap_clk),
+      .slot(slots[1]),
+      .ring_word,
+      .h_word,
+      .sequence_word,
+      .scalars
+  );
 
   // Edges 3 and on: products, reduced sums; then the running sums
-  logic signed [SumBits-1:0] reduced[Rows][2];
-  logic signed [AccBits-1:0] sums[Rows];
+  logic signed [SumBits-1:0] reduced[Rows][RowSums];
+  logic signed [AccBits-1:0] sums[Bands*Rows];
   mac_array u_array (
       .clk(ap_clk),
       .weights(weight_q),
-      .scalars(vector_q),
+      .scalars,
       .reduced
   );
   accumulator u_accumulator (

@@ -6,7 +6,7 @@ module mac_array
     input  logic                                       clk,
     input  logic        [Macs-1:0][WeightBits-1:0]     weights,
     input  logic        [Columns-1:0][ActBits-1:0]     scalars,
-    output logic signed [SumBits-1:0]                  reduced[Rows][2]
+    output logic signed [SumBits-1:0]                  reduced[Rows][RowSums]
 );
   logic signed [Rows-1:0][ProductBits-1:0] products[Columns];
   for (genvar n = 0; n < Columns; n++) begin : gen_vs
@@ -22,10 +22,18 @@ module mac_array
     for (genvar n = 0; n < Columns; n++) begin : gen_product
       assign row[n] = products[n][k];
     end
-    row_reduce u_reduce (
-        .clk,
-        .products(row),
-        .sums(reduced[k])
-    );
+    if (Bands == 1) begin : gen_row
+      row_reduce u_reduce (
+          .clk,
+          .products(row),
+          .sums(reduced[k])
+      );
+    end else begin : gen_spans
+      span_reduce u_reduce (
+          .clk,
+          .products(row),
+          .sums(reduced[k])
+      );
+    end
   end
 endmodule

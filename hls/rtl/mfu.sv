@@ -1,5 +1,5 @@
-// MFU: takes a row block's finished sums, hands its neurons to the lanes in Passes turns, and says
-// where each result goes.
+// MFU: takes a row block's finished sums, hands its neurons to the lanes in turns, as many as its
+// shape takes, and says where each result goes.
 module mfu
   import lstm_pkg::*;
 (
@@ -7,7 +7,7 @@ module mfu
     input  logic                                rst_n,
     input  slot_t                               slot_before, // stands in slot one edge later
     input  slot_t                               slot,        // belongs to the sums register
-    input  logic signed [AccBits-1:0]           sums[Rows],
+    input  logic signed [AccBits-1:0]           sums[Bands*Rows],
     input  logic                                load_we,
     input  logic        [CAddrBits-1:0]         load_addr,
     input  logic        [Lanes-1:0][CBits-1:0]  load_c,
@@ -20,22 +20,73 @@ module mfu
 );
   localparam int HEdge = 15;  // at which h is taken, see mfu_lane
 
-  // Turn 0 comes straight from the accumulators, the others from a copy that moves up.
+  // With one shape turn 0 comes straight from the accumulators, the others from a copy that moves
+  // up. With several all come from a copy that stands, a choice of it each.
   logic taken, taken_next, turn_valid;
   logic [3:0] turn_act_shift;
-  slot_t turn_slot;
   target_t turn_target;
   logic signed [AccBits-1:0] turn_sums[4*Lanes];
   logic [CAddrBits-1:0] turn_c_addr;
   assign taken_next = slot_before.valid && slot_before.last && slot_before.finish;
   always_ff @(posedge clk) begin
     taken <= rst_n && taken_next;
-    if (taken_next) turn_act_shift <= slot_before.act_shift;
+    if (Bands > 1 && taken) turn_act_shift <= slot.act_shift;
+    else if (Bands == 1 && taken_next) turn_act_shift <= slot_before.act_shift;
   end
 
-  if (Passes == 1) begin : gen_one_turn
+  if (Bands > 1) begin : gen_shapes
+    localparam int TurnBits = $clog2(MaxPasses);
+    logic busy_q, last_q;
+    logic [TurnBits-1:0] left_q, turns_left;  // when this turn is over
+    logic [CAddrBits-1:0] c_addr_q;
+    target_t target_q;
+    logic [MaxPasses-1:0][4*Lanes-1:0][AccBits-1:0] held_q;
+    logic [4*Lanes-1:0][AccBits-1:0] chosen;
+
+    always_comb begin
+      turns_left = '0;
+      for (int s = 0; s < Shapes; s++) begin
+        if (is_shape(3'(slot.shape), s)) turns_left |= TurnBits'(Passes * Gangs[s] - 1);
+      end
+    end
+    always_ff @(posedge clk) begin
+      if (!rst_n) busy_q <= 1'b0;
+      else busy_q <= taken || (busy_q && !last_q);
+      if (taken) begin
+        left_q <= turns_left;
+        last_q <= turns_left == 0;
+        c_addr_q <= CAddrBits'(slot.row) << $clog2(Passes);
+        target_q <= slot.target;
+      end else begin
+        left_q <= left_q - 1'b1;
+        last_q <= left_q == TurnBits'(1);
+        c_addr_q <= c_addr_q + 1'b1;
+        if (target_q.lane == LaneBits'(Columns - Lanes)) begin
+          target_q.lane <= '0;
+          target_q.word <= target_q.word + 1'b1;
+        end else begin
+          target_q.lane <= target_q.lane + LaneBits'(Lanes);
+        end
+      end
+    end
+    // All banks are copied; the place of c, whose low bits are the band's bank and the turn within
+    // the band, says which sums a turn takes.
+    for (genvar k = 0; k < Bands * Rows; k++) begin : gen_held
+      always_ff @(posedge clk) if (taken) held_q[k/(4*Lanes)][k%(4*Lanes)] <= sums[k];
+    end
+    assign chosen = held_q[TurnBits'(c_addr_q)];
+
+    assign turn_valid = busy_q;
+    assign turn_c_addr = c_addr_q;
+    always_comb begin
+      turn_target = target_q;
+      turn_target.vector_end &= last_q;
+    end
+    for (genvar k = 0; k < 4 * Lanes; k++) begin : gen_sums
+      assign turn_sums[k] = signed'(chosen[k]);
+    end
+  end else if (Passes == 1) begin : gen_one_turn
     assign turn_valid = taken;
-    assign turn_slot = slot;
     assign turn_target = slot.target;
     assign turn_sums = sums;
     assign turn_c_addr = CAddrBits'(slot.row);
@@ -43,7 +94,7 @@ module mfu
     localparam int TurnBits = $clog2(Passes);
     logic busy_q;
     logic [TurnBits-1:0] turn_q;
-    slot_t slot_q;
+    slot_t slot_q, turn_slot;
     logic [WordBits-1:0] word_q;
     logic [LaneBits-1:0] lane_q;
     logic signed [AccBits-1:0] held_q[Rows];

@@ -79,28 +79,37 @@ module program_memory
   end
 
   // Checks, three edges: sums, bounds, status
+  typedef logic [17+BandBits:0] sum_t;
   typedef struct packed {
     logic        valid;
     logic [7:0]  index;
     logic        fine;        // what needs no sum
-    logic [17:0] end_;        // of row blocks, or of what a load writes
-    logic [17:0] most;        // and where its memory ends
-    logic [17:0] col_end;
-    logic [17:0] col_most;
-    logic [17:0] bias_end;
-    logic [17:0] bias_most;
+    sum_t        end_;        // of bands, or of what a load writes
+    sum_t        most;        // and where its memory ends
+    sum_t        col_end;     // in segments
+    sum_t        col_most;
+    sum_t        bias_end;
+    sum_t        bias_most;
   } sums_t;
   sums_t sums_q;
   logic bounds_q, bounds_valid_q;
   logic [7:0] bounds_index_q;
   logic [15:0] first;
-  logic [17:0] most;
+  sum_t most, rows, bands, segments;  // how many of each
   always_comb begin
+    {bands, segments} = '0;
+    for (int s = 0; s < Shapes; s++) begin
+      if (is_shape(instr.shape, s)) begin
+        bands |= sum_t'(instr.rows) * sum_t'(Gangs[s]);
+        segments |= sum_t'(instr.cols) * sum_t'(Bands / Gangs[s]);
+      end
+    end
+    rows = instr.op == OpTiles ? bands : sum_t'(instr.rows);
     unique case (instr.op)
-      OpLoadWeights: {first, most} = {instr.weight_base, 18'(WeightTiles)};
-      OpLoadBias: {first, most} = {instr.bias_base, 18'(BiasBlocks)};
-      OpLoadState, OpGiveState: {first, most} = {16'(instr.row_first * Passes), 18'(CGroups)};
-      default: {first, most} = {instr.row_first, 18'(Blocks)};
+      OpLoadWeights: {first, most} = {instr.weight_base, sum_t'(WeightTiles)};
+      OpLoadBias: {first, most} = {instr.bias_base, sum_t'(BiasBlocks)};
+      OpLoadState, OpGiveState: {first, most} = {16'(instr.row_first * Passes), sum_t'(CGroups)};
+      default: {first, most} = {instr.row_first, sum_t'(Blocks)};
     endcase
   end
   always_ff @(posedge clk) begin
@@ -110,15 +119,16 @@ module program_memory
                    && instr.op <= OpGiveState && instr.row_first < 16'(Blocks)
                    && instr.h_word < 16'(HWords)
                    && (instr.op != OpTiles || tiles_fine(instr));
-    sums_q.end_ <= 18'(first) + 18'(instr.rows);
+    sums_q.end_ <= sum_t'(first) + rows;
     sums_q.most <= most;
-    sums_q.col_end <= 18'(instr.col_first) + 18'(instr.cols);
+    sums_q.col_end <= sum_t'(instr.col_first) + segments;
     sums_q.col_most <= '1;
-    sums_q.bias_end <= 18'(instr.bias_base) + 18'(instr.rows);
+    sums_q.bias_end <= sum_t'(instr.bias_base) + bands;
     sums_q.bias_most <= '1;
     if (instr.op == OpTiles) begin
-      sums_q.col_most <= instr.source == SourceX ? 18'(XColumns) : 18'(HWords);
-      if (instr.start == StartBias) sums_q.bias_most <= 18'(BiasBlocks);
+      sums_q.col_most <= instr.source == SourceX ? sum_t'(Bands * XColumns)
+                                                 : sum_t'(Bands * HWords);
+      if (instr.start == StartBias) sums_q.bias_most <= sum_t'(BiasBlocks);
     end
 
     bounds_valid_q <= sums_q.valid;
@@ -135,8 +145,18 @@ module program_memory
     end
   end
 
+  // Row blocks and columns lie in their places, multiples of what they cover. Row blocks of one gate
+  // are for engines to come.
   function automatic logic tiles_fine(instr_t i);
-    return i.cols != 0 && i.start != 2'd3 && i.x_shift <= 4'(MaxShift)
+    logic placed;
+    placed = Shapes == 8 || i.shape < 3'(Shapes);
+    for (int s = 0; s < Shapes; s++) begin
+      if (is_shape(i.shape, s)) begin
+        placed &= (i.row_first | i.bias_base) % 16'(Gangs[s]) == 0
+                  && i.col_first % 16'(Bands / Gangs[s]) == 0;
+      end
+    end
+    return placed && !i.by_gate && !i.gate_turns && i.cols != 0 && i.start != 2'd3 && i.x_shift <= 4'(MaxShift)
            && i.h_lane < 8'(Columns) && (i.h_lane & 8'(Lanes - 1)) == 0;
   endfunction
 endmodule

@@ -1,0 +1,56 @@
+// Running sums of the K0 rows of a band, and the memories of stored sums and of biases of the bands
+// that belong to this bank.
+module accumulator_bank
+  import lstm_pkg::*;
+#(
+    parameter int Places = 1,      // bands that belong to it
+    parameter int BiasPlaces = 1
+) (
+    input  logic                                      clk,
+    input  slot_t                                     slot_bias,
+    input  slot_t                                     slot_read,
+    input  slot_t                                     slot_shift,
+    input  slot_t                                     slot_sum,
+    input  logic                                      add,       // to the sum of this bank
+    input  logic                                      first,     // to its start
+    input  logic                                      store,
+    input  logic signed [SumBits-1:0]                 reduced[Rows][2],
+    input  logic                                      bias_we,
+    input  logic        [BiasAddrBits-1:0]            bias_waddr,
+    input  logic        [Rows-1:0][BiasBits-1:0]      bias_wdata,
+    output logic signed [AccBits-1:0]                 sums[Rows]
+);
+  // A band's place in its bank
+  localparam int PlaceBits = Places > 1 ? $clog2(Places) : 1;
+  localparam int BiasPlaceBits = BiasPlaces > 1 ? $clog2(BiasPlaces) : 1;
+
+  logic [Rows-1:0][BiasBits-1:0] bias_mem[BiasPlaces];
+  logic [Rows-1:0][BiasBits-1:0] bias_latch, bias_q;
+  always_ff @(posedge clk) begin
+    if (bias_we) bias_mem[BiasPlaceBits'(bias_waddr >> BandBits)] <= bias_wdata;
+    bias_latch <= bias_mem[BiasPlaceBits'(slot_bias.bias_addr >> BandBits)];
+    bias_q <= bias_latch;
+  end
+
+  (* ram_style = "distributed" *) logic [Rows-1:0][AccBits-1:0] stored_mem[Places];
+  logic [Rows-1:0][AccBits-1:0] stored_q, sums_packed;
+  always_ff @(posedge clk) begin
+    if (store) stored_mem[PlaceBits'(slot_sum.row >> BandBits)] <= sums_packed;
+    stored_q <= stored_mem[PlaceBits'(slot_read.row >> BandBits)];
+  end
+
+  logic [3:0] shift_q;
+  always_ff @(posedge clk) shift_q <= slot_read.start == StartStoredShifted ? slot_read.x_shift : '0;
+
+  for (genvar k = 0; k < Rows; k++) begin : gen_row
+    logic signed [AccBits-1:0] bias, stored, start_q, sum_q;
+    assign bias = AccBits'(signed'(bias_q[k]));
+    assign stored = stored_q[k];
+    always_ff @(posedge clk) begin
+      start_q <= slot_shift.start == StartBias ? bias : stored <<< shift_q;
+      if (add) sum_q <= (first ? start_q : sum_q) + AccBits'(reduced[k][0]) + AccBits'(reduced[k][1]);
+    end
+    assign sums_packed[k] = sum_q;
+    assign sums[k] = sum_q;
+  end
+endmodule

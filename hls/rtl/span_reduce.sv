@@ -1,0 +1,102 @@
+// Reduce, for a tile of several shapes: adder tree over the N products of one row, with a tap for
+// each shape: the sums of 1, 2, 4 ... segments, as many as the shape's VS units share no scalar.
+//
+// Within a segment four nodes are added to one a registered level. A span of segments is the sum of
+// two halves: while either has more than two nodes they stay apart, so it comes from the level
+// that Config.tap_levels says. Early taps wait, so that all come after ReduceLevels edges.
+module span_reduce
+  import lstm_pkg::*;
+(
+    input  logic                                        clk,
+    input  logic signed [Columns-1:0][ProductBits-1:0]  products,
+    output logic signed [SumBits-1:0]                   sums[RowSums]  // shape after shape
+);
+  localparam int Segment = Columns / Bands;
+  localparam int Levels = TapLevels[0];
+
+  function automatic int width_at(int level);
+    width_at = Segment;
+    for (int l = 0; l < level; l++) width_at = (width_at + 3) / 4;
+  endfunction
+
+  // Within segments
+  for (genvar level = 0; level <= Levels; level++) begin : gen_level
+    localparam int Width = width_at(level);
+    localparam int Bits = ProductBits + 2 * level;
+    logic signed [Bits-1:0] node[Bands*Width];
+  end
+  for (genvar n = 0; n < Columns; n++) begin : gen_leaf
+    assign gen_level[0].node[n] = products[n];
+  end
+  for (genvar level = 1; level <= Levels; level++) begin : gen_add
+    localparam int Width = width_at(level);
+    localparam int Below = width_at(level - 1);
+    localparam int Bits = ProductBits + 2 * level;
+    for (genvar n = 0; n < Bands * Width; n++) begin : gen_node
+      logic signed [Bits-1:0] term[4];
+      for (genvar j = 0; j < 4; j++) begin : gen_term
+        if (4 * (n % Width) + j < Below) begin : gen_real
+          assign term[j] = Bits'(gen_level[level-1].node[n/Width*Below+4*(n%Width)+j]);
+        end else begin : gen_none
+          assign term[j] = '0;
+        end
+      end
+      always_ff @(posedge clk) gen_level[level].node[n] <= term[0] + term[1] + term[2] + term[3];
+    end
+  end
+
+  // Spans of 2^l segments: two sums of the level below, or four where they come in time
+  for (genvar l = 0; l <= BandBits; l++) begin : gen_span
+    localparam int Count = Bands >> l;
+    logic signed [SumBits-1:0] node[Count];
+  end
+  for (genvar n = 0; n < Bands; n++) begin : gen_segment
+    assign gen_span[0].node[n] = SumBits'(gen_level[Levels].node[n]);
+  end
+  for (genvar l = 1; l <= BandBits; l++) begin : gen_join
+    localparam int Bits = ProductBits + $clog2(Segment << l);
+    for (genvar n = 0; n < Bands >> l; n++) begin : gen_node
+      logic signed [Bits-1:0] sum_q;
+      if (TapLevels[l-1] < TapLevels[l]) begin : gen_two
+        always_ff @(posedge clk) begin
+          sum_q <= Bits'(gen_span[l-1].node[2*n]) + Bits'(gen_span[l-1].node[2*n+1]);
+        end
+      end else if (l > 1) begin : gen_four
+        always_ff @(posedge clk) begin
+          sum_q <= Bits'(gen_span[l-2].node[4*n]) + Bits'(gen_span[l-2].node[4*n+1])
+                   + Bits'(gen_span[l-2].node[4*n+2]) + Bits'(gen_span[l-2].node[4*n+3]);
+        end
+      end else begin : gen_inner
+        always_ff @(posedge clk) begin
+          sum_q <= Bits'(gen_level[Levels-1].node[4*n]) + Bits'(gen_level[Levels-1].node[4*n+1])
+                   + Bits'(gen_level[Levels-1].node[4*n+2])
+                   + Bits'(gen_level[Levels-1].node[4*n+3]);
+        end
+      end
+      assign gen_span[l].node[n] = SumBits'(sum_q);
+    end
+  end
+
+  // Taps
+  function automatic int first_of(int shape);
+    first_of = 0;
+    for (int s = 0; s < shape; s++) first_of += Gangs[s];
+  endfunction
+  for (genvar s = 0; s < Shapes; s++) begin : gen_shape
+    localparam int Span = $clog2(Bands / Gangs[s]);
+    localparam int Bits = ProductBits + $clog2(Segment << Span);
+    localparam int Wait = ReduceLevels - TapLevels[Span];
+    for (genvar i = 0; i < Gangs[s]; i++) begin : gen_tap
+      if (Wait == 0) begin : gen_last
+        assign sums[first_of(s)+i] = gen_span[Span].node[i];
+      end else begin : gen_wait
+        logic [Wait-1:0][Bits-1:0] wait_q;
+        always_ff @(posedge clk) begin
+          wait_q[0] <= Bits'(gen_span[Span].node[i]);
+          for (int e = 1; e < Wait; e++) wait_q[e] <= wait_q[e-1];
+        end
+        assign sums[first_of(s)+i] = SumBits'(signed'(wait_q[Wait-1]));
+      end
+    end
+  end
+endmodule
