@@ -156,7 +156,7 @@ module program_memory
                   && i.col_first % 16'(Bands / Gangs[s]) == 0;
       end
     end
-    return placed && !i.by_gate && !i.gate_turns && i.cols != 0 && i.start != 2'd3 && i.x_shift <= 4'(MaxShift)
-           && i.h_lane < 8'(Columns) && (i.h_lane & 8'(Lanes - 1)) == 0;
+    return placed && !i.by_gate && !i.one_gate && i.cols != 0 && i.start != 2'd3
+           && i.x_shift <= 4'(MaxShift) && i.h_lane < 8'(Columns) && (i.h_lane & 8'(Lanes - 1)) == 0;
   endfunction
 endmodule

@@ -74,6 +74,10 @@ class Tiling(NamedTuple):
     padding: bool = True  # several shapes in a part, where rows or columns do not fill tiles
 
 
+ANY = Tiling()
+"""The cycle model chooses."""
+
+
 class Layout(NamedTuple):
     """The rectangles of a layer's x-part and h-part."""
 

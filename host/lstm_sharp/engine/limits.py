@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.cover import fewest
+from lstm_sharp.engine.cover import ANY, Layout, Tiling, layouts
 from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.errors import UsageError
 
@@ -73,12 +73,13 @@ def check_fit(
 
 def weight_tiles(shapes: Sequence[LayerShape], cfg: Config) -> int:
     """Least tiles that the weights of some layers make, of the shapes that the engine has."""
-    return sum(
-        rect.tiles
-        for s in shapes
-        for size in (s.input_size, s.hidden_size)
-        for rect in fewest(cfg, bands(s, cfg), segments(size, cfg))
-    )
+    return sum(min(layout.tiles for layout in layouts_of(s, cfg)) for s in shapes)
+
+
+def layouts_of(shape: LayerShape, cfg: Config, tiling: Tiling = ANY) -> list[Layout]:
+    """List how a cell may be covered with tiles."""
+    x, h = (segments(size, cfg) for size in (shape.input_size, shape.hidden_size))
+    return layouts(cfg, bands(shape, cfg), x, h, tiling)
 
 
 def bands(shape: LayerShape, cfg: Config) -> int:

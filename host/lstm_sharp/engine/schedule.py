@@ -14,20 +14,20 @@ from math import inf
 
 from lstm_sharp.engine import cycles
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.cover import Layout, Rect, Tiling, layouts
+from lstm_sharp.engine.cover import ANY, Layout, Rect, Tiling
 from lstm_sharp.engine.cuts import best_cuts
 from lstm_sharp.engine.cycles import Prediction
 from lstm_sharp.engine.distances import keep_distances
 from lstm_sharp.engine.group import Start
 from lstm_sharp.engine.layer import LayerPlan, LayerShape, LevelProgram
 from lstm_sharp.engine.limits import (
-    bands,
     bias_blocks,
     check_fit,
     check_lengths,
     check_steps,
     h_words,
     largest_square,
+    layouts_of,
     places,
     segments,
     sequence_stride,
@@ -55,8 +55,6 @@ SCHEDULES = ("intergate", "unfolded", "elementwise")
 """Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
 BY_GATE = ("sequential", "batch")
 """The paper's first two, for engines that keep the sums of single gates: ``gate_blocks``."""
-ANY = Tiling()
-"""The cycle model chooses the tiles' shapes."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +257,7 @@ def make_plan(
     options = [_layouts(plan, cells[0], tiling) for cells in levels]
     fastest = [_fastest(plan, cells, found, count) for cells, found in zip(levels, options)]
     least = [min(found, key=lambda layout: layout.tiles) for found in options]
-    for layers in (_placed(plan, levels, fastest), _placed(plan, levels, least)):
+    for layers in (lay_out(plan, levels, fastest), lay_out(plan, levels, least)):
         plan = replace(plan, layers=layers)
         if plan.tiles <= cfg.weight_tiles:
             return _cut(plan, count) if schedule == "elementwise" else plan
@@ -298,9 +296,9 @@ def _pace_of(plan: Plan, sequences: int) -> int:
 def _layouts(plan: Plan, shape: LayerShape, tiling: Tiling) -> list[Layout]:
     """List how a cell may be covered with tiles."""
     cfg = plan.cfg
-    x, h = segments(shape.input_size, cfg), segments(shape.hidden_size, cfg)
     if plan.schedule not in BY_GATE:
-        return layouts(cfg, bands(shape, cfg), x, h, tiling)
+        return layouts_of(shape, cfg, tiling)
+    x, h = segments(shape.input_size, cfg), segments(shape.hidden_size, cfg)
     rows = places(shape, cfg)
     if plan.schedule == "batch":
         return [Layout((Rect(0, 0, rows, 0, x),), (Rect(0, 0, rows, 0, h),))]
@@ -319,16 +317,22 @@ def _fastest(
     def cost(layout: Layout) -> float:
         if layout.tiles > enough or len(layout.x) + len(layout.h) > most:
             return inf
-        level = replace(plan, layers=_placed(plan, [cells], [layout]))
+        level = replace(plan, layers=lay_out(plan, [cells], [layout]))
         return _typical(level, sequences).cycles
 
     return min(options, key=cost)
 
 
-def _placed(
+def lay_out(
     plan: Plan, levels: Sequence[Sequence[LayerShape]], chosen: Sequence[Layout]
 ) -> tuple[LayerPlan, ...]:
-    """Lay out weights and biases of cells one after the other."""
+    """Give the weights and biases of cells places, one after the other.
+
+    Args:
+        plan: engine and schedule; its own layers do not matter.
+        levels: shapes of each level's cells.
+        chosen: how the cells of each level are covered.
+    """
     layers: list[LayerPlan] = []
     gates = plan.schedule if plan.schedule in BY_GATE else "interleaved"
     tile = bias = 0
