@@ -32,8 +32,9 @@ def run_order(program: Program) -> Iterator[Instruction]:
 def check(cfg: Config, program: Program, schedule: str) -> None:
     """Check D, D_acc, P and what the schedule waits for, slot by slot."""
     slot, half, last_finish, read_step, write_step = 0, 0, _NEVER, 0, 0
-    stored: dict[int, int] = defaultdict(lambda: _NEVER)  # row block: slot that stored it
-    finished: dict[int, int] = defaultdict(lambda: _NEVER)  # row block: slot, or end of a load
+    last_passes, drained = 0, _NEVER  # as if all row blocks took the longest tail
+    stored: dict[int, int] = defaultdict(lambda: _NEVER)  # band: slot that stored it
+    finished: dict[int, int] = defaultdict(lambda: _NEVER)  # band: slot, or end of a load
     h: dict[tuple[int, int], int] = {}  # half, neuron's place: slot
     kept: dict[int, int] = {}  # neuron's place in the sequence buffer: slot
 
@@ -41,19 +42,20 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
         if slot - since < distance:
             raise TooEarly(f"{what}: slot {slot} is {slot - since} after {since}, not {distance}")
 
-    def of_word(places: dict, word: int, *key: int) -> int:
+    def of_column(places: dict, segment: int, width: int, *key: int) -> int:
+        first = segment * cfg.columns // cfg.bands
         found = [
             places[(*key, n) if key else n]
-            for n in range(word * cfg.columns, (word + 1) * cfg.columns)
+            for n in range(first, first + width)
             if ((*key, n) if key else n) in places
         ]
-        assert found, f"word {word} was never written"
-        return max(found)
+        assert found or cfg.bands > 1, f"word {segment} was never written"
+        return max(found, default=_NEVER)
 
     for i in run_order(program):
         slot += i.nops
         if i.op != Op.TILES:
-            far(last_finish, cfg.tail, i.op.name)
+            far(drained, cfg.tail, i.op.name)
             slot += i.rows * i.item_beats(cfg)
             for n in range(i.rows * cfg.lanes):
                 if i.op == Op.LOAD_STATE:
@@ -63,36 +65,44 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
         if i.layer:
             read_step = write_step = 0
             if i.source == Source.SEQUENCE:
-                far(last_finish, cfg.tail, "layer")
+                far(drained, cfg.tail, "layer")
         if schedule == "intergate" and i.start == Start.BIAS:
-            for row in range(i.row_first, i.row_first + i.rows):
-                far(finished[row], cfg.tail, "intergate")
-        columns = range(i.col_first, i.col_first + i.cols)
+            for band in range(i.row_first, i.row_first + i.bands(cfg)):
+                far(finished[band], cfg.tail, "intergate")
+        shape = cfg.tile_shapes[i.shape]
+        columns, width = range(i.col_first, i.col_end(cfg), shape.step), shape.columns
         if schedule != "elementwise" and i.source == Source.H:
             for column in columns:
-                far(of_word(h, column, half), cfg.tail, "barrier")
+                far(of_column(h, column, width, half), cfg.tail, "barrier")
         for row in range(i.rows):
+            first_band = i.row_first + row * shape.gang
+            bands = range(first_band, first_band + shape.gang)
             if i.start != Start.BIAS:
-                far(stored[i.row_first + row], cfg.acc_distance, "D_acc")
+                for band in bands:
+                    far(stored[band], cfg.acc_distance, "D_acc")
             for column in columns:
                 if i.source == Source.H:
-                    far(of_word(h, column, half), cfg.tail, "D")
+                    far(of_column(h, column, width, half), cfg.tail, "D")
                 if i.source == Source.SEQUENCE:
-                    far(of_word(kept, read_step + column), cfg.tail, "D of the sequence")
+                    place = read_step * cfg.bands + column
+                    far(of_column(kept, place, width), cfg.tail, "D of the sequence")
                 slot += 1
             last = slot - 1
             if i.finish:
                 slot = last
-                far(last_finish, cfg.passes, "P")
-                last_finish = finished[i.row_first + row] = last
-                first = i.h_word * cfg.columns + i.h_lane + row * cfg.block
-                for n in range(first, first + cfg.block):
-                    h[1 - half, n] = last
+                far(last_finish, last_passes, "P")
+                last_finish, last_passes = last, i.passes(cfg)
+                ready = last + i.tail(cfg) - cfg.tail
+                drained = max(drained, ready)
+                finished.update(dict.fromkeys(bands, ready))
+                first = i.h_word * cfg.columns + i.h_lane + row * shape.block
+                for n in range(first, first + shape.block):
+                    h[1 - half, n] = ready
                     if i.keep:
-                        kept[write_step * cfg.columns + n] = last
-                slot = last + 1 + max(0, cfg.passes - i.cols)
+                        kept[write_step * cfg.columns + n] = ready
+                slot = last + 1 + max(0, i.passes(cfg) - i.cols)
             else:
-                stored[i.row_first + row] = last
+                stored.update(dict.fromkeys(bands, last))
         half ^= i.step
         read_step += program.stride * (i.pop and i.source == Source.SEQUENCE)
         write_step += program.stride * (i.step and i.keep)
@@ -111,6 +121,7 @@ class Machine:
         self.h = np.zeros((2, cfg.h_words * n + block), np.int64)
         self.kept = np.zeros(cfg.sequence_words * n + block, np.int64)
         self.half = 0
+        self.vector: list[np.ndarray] = []  # h so far
 
     def run(self, program: Program, weights: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Run a program to its end; both streams must be used up. Returns the h stream."""
@@ -151,49 +162,57 @@ class Machine:
 
     def _tiles(self, i: Instruction, stride: int) -> None:
         cfg, tile = self.cfg, i.weight_base
-        assert i.row_first + i.rows <= cfg.chain_blocks
+        shape = cfg.tile_shapes[i.shape]
+        assert i.row_first + i.bands(cfg) <= cfg.chain_blocks
+        assert not (i.row_first | i.bias_base) % shape.gang and not i.col_first % shape.step
         if i.layer:
             self.read_step = self.write_step = 0
-        vector = []
-        for row in range(i.row_first, i.row_first + i.rows):
+        for row in range(i.rows):
+            bands = slice(i.row_first + row * shape.gang, i.row_first + (row + 1) * shape.gang)
+            base = i.bias_base + row * shape.gang
             total = {
-                Start.BIAS: self.biases[i.bias_base + row - i.row_first],
-                Start.STORED: self.sums[row],
-                Start.STORED_SHIFTED: self.sums[row] << i.x_shift,
+                Start.BIAS: self.biases[base : base + shape.gang],
+                Start.STORED: self.sums[bands],
+                Start.STORED_SHIFTED: self.sums[bands] << i.x_shift,
             }[i.start].copy()
-            for column in range(i.col_first, i.col_first + i.cols):
-                total += self._word(i.source, column) @ self.tiles[tile]
+            for column in range(i.col_first, i.col_end(cfg), shape.step):
+                weights = self.tiles[tile].reshape(shape.gang, shape.columns, cfg.rows)
+                total += self._column(i.source, column, shape.columns) @ weights
                 tile += 1
             if not i.finish:
-                self.sums[row] = total
+                self.sums[bands] = total
                 continue
-            c, h = self._cell(total, self.c[row] * (not i.c_zero), i.act_shift)
-            self.c[row] = c
-            first = i.h_word * cfg.columns + i.h_lane + (row - i.row_first) * cfg.block
-            self.h[1 - self.half, first : first + cfg.block] = h
+            before = self.c[bands].reshape(-1) * (not i.c_zero)
+            c, h = self._cell(total, before, i.act_shift)
+            self.c[bands] = c.reshape(shape.gang, -1)
+            first = i.h_word * cfg.columns + i.h_lane + row * shape.block
+            self.h[1 - self.half, first : first + shape.block] = h
             if i.keep:
                 place = self.write_step * cfg.columns + first
-                self.kept[place : place + cfg.block] = h
-            vector.append(h)
-        if i.finish and i.emit:
-            h = np.concatenate(vector)
+                self.kept[place : place + shape.block] = h
+            if i.emit:
+                self.vector.append(h)
+        if i.finish and i.emit and i.ends:
+            h = np.concatenate(self.vector)
+            self.vector = []
             beats = np.zeros(-(-len(h) // cfg.beat_elements) * cfg.beat_elements, np.int64)
             beats[: len(h)] = h
             self.out.append(beats.astype(f"<i{cfg.fmt.activation_bits // 8}").view(np.uint8))
         if i.pop and i.source == Source.X:
-            self.ring = self.ring[i.col_first + i.cols :]
+            self.ring = self.ring[-(-i.col_end(cfg) // cfg.bands) :]
         self.half ^= i.step
         self.read_step += stride * (i.pop and i.source == Source.SEQUENCE)
         self.write_step += stride * (i.step and i.keep)
 
-    def _word(self, source: Source, column: int) -> np.ndarray:
-        n = self.cfg.columns
+    def _column(self, source: Source, segment: int, width: int) -> np.ndarray:
+        first = segment * self.cfg.columns // self.cfg.bands
+        place = slice(first, first + width)
         if source == Source.X:
-            return self.ring[column]
-        place = slice(column * n, (column + 1) * n)
+            assert place.stop <= self.ring.size
+            return self.ring.reshape(-1)[place]
         if source == Source.SEQUENCE:
-            return self.kept[self.read_step * n :][place]
-        assert place.stop <= self.cfg.h_words * n
+            return self.kept[self.read_step * self.cfg.columns :][place]
+        assert place.stop <= self.cfg.h_words * self.cfg.columns
         return self.h[self.half, place] * (source == Source.H)
 
     def _cell(self, sums: np.ndarray, c: np.ndarray, act: int) -> tuple[np.ndarray, np.ndarray]:
