@@ -25,9 +25,16 @@ module engine_checks
     input logic                     rready,
     input logic  [31:0]             rdata
 );
-  // Writes that are on their way, per place
-  logic [15:0] pending_h[2**(WordBits+1)];
-  logic [15:0] pending_sequence[2**SeqBits];
+  // Writes that are on their way, per place: of h a word, or with several shapes so few elements that
+  // a column has whole ones
+  function automatic int common(int a, int b);
+    return b == 0 ? a : common(b, a % b);
+  endfunction
+  localparam int Unit = Bands == 1 ? Columns : common(Lanes, Columns / Bands);
+  localparam int WordUnits = Columns / Unit;
+  localparam int TurnUnits = Lanes > Unit ? Lanes / Unit : 1;
+  logic [15:0] pending_h[WordUnits*2**(WordBits+1)];
+  logic [15:0] pending_sequence[WordUnits*2**SeqBits];
   logic [15:0] pending_store[2**BlockBits];
   logic [15:0] unwritten;  // groups of h, wherever they go
   logic [15:0] turns_left;
@@ -38,10 +45,37 @@ module engine_checks
   assign stores_begin = slot_read.valid && slot_read.last && !slot_read.finish;
   assign stores_end = slot_sum.valid && slot_sum.last && !slot_sum.finish;
 
-  // Word of the neurons that a row block's turn takes
+  // First unit of the neurons that a row block's turn takes, in the h buffer and in the sequence
   function automatic logic [WordBits-1:0] word_of(target_t target, int turn);
     return target.word + WordBits'((int'(target.lane) + turn * Lanes) / Columns);
   endfunction
+  function automatic int unit_of(target_t target, int turn);
+    return (int'(target.lane) + turn * Lanes) % Columns / Unit;
+  endfunction
+  function automatic int h_unit(target_t target, int turn);
+    return WordUnits * int'({target.parity, word_of(target, turn)}) + unit_of(target, turn);
+  endfunction
+  function automatic int sequence_unit(target_t target, logic [SeqBits-1:0] word, int turn);
+    return WordUnits * int'(word) + unit_of(target, turn);
+  endfunction
+  function automatic logic [SeqBits-1:0] sequence_word(target_t target, int turn);
+    return target.seq_addr + SeqBits'(word_of(target, turn));
+  endfunction
+
+  // What the slot reads of h and is not written yet
+  int unit_first, units;
+  logic h_pending, sequence_pending;
+  always_comb begin
+    unit_first = int'(issue.segment) * WordUnits / Bands;
+    units = WordUnits * int'(step_of(3'(issue.shape))) / Bands;
+    {h_pending, sequence_pending} = '0;
+    for (int u = 0; u < WordUnits; u++) begin
+      if (u >= unit_first && u < unit_first + units) begin
+        h_pending |= pending_h[WordUnits*int'(issue.h_addr)+u] != 0;
+        sequence_pending |= pending_sequence[WordUnits*int'(issue.seq_addr)+u] != 0;
+      end
+    end
+  end
 
   function automatic logic in_block(slot_t slot, int band);
     return band >= int'(slot.row) && band < int'(slot.row) + int'(gang_of(3'(slot.shape)));
@@ -68,15 +102,20 @@ module engine_checks
       /* verilator lint_off BLKSEQ */
       for (int turn = 0; turn < MaxPasses; turn++) begin
         if (finishes && turn < turns) begin
-          pending_h[{issue.target.parity, word_of(issue.target, turn)}] += 1;
-          if (issue.target.keep) begin
-            pending_sequence[issue.target.seq_addr + SeqBits'(word_of(issue.target, turn))] += 1;
+          for (int u = 0; u < TurnUnits; u++) begin
+            pending_h[h_unit(issue.target, turn)+u] += 1;
+            if (issue.target.keep) begin
+              pending_sequence[sequence_unit(issue.target, sequence_word(issue.target, turn), turn)
+                               +u] += 1;
+            end
           end
         end
       end
-      if (h_valid) begin
-        pending_h[{h_target.parity, h_target.word}] -= 1;
-        if (h_target.keep) pending_sequence[h_target.seq_addr] -= 1;
+      for (int u = 0; u < TurnUnits; u++) begin
+        if (h_valid) begin
+          pending_h[h_unit(h_target, 0)+u] -= 1;
+          if (h_target.keep) pending_sequence[sequence_unit(h_target, h_target.seq_addr, 0)+u] -= 1;
+        end
       end
       unwritten <= unwritten + (finishes ? 16'(turns) : '0) - 16'(h_valid);
       for (int band = 0; band < 2 ** BlockBits; band++) begin
@@ -90,11 +129,11 @@ module engine_checks
 
   distance_d :
   assert property (@(posedge clk) disable iff (!rst_n)
-      issue.valid && issue.source == SourceH |-> pending_h[issue.h_addr] == 0)
+      issue.valid && issue.source == SourceH |-> !h_pending)
   else $error("h word %0d is read before it is written: distance D", issue.h_addr);
   distance_d_sequence :
   assert property (@(posedge clk) disable iff (!rst_n)
-      issue.valid && issue.source == SourceSequence |-> pending_sequence[issue.seq_addr] == 0)
+      issue.valid && issue.source == SourceSequence |-> !sequence_pending)
   else $error("sequence word %0d is read before it is written: distance D", issue.seq_addr);
   distance_d_state :
   assert property (@(posedge clk) disable iff (!rst_n) giving |-> unwritten == 0)

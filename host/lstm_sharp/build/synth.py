@@ -85,12 +85,15 @@ def version() -> str:
 def _script(family: str, top: str, sources: list[str]) -> str:
     """Synthesis for Xilinx; synth_xilinx would not let us choose the wire delay of its mapping."""
     synth = f"synth_xilinx -family {family} -top {top} -flatten -noiopad -noclkbuf"
-    # All rows share one adder tree, which is mapped once: it has registers at both ends.
-    trees = "row_reduce$*"
+    # All rows share one adder tree, which is mapped once: it has registers at both ends. It is the
+    # one or the other; nothing comes of a selection that is empty.
+    trees = "row_reduce$* span_reduce$*"
+    first = f"{top}.u_array.gen_reduce[0]"
     return "\n".join(
         [
             f"read_slang --threads 1 -DSYNTHESIS --keep-hierarchy --top {top} {' '.join(sources)}",
-            f"chtype -set row_reduce${top}.u_array.gen_reduce[0].u_reduce t:{trees}",
+            f"chtype -set row_reduce${first}.gen_row.u_reduce t:row_reduce$*",
+            f"chtype -set span_reduce${first}.gen_spans.u_reduce t:span_reduce$*",
             f"setattr -mod -set keep_hierarchy 1 {trees}",
             f"{synth} -run :map_dsp",
             *_DSPS,
