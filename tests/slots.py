@@ -42,14 +42,15 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
         if slot - since < distance:
             raise TooEarly(f"{what}: slot {slot} is {slot - since} after {since}, not {distance}")
 
-    def of_word(places: dict, word: int, *key: int) -> int:
+    def of_column(places: dict, segment: int, width: int, *key: int) -> int:
+        first = segment * cfg.columns // cfg.bands
         found = [
             places[(*key, n) if key else n]
-            for n in range(word * cfg.columns, (word + 1) * cfg.columns)
+            for n in range(first, first + width)
             if ((*key, n) if key else n) in places
         ]
-        assert found, f"word {word} was never written"
-        return max(found)
+        assert found or cfg.bands > 1, f"word {segment} was never written"
+        return max(found, default=_NEVER)
 
     for i in run_order(program):
         slot += i.nops
@@ -73,11 +74,11 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
             step = 4 if i.one_gate else 1
             for band in range(i.row_first, i.row_first + i.rows * gang * step, step):
                 far(finished[band], 0, schedule)
-        step = cfg.bands // gang
-        columns = [(i.col_first + n * step) // cfg.bands for n in range(i.cols)]  # their words
+        width = cfg.columns // gang
+        columns = [i.col_first + n * cfg.bands // gang for n in range(i.cols)]
         if schedule != "elementwise" and i.source == Source.H:
             for column in columns:
-                far(of_word(h, column, half), 0, "barrier")
+                far(of_column(h, column, width, half), 0, "barrier")
         for row in range(i.rows):
             own = range(i.row_first + row * gang, i.row_first + (row + 1) * gang)
             if i.one_gate:
@@ -88,9 +89,10 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
                     far(stored[band], cfg.acc_distance, "D_acc")
             for column in columns:
                 if i.source == Source.H:
-                    far(of_word(h, column, half), 0, "D")
+                    far(of_column(h, column, width, half), 0, "D")
                 if i.source == Source.SEQUENCE:
-                    far(of_word(kept, read_step + column), 0, "D of the sequence")
+                    place = read_step * cfg.bands + column
+                    far(of_column(kept, place, width), 0, "D of the sequence")
                 slot += 1
             last = slot - 1
             if i.finish:

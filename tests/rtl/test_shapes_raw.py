@@ -87,7 +87,9 @@ class Builder:
                 self.tiles.append(tile.reshape(-1))
         return base
 
-    def layer(self, bands: int, below: int, steps: int, chain: int, bottom: bool, top: bool) -> None:
+    def layer(
+        self, bands: int, below: int, steps: int, chain: int, bottom: bool, top: bool
+    ) -> None:
         """Write all steps of a layer on one chain; each has rectangles of its own."""
         cfg, rng = self.cfg, self.rng
         per_word = cfg.columns // cfg.bands
@@ -95,7 +97,10 @@ class Builder:
         bias = cfg.bands * (-(-len(self.biases) // cfg.bands))
         self.biases += [np.zeros(cfg.rows, np.int64)] * (bias - len(self.biases))
         self.biases += list(rng.integers(-(1 << 20), 1 << 20, (bands, cfg.rows)))
-        common = {"x_shift": int(rng.integers(cfg.max_shift + 1)), "act_shift": int(rng.integers(9))}
+        common = {
+            "x_shift": int(rng.integers(cfg.max_shift + 1)),
+            "act_shift": int(rng.integers(9)),
+        }
         parts = []  # of a step: instruction without source, whether of the x-part
         words = -(-below // cfg.columns)
         for n, (at, count) in enumerate(self.stripes(bands)):
@@ -280,5 +285,3 @@ def test_what_is_out_of_place_is_refused() -> None:
     runs = [Run(Program((replace(i, source=Source.H),)).encode(cfg)) for i, _ in cases]
     for (i, refused), result in zip(cases, engines.play(rtl, runs)):
         assert result.status & 0xFF == 2 * refused, i
-
-

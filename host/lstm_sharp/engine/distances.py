@@ -101,10 +101,10 @@ class _Clock:
         self.lanes_free = _LONG_AGO  # for a row that finishes
         self.drained = _LONG_AGO  # when all h is there
         bands = max(int(_bands(cfg, i).max()) for i in instructions) + 1
-        words = max(i.h_word + i.col_end(cfg) + _words(cfg, i) for i in instructions)
+        places = max(max(i.col_end(cfg), _segments(cfg, i).stop) for i in instructions)
         self.stored = np.full(bands, _LONG_AGO)  # by band
         self.finished = np.full(bands, _LONG_AGO)
-        self.written = np.full((2, words), _LONG_AGO)  # by half and word of the h buffer
+        self.written = np.full((2, places), _LONG_AGO)  # by half and segment of the h buffer
 
     def __copy__(self) -> _Clock:
         other = object.__new__(_Clock)
@@ -133,8 +133,8 @@ class _Clock:
         elif self.schedule in BARRIER:
             earliest = max(earliest, int(self.finished[bands].max()))
         if i.source == Source.H:
-            columns = i.col_first + cfg.tile_shapes[i.shape].step * np.arange(i.cols)
-            ready = self.written[self.half, columns // cfg.bands]
+            columns = self.written[self.half, i.col_first : i.col_end(cfg)]
+            ready = columns.reshape(i.cols, -1).max(axis=1)
             if self.schedule == "elementwise":
                 ready = ready - np.arange(i.cols)
             earliest = max(earliest, int(ready.max()))
@@ -146,22 +146,21 @@ class _Clock:
         """Run one instruction."""
         cfg, start = self.cfg, self.slot + i.nops
         self.slot += i.slots(cfg)
-        words = slice(i.h_word, i.h_word + _words(cfg, i))
         if i.op == Op.LOAD_STATE:  # h and c come into their buffers as finished ones do
             self.finished[_bands(cfg, i)] = self.slot - 1 + cfg.tail
-            self.written[self.half, words] = self.slot - 1 + cfg.tail
+            self.written[self.half, _segments(cfg, i)] = self.slot - 1 + cfg.tail
         if i.op != Op.TILES:
             return
         last_slots = start + np.arange(i.rows) * i.row_slots(cfg) + i.cols - 1
         if i.finish:
-            self._finish(i, last_slots, words)
+            self._finish(i, last_slots)
         else:
             self.stored[i.bands(cfg)] = last_slots[:, None] + cfg.acc_distance
         if i.step:
             self.half = 1 - self.half
 
-    def _finish(self, i: Instruction, last_slots: np.ndarray, words: slice) -> None:
-        """Note what comes of the rows of a finishing rectangle, of words the last of each."""
+    def _finish(self, i: Instruction, last_slots: np.ndarray) -> None:
+        """Note what comes of the rows of a finishing rectangle."""
         cfg, block = self.cfg, _block(self.cfg, i)
         ready = last_slots + i.tail(cfg)
         bands = i.bands(cfg)
@@ -174,9 +173,10 @@ class _Clock:
             else:
                 return
         self.finished[bands] = ready[:, None]
-        ends = np.arange(1, words.stop - words.start + 1) * cfg.columns - i.h_lane
-        row = np.minimum((ends - 1) // block, len(ready) - 1)  # the last that a word has
-        other = self.written[1 - self.half, words]  # a word may hold neurons of two rectangles
+        places, size = _segments(cfg, i), cfg.columns // cfg.bands
+        ends = np.arange(places.start + 1, places.stop + 1) * size - _neuron(cfg, i)
+        row = np.minimum((ends - 1) // block, len(ready) - 1)  # the last that a segment has
+        other = self.written[1 - self.half, places]  # which may have neurons of two rectangles
         np.maximum(other, ready[row], out=other)
         self.drained = max(self.drained, int(ready[-1]))
         self.lanes_free = int(last_slots[-1]) + cfg.tile_shapes[i.shape].passes * (
@@ -198,8 +198,14 @@ def _bands(cfg: Config, i: Instruction) -> np.ndarray:
     return np.zeros(1, int)
 
 
-def _words(cfg: Config, i: Instruction) -> int:
-    """Words of the h buffer that a finishing rectangle or a load writes."""
+def _neuron(cfg: Config, i: Instruction) -> int:
+    """Place in the h buffer of the first neuron that it finishes or loads."""
+    return i.h_word * cfg.columns + i.h_lane
+
+
+def _segments(cfg: Config, i: Instruction) -> slice:
+    """Segments of the h buffer that a finishing rectangle or a load writes."""
     rows = i.rows // 4 if i.by_gate and not i.one_gate else i.rows
-    neurons = rows * (_block(cfg, i) if i.op == Op.TILES else cfg.lanes)
-    return -(-(i.h_lane + neurons) // cfg.columns)
+    count = rows * (_block(cfg, i) if i.op == Op.TILES else cfg.lanes)
+    first, size = _neuron(cfg, i), cfg.columns // cfg.bands
+    return slice(first // size, -(-(first + count) // size))
