@@ -203,7 +203,7 @@ def _deployed(
         least = max(map(len, model.levels))
         chains = cfg.chains if rng.random() < 0.5 else int(rng.integers(least, cfg.chains + 1))
     tiles = cfg.weight_tiles
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 and schedule in SCHEDULES:
         tiles = max(
             weight_tiles([LayerShape(q.input_size, q.hidden_size) for q in level], cfg)
             for level in model.levels

@@ -138,12 +138,20 @@ module dispatcher
     end else begin
       if (tile_q && !wait_here) weight_q <= weight_q + 1'b1;
       if (row_done) begin
-        row_q <= row_q + BlockBits'(gang_of(cur.instr.shape));
-        bias_q <= bias_q + BiasAddrBits'(gang_of(cur.instr.shape));
-        {word_q, lane_q} <= after_block(cur.instr.shape, word_q, lane_q);
+        row_q <= row_q + BlockBits'(row_step);
+        bias_q <= bias_q + BiasAddrBits'(row_step);
+        if (hands_over || cur.instr.one_gate) begin
+          {word_q, lane_q} <= after_block(cur.instr.shape, word_q, lane_q);
+        end
       end
     end
   end
+
+  // Row blocks of one gate lie four apart, and only the last gate's makes h.
+  logic [15:0] row_step;
+  logic hands_over;
+  assign row_step = GateBlocks && cur.instr.one_gate ? 16'd4 : gang_of(cur.instr.shape);
+  assign hands_over = last_gate(cur.instr.by_gate, 2'(row_q));
 
   // Place of the neuron that follows a row block
   function automatic logic [WordBits+LaneBits-1:0] after_block(
@@ -152,6 +160,7 @@ module dispatcher
     for (int s = 0; s < Shapes; s++) begin
       if (is_shape(shape, s)) after_block |= after_neurons(Gangs[s] * Block, word, lane);
     end
+    if (GateBlocks && cur.instr.by_gate) after_block = after_neurons(Rows, word, lane);
   endfunction
 
   function automatic logic [WordBits+LaneBits-1:0] after_neurons(
@@ -194,8 +203,9 @@ module dispatcher
       .clk,
       .rst_n,
       .start,
-      .emits(tile_q && emits_q && last_column_q && room_q && !wait_here),
+      .emits(tile_q && emits_q && last_column_q && room_q && !wait_here && hands_over),
       .shape(cur.instr.shape),
+      .by_gate(cur.instr.by_gate),
       .ends_vector,
       .credit,
       .give,
@@ -218,6 +228,7 @@ module dispatcher
     slot.last <= last_column_q;
     slot.start <= cur.instr.start;
     slot.finish <= cur.instr.finish;
+    slot.by_gate <= GateBlocks && cur.instr.by_gate;
     slot.row <= row_q;
     slot.bias_addr <= bias_q;
     slot.x_shift <= cur.instr.x_shift;

@@ -40,8 +40,9 @@ module engine_checks
   logic [15:0] turns_left;
   logic finishes, stores_begin, stores_end;
   int turns;  // of the lanes, for the row block that finishes
-  assign turns = Passes * int'(gang_of(3'(issue.shape)));
-  assign finishes = issue.valid && issue.last && issue.finish;
+  assign turns = Passes * (issue.by_gate ? 4 : int'(gang_of(3'(issue.shape))));
+  assign finishes = issue.valid && issue.last && issue.finish
+                    && last_gate(issue.by_gate, 2'(issue.row));
   assign stores_begin = slot_read.valid && slot_read.last && !slot_read.finish;
   assign stores_end = slot_sum.valid && slot_sum.last && !slot_sum.finish;
 

@@ -75,6 +75,10 @@ module fetch
         passes = ColumnBits'(Passes * Gangs[s]);
       end
     end
+    if (GateBlocks && instr.one_gate && last_gate(instr.by_gate, instr.row_first[1:0])) begin
+      fills = instr.finish && instr.cols < 16'(4 * Passes);
+      passes = ColumnBits'(4 * Passes);
+    end
     prepare.instr = instr;
     prepare.last = last;
     prepare.index = index;

@@ -8,6 +8,7 @@ module h_credits
     input  logic   start,
     input  logic   emits,        // a row block is dispatched whose h goes there
     input  shape_t shape,
+    input  logic   by_gate,      // it ends four, of K neurons together
     input  logic   ends_vector,  // with it: a beat that is not full is complete
     input  logic   credit,
     input  logic   give,         // takes a place for a beat of state
@@ -16,7 +17,7 @@ module h_credits
   localparam int CreditBits = $clog2(FifoBeats + 1);
   logic [CreditBits-1:0] credits_q;
 
-  if (Bands == 1) begin : gen_equal
+  if (MaxBands == 1) begin : gen_equal
     // A row block completes a beat of h after every BeatBlocks-th one, or several at once. Room is
     // seen a cycle late, hence with two row blocks to spare.
     localparam int BeatBlocks = BeatElements > Block ? BeatElements / Block : 1;
@@ -41,13 +42,14 @@ module h_credits
     // them. Beats are taken off a cycle after they were counted: room is seen two cycles late.
     localparam int Unit = Block < BeatElements ? Block : BeatElements;
     localparam int BeatUnits = BeatElements / Unit;
-    localparam int MostUnits = BeatUnits - 1 + Bands * Block / Unit;
+    localparam int MostUnits = BeatUnits - 1 + MaxBands * Block / Unit;
     localparam int UnitBits = $clog2(MostUnits + 1);
     localparam int MostBeats = MostUnits / BeatUnits + 1;
     logic [UnitBits-1:0] begun_q, units, beats_q;
     logic rest, partial_q;
     always_comb begin
-      units = begun_q + UnitBits'(gang_of(shape) * 16'(Block / Unit));
+      units = begun_q + UnitBits'((GateBlocks && by_gate ? 16'd4 : gang_of(shape))
+                                  * 16'(Block / Unit));
       rest = units % UnitBits'(BeatUnits) != 0;
     end
     always_ff @(posedge clk) begin

@@ -21,7 +21,8 @@ module mfu
   localparam int HEdge = 15;  // at which h is taken, see mfu_lane
 
   // With one shape turn 0 comes straight from the accumulators, the others from a copy that moves
-  // up. With several all come from a copy that stands, a choice of it each.
+  // up. With several, and where row blocks hold one gate each, all come from a copy that stands, a
+  // choice of it each.
   logic taken, taken_next, turn_valid;
   logic [3:0] turn_act_shift;
   target_t turn_target;
@@ -30,13 +31,13 @@ module mfu
   assign taken_next = slot_before.valid && slot_before.last && slot_before.finish;
   always_ff @(posedge clk) begin
     taken <= rst_n && taken_next;
-    if (Bands > 1 && taken) turn_act_shift <= slot.act_shift;
-    else if (Bands == 1 && taken_next) turn_act_shift <= slot_before.act_shift;
+    if (MaxBands > 1 && taken) turn_act_shift <= slot.act_shift;
+    else if (MaxBands == 1 && taken_next) turn_act_shift <= slot_before.act_shift;
   end
 
-  if (Bands > 1) begin : gen_shapes
+  if (MaxBands > 1) begin : gen_shapes
     localparam int TurnBits = $clog2(MaxPasses);
-    logic busy_q, last_q;
+    logic busy_q, last_q, hand_over;
     logic [TurnBits-1:0] left_q, turns_left;  // when this turn is over
     logic [CAddrBits-1:0] c_addr_q;
     target_t target_q;
@@ -48,14 +49,17 @@ module mfu
       for (int s = 0; s < Shapes; s++) begin
         if (is_shape(3'(slot.shape), s)) turns_left |= TurnBits'(Passes * Gangs[s] - 1);
       end
+      if (slot.by_gate) turns_left = TurnBits'(4 * Passes - 1);
     end
+    assign hand_over = taken && last_gate(slot.by_gate, 2'(slot.row));
     always_ff @(posedge clk) begin
       if (!rst_n) busy_q <= 1'b0;
-      else busy_q <= taken || (busy_q && !last_q);
-      if (taken) begin
+      else busy_q <= hand_over || (busy_q && !last_q);
+      if (hand_over) begin
         left_q <= turns_left;
         last_q <= turns_left == 0;
-        c_addr_q <= CAddrBits'(slot.row) << $clog2(Passes);
+        // The last of four row blocks of one gate: their neurons begin with the first.
+        c_addr_q <= CAddrBits'(slot.by_gate ? slot.row - BlockBits'(3) : slot.row) << $clog2(Passes);
         target_q <= slot.target;
       end else begin
         left_q <= left_q - 1'b1;
@@ -71,9 +75,22 @@ module mfu
     end
     // All banks are copied; the place of c, whose low bits are the band's bank and the turn within
     // the band, says which sums a turn takes.
-    for (genvar k = 0; k < Bands * Rows; k++) begin : gen_held
-      always_ff @(posedge clk) if (taken) held_q[k/(4*Lanes)][k%(4*Lanes)] <= sums[k];
+    logic [MaxBands*Rows-1:0][AccBits-1:0] finished;
+    if (GateBlocks) begin : gen_gates
+      gate_sums u_gates (
+          .clk,
+          .write(taken && !hand_over),
+          .by_gate(slot.by_gate),
+          .row(slot.row),
+          .sums,
+          .finished
+      );
+    end else begin : gen_bands
+      for (genvar k = 0; k < Bands * Rows; k++) begin : gen_finished
+        assign finished[k] = sums[k];
+      end
     end
+    always_ff @(posedge clk) if (hand_over) held_q <= finished;
     assign chosen = held_q[TurnBits'(c_addr_q)];
 
     assign turn_valid = busy_q;

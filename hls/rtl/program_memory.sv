@@ -104,6 +104,7 @@ module program_memory
         segments |= sum_t'(instr.cols) * sum_t'(Bands / Gangs[s]);
       end
     end
+    if (GateBlocks && instr.one_gate) bands = 4 * sum_t'(instr.rows) - 3;
     rows = instr.op == OpTiles ? bands : sum_t'(instr.rows);
     unique case (instr.op)
       OpLoadWeights: {first, most} = {instr.weight_base, sum_t'(WeightTiles)};
@@ -145,8 +146,8 @@ module program_memory
     end
   end
 
-  // Row blocks and columns lie in their places, multiples of what they cover. Row blocks of one gate
-  // are for engines to come.
+  // Row blocks and columns lie in their places, multiples of what they cover; those of one gate each
+  // in fours, neuron for neuron.
   function automatic logic tiles_fine(instr_t i);
     logic placed;
     placed = Shapes == 8 || i.shape < 3'(Shapes);
@@ -156,7 +157,8 @@ module program_memory
                   && i.col_first % 16'(Bands / Gangs[s]) == 0;
       end
     end
-    return placed && !i.by_gate && !i.one_gate && i.cols != 0 && i.start != 2'd3
+    placed &= GateBlocks ? i.by_gate || !i.one_gate : !i.by_gate && !i.one_gate;
+    return placed && i.cols != 0 && i.start != 2'd3
            && i.x_shift <= 4'(MaxShift) && i.h_lane < 8'(Columns) && (i.h_lane & 8'(Lanes - 1)) == 0;
   endfunction
 endmodule

@@ -265,7 +265,9 @@ class Config(Knobs):
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The tail, stage by stage: from a slot's issue to its last h being readable."""
-        return tail_stages(self.reduce_levels, self.most_passes, self.bands > 1)
+        return tail_stages(
+            self.reduce_levels, self.most_passes, self.bands > 1 or bool(self.gate_blocks)
+        )
 
     @property
     def tail(self) -> int:
@@ -289,7 +291,7 @@ class Config(Knobs):
     @property
     def fifo_beats(self) -> int:
         """Depth of the h FIFO: all that can be in flight, so that a ready sink never stalls."""
-        spare = 4 * ceil(self.tile_shapes[-1].block / self.beat_elements)
+        spare = 4 * ceil(self.most_passes * self.lanes / self.beat_elements)
         return 1 << (self.tail + 16 + spare).bit_length()
 
     @cached_property

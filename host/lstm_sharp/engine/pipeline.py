@@ -23,7 +23,7 @@ def tail_stages(reduce_levels: int, passes: int, tapped: bool) -> tuple[Stage, .
     Args:
         reduce_levels: registered levels of the adder tree.
         passes: turns in which the lanes take up the largest row block.
-        tapped: whether the tile has several shapes.
+        tapped: whether the tile has several shapes, or row blocks one gate each.
     """
     return (
         Stage("read", 1, "weight memory latches its word; x, h or sequence word is read"),
@@ -33,7 +33,7 @@ def tail_stages(reduce_levels: int, passes: int, tapped: bool) -> tuple[Stage, .
         Stage("product", 1, "P registers"),
         Stage("reduce", reduce_levels, "adder tree over the N VS units, four to one a level"),
         Stage("accumulate", 1, "last sums of the tree and the running sum"),
-        Stage("hand over", int(tapped), "sums of all bands to the MFU's registers"),
+        Stage("hand over", int(tapped), "all finished sums to the MFU's registers"),
         Stage("passes", passes - 1, "the lanes take up a row block's neurons in turns"),
         Stage("shift", 1, "accumulator to the scale of tanh's argument"),
         Stage("gate table", 1, "table of tanh in LUTs, into the DSPs' input registers"),

@@ -262,8 +262,8 @@ def make_plan(
         if plan.tiles <= cfg.weight_tiles:
             return _cut(plan, count) if schedule == "elementwise" else plan
     raise UsageError(
-        f"at this K the model needs {plan.tiles} tiles of weights, {cfg.name} holds "
-        f"{cfg.weight_tiles}; choose a larger config, or K best"
+        f"with these tiles the model needs {plan.tiles} tiles of weights, {cfg.name} holds "
+        f"{cfg.weight_tiles}; choose a larger config, K best or another schedule"
     )
 
 
