@@ -78,16 +78,14 @@ module engine_checks
     end
   end
 
-  function automatic logic in_block(slot_t slot, int band);
-    return band >= int'(slot.row) && band < int'(slot.row) + int'(gang_of(3'(slot.shape)));
-  endfunction
-
   // Sums of the row block that are not stored yet
   logic stores_pending;
   always_comb begin
     stores_pending = 1'b0;
-    for (int band = 0; band < 2 ** BlockBits; band++) begin
-      stores_pending |= in_block(slot_read, band) && pending_store[band] != 0;
+    for (int g = 0; g < Bands; g++) begin
+      if (g < int'(gang_of(3'(slot_read.shape)))) begin
+        stores_pending |= pending_store[slot_read.row+BlockBits'(g)] != 0;
+      end
     end
   end
 
@@ -119,9 +117,13 @@ module engine_checks
         end
       end
       unwritten <= unwritten + (finishes ? 16'(turns) : '0) - 16'(h_valid);
-      for (int band = 0; band < 2 ** BlockBits; band++) begin
-        if (stores_begin && in_block(slot_read, band)) pending_store[band] += 1;
-        if (stores_end && in_block(slot_sum, band)) pending_store[band] -= 1;
+      for (int g = 0; g < Bands; g++) begin
+        if (stores_begin && g < int'(gang_of(3'(slot_read.shape)))) begin
+          pending_store[slot_read.row+BlockBits'(g)] += 1;
+        end
+        if (stores_end && g < int'(gang_of(3'(slot_sum.shape)))) begin
+          pending_store[slot_sum.row+BlockBits'(g)] -= 1;
+        end
       end
       /* verilator lint_on BLKSEQ */
       turns_left <= finishes ? 16'(turns - 1) : turns_left - 16'(turns_left != 0);
