@@ -212,6 +212,8 @@ def _deployed(
     stages = deploy.deploy(model, smaller, schedule, steps)
     if cfg.bands > 1 and rng.random() < 0.7:
         stages = tuple(replace(stage, plan=recovered(rng, stage.plan)) for stage in stages)
+    if rng.random() < 0.5:
+        stages = tuple(replace(stage, plan=in_wavefront(stage.plan)) for stage in stages)
     if not crowded:
         return stages
     return tuple(replace(stage, plan=Crowded(**vars(stage.plan))) for stage in stages)
@@ -231,6 +233,15 @@ def recovered(rng: np.random.Generator, plan: Plan) -> Plan:
     found = replace(plan, layers=lay_out(plan, levels, layouts))
     counted = len(found.instructions((2,), True, True))
     return found if found.tiles <= cfg.weight_tiles and counted <= MAX_INSTRUCTIONS else plan
+
+
+def in_wavefront(plan: Plan) -> Plan:
+    """Run the levels of a plan side by side, if there are chains and instructions for that."""
+    wave = replace(plan, wavefront=True)
+    stacked = plan.directions == 1 < len(plan.layers) <= plan.cfg.chains
+    if not stacked or plan.schedule not in SCHEDULES:
+        return plan
+    return wave if len(wave.instructions((2,), True, True)) <= MAX_INSTRUCTIONS else plan
 
 
 def random_cover(rng: np.random.Generator, cfg: Config, count: int, width: int) -> tuple[Rect, ...]:
