@@ -145,7 +145,7 @@ class LevelProgram:
             )
             tile, column = tile + cell.rows * width, column + width
         rectangles[-1] = replace(
-            rectangles[-1], finish=True, step=is_last, emit=self.top, keep=not self.top
+            rectangles[-1], finish=True, ends=True, step=is_last, emit=self.top, keep=not self.top
         )
         return rectangles
 
