@@ -69,10 +69,12 @@ Slots:
       group = load_beat(slot, take(weight_stream), loader, bram_weights, uram_weights, biases);
     }
     if (slot.tile) {
-      Elements scalars;
+      Scalars scalars;
+      #pragma HLS ARRAY_PARTITION variable = scalars complete dim = 0
       read_scalars(slot, x_words, x_buffer, h_buffer, sequence, scalars);
       Spans spans;
-      multiply_tile(bram_weights[slot.weight], uram_weights[slot.weight], scalars, spans);
+      const Share share = {slot.segment, in_segments(slot.i, 1)};
+      multiply_tile(bram_weights[slot.weight], uram_weights[slot.weight], scalars, share, spans);
       accumulate(slot, spans, biases, stored, running);
       if (slot.last && slot.i.finish) turns.take(slot, running);
       if (slot.last && !slot.i.finish) store_sums(slot, running, stored[slot.row / kBands]);

@@ -14,13 +14,20 @@ using BramTile = Weight_t[kBramColumns > 0 ? kBramColumns : 1][kRows];
 using UramTile = Weight_t[kUramColumns > 0 ? kUramColumns : 1][kRows];
 using Biases = Bias_t[kBands * kRows];  // bank after bank: a band of each
 using Stored = Kept<Acc_t, kAccDistance>[kBands * kRows];
-using Elements = Activation_t[kColumns];  // of x, and the scalars of a column
+using Elements = Activation_t[kColumns];  // of x
 using HElement = Kept<Activation_t, kTail>;
 using HElements = HElement[kColumns];
+using Scalars = HElement[kBands][kSegment];  // a word, segment by segment
 // Sums of products: span g + i is that of group i of g, for g = kBands a segment's. So span n is
 // the sum of spans 2 n and 2 n + 1; there is no span 0.
 using Spans = Sum_t[2 * kBands][kRows];
 using Cells = C_t[kLanes];
+
+// Segments that a column takes of its word
+struct Share {
+  int first;
+  int count;
+};
 
 // Least gaps, in slots, between writing a place and reading it. They follow from the distances that
 // every program keeps (docs/slot-program.md); an element of h is written in its neuron's turn.
@@ -68,10 +75,10 @@ inline Group load_beat(const Slot &slot, const Beat &beat, Loader &loader,
   return group;
 }
 
-// The scalars of a tile's columns: VS units of the same place in each group have the same one.
+// The word that holds a tile's scalars
 inline void read_scalars(const Slot &slot, Stream<Word> &x_words, Elements (&x_buffer)[kXColumns],
                          const HElements (&h_buffer)[2 * kHDepth],
-                         const HElements (&sequence)[kSequenceDepth], Elements &scalars) {
+                         const HElements (&sequence)[kSequenceDepth], Scalars &scalars) {
   #pragma HLS INLINE
   if (slot.pull) {
     const Word word = x_words.read();
@@ -80,46 +87,40 @@ inline void read_scalars(const Slot &slot, Stream<Word> &x_words, Elements (&x_b
   }
   const int h_word = h_place(slot.half, slot.word);
   const int sequence_word = sequence_place(slot.sequence_read + slot.word);
-  // The whole word first: each memory is read once, and then the choice is one of kBands segments.
-  HElement word[kBands][kSegment];
-  #pragma HLS ARRAY_PARTITION variable = word complete dim = 0
 Segments:
   for (int s = 0; s < kBands; ++s) {
-  Elements:
+  Scalars:
     for (int e = 0; e < kSegment; ++e) {
       const int n = s * kSegment + e;
-      word[s][e] = slot.i.source == kSourceX          ? HElement(x_buffer[slot.word][n])
-                   : slot.i.source == kSourceSequence ? sequence[sequence_word][n]
-                   : slot.i.source == kSourceH        ? h_buffer[h_word][n]
-                                                      : HElement(Activation_t(0));
+      scalars[s][e] = slot.i.source == kSourceX          ? HElement(x_buffer[slot.word][n])
+                      : slot.i.source == kSourceSequence ? sequence[sequence_word][n]
+                      : slot.i.source == kSourceH        ? h_buffer[h_word][n]
+                                                         : HElement(Activation_t(0));
     }
-  }
-  const UInt<16> step = in_segments(slot.i, 1);
-Groups:
-  for (int s = 0; s < kBands; ++s) {
-    const int from = slot.segment + (s & (step - 1));
-  Scalars:
-    for (int e = 0; e < kSegment; ++e) scalars[s * kSegment + e] = Activation_t(word[from][e]);
   }
 }
 
-// Adds the products of some columns to the sums of their segments.
+// Adds the products of some columns to the sums of their segments. VS units at the same place of
+// each group share a scalar: a choice among those at its own place in each segment.
 template <int kFirst, int kCount, class Columns>
-void add_products(const Columns &columns, const Elements &scalars, Spans &spans) {
+void add_products(const Columns &columns, const Scalars &scalars, const Share &share,
+                  Spans &spans) {
   #pragma HLS INLINE
 VS_Units:
   for (int n = 0; n < kCount; ++n) {
-    const int segment = kBands + (kFirst + n) / kSegment;
+    const int own = (kFirst + n) / kSegment;
+    const int segment = share.first + (own & (share.count - 1));
+    const Activation_t scalar = scalars[segment][(kFirst + n) % kSegment];
   Rows:
     for (int k = 0; k < kRows; ++k) {
-      spans[segment][k] += multiply<kProductBits>(columns[n][k], scalars[kFirst + n]);
+      spans[kBands + own][k] += multiply<kProductBits>(columns[n][k], scalar);
     }
   }
 }
 
 // K N products and their sums. Loops inside the pipelined one are unrolled whole.
-LSTM_APART void multiply_tile(const BramTile &bram, const UramTile &uram, const Elements &scalars,
-                              Spans &spans) {
+LSTM_APART void multiply_tile(const BramTile &bram, const UramTile &uram, const Scalars &scalars,
+                              const Share share, Spans &spans) {
   #pragma HLS INLINE
   Spans own;  // known to overlap with nothing
 Clear:
@@ -127,8 +128,8 @@ Clear:
   Zero:
     for (int k = 0; k < kRows; ++k) own[segment][k] = 0;
   }
-  add_products<0, kBramColumns>(bram, scalars, own);
-  add_products<kBramColumns, kUramColumns>(uram, scalars, own);
+  add_products<0, kBramColumns>(bram, scalars, share, own);
+  add_products<kBramColumns, kUramColumns>(uram, scalars, share, own);
 Halves:
   for (int span = kBands - 1; span > 0; --span) {
   Join:
@@ -147,19 +148,16 @@ inline bool meets(const Slot &slot, int bank) {
   return ((slot.row ^ bank) & (kBands - slot.gang)) == 0;
 }
 
-// The sums that a bank would add in a slot
-inline void choose_span(const Slot &slot, int bank, const Spans &spans, Sum_t (&sums)[kRows]) {
+// What a bank adds to its running sum k in a slot: of all shapes' groups that it can belong to, its
+// own one's sum.
+inline Sum_t sum_of(const Slot &slot, const Spans &spans, int bank, int k) {
   #pragma HLS INLINE
-Whole:
-  for (int k = 0; k < kRows; ++k) sums[k] = spans[1][k];
+  Sum_t sum = spans[1][k];
 Shapes:
   for (int s = 1; s < kShapes; ++s) {
-    if (slot.i.shape == s) {
-      const int span = kGangs[s] + bank % kGangs[s];
-    Part:
-      for (int k = 0; k < kRows; ++k) sums[k] = spans[span][k];
-    }
+    if (slot.i.shape == s) sum = spans[kGangs[s] + bank % kGangs[s]][k];
   }
+  return sum;
 }
 
 // The running sums, which start anew at a row's first column
@@ -170,15 +168,13 @@ inline void accumulate(const Slot &slot, const Spans &spans, const Biases (&bias
 Banks:
   for (int bank = 0; bank < kBands; ++bank) {
     if (meets(slot, bank)) {
-      Sum_t sums[kRows];
-      choose_span(slot, bank, spans, sums);
     Accumulate:
       for (int k = 0; k < kRows; ++k) {
         const int at = bank * kRows + k;
         const Acc_t start = slot.i.start == kStartBias
                                 ? Acc_t(biases[slot.bias / kBands][at])
                                 : shift_left(Acc_t(stored[slot.row / kBands][at]), shift);
-        running[at] = (slot.first ? start : running[at]) + sums[k];
+        running[at] = (slot.first ? start : running[at]) + sum_of(slot, spans, bank, k);
       }
     }
   }
