@@ -73,7 +73,7 @@ Slots:
       #pragma HLS ARRAY_PARTITION variable = scalars complete dim = 0
       read_scalars(slot, x_words, x_buffer, h_buffer, sequence, scalars);
       Spans spans;
-      const Share share = {slot.segment, in_segments(slot.i, 1)};
+      const Share share = {int(slot.segment), int(in_segments(slot.i, 1))};
       multiply_tile(bram_weights[slot.weight], uram_weights[slot.weight], scalars, share, spans);
       accumulate(slot, spans, biases, stored, running);
       if (slot.last && slot.i.finish) turns.take(slot, running);

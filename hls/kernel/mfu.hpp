@@ -86,7 +86,7 @@ class Turns {
   // One shape's are constant.
   int turns() const { return kShapes == 1 ? kPasses : slot_.gang * kPasses; }
 
-  Slot slot_;
+  Slot slot_{};
   UInt<16> turn_ = kMostPasses;
   Place place_ = {0, 0};
   Acc_t sums_[kBands][kRows];
