@@ -52,12 +52,10 @@ class Layer:
 
 def cut(rng: np.random.Generator, cfg: Config, first: int, bands: int, size: int) -> Iterator[Rect]:
     """Cut a part into ranges of rows of any shapes, and some of these in two along a column."""
-    segments, at = -(-size * cfg.bands // cfg.columns), 0
+    segments, at, shapes = -(-size * cfg.bands // cfg.columns), 0, list(enumerate(cfg.tile_shapes))
     for others in (2, 1, 0):
         left = bands - at
-        fit = [
-            n for n, s in enumerate(cfg.tile_shapes) if not (first + at) % s.gang and s.gang <= left
-        ]
+        fit = [n for n, s in shapes if not (first + at) % s.gang and s.gang <= left]
         if not others:
             fit = [n for n in fit if not left % cfg.tile_shapes[n].gang]
         shape = int(rng.choice(fit))
@@ -77,9 +75,8 @@ def draw(cfg: Config, seed: int) -> tuple[QuantModel, list[Layer]]:
     """Draw two layers, one on the other; bands begin anywhere, alike for sums and biases."""
     rng = np.random.default_rng(seed)
     sizes = [int(n) for n in rng.integers(1, 33, 3)]
-    model = cases.random_model(
-        rng, cfg.fmt, ("forward",) * 2, sizes, cfg.max_shift, extreme=bool(seed % 2)
-    )
+    kinds, extreme = ("forward", "forward"), seed % 2 == 0
+    model = cases.random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme)
     layers, bias = [], 0
     for q in model.layers:
         offset = int(rng.integers(0, cfg.bands))
@@ -105,10 +102,7 @@ def packed(cfg: Config, layers: list[Layer]) -> tuple[Program, np.ndarray]:
         beats.append(words)
     weights = np.zeros((len(tiles), cfg.tile_beats * cfg.beat_weights), "i1")
     weights[:, : cfg.macs] = tiles
-    biases = [
-        Instruction(op=Op.LOAD_BIAS, bias_base=layer.bias_base, rows=layer.bands)
-        for layer in layers
-    ]
+    biases = [Instruction(op=Op.LOAD_BIAS, bias_base=n.bias_base, rows=n.bands) for n in layers]
     load = Program((Instruction(op=Op.LOAD_WEIGHTS, rows=len(tiles)), *biases))
     return load, np.concatenate([part.reshape(-1).view(np.uint8) for part in (weights, *beats)])
 
@@ -168,10 +162,8 @@ def written(cfg: Config, layers: list[Layer]) -> Iterator[Instruction]:
                     **common,
                 )
         if top:
-            groups = layer.bands * cfg.passes
-            yield Instruction(
-                op=Op.GIVE_STATE, row_first=layer.row_first, rows=groups, h_word=layer.word
-            )
+            where = {"row_first": layer.row_first, "h_word": layer.word}
+            yield Instruction(op=Op.GIVE_STATE, rows=layer.bands * cfg.passes, **where)
 
 
 def _common(cfg: Config, layer: Layer, rect: Rect, tile: int) -> tuple[dict, int]:
@@ -231,8 +223,7 @@ class Clock:
         return max(early)
 
     def _run(self, i: Instruction) -> None:
-        cfg = self.cfg
-        s = cfg.tile_shapes[i.shape]
+        cfg, s = self.cfg, self.cfg.tile_shapes[i.shape]
         for row in range(i.rows):
             last = self.slot + i.cols - 1
             self.slot += i.row_slots(cfg)
@@ -281,30 +272,29 @@ class Made:
         hidden = self.h.shape[1]
         assert np.array_equal(vectors.reshape(STEPS, -1)[:, :hidden], self.h)
         pairs = result.h_bytes[-states:].view("<i4").reshape(self.neurons, -1)[:hidden]
-        assert np.array_equal(pairs[:, 0], self.state.h[-1, 0, :hidden])
-        assert np.array_equal(pairs[:, 1], self.state.c[-1, 0, :hidden])
+        for found, right in zip(pairs.T, (self.state.h, self.state.c)):
+            assert np.array_equal(found, right[-1, 0, :hidden])
 
 
 @lru_cache
 def make(cfg: Config, seed: int) -> Made:
     """Draw a case and write it down."""
     model, layers = draw(cfg, seed)
-    size, top, fmt = model.input_size, layers[-1], cfg.fmt
+    size, fmt = model.input_size, cfg.fmt
     stride = 3 + -(-layers[0].bands * cfg.block // cfg.columns)
     clock = Clock(cfg, stride)
     program = Program(tuple(map(clock.place, written(cfg, layers))), stride=stride)
     low = 1 << (fmt.activation_bits - 1)
     x = np.random.default_rng(seed).integers(-low, low, (1, STEPS, size))
     h, after = golden.run(model, x)
-    words = np.zeros((STEPS, -(-size // cfg.columns), cfg.word_beats * cfg.beat_elements), np.int64)
-    for column in range(words.shape[1]):
-        part = x[0, :, column * cfg.columns :][:, : cfg.columns]
-        words[:, column, : part.shape[1]] = part
-    beats = words.astype(f"<i{fmt.activation_bits // 8}").reshape(-1).view(np.uint8)
+    columns = np.pad(x[0], ((0, 0), (0, -size % cfg.columns))).reshape(-1, cfg.columns)
+    filler = cfg.word_beats * cfg.beat_elements - cfg.columns
+    words = np.pad(columns, ((0, 0), (0, filler))).astype(f"<i{fmt.activation_bits // 8}")
     load, weights = packed(cfg, layers)
-    neurons = top.bands * cfg.block
+    neurons = layers[-1].bands * cfg.block
     sent = STEPS * -(-neurons // cfg.beat_elements) + neurons
-    run = Run(program.encode(cfg), x=beats, h_bytes=sent * cfg.stream_bits // 8)
-    return Made(
-        cfg, program, clock.waits, Run(load.encode(cfg), weights), run, h[0], after, neurons
+    run = Run(
+        program.encode(cfg), x=words.reshape(-1).view(np.uint8), h_bytes=sent * cfg.stream_bits // 8
     )
+    loads = Run(load.encode(cfg), weights)
+    return Made(cfg, program, clock.waits, loads, run, h[0], after, neurons)
