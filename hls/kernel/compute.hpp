@@ -21,10 +21,10 @@ inline void compute(const Header header, const Instruction program[kMaxInstructi
 #ifdef LSTM_SHARP_URAM  // a part without UltraRAM would refuse the word
   #pragma HLS BIND_STORAGE variable = uram_weights type = ram_s2p impl = uram
 #endif
-  static Biases biases[kBiasBlocks];
+  static Biases biases[kBiasDepth];
   #pragma HLS ARRAY_PARTITION variable = biases dim = 2 complete
   #pragma HLS BIND_STORAGE variable = biases type = ram_s2p impl = lutram
-  static Stored stored[kBlocks];
+  static Stored stored[kStoredDepth];
   #pragma HLS ARRAY_PARTITION variable = stored dim = 2 complete
   #pragma HLS BIND_STORAGE variable = stored type = ram_s2p impl = lutram
   static Elements x_buffer[kXColumns];
@@ -48,7 +48,7 @@ inline void compute(const Header header, const Instruction program[kMaxInstructi
   Packer packer;
   Promises promises;
   // The turns of the last row block may come after the last slot.
-  const std::uint64_t total = std::uint64_t(header.slots) + kPasses - 1;
+  const std::uint64_t total = std::uint64_t(header.slots) + kMostPasses - 1;
   begin_run();
 Slots:
   for (std::uint64_t now = 0; now < total; ++now) {
@@ -69,13 +69,15 @@ Slots:
       group = load_beat(slot, take(weight_stream), loader, bram_weights, uram_weights, biases);
     }
     if (slot.tile) {
-      Elements scalars;
+      Scalars scalars;
+      #pragma HLS ARRAY_PARTITION variable = scalars complete dim = 0
       read_scalars(slot, x_words, x_buffer, h_buffer, sequence, scalars);
-      Sum_t sums[kRows];
-      multiply_tile(bram_weights[slot.weight], uram_weights[slot.weight], scalars, sums);
-      accumulate(slot, sums, biases, stored, running);
+      Spans spans;
+      const Share share = {int(slot.segment), int(in_segments(slot.i, 1))};
+      multiply_tile(bram_weights[slot.weight], uram_weights[slot.weight], scalars, share, spans);
+      accumulate(slot, spans, biases, stored, running);
       if (slot.last && slot.i.finish) turns.take(slot, running);
-      if (slot.last && !slot.i.finish) store_sums(running, stored[slot.row]);
+      if (slot.last && !slot.i.finish) store_sums(slot, running, stored[slot.row / kBands]);
     }
     const bool active = turns.active();
     if (active) group = turns.next(c_buffer[turns.number()]);

@@ -26,6 +26,9 @@ inline void begin_run() { slot_now() += kTail; }  // the pipeline has run dry
 template <class T, int kSlots>
 class Kept {
  public:
+  Kept() = default;
+  explicit Kept(T value) : value_(value) {}  // never too young
+
   void write(T value, int ago) {
     value_ = value;
     written_ = slot_now() - ago;

@@ -98,10 +98,14 @@ class Promise {
  public:
   explicit Promise(const char *name) : name_(name), written_(kPlaces, -kDistance) {}
 
-  void write(int place, std::int64_t slot) { written_[place] = slot; }
+  void write(int place, std::int64_t slot, int count = 1) {
+    for (int end = place + count; place < end; ++place) written_[place] = slot;
+  }
 
-  void read(int place, std::int64_t slot) const {
-    if (slot - written_[place] < kDistance) fail(place, slot);
+  void read(int place, std::int64_t slot, int count = 1) const {
+    for (int end = place + count; place < end; ++place) {
+      if (slot - written_[place] < kDistance) fail(place, slot);
+    }
   }
 
  private:

@@ -6,7 +6,7 @@
 
 namespace lstm {
 
-static_assert(kGroups == kBlocks * kPasses, "a row block's c is taken up in kPasses turns");
+static_assert(kGroups == kBlocks * kPasses, "a band's c is taken up in kPasses turns");
 
 inline std::uint32_t status_of(Status status, int instruction) {
   return static_cast<std::uint32_t>(status) | static_cast<std::uint32_t>(instruction) << 8;
@@ -18,17 +18,31 @@ inline bool within(int first, int count, int most) {
   return count != 0 && first + count <= most;
 }
 
-inline bool rectangle_in_range(const Instruction &i) {
+// Whether a rectangle of a shape of so large a gang lies where its row blocks and columns can: a
+// bank of accumulators takes biases and sums of its own bands alone.
+inline bool placed_in_range(const Instruction &i, int gang) {
+  #pragma HLS INLINE
+  const int step = kBands / gang;
   const bool starts = i.start == kStartBias
-                          ? within(i.bias_base, i.rows, kBiasBlocks)
+                          ? within(i.bias_base, i.rows * gang, kBiasBlocks) &&
+                                i.bias_base % kBands == i.row_first % kBands
                           : i.start == kStartStored || i.start == kStartStoredShifted;
-  return within(i.row_first, i.rows, kBlocks) &&
-         within(i.col_first, i.cols, i.source == kSourceX ? kXColumns : kHWords) && starts &&
-         i.x_shift <= kMaxShift && i.h_lane < kColumns && i.h_lane % kLanes == 0;
+  const int words = i.source == kSourceX ? kXColumns : kHWords;
+  return within(i.row_first, i.rows * gang, kBlocks) && i.row_first % gang == 0 && starts &&
+         within(i.col_first, i.cols * step, words * kBands) && i.col_first % step == 0;
+}
+
+inline bool rectangle_in_range(const Instruction &i) {
+  bool placed = false;
+Shapes:
+  for (int s = 0; s < kShapes; ++s) placed |= i.shape == s && placed_in_range(i, kGangs[s]);
+  return placed && i.x_shift <= kMaxShift && i.h_lane < kColumns && i.h_lane % kLanes == 0;
 }
 
 inline bool in_range(const Instruction &i, int number) {
-  const bool fine = i.loop_back <= number && i.h_word < kHWords;
+  // Row blocks of one gate each are for the SystemVerilog engine alone.
+  const bool known = i.shape < kShapes && !i.by_gate && !i.one_gate;
+  const bool fine = known && i.loop_back <= number && i.h_word < kHWords;
   switch (i.op) {
     case kOpLoadWeights:
       return fine && within(i.weight_base, i.rows, kWeightTiles);

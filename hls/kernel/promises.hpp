@@ -21,33 +21,43 @@ class Promises {
   }
 
   void check_give(std::int64_t now, const Slot &slot) {
-    h_.read(h_place(slot.half, slot.place.word), now);
+    const int word = h_place(slot.half, slot.place.word);
+    h_.read(word * kBands + slot.place.lane / kSegment, now);
     c_.read(slot.row, now);
   }
 
   void check_tile(std::int64_t now, const Slot &slot) {
     weights_.read(slot.weight, now);
-    if (slot.i.source == kSourceH) h_.read(h_place(slot.half, slot.column), now);
-    if (slot.i.source == kSourceSequence) {
-      sequence_.read(sequence_place(slot.sequence_read + slot.column), now);
+    const UInt<16> step = in_segments(slot.i, 1);
+    if (slot.i.source == kSourceH) {
+      h_.read(h_place(slot.half, slot.word) * kBands + slot.segment, now, step);
     }
-    if (slot.first && slot.i.start == kStartBias) biases_.read(slot.bias, now);
-    if (slot.first && slot.i.start != kStartBias) stored_.read(slot.row, now);
-    if (slot.last && !slot.i.finish) stored_.write(slot.row, now);
+    if (slot.i.source == kSourceSequence) {
+      const int word = sequence_place(slot.sequence_read + slot.word);
+      sequence_.read(word * kBands + slot.segment, now, step);
+    }
+    if (slot.first && slot.i.start == kStartBias) biases_.read(slot.bias, now, slot.gang);
+    if (slot.first && slot.i.start != kStartBias) stored_.read(slot.row, now, slot.gang);
+    if (slot.last && !slot.i.finish) stored_.write(slot.row, now, slot.gang);
   }
 
   void check_group(std::int64_t now, const Group &group) {
     if (group.reads_c) c_.read(group.number, now);
     c_.write(group.number, now);
-    h_.write(h_place(group.half, group.place.word), now);
-    if (group.keep) sequence_.write(sequence_place(group.sequence_word), now);
+    const int segment = group.place.lane / kSegment;
+    const int segments = (group.place.lane + kLanes - 1) / kSegment - segment + 1;
+    h_.write(h_place(group.half, group.place.word) * kBands + segment, now, segments);
+    if (group.keep) {
+      const int word = sequence_place(group.sequence_word);
+      sequence_.write(word * kBands + segment, now, segments);
+    }
   }
 
   Promise<kWeightTiles, kLoadGap> weights_{"tile"};
-  Promise<kBiasBlocks, kLoadGap> biases_{"biases of row block"};
-  Promise<kBlocks, kSumGap> stored_{"sums of row block"};
-  Promise<2 * kHDepth, kHGap> h_{"h word"};
-  Promise<kSequenceDepth, kHGap> sequence_{"sequence word"};
+  Promise<kBiasBlocks, kLoadGap> biases_{"biases of band"};
+  Promise<kBlocks, kSumGap> stored_{"sums of band"};
+  Promise<2 * kHDepth * kBands, kHGap> h_{"h segment"};
+  Promise<kSequenceDepth * kBands, kHGap> sequence_{"sequence segment"};
   Promise<kGroups, kHGap> c_{"c of group"};
 };
 

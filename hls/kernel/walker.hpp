@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernel/program.hpp"
+#include "kernel/shapes.hpp"
 #include "kernel/types.hpp"
 
 namespace lstm {
@@ -33,9 +34,12 @@ struct Slot {
   bool first = false;  // column of its row, beat of its item
   bool last = false;
   bool ends_run = false;       // lies in the run's last row
-  UInt<16> row = 0;            // row block of its chain; item of a load; group of a state
-  UInt<16> bias = 0;           // address of its biases
-  UInt<16> column = 0;         // of the scalars; beat of an item
+  UInt<16> gang = 1;           // bands of its row block
+  UInt<16> row = 0;            // first band of its row block; group of a state
+  UInt<16> bias = 0;           // band of its biases
+  UInt<16> word = 0;           // of the scalars
+  UInt<16> segment = 0;        // first one in that word
+  UInt<16> column = 0;         // beat of an item
   Place place = {0, 0};        // of a state's h: a group for a load, a neuron to be sent
   UInt<17> weight = 0;         // address of its tile
   UInt<1> half = 0;            // of the h buffer that is read
@@ -96,7 +100,7 @@ class Walker {
       case kOpGiveState:
         return kLanes;
       default:
-        return i.finish && i.cols < kPasses ? UInt<16>(kPasses) : i.cols;
+        return i.finish && i.cols < passes_of(i) ? passes_of(i) : i.cols;
     }
   }
 
@@ -111,16 +115,22 @@ class Walker {
     slot.last_row = row_ + 1 == i.rows;
     slot.first = column_ == 0;
     slot.last = column_ + 1 == (tiles ? i.cols : slots_of_row(i));
-    slot.pull = slot.tile && slot.first_row && i.pull && i.source == kSourceX;
     slot.ends_run = slot.last_row && !again(i) && ends_list() && sequence_ + 1 == header_.sequences;
     if (slot.first_row && slot.first) {
       weight_ = i.weight_base;
       place_ = Place{i.h_word, 0};
       if (tiles && i.layer) sequence_read_ = sequence_write_ = 0;
     }
-    slot.row = tiles ? UInt<16>(i.row_first + row_) : UInt<16>(i.row_first * kPasses + row_);
-    slot.bias = i.bias_base + row_;
-    slot.column = tiles ? UInt<16>(i.col_first + column_) : column_;
+    const UInt<16> bands = in_bands(i, row_);
+    slot.gang = in_bands(i, 1);
+    slot.row = tiles ? UInt<16>(i.row_first + bands) : UInt<16>(i.row_first * kPasses + row_);
+    slot.bias = UInt<16>(i.bias_base + (tiles ? bands : row_));
+    const UInt<16> segment = i.col_first + in_segments(i, column_);
+    slot.word = segment / kBands;
+    slot.segment = segment % kBands;
+    slot.column = column_;
+    // A word is pulled with its first segment; columns that share it come one after the other.
+    slot.pull = slot.tile && slot.first_row && i.pull && i.source == kSourceX && slot.segment == 0;
     slot.weight = weight_;
     slot.place = place_;
     if (slot.give) slot.place.lane += column_;

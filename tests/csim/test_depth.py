@@ -101,7 +101,7 @@ def test_debug_build_knows_the_slot_of_each_element() -> None:
     assert (cfg.passes, cfg.tail) == (4, 30)
     case = plain(cfg, "unfolded", 4)
     assert complaint(cfg.tail) in too_soon(case, csim.DEBUG)
-    assert not [said for said in too_soon(case, csim.RELEASE) if "h word" in said]
+    assert not [said for said in too_soon(case, csim.RELEASE) if "h segment" in said]
 
 
 def test_public_headers_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

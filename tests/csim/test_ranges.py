@@ -17,8 +17,9 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.numerics import activation
 from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
-from lstm_sharp.run import deploy
+from lstm_sharp.run import deploy, engines
 from lstm_sharp.run.batch import by_length
+from shapes_by_hand import make
 
 pytestmark = pytest.mark.csim
 
@@ -59,6 +60,16 @@ def worst(cfg: Config, seed: int, negative: bool) -> Case:
 def bits_of(least: int, most: int) -> int:
     """Fewest bits, signed, that hold both."""
     return 1 + max(~least, most).bit_length()
+
+
+def test_values_of_every_shape_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of parts, and what banks keep that a row block does not meet, are no wider."""
+    knobs = {"rows": 8, "columns": 16, "lanes": 2, "k_list": (8, 16, 64), "bias_blocks": 128}
+    cfg = config.resized(config.load("tiny"), max_input=40, max_hidden=40, **knobs)
+    monkeypatch.setenv("LSTM_SHARP_RANGES", str(tmp_path / "ranges"))
+    program = csim.build(cfg, tmp_path, _RANGES)
+    for case in (make(cfg, seed) for seed in range(12)):
+        case.check(engines.play(program, [case.load, case.run])[1])
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -58,6 +58,22 @@ def test_shipped_kernels_are_clean(name: str, fmt: str | None, tmp_path: Path) -
     assert check(tmp_path, cfg) == []
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "k_list", "rest"),
+    [
+        (4, 8, (4, 8, 16), {}),
+        (8, 16, (8, 16, 64), {"lanes": 2, "uram_columns": 5}),
+        (16, 4, (16, 64), {"lanes": 2}),
+    ],
+)
+def test_kernels_of_several_shapes_are_clean(
+    rows: int, columns: int, k_list: tuple[int, ...], rest: dict[str, int], tmp_path: Path
+) -> None:
+    cfg = config.resized(_TINY, rows=rows, columns=columns, k_list=k_list, **rest)
+    render(cfg, tmp_path)
+    assert check(tmp_path, cfg) == []
+
+
 @pytest.mark.parametrize(("rule", "name", "part", "old", "new"), _BROKEN)
 def test_a_broken_kernel_is_found(
     rule: str, name: str, part: str, old: str, new: str, mine: Path

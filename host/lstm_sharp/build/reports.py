@@ -126,7 +126,7 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
     ]
     failures = list(_missed(loops, wanted, xml, _reasons(root, messages)))
     depth = max((loop.depth or 0 for loop in loops if loop.label == SLOTS), default=0)
-    least = depth + cfg.passes - 1  # the last lane turn of a row block begins P - 1 slots later
+    least = depth + cfg.most_passes - 1  # a row block's last lane turn begins P - 1 slots later
     if least > cfg.tail:
         failures.append(
             f"the pipeline of {SLOTS} is {depth} deep and needs D = {least}, the slot compiler "

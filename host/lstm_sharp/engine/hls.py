@@ -23,4 +23,4 @@ def hls_cycles(cfg: Config, program: Program | np.ndarray) -> int:
     """
     words = program.encode(cfg) if isinstance(program, Program) else program
     slots = int(words[HEADER["slots"].word])
-    return words.size + slots + cfg.passes - 1 + cfg.tail + _BESIDE_TAIL
+    return words.size + slots + cfg.most_passes - 1 + cfg.tail + _BESIDE_TAIL
