@@ -34,8 +34,6 @@ GIVE_CYCLES = 4
 """Of giving a state beside its beats."""
 RING_CYCLES = 2
 """From an x word's last beat to the slot that takes it standing in the issue registers."""
-FREE_CYCLES = 1
-"""From the last slot of an x-part to the x ring having its words free."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ class _Walk:
         if i.pop and i.source == Source.X:
             for _ in range(-(-i.col_end(self.cfg) // self.cfg.bands)):
                 self.held.popleft()
-                self.free.append(self.cursor - 1 + FREE_CYCLES)
+                self.free.append(self.cursor - 1)  # with the last slot in the issue registers
 
     def _arrival(self, column: int) -> int:
         """Cycle of the last beat of a word, counted from the oldest that the ring holds."""
