@@ -113,13 +113,13 @@ class Machine:
 
     def __init__(self, cfg: Config) -> None:
         self.cfg = cfg
-        k, n, block = cfg.rows, cfg.columns, cfg.block
+        k, n, block, most = cfg.rows, cfg.columns, cfg.block, cfg.bands * cfg.block
         self.tiles = np.zeros((cfg.weight_tiles, n, k), np.int64)
         self.biases = np.zeros((cfg.bias_blocks, k), np.int64)
         self.sums = np.zeros((cfg.chain_blocks, k), np.int64)
         self.c = np.zeros((cfg.chain_blocks, block), np.int64)
-        self.h = np.zeros((2, cfg.h_words * n + block), np.int64)
-        self.kept = np.zeros(cfg.sequence_words * n + block, np.int64)
+        self.h = np.zeros((2, cfg.h_words * n + most), np.int64)
+        self.kept = np.zeros(cfg.sequence_words * n + most, np.int64)
         self.half = 0
         self.vector: list[np.ndarray] = []  # h so far
 

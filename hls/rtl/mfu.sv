@@ -21,7 +21,7 @@ module mfu
   localparam int HEdge = 15;  // at which h is taken, see mfu_lane
 
   // With one shape turn 0 comes straight from the accumulators, the others from a copy that moves
-  // up. With several all come from a copy that stands, a choice of it each.
+  // up. With several a copy of all banks stands, and each turn is a choice of it.
   logic taken, taken_next, turn_valid;
   logic [3:0] turn_act_shift;
   target_t turn_target;
@@ -38,10 +38,11 @@ module mfu
     localparam int TurnBits = $clog2(MaxPasses);
     logic busy_q, last_q;
     logic [TurnBits-1:0] left_q, turns_left;  // when this turn is over
-    logic [CAddrBits-1:0] c_addr_q;
+    logic [CAddrBits-1:0] c_addr_q, c_next_q, c_first;
     target_t target_q;
     logic [MaxPasses-1:0][4*Lanes-1:0][AccBits-1:0] held_q;
-    logic [4*Lanes-1:0][AccBits-1:0] chosen;
+    logic [Bands-1:0][4*Lanes-1:0][AccBits-1:0] opening;  // of each bank
+    logic [4*Lanes-1:0][AccBits-1:0] chosen_q;
 
     always_comb begin
       turns_left = '0;
@@ -49,18 +50,21 @@ module mfu
         if (is_shape(3'(slot.shape), s)) turns_left |= TurnBits'(Passes * Gangs[s] - 1);
       end
     end
+    assign c_first = CAddrBits'(slot.row) << $clog2(Passes);
     always_ff @(posedge clk) begin
       if (!rst_n) busy_q <= 1'b0;
       else busy_q <= taken || (busy_q && !last_q);
       if (taken) begin
         left_q <= turns_left;
         last_q <= turns_left == 0;
-        c_addr_q <= CAddrBits'(slot.row) << $clog2(Passes);
+        c_addr_q <= c_first;
+        c_next_q <= c_first + 1'b1;
         target_q <= slot.target;
       end else begin
         left_q <= left_q - 1'b1;
         last_q <= left_q == TurnBits'(1);
-        c_addr_q <= c_addr_q + 1'b1;
+        c_addr_q <= c_next_q;
+        c_next_q <= c_next_q + 1'b1;
         if (target_q.lane == LaneBits'(Columns - Lanes)) begin
           target_q.lane <= '0;
           target_q.word <= target_q.word + 1'b1;
@@ -69,12 +73,18 @@ module mfu
         end
       end
     end
-    // All banks are copied; the place of c, whose low bits are the band's bank and the turn within
-    // the band, says which sums a turn takes.
+    // The low bits of c's place are the band's bank and the turn within the band: they say which sums
+    // a turn takes. Those of turn 0 come straight from the accumulators into the turn's register,
+    // the others from a copy of all banks.
     for (genvar k = 0; k < Bands * Rows; k++) begin : gen_held
       always_ff @(posedge clk) if (taken) held_q[k/(4*Lanes)][k%(4*Lanes)] <= sums[k];
+      if (k % Rows < 4 * Lanes) begin : gen_opening
+        assign opening[k/Rows][k%Rows] = sums[k];
+      end
     end
-    assign chosen = held_q[TurnBits'(c_addr_q)];
+    always_ff @(posedge clk) begin
+      chosen_q <= taken ? opening[BankBits'(slot.row)] : held_q[TurnBits'(c_next_q)];
+    end
 
     assign turn_valid = busy_q;
     assign turn_c_addr = c_addr_q;
@@ -83,7 +93,7 @@ module mfu
       turn_target.vector_end &= last_q;
     end
     for (genvar k = 0; k < 4 * Lanes; k++) begin : gen_sums
-      assign turn_sums[k] = signed'(chosen[k]);
+      assign turn_sums[k] = signed'(chosen_q[k]);
     end
   end else if (Passes == 1) begin : gen_one_turn
     assign turn_valid = taken;

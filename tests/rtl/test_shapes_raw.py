@@ -16,13 +16,21 @@ import pytest
 import slots
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.program import Instruction, Op, Program, Source, Start
+from lstm_sharp.engine.program import (
+    INSTRUCTION,
+    STRIDE,
+    Instruction,
+    Op,
+    Program,
+    Source,
+    Start,
+)
 from lstm_sharp.run import engines
 from lstm_sharp.run.jobs import Run
 
 pytestmark = [pytest.mark.rtl, pytest.mark.sv]
 
-_TINY = config.resized(config.load("tiny"), max_input=64, max_hidden=64, bias_blocks=512)
+_TINY = config.resized(config.load("tiny"), max_input=64, max_hidden=64, bias_blocks=512, sequence_words=512)
 
 
 def _engine(name: str, rows: int, columns: int, k_list: tuple[int, ...], **knobs: int) -> Config:
@@ -277,7 +285,15 @@ def test_what_is_out_of_place_is_refused() -> None:
         (replace(fine, by_gate=True), True),
         (replace(fine, gate_turns=True), True),
     ]
-    runs = [Run(Program((replace(i, source=Source.H),)).encode(cfg)) for i, _ in cases]
+    intact = Program((fine,)).encode(cfg)
+    runs = []
+    for i, _ in cases:
+        words = Program((replace(i, shape=0, by_gate=False),)).encode(cfg)
+        layout = INSTRUCTION["shape"]
+        words[STRIDE + layout.word] |= i.shape << layout.lsb
+        words[STRIDE + INSTRUCTION["by_gate"].word] |= i.by_gate << INSTRUCTION["by_gate"].lsb
+        runs.append(Run(words))
+    assert (runs[0].program[STRIDE:] == intact[STRIDE:]).all()
     for (i, refused), result in zip(cases, engines.play(rtl, runs)):
         assert result.status & 0xFF == 2 * refused, i
 
