@@ -25,12 +25,15 @@ from lstm_sharp.engine.program import (
     Source,
     Start,
 )
+from lstm_sharp.errors import UsageError
 from lstm_sharp.run import engines
 from lstm_sharp.run.jobs import Run
 
 pytestmark = [pytest.mark.rtl, pytest.mark.sv]
 
-_TINY = config.resized(config.load("tiny"), max_input=64, max_hidden=64, bias_blocks=512, sequence_words=512)
+_TINY = config.resized(
+    config.load("tiny"), max_input=64, max_hidden=64, bias_blocks=512, sequence_words=512
+)
 
 
 def _engine(name: str, rows: int, columns: int, k_list: tuple[int, ...], **knobs: int) -> Config:
@@ -95,7 +98,9 @@ class Builder:
                 self.tiles.append(tile.reshape(-1))
         return base
 
-    def layer(self, bands: int, below: int, steps: int, chain: int, bottom: bool, top: bool) -> None:
+    def layer(
+        self, bands: int, below: int, steps: int, chain: int, bottom: bool, top: bool
+    ) -> None:
         """Write all steps of a layer on one chain; each has rectangles of its own."""
         cfg, rng = self.cfg, self.rng
         per_word = cfg.columns // cfg.bands
@@ -103,7 +108,10 @@ class Builder:
         bias = cfg.bands * (-(-len(self.biases) // cfg.bands))
         self.biases += [np.zeros(cfg.rows, np.int64)] * (bias - len(self.biases))
         self.biases += list(rng.integers(-(1 << 20), 1 << 20, (bands, cfg.rows)))
-        common = {"x_shift": int(rng.integers(cfg.max_shift + 1)), "act_shift": int(rng.integers(9))}
+        common = {
+            "x_shift": int(rng.integers(cfg.max_shift + 1)),
+            "act_shift": int(rng.integers(9)),
+        }
         parts = []  # of a step: instruction without source, whether of the x-part
         words = -(-below // cfg.columns)
         for n, (at, count) in enumerate(self.stripes(bands)):
@@ -298,3 +306,19 @@ def test_what_is_out_of_place_is_refused() -> None:
         assert result.status & 0xFF == 2 * refused, i
 
 
+def test_every_no_op_slot_is_needed() -> None:
+    """An assertion ends the simulation of a program that lacks one."""
+    cfg, seen = ENGINES[0], set()
+    rtl = engines.build("rtl", cfg)
+    program, weights, x = drawn(cfg, 3)
+    order = list(program.instructions)
+    for n, i in enumerate(order[3:], start=3):
+        if not i.nops or order[n - 1].op != Op.TILES:
+            continue
+        short = replace(
+            program, instructions=(*order[:n], replace(i, nops=i.nops - 1), *order[n + 1 :])
+        )
+        with pytest.raises(UsageError, match="distance D") as caught:
+            engines.play(rtl, [Run(short.encode(cfg), weights, x)])
+        seen.add("D_acc" if "D_acc" in str(caught.value) else "D")
+    assert seen == {"D", "D_acc"}
