@@ -39,16 +39,37 @@ module accumulator_bank
     stored_q <= stored_mem[PlaceBits'(slot_read.row >> BandBits)];
   end
 
-  logic [3:0] shift_q;
-  always_ff @(posedge clk) shift_q <= slot_read.start == StartStoredShifted ? slot_read.x_shift : '0;
+  logic [3:0] shift, shift_q;
+  assign shift = slot_read.start == StartStoredShifted ? slot_read.x_shift : '0;
+  always_ff @(posedge clk) shift_q <= shift;
 
   for (genvar k = 0; k < Rows; k++) begin : gen_row
     logic signed [AccBits-1:0] bias, stored, start_q, sum_q;
     assign bias = AccBits'(signed'(bias_q[k]));
     assign stored = stored_q[k];
-    always_ff @(posedge clk) begin
-      start_q <= slot_shift.start == StartBias ? bias : stored <<< shift_q;
-      if (add) sum_q <= (first ? start_q : sum_q) + AccBits'(reduced[k][0]) + AccBits'(reduced[k][1]);
+    if (Bands == 1) begin : gen_sum
+      always_ff @(posedge clk) begin
+        start_q <= slot_shift.start == StartBias ? bias : stored <<< shift_q;
+        if (add) begin
+          sum_q <= (first ? start_q : sum_q) + AccBits'(reduced[k][0]) + AccBits'(reduced[k][1]);
+        end
+      end
+    end else begin : gen_lean_sum
+      // There are many of them: two choices of four for the start, and a LUT for the sum.
+      localparam logic [1:0] Bias = 2'd3;
+      logic [3:0][AccBits-1:0] near, far;
+      logic [1:0] far_q;
+      for (genvar n = 0; n < 4; n++) begin : gen_near
+        assign near[n] = stored <<< n;
+      end
+      for (genvar n = 0; n < 4; n++) begin : gen_far
+        assign far[n] = MaxShift < 12 && n == int'(Bias) ? bias : near[shift_q[1:0]] << (4 * n);
+      end
+      always_ff @(posedge clk) begin
+        far_q <= MaxShift < 12 && slot_read.start == StartBias ? Bias : shift[3:2];
+        start_q <= MaxShift >= 12 && slot_shift.start == StartBias ? bias : far[far_q];
+        if (add) sum_q <= AccBits'(reduced[k][0]) + (first ? start_q : sum_q);
+      end
     end
     assign sums_packed[k] = sum_q;
     assign sums[k] = sum_q;

@@ -21,8 +21,8 @@ module mfu
   localparam int HEdge = 15;  // at which h is taken, see mfu_lane
 
   // With one shape turn 0 comes straight from the accumulators, the others from a copy that moves
-  // up. With several, and where row blocks hold one gate each, all come from a copy that stands, a
-  // choice of it each.
+  // up. With several, and where row blocks hold one gate each, a copy of all banks stands, and each
+  // turn is a choice of it.
   logic taken, taken_next, turn_valid;
   logic [3:0] turn_act_shift;
   target_t turn_target;
@@ -31,7 +31,7 @@ module mfu
   assign taken_next = slot_before.valid && slot_before.last && slot_before.finish;
   always_ff @(posedge clk) begin
     taken <= rst_n && taken_next;
-    if (MaxBands > 1 && taken) turn_act_shift <= slot.act_shift;
+    if (MaxBands > 1 && taken && last_gate(slot.by_gate, 2'(slot.row))) turn_act_shift <= slot.act_shift;
     else if (MaxBands == 1 && taken_next) turn_act_shift <= slot_before.act_shift;
   end
 
@@ -39,10 +39,11 @@ module mfu
     localparam int TurnBits = $clog2(MaxPasses);
     logic busy_q, last_q, hand_over;
     logic [TurnBits-1:0] left_q, turns_left;  // when this turn is over
-    logic [CAddrBits-1:0] c_addr_q;
+    logic [CAddrBits-1:0] c_addr_q, c_next_q, c_first;
     target_t target_q;
     logic [MaxPasses-1:0][4*Lanes-1:0][AccBits-1:0] held_q;
-    logic [4*Lanes-1:0][AccBits-1:0] chosen;
+    logic [MaxBands-1:0][4*Lanes-1:0][AccBits-1:0] opening;  // of each bank
+    logic [4*Lanes-1:0][AccBits-1:0] chosen_q;
 
     always_comb begin
       turns_left = '0;
@@ -52,19 +53,23 @@ module mfu
       if (slot.by_gate) turns_left = TurnBits'(4 * Passes - 1);
     end
     assign hand_over = taken && last_gate(slot.by_gate, 2'(slot.row));
+    // The last of four row blocks of one gate: their neurons begin with the first.
+    assign c_first = CAddrBits'(slot.by_gate ? slot.row - BlockBits'(3) : slot.row)
+                     << $clog2(Passes);
     always_ff @(posedge clk) begin
       if (!rst_n) busy_q <= 1'b0;
       else busy_q <= hand_over || (busy_q && !last_q);
       if (hand_over) begin
         left_q <= turns_left;
         last_q <= turns_left == 0;
-        // The last of four row blocks of one gate: their neurons begin with the first.
-        c_addr_q <= CAddrBits'(slot.by_gate ? slot.row - BlockBits'(3) : slot.row) << $clog2(Passes);
+        c_addr_q <= c_first;
+        c_next_q <= c_first + 1'b1;
         target_q <= slot.target;
       end else begin
         left_q <= left_q - 1'b1;
         last_q <= left_q == TurnBits'(1);
-        c_addr_q <= c_addr_q + 1'b1;
+        c_addr_q <= c_next_q;
+        c_next_q <= c_next_q + 1'b1;
         if (target_q.lane == LaneBits'(Columns - Lanes)) begin
           target_q.lane <= '0;
           target_q.word <= target_q.word + 1'b1;
@@ -73,8 +78,9 @@ module mfu
         end
       end
     end
-    // All banks are copied; the place of c, whose low bits are the band's bank and the turn within
-    // the band, says which sums a turn takes.
+    // The low bits of c's place are the band's bank and the turn within the band: they say which sums
+    // a turn takes. Those of turn 0 come straight from the accumulators into the turn's register,
+    // the others from a copy of all banks.
     logic [MaxBands*Rows-1:0][AccBits-1:0] finished;
     if (GateBlocks) begin : gen_gates
       gate_sums u_gates (
@@ -90,8 +96,14 @@ module mfu
         assign finished[k] = sums[k];
       end
     end
-    always_ff @(posedge clk) if (hand_over) held_q <= finished;
-    assign chosen = held_q[TurnBits'(c_addr_q)];
+    for (genvar b = 0; b < MaxBands; b++) begin : gen_opening
+      assign opening[b] = finished[b*Rows+:4*Lanes];
+    end
+    always_ff @(posedge clk) begin
+      if (hand_over) held_q <= finished;
+      chosen_q <= hand_over ? opening[$clog2(MaxBands)'(c_first>>$clog2(Passes))]
+                        : held_q[TurnBits'(c_next_q)];
+    end
 
     assign turn_valid = busy_q;
     assign turn_c_addr = c_addr_q;
@@ -100,7 +112,7 @@ module mfu
       turn_target.vector_end &= last_q;
     end
     for (genvar k = 0; k < 4 * Lanes; k++) begin : gen_sums
-      assign turn_sums[k] = signed'(chosen[k]);
+      assign turn_sums[k] = signed'(chosen_q[k]);
     end
   end else if (Passes == 1) begin : gen_one_turn
     assign turn_valid = taken;

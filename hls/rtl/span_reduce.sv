@@ -45,7 +45,9 @@ module span_reduce
     end
   end
 
-  // Spans of 2^l segments: two sums of the level below, or four where they come in time
+  // Spans of 2^l segments: two sums of the level below, or four where they come in time. The sums of
+  // the halves are others' nodes: in this order no adder is shared with them, which would put two
+  // carry chains in series.
   for (genvar l = 0; l <= BandBits; l++) begin : gen_span
     localparam int Count = Bands >> l;
     logic signed [SumBits-1:0] node[Count];
@@ -63,13 +65,13 @@ module span_reduce
         end
       end else if (l > 1) begin : gen_four
         always_ff @(posedge clk) begin
-          sum_q <= Bits'(gen_span[l-2].node[4*n]) + Bits'(gen_span[l-2].node[4*n+1])
-                   + Bits'(gen_span[l-2].node[4*n+2]) + Bits'(gen_span[l-2].node[4*n+3]);
+          sum_q <= Bits'(gen_span[l-2].node[4*n]) + Bits'(gen_span[l-2].node[4*n+2])
+                   + Bits'(gen_span[l-2].node[4*n+1]) + Bits'(gen_span[l-2].node[4*n+3]);
         end
       end else begin : gen_inner
         always_ff @(posedge clk) begin
-          sum_q <= Bits'(gen_level[Levels-1].node[4*n]) + Bits'(gen_level[Levels-1].node[4*n+1])
-                   + Bits'(gen_level[Levels-1].node[4*n+2])
+          sum_q <= Bits'(gen_level[Levels-1].node[4*n]) + Bits'(gen_level[Levels-1].node[4*n+2])
+                   + Bits'(gen_level[Levels-1].node[4*n+1])
                    + Bits'(gen_level[Levels-1].node[4*n+3]);
         end
       end

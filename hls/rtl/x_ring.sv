@@ -52,7 +52,7 @@ module x_ring
       if (take) beat_q <= word_done ? '0 : beat_q + 1'b1;
       if (word_done) tail_q <= tail_q + 1'b1;
       if (pop) head <= head + RingBits'(pop_words);
-      level <= level + (RingBits + 1)'(word_done) - (pop ? pop_words : '0);
+      level <= level + (RingBits + 1)'(word_done) - (pop_words & {(RingBits + 1) {pop}});
       if (word_done != pull) begin
         ahead_q <= word_done ? ahead_q + 1'b1 : ahead_q - 1'b1;
         some <= word_done || ahead_q != (RingBits + 1)'(1);

@@ -16,13 +16,24 @@ import pytest
 import slots
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.program import Instruction, Op, Program, Source, Start
+from lstm_sharp.engine.program import (
+    INSTRUCTION,
+    STRIDE,
+    Instruction,
+    Op,
+    Program,
+    Source,
+    Start,
+)
+from lstm_sharp.errors import UsageError
 from lstm_sharp.run import engines
 from lstm_sharp.run.jobs import Run
 
 pytestmark = [pytest.mark.rtl, pytest.mark.sv]
 
-_TINY = config.resized(config.load("tiny"), max_input=64, max_hidden=64, bias_blocks=512)
+_TINY = config.resized(
+    config.load("tiny"), max_input=64, max_hidden=64, bias_blocks=512, sequence_words=512
+)
 
 
 def _engine(name: str, rows: int, columns: int, k_list: tuple[int, ...], **knobs: int) -> Config:
@@ -280,8 +291,34 @@ def test_what_is_out_of_place_is_refused() -> None:
         (replace(fine, bias_base=cfg.bias_blocks - 4), True),
         (replace(fine, bias_base=cfg.bias_blocks - 4, rows=1), False),
         (replace(fine, by_gate=True), True),
-        (replace(fine, gate_turns=True), True),
+        (replace(fine, one_gate=True), True),
     ]
-    runs = [Run(Program((replace(i, source=Source.H),)).encode(cfg)) for i, _ in cases]
+    intact = Program((fine,)).encode(cfg)
+    runs = []
+    for i, _ in cases:
+        words = Program((replace(i, shape=0, by_gate=False),)).encode(cfg)
+        layout = INSTRUCTION["shape"]
+        words[STRIDE + layout.word] |= i.shape << layout.lsb
+        words[STRIDE + INSTRUCTION["by_gate"].word] |= i.by_gate << INSTRUCTION["by_gate"].lsb
+        runs.append(Run(words))
+    assert (runs[0].program[STRIDE:] == intact[STRIDE:]).all()
     for (i, refused), result in zip(cases, engines.play(rtl, runs)):
         assert result.status & 0xFF == 2 * refused, i
+
+
+def test_every_no_op_slot_is_needed() -> None:
+    """An assertion ends the simulation of a program that lacks one."""
+    cfg, seen = ENGINES[0], set()
+    rtl = engines.build("rtl", cfg)
+    program, weights, x = drawn(cfg, 3)
+    order = list(program.instructions)
+    for n, i in enumerate(order[3:], start=3):
+        if not i.nops or order[n - 1].op != Op.TILES:
+            continue
+        short = replace(
+            program, instructions=(*order[:n], replace(i, nops=i.nops - 1), *order[n + 1 :])
+        )
+        with pytest.raises(UsageError, match="distance D") as caught:
+            engines.play(rtl, [Run(short.encode(cfg), weights, x)])
+        seen.add("D_acc" if "D_acc" in str(caught.value) else "D")
+    assert seen == {"D", "D_acc"}
