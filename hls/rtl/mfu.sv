@@ -31,8 +31,11 @@ module mfu
   assign taken_next = slot_before.valid && slot_before.last && slot_before.finish;
   always_ff @(posedge clk) begin
     taken <= rst_n && taken_next;
-    if (MaxBands > 1 && taken && last_gate(slot.by_gate, 2'(slot.row))) turn_act_shift <= slot.act_shift;
-    else if (MaxBands == 1 && taken_next) turn_act_shift <= slot_before.act_shift;
+    if (MaxBands > 1 && taken && last_gate(slot.by_gate, 2'(slot.row))) begin
+      turn_act_shift <= slot.act_shift;
+    end else if (MaxBands == 1 && taken_next) begin
+      turn_act_shift <= slot_before.act_shift;
+    end
   end
 
   if (MaxBands > 1) begin : gen_shapes
