@@ -57,6 +57,8 @@ BY_GATE = ("sequential", "batch")
 """The paper's first two, for engines that keep the sums of single gates: ``gate_blocks``."""
 ANY = Tiling()
 """The cycle model chooses the tiles' shapes."""
+_STEPS = 16
+"""Of a typical run, by which tiles and cuts are chosen."""
 
 
 @dataclass(frozen=True)
@@ -264,19 +266,21 @@ def _layouts(plan: Plan, shape: LayerShape, tiling: Tiling) -> list[Layout]:
 def _fastest(
     plan: Plan, cells: Sequence[LayerShape], options: Sequence[Layout], sequences: int
 ) -> Layout:
-    """Choose by the cycle model; those with an eighth more tiles than another are not tried."""
+    """Choose by the cycle model, of layouts whose tiles alone do not take longer than another."""
     if len(options) == 1:
         return options[0]
     most = MAX_INSTRUCTIONS // (sequences * plan.directions) - 5
-    enough = 1.125 * min(layout.tiles for layout in options) + plan.cfg.tail
-
-    def cost(layout: Layout) -> float:
-        if layout.tiles > enough or len(layout.x) + len(layout.h) > most:
-            return inf
+    best, least = options[0], inf
+    for layout in sorted(options, key=lambda layout: layout.tiles):
+        if len(layout.x) + len(layout.h) > most:
+            continue
+        if _STEPS * sequences * len(cells) * layout.tiles >= least:
+            break
         level = replace(plan, layers=_placed(plan, [cells], [layout]))
-        return _typical(level, sequences).cycles
-
-    return min(options, key=cost)
+        taken = _typical(level, sequences).cycles
+        if taken < least:
+            best, least = layout, taken
+    return best
 
 
 def _placed(
@@ -338,7 +342,7 @@ def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
     return cut(best_cuts(rect.cols, rect.rows, most, cost))
 
 
-def _typical(plan: Plan, sequences: int, steps: int = 16) -> Prediction:
+def _typical(plan: Plan, sequences: int, steps: int = _STEPS) -> Prediction:
     """Cycles of so many sequences side by side, each level of the plan alone."""
     levels = [replace(plan, layers=level) for level in plan.levels]
     lengths = (steps,) * sequences

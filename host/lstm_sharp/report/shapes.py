@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import chain, combinations
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -104,35 +104,36 @@ def ks(macs: int) -> list[int]:
 def study() -> dict[str, Any]:
     """Ask all that documentation shows.
 
-    The list of a budget is the one of four K's with the highest mean utilisation over the sizes,
-    one sequence at a time, of all lists that ``ks`` has; of equal ones that with the smallest K's.
+    The list of a budget is the one of four K's with the highest mean utilisation over the sizes, of
+    all lists that ``ks`` has; of equal ones that with the smallest K's. For several sequences only
+    those lists are tried that are the ten best for one.
     """
-    schedules = (*BY_GATE, *SCHEDULES)
     singles = [
         Setting(macs, str(k), schedule)
         for macs in BUDGETS
         for k in ks(macs)
-        for schedule in (*schedules, "best")
+        for schedule in (*BY_GATE, *SCHEDULES, "best")
     ]
-    lists = [Setting(macs, k_list=four) for macs in BUDGETS for four in combinations(ks(macs), 4)]
+    lists = {m: [Setting(m, k_list=four) for four in combinations(ks(m), 4)] for m in BUDGETS}
     free = [Setting(macs) for macs in BUDGETS]
-    seen = _ask_all(singles + lists + free, "one sequence")
-    chosen = {macs: _best(seen, (s for s in lists if s.macs == macs)) for macs in BUDGETS}
-    more = [s._replace(padding=False) for s in chosen.values()]
-    more += [s._replace(chains=CHAINS, padding=p) for s in chosen.values() for p in (True, False)]
+    seen = _ask_all(singles + list(chain(*lists.values())) + free, "one sequence")
+    chosen = [_best(seen, found) for found in lists.values()]
+    several = {
+        macs: [s._replace(chains=CHAINS) for s in sorted(found, key=lambda s: -seen[s].mean)[:10]]
+        for macs, found in lists.items()
+    }
+    more = list(chain(*several.values()))
     more += [s._replace(chains=CHAINS) for s in singles if s.schedule == "best"]
     seen |= _ask_all(more, f"{CHAINS} sequences")
+    chosen += [_best(seen, found) for found in several.values()]
+    seen |= _ask_all([s._replace(padding=False) for s in chosen], "without padding")
     return {
         "steps": STEPS,
         "sizes": SIZES,
         "chains": CHAINS,
         "best_k": [{"macs": s.macs, **seen[s]._asdict()} for s in free],
-        "reconfiguration": [
-            _reconfiguration(seen, chosen[macs]._replace(chains=chains))
-            for chains in (1, CHAINS)
-            for macs in BUDGETS
-        ],
-        "ladder": [{"macs": macs, "rungs": _ladder(seen, chosen[macs])} for macs in BUDGETS],
+        "reconfiguration": [_reconfiguration(seen, setting) for setting in chosen],
+        "ladder": [{"macs": s.macs, "rungs": _ladder(seen, s)} for s in chosen if s.chains == 1],
     }
 
 
