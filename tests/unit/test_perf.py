@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lstm_sharp.engine import config, cycles
+from lstm_sharp.engine.cover import Tiling
 from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.perf import perf
+from lstm_sharp.engine.perf import best_plan, perf
 from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES, make_plan
 from lstm_sharp.errors import UsageError
 
@@ -173,3 +174,16 @@ def test_short_rectangles_do_not_wait_for_sums() -> None:
     # Two more than fewest; and no slot of a step without a tile.
     longer = perf(340, 340, 4096, k_list="16,64,256,1024", steps=200)
     assert longer["cycles"] - report["cycles"] == 100 * 232
+
+
+@pytest.mark.parametrize("chains", [7, 10, 11, 16, 31])
+def test_many_chains_of_an_engine_of_several_shapes(chains: int) -> None:
+    """Fewer rectangles where the window has no room for more, states included."""
+    shape, ks = LayerShape(340, 340), (16, 128, 1024)
+    _, plan = best_plan(shape, 4096, "best", "best", chains, 4, None, ks)
+    rectangles = len(plan.layers[0].x + plan.layers[0].h)
+    assert rectangles == {7: 6, 10: 4, 11: 4, 16: 2, 31: 2}[chains]
+    if chains <= 16:
+        plan.program((4,) * chains, with_state=True, give_state=True).encode(plan.cfg)
+    whole = make_plan([shape], plan.cfg, "unfolded", tiling=Tiling(128))
+    assert plan.tiles <= whole.tiles

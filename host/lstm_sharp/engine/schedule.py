@@ -269,7 +269,7 @@ def _fastest(
     """Choose by the cycle model, of layouts whose tiles alone do not take longer than another."""
     if len(options) == 1:
         return options[0]
-    most = MAX_INSTRUCTIONS // (sequences * plan.directions) - 5
+    most = max(2, _room(plan, sequences) // 2)  # each is in the first step, and in a loop
     best, least = options[0], inf
     for layout in sorted(options, key=lambda layout: layout.tiles):
         if len(layout.x) + len(layout.h) > most:
@@ -311,10 +311,10 @@ def check_schedule(schedule: str) -> None:
 
 def _cut(plan: Plan, sequences: int) -> Plan:
     """Cut h-parts as the cycle model says; never slower than ``unfolded``."""
-    most = MAX_INSTRUCTIONS // (sequences * plan.directions) - 5  # states, x twice, a first h
     layers: list[LayerPlan] = []
     for level in plan.levels:
         if len(level[0].h) == 1:
+            most = _room(plan, sequences) - 2 * len(level[0].x) - 1  # x twice, a first h
             cuts = _level_cuts(replace(plan, layers=level), sequences, most)
             level = tuple(replace(cell, h=cuts) for cell in level)
         layers += level
@@ -324,6 +324,11 @@ def _cut(plan: Plan, sequences: int) -> Plan:
         for steps in (1, 2, 3)
     )
     return plan if slower else cut
+
+
+def _room(plan: Plan, sequences: int) -> int:
+    """Instructions of a chain that a program has room for, beside those of its state."""
+    return MAX_INSTRUCTIONS // (sequences * plan.directions) - 2
 
 
 def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
