@@ -78,8 +78,9 @@ resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all
 	@$(RUN) -m lstm_sharp.build.resources $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
 	@$(RUN) -m lstm_sharp.report.tables
 
-figures: setup ## simulate the figures that the documentation shows
+figures: setup ## simulate the figures that the documentation shows, and model those of shapes
 	@$(RUN) -m lstm_sharp.report.figures
+	@$(RUN) -m lstm_sharp.report.shapes
 
 tables: setup ## make the documentation's tables from docs/results/
 	@$(RUN) -m lstm_sharp.report.tables

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstm_sharp import __version__, files
 from lstm_sharp.engine import config
-from lstm_sharp.engine.schedule import SCHEDULES
+from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
 from lstm_sharp.numerics.formats import SUPPORTED
@@ -261,14 +261,15 @@ def _add_perf(commands: argparse._SubParsersAction[_Parser]) -> None:
     perf = commands.add_parser(
         "perf",
         help="ask the cycle model",
-        description="Cycles and utilisation of one layer on an engine that need not be shipped, "
-        "by the cycle model: modelled, not measured.",
+        description="What the cycle model says of one layer on any engine: modelled, not measured.",
     )
     perf.add_argument("--input-size", type=int, required=True, metavar="X")
     perf.add_argument("--hidden-size", type=int, required=True, metavar="H")
     perf.add_argument("--macs", type=int, required=True, metavar="M", help="K * N")
-    perf.add_argument("--k", default="best", help="rows of a tile, or best")
-    perf.add_argument("--schedule", default="best", help=f"{', '.join(SCHEDULES)} or best")
+    perf.add_argument("--k", default="best", help="rows of a tile, one of the list's, or best")
+    perf.add_argument("--k-list", metavar="K,...", help="K's of a tile that changes its shape")
+    perf.add_argument("--no-padding", dest="padding", action="store_false", help="one K a part")
+    perf.add_argument("--schedule", default="best", help=", ".join((*BY_GATE, *SCHEDULES, "best")))
     perf.add_argument("--chains", type=int, default=1, help="sequences side by side")
     perf.add_argument("--steps", type=int, default=100, metavar="T")
     perf.add_argument("--tail", type=int, metavar="L", help="instead of the engine's own tail")
@@ -280,8 +281,8 @@ def _perf(options: argparse.Namespace) -> None:
     from lstm_sharp.engine.perf import perf
 
     files.check_outputs((options.json,), ())
-    names = ("input_size", "hidden_size", "macs", "k", "schedule", "chains", "steps", "tail")
-    _tell(options.json, perf(*(getattr(options, name) for name in names)))
+    given = {k: v for k, v in vars(options).items() if k not in ("command", "json")}
+    _tell(options.json, perf(**given))
 
 
 def _tell(where: str | None, report: dict[str, object]) -> None:

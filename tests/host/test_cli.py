@@ -181,6 +181,17 @@ def test_perf_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["cycles_per_step"] == report["cycles"] / 100
 
 
+def test_perf_of_an_engine_of_several_shapes(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["perf", "--input-size", "20", "--hidden-size", "20", "--macs", "256"]
+    assert cli.main([*sizes, "--k-list", "8,16,32", "--k", "16", "--no-padding"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["k_list"], report["k"], list(report["tiles"])) == ([8, 16, 32], 16, ["16"])
+    assert cli.main([*sizes, "--schedule", "sequential"]) == 0
+    assert json.loads(capsys.readouterr().out)["schedule"] == "sequential"
+    assert cli.main([*sizes, "--k-list", "8,24"]) == 2
+    assert "must go on with 8 times 2, 4, 8" in capsys.readouterr().err
+
+
 def _break(folder: Path, how: str) -> None:
     x = np.load("x.npy")
     makers = {

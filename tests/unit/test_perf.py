@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lstm_sharp.engine import config, cycles
+from lstm_sharp.engine.cover import Tiling
 from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.perf import perf
-from lstm_sharp.engine.schedule import make_plan
+from lstm_sharp.engine.perf import best_plan, perf
+from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES, make_plan
 from lstm_sharp.errors import UsageError
 
 SIZES = (128, 256, 340, 512, 1024)
@@ -37,6 +38,24 @@ def test_perf_reports_the_model() -> None:
         ({"steps": 10**9}, "1000000000 steps are over the 65537"),
         ({"schedule": "fast"}, "schedule 'fast' is unknown"),
         ({"macs": 7}, "7 MACs have no tile shape"),
+        ({"k_list": "8,x"}, "list of K's '8,x' must be numbers with commas"),
+        ({"k_list": ""}, "list of K's '' must be numbers"),
+        ({"k_list": "8,8"}, "must go on with 8 times 2, 4, 8"),
+        ({"k_list": "8,24"}, "must go on with 8 times 2, 4, 8"),
+        ({"k_list": "16,8"}, "must go on with 16 times 2, 4, 8"),
+        ({"k_list": "12,24"}, "begins with 12, which must be 4, 8, 16"),
+        ({"k_list": "2048"}, "begins with 2048"),
+        ({"k_list": "8,16,32"}, "K = 32 of the list does not divide 208 MACs"),
+        ({"k_list": "8,16"}, "K / 4 = 4 must divide columns = 26 or the reverse"),
+        ({"k_list": "4,8,16,32,64,128,256,512,1024", "macs": 1024}, "an instruction tells 8 apart"),
+        ({"k_list": "16,64", "macs": 1024, "k": "32"}, "K = 32 must be one of 16, 64, or best"),
+        ({"k_list": "16,64", "macs": 1024, "schedule": "batch"}, "leave out the list of K's"),
+        ({"k_list": "16,64", "macs": 1024, "chains": 60}, "240 instructions, the window holds 127"),
+        (
+            {"k_list": "16,1024", "macs": 1024, "tail": 9},
+            "9 is shorter than the .* cycles in which",
+        ),
+        ({"schedule": "sequential", "chains": 12}, "192 instructions, the window holds 127"),
     ],
 )
 def test_perf_refuses(arguments: dict, said: str) -> None:
@@ -84,3 +103,87 @@ def test_cuts_come_near_the_bound() -> None:
     assert len(plan.layers[0].h) > 1
     assert step["unfolded"] == 64 + cfg.tail - 1
     assert step["elementwise"] <= 64 + 8
+
+
+@pytest.mark.parametrize(
+    ("macs", "k_list", "chains", "least"),
+    [
+        (1024, "16,64,256", 1, 0.995),
+        (1024, "16,32,64,256", 1, 0.995),
+        (1024, "16,32,64,128", 1, 0.984),
+        (4096, "16,64,256,1024", 1, 0.965),
+        (4096, "16,128,256,1024", 1, 0.974),
+        (4096, "16,32,64,128", 1, 0.951),
+        (4096, "16,128,256,1024", 4, 0.979),
+    ],
+)
+def test_padding_reconfiguration_fills_340(
+    macs: int, k_list: str, chains: int, least: float
+) -> None:
+    report = perf(340, 340, macs, chains=chains, k_list=k_list)
+    assert report["k_list"] == [int(k) for k in k_list.split(",")]
+    assert report["utilization"] >= least
+    assert report["lower_bound"] <= report["cycles"]
+    unpadded = perf(340, 340, macs, chains=chains, k_list=k_list, padding=False)
+    single = perf(340, 340, macs, chains=chains)
+    assert report["utilization"] > max(unpadded["utilization"], single["utilization"]) + 0.01
+    assert len(report["tiles"]) > len(unpadded["tiles"])
+
+
+def test_k_of_a_list() -> None:
+    sizes, ks = (96, 96, 1024), ("16", "64", "256")
+    alone = {k: perf(*sizes, k=k, k_list=",".join(ks)) for k in ks}
+    best = perf(*sizes, k_list=",".join(ks), padding=False)
+    for k, report in alone.items():
+        assert (report["k"], report["n"]) == (int(k), 1024 // int(k))
+        assert list(report["tiles"]) == [k]
+        assert report["k_list"] == [16, 64, 256]
+        assert report["utilization"] <= best["utilization"] + 1e-4
+    assert alone["16"]["tiles"] == {"16": 24 * 2 * 2}
+    one = perf(*sizes, k_list="64")
+    assert one == perf(*sizes, k="64")
+    assert one["k_list"] == [64]
+    assert one["tiles"] == {"64": 6 * 6 * 2}
+
+
+@pytest.mark.parametrize("macs", [1024, 4096, 16384, 65536])
+def test_schedules_of_the_paper(macs: int) -> None:
+    for size in (128, 340, 1024):
+        taken = [perf(size, size, macs, schedule=name) for name in (*BY_GATE, *SCHEDULES, "best")]
+        assert [r["schedule"] for r in taken[:-1]] == [*BY_GATE, *SCHEDULES]
+        assert taken[-1]["schedule"] in SCHEDULES
+        cycles_taken = [r["cycles"] for r in taken]
+        assert cycles_taken == sorted(cycles_taken, reverse=True)
+        assert all(r["lower_bound"] <= r["cycles"] for r in taken)
+
+
+def test_slots_of_single_gates() -> None:
+    """T + D - 1 a step, row blocks being those of single gates."""
+    for name in BY_GATE:
+        taken = [perf(340, 340, 4096, k="128", schedule=name, steps=steps) for steps in (100, 200)]
+        step = (taken[1]["cycles"] - taken[0]["cycles"]) / 100
+        slots = 4 * 3 * 2 * 11  # 340 units are 3 x 128 rows a gate, and 11 columns of 32
+        assert taken[0]["tiles"] == {"128": slots}
+        assert step == slots + taken[0]["tail"] - 1
+
+
+def test_short_rectangles_do_not_wait_for_sums() -> None:
+    """340 units in fewest slots end in 2 x 1 tiles of K = 1024, whose sums others wait for."""
+    report = perf(340, 340, 4096, k_list="16,64,256,1024")
+    assert sum(report["tiles"].values()) == 232
+    # Two more than fewest; and no slot of a step without a tile.
+    longer = perf(340, 340, 4096, k_list="16,64,256,1024", steps=200)
+    assert longer["cycles"] - report["cycles"] == 100 * 232
+
+
+@pytest.mark.parametrize("chains", [7, 10, 11, 16, 31])
+def test_many_chains_of_an_engine_of_several_shapes(chains: int) -> None:
+    """Fewer rectangles where the window has no room for more, states included."""
+    shape, ks = LayerShape(340, 340), (16, 128, 1024)
+    _, plan = best_plan(shape, 4096, "best", "best", chains, 4, None, ks)
+    rectangles = len(plan.layers[0].x + plan.layers[0].h)
+    assert rectangles == {7: 6, 10: 4, 11: 4, 16: 2, 31: 2}[chains]
+    if chains <= 16:
+        plan.program((4,) * chains, with_state=True, give_state=True).encode(plan.cfg)
+    whole = make_plan([shape], plan.cfg, "unfolded", tiling=Tiling(128))
+    assert plan.tiles <= whole.tiles

@@ -50,7 +50,9 @@ def whole(cfg: Config, bands: int, segments: int, shape: int) -> tuple[Rect, ...
     return (Rect(shape, 0, ceil(bands / s.gang), 0, ceil(segments / s.step)),)
 
 
-def fewest(cfg: Config, bands: int, segments: int, finishing: bool = False) -> tuple[Rect, ...]:
+def fewest(
+    cfg: Config, bands: int, segments: int, finishing: bool = False, least: int = 2
+) -> tuple[Rect, ...]:
     """Cover a part in fewest slots, with as few rectangles as that takes.
 
     Args:
@@ -59,12 +61,15 @@ def fewest(cfg: Config, bands: int, segments: int, finishing: bool = False) -> t
         segments: of its columns.
         finishing: an h-part, whose rows end with the MFU taking them up: a row has no fewer slots
             than that takes.
+        least: slots that a rectangle counts at least: two for fetch, more where the next one would
+            wait for its sums.
 
     Returns:
         The rectangles in the order in which they run. Those of an x-part take the columns as they
         come. Those of an h-part have the widest, which finish, at the end of their rows.
     """
-    return _Part(cfg.tile_shapes, bands, segments, finishing).best(0, 0, bands, segments).rects
+    part = _Part(cfg.tile_shapes, bands, segments, finishing, least)
+    return part.best(0, 0, bands, segments).rects
 
 
 class Tiling(NamedTuple):
@@ -112,9 +117,13 @@ def layouts(
     found = [Layout(*pair) for pair in zip(x, h)]
     found.append(Layout(min(x, key=_slots), min(h, key=lambda rects: _filled(cfg, rects))))
     if tiling.padding and tiling.k is None:
-        h_rects = fewest(cfg, bands, h_segments, finishing=True)
-        found.append(Layout(fewest(cfg, bands, x_segments), h_rects))
-        found += [Layout(found[-1].x, rects) for rects in h]
+        padded = [
+            Layout(
+                fewest(cfg, bands, x_segments, False, n), fewest(cfg, bands, h_segments, True, n)
+            )
+            for n in (2, cfg.acc_distance, 2 * cfg.acc_distance)
+        ]
+        found += [*padded, *(Layout(padded[0].x, rects) for rects in h)]
     return list(dict.fromkeys(found))
 
 
@@ -145,6 +154,7 @@ class _Part:
     bands: int
     segments: int
     finishing: bool
+    least: int
 
     def best(self, row: int, col: int, bands: int, segments: int) -> _Found:
         """Cover a rectangle of the part; its last columns are those of the part or whole tiles."""
@@ -164,7 +174,7 @@ class _Part:
             ):
                 rect = Rect(number, row, -(-bands // s.gang), col, -(-segments // s.step))
                 slots = rect.rows * max(rect.cols, s.passes if finishing else 1)
-                yield _Found(max(2, slots), 1, (rect,))
+                yield _Found(max(self.least, slots), 1, (rect,))
             if over_rows and bands > s.gang:
                 cut = bands - over_rows
                 yield _join(

@@ -55,6 +55,8 @@ SCHEDULES = ("intergate", "unfolded", "elementwise")
 """Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
 BY_GATE = ("sequential", "batch")
 """The paper's first two, for engines that keep the sums of single gates: ``gate_blocks``."""
+_STEPS = 16
+"""Of a typical run, by which tiles and cuts are chosen."""
 
 
 @dataclass(frozen=True)
@@ -308,19 +310,21 @@ def _layouts(plan: Plan, shape: LayerShape, tiling: Tiling) -> list[Layout]:
 def _fastest(
     plan: Plan, cells: Sequence[LayerShape], options: Sequence[Layout], sequences: int
 ) -> Layout:
-    """Choose by the cycle model; those with an eighth more tiles than another are not tried."""
+    """Choose by the cycle model, of layouts whose tiles alone do not take longer than another."""
     if len(options) == 1:
         return options[0]
-    most = MAX_INSTRUCTIONS // (sequences * plan.directions) - 5
-    enough = 1.125 * min(layout.tiles for layout in options) + plan.cfg.tail
-
-    def cost(layout: Layout) -> float:
-        if layout.tiles > enough or len(layout.x) + len(layout.h) > most:
-            return inf
+    most = max(2, _room(plan, sequences) // 2)  # each is in the first step, and in a loop
+    best, least = options[0], inf
+    for layout in sorted(options, key=lambda layout: layout.tiles):
+        if len(layout.x) + len(layout.h) > most:
+            continue
+        if _STEPS * sequences * len(cells) * layout.tiles >= least:
+            break
         level = replace(plan, layers=lay_out(plan, [cells], [layout]))
-        return _typical(level, sequences).cycles
-
-    return min(options, key=cost)
+        taken = _typical(level, sequences).cycles
+        if taken < least:
+            best, least = layout, taken
+    return best
 
 
 def lay_out(
@@ -357,10 +361,10 @@ def check_schedule(schedule: str) -> None:
 
 def _cut(plan: Plan, sequences: int) -> Plan:
     """Cut h-parts as the cycle model says; never slower than ``unfolded``."""
-    most = MAX_INSTRUCTIONS // (sequences * plan.directions) - 5  # states, x twice, a first h
     layers: list[LayerPlan] = []
     for level in plan.levels:
         if len(level[0].h) == 1:
+            most = _room(plan, sequences) - 2 * len(level[0].x) - 1  # x twice, a first h
             cuts = _level_cuts(replace(plan, layers=level), sequences, most)
             level = tuple(replace(cell, h=cuts) for cell in level)
         layers += level
@@ -370,6 +374,11 @@ def _cut(plan: Plan, sequences: int) -> Plan:
         for steps in (1, 2, 3)
     )
     return plan if slower else cut
+
+
+def _room(plan: Plan, sequences: int) -> int:
+    """Instructions of a chain that a program has room for, beside those of its state."""
+    return MAX_INSTRUCTIONS // (sequences * plan.directions) - 2
 
 
 def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
@@ -386,10 +395,6 @@ def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
         return _typical(replace(plan, layers=cells), sequences, steps)
 
     return cut(best_cuts(rect.cols, rect.rows, most, cost))
-
-
-_STEPS = 16
-"""Of a typical run."""
 
 
 def _typical(plan: Plan, sequences: int, steps: int = _STEPS) -> Prediction:

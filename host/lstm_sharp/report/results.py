@@ -12,6 +12,9 @@ from lstm_sharp.errors import UsageError
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 """Documentation of the checkout; an installed wheel has none."""
 
+_MADE_BY = {"demo": "figures", "shapes": "figures"}
+"""Verbs that are not called like what they make."""
+
 
 def read(name: str) -> dict[str, Any]:
     """Read a result.
@@ -23,7 +26,8 @@ def read(name: str) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); `make {name}` makes it") from None
+        verb = _MADE_BY.get(name, name)
+        raise UsageError(f"{path} cannot be read ({error}); `make {verb}` makes it") from None
     return result
 
 

@@ -17,7 +17,7 @@ from lstm_sharp.board import KINDS
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.schedule import SCHEDULES, largest_square
 from lstm_sharp.errors import UsageError
-from lstm_sharp.report import bench_table, qualified, results
+from lstm_sharp.report import bench_table, qualified, results, shape_tables
 
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _LEVELS = {
@@ -189,6 +189,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "schedules": _schedules,
     "resources": _resources,
     "bench": lambda: bench_table.table(results.read("bench")),
+    "best_k": lambda: _markdown(shape_tables.best_k(results.read("shapes"))),
+    "reconfiguration": lambda: _markdown(shape_tables.reconfiguration(results.read("shapes"))),
+    "ladder": lambda: _markdown(shape_tables.ladder(results.read("shapes"))),
     "qualified": lambda: _markdown(rows) if (rows := qualified.rows()) else "None yet.",
 }
 """What makes each table, by the name in its page."""
