@@ -157,6 +157,7 @@ module program_memory
                   && i.col_first % 16'(Bands / Gangs[s]) == 0;
       end
     end
+    placed &= i.start != StartBias || (i.row_first ^ i.bias_base) % 16'(Bands) == 0;
     placed &= GateBlocks ? i.by_gate || !i.one_gate : !i.by_gate && !i.one_gate;
     return placed && i.cols != 0 && i.start != 2'd3
            && i.x_shift <= 4'(MaxShift) && i.h_lane < 8'(Columns) && (i.h_lane & 8'(Lanes - 1)) == 0;
