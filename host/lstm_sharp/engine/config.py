@@ -405,6 +405,8 @@ def _list_problems(cfg: Config) -> Iterator[str]:
         last = k
     if len(cfg.k_list) > 8:
         yield f"k_list has {len(cfg.k_list)} K's; an instruction tells 8 apart"
+    if cfg.gate_blocks and cfg.board != "none":
+        yield f"gate_blocks is for simulations, the C++ kernel has none; board = {cfg.board}"
     if cfg.gate_blocks and cfg.k_list:
         yield "gate_blocks and k_list do not go together; leave one of them out"
 

@@ -18,7 +18,7 @@ from lstm_sharp.engine.program import Instruction, Op, Program, Source
 
 if TYPE_CHECKING:
     from lstm_sharp.engine.group import Start
-    from lstm_sharp.engine.schedule import Plan
+    from lstm_sharp.engine.plan import Plan
 
 COPY_CYCLES = 5
 """Of copying and checking the program beside one cycle an instruction."""

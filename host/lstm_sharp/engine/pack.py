@@ -17,7 +17,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.cover import Rect
 from lstm_sharp.engine.group import Group, Start
 from lstm_sharp.engine.layer import LayerPlan
-from lstm_sharp.engine.schedule import Plan
+from lstm_sharp.engine.plan import Plan
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 

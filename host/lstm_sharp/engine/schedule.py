@@ -1,14 +1,14 @@
-"""The compiler: from the shapes of cells and a schedule to slot programs.
+"""The compiler: from the shapes of cells and a schedule to a plan.
 
 A step of a cell is a few rectangles over its x-part and its h-part. A schedule says in which
-order they go and how they are cut; the no-op slots that keep the distances D and D_acc are worked
-out here, never by the hardware. See docs/schedules.md.
+order they go; of which shapes their tiles are, and how they are cut, the cycle model says. See
+docs/schedules.md and docs/shapes.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from math import inf
 
@@ -17,15 +17,11 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.cover import ANY, Layout, Rect, Tiling
 from lstm_sharp.engine.cuts import best_cuts
 from lstm_sharp.engine.cycles import Prediction
-from lstm_sharp.engine.distances import keep_distances
-from lstm_sharp.engine.group import Start
-from lstm_sharp.engine.layer import LayerPlan, LayerShape, LevelProgram
+from lstm_sharp.engine.layer import LayerPlan, LayerShape
 from lstm_sharp.engine.limits import (
     bias_blocks,
     check_fit,
-    check_lengths,
     check_steps,
-    h_words,
     largest_square,
     layouts_of,
     places,
@@ -33,7 +29,8 @@ from lstm_sharp.engine.limits import (
     sequence_stride,
     weight_tiles,
 )
-from lstm_sharp.engine.program import MAX_INSTRUCTIONS, Instruction, Op, Program
+from lstm_sharp.engine.plan import Plan
+from lstm_sharp.engine.program import MAX_INSTRUCTIONS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.quantize import QuantModel
 
@@ -57,149 +54,6 @@ BY_GATE = ("sequential", "batch")
 """The paper's first two, for engines that keep the sums of single gates: ``gate_blocks``."""
 _STEPS = 16
 """Of a typical run, by which tiles and cuts are chosen."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Cells that are resident together, under one schedule; makes a program for any run.
-
-    They are the one or two cells of a single level, or a stack of levels of one cell.
-    """
-
-    cfg: Config
-    schedule: str
-    layers: tuple[LayerPlan, ...]
-    """The cells, bottom first, within a level forward before reverse."""
-    directions: int = 1
-    """Cells of a level."""
-    wavefront: bool = False
-    """Whether levels run side by side, each a step behind the one below."""
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of all cells' weights."""
-        return sum(layer.tiles for layer in self.layers)
-
-    @property
-    def bias_blocks(self) -> int:
-        """Bands of all cells' biases."""
-        return sum(layer.bands for layer in self.layers)
-
-    @property
-    def levels(self) -> tuple[tuple[LayerPlan, ...], ...]:
-        """The cells of each level, bottom first."""
-        size = self.directions
-        return tuple(self.layers[at : at + size] for at in range(0, len(self.layers), size))
-
-    @property
-    def beside(self) -> int:
-        """Chains that a sequence takes."""
-        return len(self.layers) if self.wavefront else self.directions
-
-    @property
-    def most_sequences(self) -> int:
-        """Sequences that the engine runs side by side."""
-        return self.cfg.chains // self.beside
-
-    def stride(self, sequences: int) -> int:
-        """Words that a step of sequences side by side takes in the sequence buffer."""
-        if self.wavefront:
-            return 0
-        return sequence_stride(self.shapes, self.cfg, sequences * self.directions)
-
-    @property
-    def shapes(self) -> tuple[LayerShape, ...]:
-        """Shape of each level's cells."""
-        return tuple(cells[0].shape for cells in self.levels)
-
-    def load_program(self) -> Program:
-        """Make the program that loads all weights and biases."""
-        return Program(
-            (
-                Instruction(op=Op.LOAD_WEIGHTS, rows=self.tiles),
-                Instruction(op=Op.LOAD_BIAS, rows=self.bias_blocks),
-            )
-        )
-
-    def program(
-        self,
-        lengths: Sequence[int],
-        repeats: int = 1,
-        with_state: bool = False,
-        give_state: bool = False,
-    ) -> Program:
-        """Make the program that runs a group of sequences side by side.
-
-        Chains are numbered sequence after sequence, within it direction after direction. A chain
-        leaves when its sequence ends; the others go on without it.
-
-        Args:
-            lengths: steps of each sequence, descending.
-            repeats: how many such groups are run, one after the other.
-            with_state: each chain begins with h and c from the weight stream.
-            give_state: h and c of each chain leave through the h stream after its last step.
-
-        Raises:
-            UsageError: more sequences than chains, lengths of 0 or not descending, or more steps
-                than the sequence buffer holds between stacked layers.
-        """
-        return self._compile([lengths], repeats, with_state, give_state)
-
-    def program_of(
-        self, start: Start, with_state: bool = False, give_state: bool = False
-    ) -> Program:
-        """Make the program of one start; arguments and errors are those of ``program``."""
-        if len(start) == 1:
-            lists, repeats = [start[0].lengths], start[0].repeats
-        else:
-            lists, repeats = [g.lengths for g in start for _ in g.indices], 1
-        return self._compile(lists, repeats, with_state, give_state)
-
-    def _compile(
-        self, lists: Sequence[Sequence[int]], repeats: int, with_state: bool, give_state: bool
-    ) -> Program:
-        """Make the program of groups of these lengths, one after the other."""
-        for lengths in lists:
-            check_lengths(lengths, self.cfg, self.beside)
-        stride = self.stride(max(map(len, lists)))
-        check_steps(self.cfg, max(lengths[0] for lengths in lists), stride)
-        chains = max(map(len, lists)) * self.beside
-        programs = []
-        for lead in (0, 1) if self.schedule == "elementwise" and chains > 1 else (0,):
-            instructions = [
-                i for n in lists for i in self.instructions(n, with_state, give_state, lead)
-            ]
-            kept = keep_distances(self.cfg, instructions, self.schedule, repeats)
-            programs.append(Program(tuple(kept), repeats, stride))
-        if len(programs) == 1:
-            return programs[0]
-        return min(programs, key=lambda program: cycles.predict(self.cfg, program).cycles)
-
-    def instructions(
-        self, lengths: Sequence[int], with_state: bool, give_state: bool, lead: int = 0
-    ) -> list[Instruction]:
-        """Write those of a group, without no-op slots: level after level, or in a wavefront."""
-        words = max(h_words(shape, self.cfg) for shape in self.shapes)
-        together = [self.levels] if self.wavefront else [(cells,) for cells in self.levels]
-        return [
-            instruction
-            for index, levels in enumerate(together)
-            for instruction in LevelProgram(
-                self.cfg, levels, lead, words, index == 0, index == len(together) - 1
-            ).instructions(lengths, with_state, give_state)
-        ]
-
-    def pace(self, sequences: int) -> tuple[float, float]:
-        """Cycles beside the steps, and of a step, of so many sequences side by side."""
-        stride = self.stride(sequences)
-        long = min(18, self.cfg.sequence_words // stride) if stride else 18
-        short = min(2, long - 1)
-        taken = [
-            cycles.predict(self.cfg, self.program((steps,) * sequences)).cycles if steps else 0
-            for steps in (short, long)
-        ]
-        step = (taken[1] - taken[0]) / (long - short)
-        return taken[0] - short * step, step
 
 
 def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:

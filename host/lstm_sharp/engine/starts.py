@@ -11,8 +11,8 @@ from typing import NamedTuple
 from lstm_sharp.engine import pack
 from lstm_sharp.engine.group import Group, Start, group
 from lstm_sharp.engine.limits import check_lengths, check_steps
+from lstm_sharp.engine.plan import Plan
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
-from lstm_sharp.engine.schedule import Plan
 from lstm_sharp.errors import UsageError
 
 Lengths = tuple[int, ...]

@@ -13,7 +13,7 @@ import numpy as np
 from lstm_sharp.driver import board
 from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import check_schedule
+from lstm_sharp.engine.schedule import BY_GATE, check_schedule
 from lstm_sharp.engine.starts import FREE, Host
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
@@ -81,6 +81,8 @@ class Session:
         self.backend = backend
         self.stateful = stateful
         check_schedule(schedule)
+        if schedule in BY_GATE and backend == "csim":
+            raise UsageError(f"the C++ kernel has no schedule {schedule}; backend rtl has")
         self._build = build
         self._board: Accelerator | None = None
         if backend == "board" and overlay is not None:
