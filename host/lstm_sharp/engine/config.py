@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
-from math import ceil, gcd, log2
+from math import ceil
 from pathlib import Path
 
 from lstm_sharp import paths
-from lstm_sharp.engine import storage
+from lstm_sharp.engine import storage, tile
+from lstm_sharp.engine.config_checks import problems
 from lstm_sharp.engine.pipeline import Stage, tail_stages
+from lstm_sharp.engine.tile import TileShape
 from lstm_sharp.errors import UsageError
-from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.formats import Format
 
 INTERFACE_VERSION = 2
 """Version of program format, streams and register map; part of the identity."""
@@ -69,18 +69,6 @@ class Knobs:
 
 
 @dataclass(frozen=True)
-class TileShape:
-    """A shape that the tile of an engine takes at run time, M staying the same."""
-
-    gang: int  # g: VS units that share a scalar, each with the K0 rows of a band of its own
-    rows: int  # K = g K0
-    columns: int  # N = N0 / g
-    block: int  # neurons of a row block, K / 4
-    passes: int  # cycles in which the lanes take up a row block
-    step: int  # segments from one column to the next
-
-
-@dataclass(frozen=True)
 class Config(Knobs):
     """Knobs plus everything derived from them. Make it with ``load`` or ``from_knobs``."""
 
@@ -94,18 +82,7 @@ class Config(Knobs):
     @cached_property
     def tile_shapes(self) -> tuple[TileShape, ...]:
         """Shapes of a tile, smallest K first; an instruction names one by its number."""
-        gangs = [k // self.rows for k in self.k_list or (self.rows,)]
-        return tuple(
-            TileShape(
-                g,
-                self.rows * g,
-                self.columns // g,
-                self.block * g,
-                self.passes * g,
-                gangs[-1] // g,
-            )
-            for g in gangs
-        )
+        return tile.shapes(self.rows, self.columns, self.passes, self.k_list)
 
     @property
     def bands(self) -> int:
@@ -229,33 +206,13 @@ class Config(Knobs):
         sum: that of g's groups comes from level ``tap_levels``.
         """
         if self.bands == 1:
-            levels, width = 0, self.columns
-            while width > 2:
-                levels, width = levels + 1, ceil(width / 4)
-            return levels
+            return tile.levels(self.columns, 2)
         return self.tap_levels[-1]
 
     @cached_property
     def tap_levels(self) -> tuple[int, ...]:
-        """Level that ends with the sum of 1, 2, 4 ... G segments of a row's products.
-
-        Four sums of the level below make one. Those of two halves stay apart while either half has
-        more than two of them, so that every span is a node of one tree.
-        """
-        widths, taps = [self.columns // self.bands], []
-        while widths[-1] > 1:
-            widths.append(ceil(widths[-1] / 4))
-        taps.append(len(widths) - 1)
-        for _ in range(self.bands.bit_length() - 1):
-            below = widths + [1]
-            widths = [2 * below[0]]
-            for level in range(1, len(below) + 1):
-                if below[level - 1] <= 2:
-                    widths.append(1)
-                    break
-                widths.append(2 * below[level])
-            taps.append(len(widths) - 1)
-        return tuple(taps)
+        """Levels of the tree with the sums of 1, 2, 4 ... G segments of a row's products."""
+        return tile.tap_levels(self.columns, self.bands)
 
     @property
     def z_shift_min(self) -> int:
@@ -346,69 +303,9 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
     # One K is what a config without a list has.
     knobs = {**knobs, "k_list": () if list(k_list) == [knobs["rows"]] else tuple(k_list)}
     config = Config(**knobs)  # type: ignore[arg-type]  # each value was checked just above
-    for problem in _problems(config):
+    for problem in problems(config):
         raise UsageError(f"{where}: {problem}")
     return config
-
-
-def _problems(cfg: Config) -> Iterator[str]:
-    """What is impossible about a config whose single values are fine; both numbers, the remedy."""
-    if cfg.format not in SUPPORTED:
-        yield f"format {cfg.format!r} is unknown; choose one of {', '.join(SUPPORTED)}"
-        return
-    fmt = cfg.fmt
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", cfg.name):
-        yield f"name = {cfg.name[:80]!r} must be letters, digits, '.', '_' and '-', at most 64"
-    if cfg.rows != 4 << int(log2(cfg.rows // 4)):
-        yield f"rows = {cfg.rows} must be 4, 8, 16, ... (4 gates times a power of two)"
-        return
-    yield from _list_problems(cfg)
-    if cfg.columns % cfg.block and cfg.block % cfg.columns:
-        yield (
-            f"rows / 4 = {cfg.block} must divide columns = {cfg.columns} or the reverse; "
-            f"columns = {ceil(cfg.columns / cfg.block) * cfg.block} would do"
-        )
-    if cfg.block % cfg.lanes or cfg.columns % cfg.lanes:
-        yield (
-            f"lanes = {cfg.lanes} must divide rows / 4 = {cfg.block} and columns = "
-            f"{cfg.columns}; {gcd(cfg.block, cfg.columns)} would do"
-        )
-    if cfg.uram_columns > cfg.columns:
-        yield f"uram_columns = {cfg.uram_columns} must be 0 to columns = {cfg.columns}"
-    if cfg.stream_bits & (cfg.stream_bits - 1):
-        yield f"stream_bits = {cfg.stream_bits} must be a power of two"
-    if cfg.lanes > cfg.beat_elements:
-        yield (
-            f"lanes = {cfg.lanes} make more h than a beat of {cfg.beat_elements} elements "
-            f"takes; widen stream_bits = {cfg.stream_bits} or take fewer lanes"
-        )
-    if cfg.stream_bits < max(fmt.bias_bits, 64):
-        yield f"stream_bits = {cfg.stream_bits} must hold a state of 64 bits; take 64 or more"
-
-
-def _list_problems(cfg: Config) -> Iterator[str]:
-    """What is impossible about a list of K's."""
-    last = cfg.rows
-    for place, k in enumerate(cfg.k_list):
-        if place == 0 and k != cfg.rows:
-            yield f"k_list begins with {k} and rows is {cfg.rows}; both name the smallest K"
-        if place and (k <= last or k % cfg.rows or (k // cfg.rows) & (k // cfg.rows - 1)):
-            yield f"k_list has {k} after {last}; take {cfg.rows} times 2, 4, 8 ... in this order"
-        elif cfg.columns % (k // cfg.rows):
-            yield (
-                f"K = {k} would make N = columns / {k // cfg.rows} of columns = {cfg.columns}; "
-                f"take columns = {ceil(cfg.columns * cfg.rows / k) * (k // cfg.rows)} or leave "
-                f"{k} out of k_list"
-            )
-        elif cfg.columns % (k // 4) and (k // 4) % cfg.columns:
-            yield f"K / 4 = {k // 4} must divide columns = {cfg.columns} or the reverse"
-        last = k
-    if len(cfg.k_list) > 8:
-        yield f"k_list has {len(cfg.k_list)} K's; an instruction tells 8 apart"
-    if cfg.gate_blocks and cfg.board != "none":
-        yield f"gate_blocks is for simulations, the C++ kernel has none; board = {cfg.board}"
-    if cfg.gate_blocks and cfg.k_list:
-        yield "gate_blocks and k_list do not go together; leave one of them out"
 
 
 def load(name_or_path: str) -> Config:

@@ -13,7 +13,8 @@ from functools import lru_cache
 from math import ceil, inf
 from typing import NamedTuple
 
-from lstm_sharp.engine.config import Config, TileShape
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.tile import TileShape
 from lstm_sharp.errors import UsageError
 
 

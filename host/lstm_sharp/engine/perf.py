@@ -6,12 +6,13 @@ from dataclasses import replace
 from math import ceil, gcd, log2
 
 from lstm_sharp.engine import config, cycles
-from lstm_sharp.engine.config import Config, TileShape
+from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.cover import Tiling
 from lstm_sharp.engine.group import group
 from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.engine.schedule import BY_GATE, Plan, check_schedule, make_plan
+from lstm_sharp.engine.tile import TileShape
 from lstm_sharp.errors import UsageError
 
 
