@@ -41,8 +41,9 @@ module mfu
     logic [CAddrBits-1:0] c_addr_q, c_next_q, c_first;
     target_t target_q;
     logic [MaxPasses-1:0][4*Lanes-1:0][AccBits-1:0] held_q;
-    logic [Bands-1:0][4*Lanes-1:0][AccBits-1:0] opening;  // of each bank
+    logic [2*MaxPasses-1:0][4*Lanes-1:0][AccBits-1:0] offered;
     logic [4*Lanes-1:0][AccBits-1:0] chosen_q;
+    logic [TurnBits:0] choice_q;
 
     always_comb begin
       turns_left = '0;
@@ -76,14 +77,17 @@ module mfu
     // The low bits of c's place are the band's bank and the turn within the band: they say which sums
     // a turn takes. Those of turn 0 come straight from the accumulators into the turn's register,
     // the others from a copy of all banks.
-    for (genvar k = 0; k < Bands * Rows; k++) begin : gen_held
-      always_ff @(posedge clk) if (taken) held_q[k/(4*Lanes)][k%(4*Lanes)] <= sums[k];
-      if (k % Rows < 4 * Lanes) begin : gen_opening
-        assign opening[k/Rows][k%Rows] = sums[k];
+    for (genvar c = 0; c < MaxPasses; c++) begin : gen_place
+      for (genvar k = 0; k < 4 * Lanes; k++) begin : gen_held
+        always_ff @(posedge clk) if (taken) held_q[c][k] <= sums[4*Lanes*c+k];
+        assign offered[c][k] = held_q[c][k];
+        assign offered[MaxPasses+c][k] = c % Passes == 0 ? sums[4*Lanes*c+k] : held_q[c][k];
       end
     end
     always_ff @(posedge clk) begin
-      chosen_q <= taken ? opening[BankBits'(slot.row)] : held_q[TurnBits'(c_next_q)];
+      choice_q <= taken_next ? {1'b1, TurnBits'(CAddrBits'(slot_before.row) << $clog2(Passes))}
+                             : {1'b0, TurnBits'((taken ? c_first : c_next_q) + 1'b1)};
+      chosen_q <= offered[choice_q];
     end
 
     assign turn_valid = busy_q;
