@@ -74,9 +74,9 @@ module mfu
         end
       end
     end
-    // The low bits of c's place are the band's bank and the turn within the band: they say which sums
-    // a turn takes. Those of turn 0 come straight from the accumulators into the turn's register,
-    // the others from a copy of all banks.
+    // The low bits of c's place are the band's bank and the turn within the band: they say which
+    // sums a turn takes. Those of turn 0 come straight from the accumulators into the turn's
+    // register, the others from a copy of all banks.
     for (genvar c = 0; c < MaxPasses; c++) begin : gen_place
       for (genvar k = 0; k < 4 * Lanes; k++) begin : gen_held
         always_ff @(posedge clk) if (taken) held_q[c][k] <= sums[4*Lanes*c+k];

@@ -145,8 +145,8 @@ module program_memory
     end
   end
 
-  // Row blocks and columns lie in their places, multiples of what they cover. Row blocks of one gate
-  // are for engines to come.
+  // Row blocks and columns lie in their places, multiples of what they cover. Row blocks of one
+  // gate are for engines to come.
   function automatic logic tiles_fine(instr_t i);
     logic placed;
     placed = Shapes == 8 || i.shape < 3'(Shapes);
@@ -156,7 +156,8 @@ module program_memory
                   && i.col_first % 16'(Bands / Gangs[s]) == 0;
       end
     end
-    return placed && !i.by_gate && !i.gate_turns && i.cols != 0 && i.start != 2'd3 && i.x_shift <= 4'(MaxShift)
+    return placed && !i.by_gate && !i.gate_turns && i.cols != 0 && i.start != 2'd3
+           && i.x_shift <= 4'(MaxShift)
            && i.h_lane < 8'(Columns) && (i.h_lane & 8'(Lanes - 1)) == 0;
   endfunction
 endmodule
