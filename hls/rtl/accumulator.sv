@@ -1,6 +1,6 @@
-// Running sums of the rows of the largest row block, in banks of K0, and the memories of stored sums
-// and of biases. Band b belongs to bank b mod G, so a row block meets neighbouring banks, and each
-// of them the sum of its group from the tap of the slot's shape.
+// Running sums of the rows of the largest row block, in banks of K0 rows; memories of stored
+// sums and of biases. Band b belongs to bank b mod G, so a row block meets neighbouring banks, and
+// each of them the sum of its group from the tap of the slot's shape.
 //
 // slot_read stands three edges before the add: bias and stored sum are read, then shifted. One edge
 // behind the add the sum is stored, where the slot says so.

@@ -39,9 +39,19 @@ module accumulator_bank
     stored_q <= stored_mem[PlaceBits'(slot_read.row >> BandBits)];
   end
 
+  // Of many accumulators each start is two small choices: a shift by near_q places, then by far_q
+  // times Near, or the bias.
+  localparam int Near = MaxShift < 9 ? 3 : 4;
+  localparam int Bias = 3;
   logic [3:0] shift, shift_q;
+  logic [1:0] near_q, far_q;
   assign shift = slot_read.start == StartStoredShifted ? slot_read.x_shift : '0;
-  always_ff @(posedge clk) shift_q <= shift;
+  always_ff @(posedge clk) begin
+    shift_q <= shift;
+    near_q <= 2'(shift % 4'(Near));
+    far_q <= MaxShift < Bias * Near && slot_read.start == StartBias ? 2'(Bias)
+                                                                    : 2'(shift / 4'(Near));
+  end
 
   for (genvar k = 0; k < Rows; k++) begin : gen_row
     logic signed [AccBits-1:0] bias, stored, start_q, sum_q;
@@ -55,19 +65,16 @@ module accumulator_bank
         end
       end
     end else begin : gen_lean_sum
-      // There are many of them: two choices of four for the start, and a LUT for the sum.
-      localparam logic [1:0] Bias = 2'd3;
-      logic [3:0][AccBits-1:0] near, far;
-      logic [1:0] far_q;
-      for (genvar n = 0; n < 4; n++) begin : gen_near
+      logic [Near-1:0][AccBits-1:0] near;
+      logic [3:0][AccBits-1:0] far;
+      for (genvar n = 0; n < Near; n++) begin : gen_near
         assign near[n] = stored <<< n;
       end
       for (genvar n = 0; n < 4; n++) begin : gen_far
-        assign far[n] = MaxShift < 12 && n == int'(Bias) ? bias : near[shift_q[1:0]] << (4 * n);
+        assign far[n] = MaxShift < Bias * Near && n == Bias ? bias : near[near_q] << (Near * n);
       end
       always_ff @(posedge clk) begin
-        far_q <= MaxShift < 12 && slot_read.start == StartBias ? Bias : shift[3:2];
-        start_q <= MaxShift >= 12 && slot_shift.start == StartBias ? bias : far[far_q];
+        start_q <= MaxShift >= Bias * Near && slot_shift.start == StartBias ? bias : far[far_q];
         if (add) sum_q <= AccBits'(reduced[k][0]) + (first ? start_q : sum_q);
       end
     end

@@ -58,7 +58,8 @@ module dispatcher
   logic [RowBits-1:0] rows_left_q;
 
   logic room_q, pulls_q, pull_here_q, wait_here, row_done, instr_done;
-  assign wait_here = tile_q && ((pull_here_q && !ring_some) || (emits_q && last_column_q && !room_q));
+  assign wait_here = tile_q && ((pull_here_q && !ring_some)
+                                || (emits_q && last_column_q && !room_q));
   assign row_done = !nop_q && last_slot_q && !wait_here;
   assign instr_done = (row_done && last_row_q) || load_done;
   assign proceed = idle_q || instr_done;

@@ -25,8 +25,8 @@ module engine_checks
     input logic                     rready,
     input logic  [31:0]             rdata
 );
-  // Writes that are on their way, per place: of h a word, or with several shapes so few elements that
-  // a column has whole ones
+  // Writes that are on their way, per place: of h a word, or with several shapes so few elements
+  // that a column has whole ones
   function automatic int common(int a, int b);
     return b == 0 ? a : common(b, a % b);
   endfunction

@@ -106,7 +106,7 @@ module lstm_engine
   );
 
   logic [6:0] fetch_index;
-  instr_t fetch_instr;
+  instr_t fetch_instr, load_instr;
   program_memory u_program (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
@@ -129,10 +129,9 @@ module lstm_engine
 
   // Dispatch
   logic load_start, load_last, load_done, load_half, credit, room;
-  logic give_request, give_done, giving, item_done;
+  logic give_request, give_done, giving, item_done, h_valid;
   always_ff @(posedge ap_clk) load_done <= ap_rst_n && (item_done || give_done);
   logic ring_some, ring_exhausted, ring_pull, ring_pop;
-  instr_t load_instr;
   logic [RingBits-1:0] ring_head;
   logic [RingBits:0] ring_level, ring_pop_words;
   slot_t issue;
@@ -215,7 +214,6 @@ module lstm_engine
       .rdata(weight_q)
   );
 
-  logic h_valid;
   logic [WordBits-1:0] give_word;
   target_t h_target;
   logic [Lanes-1:0][ActBits-1:0] h_new;

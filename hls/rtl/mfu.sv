@@ -40,13 +40,14 @@ module mfu
 
   if (MaxBands > 1) begin : gen_shapes
     localparam int TurnBits = $clog2(MaxPasses);
-    logic busy_q, last_q, hand_over;
+    logic busy_q, last_q, hand_over, hand_over_next;
     logic [TurnBits-1:0] left_q, turns_left;  // when this turn is over
     logic [CAddrBits-1:0] c_addr_q, c_next_q, c_first;
     target_t target_q;
     logic [MaxPasses-1:0][4*Lanes-1:0][AccBits-1:0] held_q;
-    logic [MaxBands-1:0][4*Lanes-1:0][AccBits-1:0] opening;  // of each bank
+    logic [2*MaxPasses-1:0][4*Lanes-1:0][AccBits-1:0] offered;
     logic [4*Lanes-1:0][AccBits-1:0] chosen_q;
+    logic [TurnBits:0] choice_q;
 
     always_comb begin
       turns_left = '0;
@@ -56,9 +57,8 @@ module mfu
       if (slot.by_gate) turns_left = TurnBits'(4 * Passes - 1);
     end
     assign hand_over = taken && last_gate(slot.by_gate, 2'(slot.row));
-    // The last of four row blocks of one gate: their neurons begin with the first.
-    assign c_first = CAddrBits'(slot.by_gate ? slot.row - BlockBits'(3) : slot.row)
-                     << $clog2(Passes);
+    assign hand_over_next = taken_next && last_gate(slot_before.by_gate, 2'(slot_before.row));
+    assign c_first = place_of(slot);
     always_ff @(posedge clk) begin
       if (!rst_n) busy_q <= 1'b0;
       else busy_q <= hand_over || (busy_q && !last_q);
@@ -81,10 +81,10 @@ module mfu
         end
       end
     end
-    // The low bits of c's place are the band's bank and the turn within the band: they say which sums
-    // a turn takes. Those of turn 0 come straight from the accumulators into the turn's register,
-    // the others from a copy of all banks.
-    logic [MaxBands*Rows-1:0][AccBits-1:0] finished;
+    // The low bits of c's place are the band's bank and the turn within the band: they say which
+    // sums a turn takes. Those of turn 0 come straight from the accumulators into the turn's
+    // register, the others from a copy of all banks.
+    logic [MaxPasses-1:0][4*Lanes-1:0][AccBits-1:0] finished;
     if (GateBlocks) begin : gen_gates
       gate_sums u_gates (
           .clk,
@@ -96,17 +96,25 @@ module mfu
       );
     end else begin : gen_bands
       for (genvar k = 0; k < Bands * Rows; k++) begin : gen_finished
-        assign finished[k] = sums[k];
+        assign finished[k/(4*Lanes)][k%(4*Lanes)] = sums[k];
       end
     end
-    for (genvar b = 0; b < MaxBands; b++) begin : gen_opening
-      assign opening[b] = finished[b*Rows+:4*Lanes];
+    for (genvar c = 0; c < MaxPasses; c++) begin : gen_place
+      always_ff @(posedge clk) if (hand_over) held_q[c] <= finished[c];
+      assign offered[c] = held_q[c];
+      assign offered[MaxPasses+c] = c % Passes == 0 ? finished[c] : held_q[c];
     end
     always_ff @(posedge clk) begin
-      if (hand_over) held_q <= finished;
-      chosen_q <= hand_over ? opening[$clog2(MaxBands)'(c_first>>$clog2(Passes))]
-                        : held_q[TurnBits'(c_next_q)];
+      choice_q <= hand_over_next ? {1'b1, TurnBits'(place_of(slot_before))}
+                                 : {1'b0, TurnBits'((hand_over ? c_first : c_next_q) + 1'b1)};
+      chosen_q <= offered[choice_q];
     end
+
+    // Place of c of its first neurons; the last of four row blocks of one gate has all gates'.
+    function automatic logic [CAddrBits-1:0] place_of(slot_t finishing);
+      return CAddrBits'(finishing.by_gate ? finishing.row - BlockBits'(3) : finishing.row)
+             << $clog2(Passes);
+    endfunction
 
     assign turn_valid = busy_q;
     assign turn_c_addr = c_addr_q;

@@ -45,9 +45,9 @@ module span_reduce
     end
   end
 
-  // Spans of 2^l segments: two sums of the level below, or four where they come in time. The sums of
-  // the halves are others' nodes: in this order no adder is shared with them, which would put two
-  // carry chains in series.
+  // Spans of 2^l segments: two sums of the level below, or four where they come in time. The sums
+  // of the halves are others' nodes: in this order no adder is shared with them, which would put
+  // two carry chains in series.
   for (genvar l = 0; l <= BandBits; l++) begin : gen_span
     localparam int Count = Bands >> l;
     logic signed [SumBits-1:0] node[Count];

@@ -45,9 +45,9 @@ ENGINES = [
     # Gang 4 is missing; two lanes; a band finishes in one turn
     _engine("shapes-lanes", 8, 16, (8, 16, 64), lanes=2),
     # A segment is a single element; row blocks are wider than words and beats
-    _engine("shapes-wide", 16, 4, (16, 64), lanes=2),
+    _engine("shapes-wide", 16, 4, (16, 64), lanes=2, max_shift=14),
     # A segment takes two levels, of which a span of two takes no more
-    _engine("shapes-deep", 4, 32, (4, 8, 16), chains=2),
+    _engine("shapes-deep", 4, 32, (4, 8, 16), chains=2, max_shift=10),
 ]
 
 
