@@ -108,7 +108,7 @@ class Case:
         if not self.give:  # nothing but h: the last beat of each is filled with zeros
             size = CFG.fmt.activation_bits // 8
             steps = h.reshape(-1, self.step_beats * BEAT)
-            assert not steps[:, self.plan.layers[-1].rows * CFG.block * size :].any()
+            assert not steps[:, self.plan.layers[-1].neurons(CFG) * size :].any()
 
 
 def make_case(
