@@ -48,9 +48,10 @@ module accumulator_bank
   assign shift = slot_read.start == StartStoredShifted ? slot_read.x_shift : '0;
   always_ff @(posedge clk) begin
     shift_q <= shift;
-    near_q <= 2'(shift % 4'(Near));
-    far_q <= MaxShift < Bias * Near && slot_read.start == StartBias ? 2'(Bias)
-                                                                    : 2'(shift / 4'(Near));
+    for (int n = 0; n <= MaxShift; n++) begin  // a table, where a division would be one
+      if (shift == 4'(n)) {near_q, far_q} <= {2'(n % Near), 2'(n / Near)};
+    end
+    if (MaxShift < Bias * Near && slot_read.start == StartBias) far_q <= 2'(Bias);
   end
 
   for (genvar k = 0; k < Rows; k++) begin : gen_row

@@ -26,12 +26,13 @@ module x_ring
   logic [31:0] left_q;  // words still to be taken whole
   logic more_q;
   logic [BeatBits-1:0] beat_q;
+  logic last_beat_q;  // worked out early: mapping finds it to be a carry of the counter otherwise
   logic [RingBits-1:0] tail_q;
   logic [RingBits:0] ahead_q;  // words that have not been pulled yet
   logic take, word_done;
   assign tready = more_q && !level[RingBits];
   assign take = tready && tvalid;
-  assign word_done = take && beat_q == BeatBits'(WordBeats - 1);
+  assign word_done = take && last_beat_q;
 
   always_ff @(posedge clk) begin
     if (start) left_q <= x_words;
@@ -43,16 +44,20 @@ module x_ring
 
     if (!rst_n || start) begin
       beat_q <= '0;
+      last_beat_q <= WordBeats == 1;
       tail_q <= '0;
       head <= '0;
       level <= '0;
       ahead_q <= '0;
       some <= 1'b0;
     end else begin
-      if (take) beat_q <= word_done ? '0 : beat_q + 1'b1;
+      if (take) begin
+        beat_q <= word_done ? '0 : beat_q + 1'b1;
+        last_beat_q <= WordBeats == 1 || (!last_beat_q && beat_q == BeatBits'(WordBeats - 2));
+      end
       if (word_done) tail_q <= tail_q + 1'b1;
       if (pop) head <= head + RingBits'(pop_words);
-      level <= level + (RingBits + 1)'(word_done) - (pop_words & {(RingBits + 1) {pop}});
+      level <= level + (RingBits + 1)'(word_done) - (pop ? pop_words : '0);
       if (word_done != pull) begin
         ahead_q <= word_done ? ahead_q + 1'b1 : ahead_q - 1'b1;
         some <= word_done || ahead_q != (RingBits + 1)'(1);
