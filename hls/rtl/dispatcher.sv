@@ -129,6 +129,11 @@ module dispatcher
   logic [WeightAddrBits:0] weight_q;
   logic [WordBits-1:0] word_q;
   logic [LaneBits-1:0] lane_q;
+  // Row blocks of one gate lie four apart, and only the last gate's makes h.
+  logic [15:0] row_step;
+  logic hands_over;
+  assign row_step = GateBlocks && cur.instr.one_gate ? 16'd4 : gang_of(cur.instr.shape);
+  assign hands_over = last_gate(cur.instr.by_gate, 2'(row_q));
   always_ff @(posedge clk) begin
     if (proceed) begin
       row_q <= BlockBits'(next.instr.row_first);
@@ -147,12 +152,6 @@ module dispatcher
       end
     end
   end
-
-  // Row blocks of one gate lie four apart, and only the last gate's makes h.
-  logic [15:0] row_step;
-  logic hands_over;
-  assign row_step = GateBlocks && cur.instr.one_gate ? 16'd4 : gang_of(cur.instr.shape);
-  assign hands_over = last_gate(cur.instr.by_gate, 2'(row_q));
 
   // Place of the neuron that follows a row block
   function automatic logic [WordBits+LaneBits-1:0] after_block(
