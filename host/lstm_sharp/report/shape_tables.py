@@ -55,3 +55,26 @@ def ladder(found: dict[str, Any]) -> list[list[str]]:
             cells = (f"{rung['utilization'][number]:.3f}" for rung in rungs)
             rows.append(["", str(size), *cells])
     return rows
+
+
+def resources(found: dict[str, Any]) -> list[list[str]]:
+    """What lists of K's cost: LUTs beside those of the first K alone, and the rest."""
+    rows = [
+        ["MACs", "K", "D", "LUT", "of one shape's", "FF", "BRAM36", "URAM", "DSP", "longest path"]
+    ]
+    alone = {}
+    for one in found["engines"]:
+        used = one["used"]
+        first = alone.setdefault(one["macs"], used["lut"])
+        rows.append(
+            [
+                f"{one['macs']:,}",
+                ", ".join(map(str, one["k_list"])),
+                str(one["tail"]),
+                f"{used['lut']:,g}",
+                f"{used['lut'] / first:.2f}",
+                *(f"{used[kind]:,g}" for kind in ("ff", "bram36", "uram", "dsp")),
+                one["longest"].split(":")[0] if one["witness"] else "**fails**",
+            ]
+        )
+    return rows

@@ -192,6 +192,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "best_k": lambda: _markdown(shape_tables.best_k(results.read("shapes"))),
     "reconfiguration": lambda: _markdown(shape_tables.reconfiguration(results.read("shapes"))),
     "ladder": lambda: _markdown(shape_tables.ladder(results.read("shapes"))),
+    "shape_resources": lambda: _markdown(shape_tables.resources(results.read("shape_resources"))),
     "qualified": lambda: _markdown(rows) if (rows := qualified.rows()) else "None yet.",
 }
 """What makes each table, by the name in its page."""
