@@ -50,7 +50,8 @@ module mfu_lane
     );
   end
 
-  // What travels beside the numbers, up to the edge at which c is written
+  // What travels beside the numbers, up to the edge at which c is written. A load of c joins at the
+  // last: the memory's write enable has no time for a choice of addresses.
   localparam int CWriteEdge = 9;
   logic valid_q[CWriteEdge], c_zero_q[CWriteEdge];
   logic [CAddrBits-1:0] c_addr_q[CWriteEdge];
@@ -61,9 +62,11 @@ module mfu_lane
   end
   for (genvar e = 1; e < CWriteEdge; e++) begin : gen_beside
     always_ff @(posedge clk) begin
-      valid_q[e] <= valid_q[e-1];
+      valid_q[e] <= valid_q[e-1] || (e == CWriteEdge - 1 && load_we);
       c_zero_q[e] <= c_zero_q[e-1] && !(e == 4 && giving);
-      c_addr_q[e] <= e == 4 && giving ? give_addr : c_addr_q[e-1];
+      if (e == 4 && giving) c_addr_q[e] <= give_addr;
+      else if (e == CWriteEdge - 1 && load_we) c_addr_q[e] <= load_addr;
+      else c_addr_q[e] <= c_addr_q[e-1];
     end
   end
 
@@ -76,10 +79,12 @@ module mfu_lane
   endfunction
 
   (* ram_style = "distributed" *) logic [CBits-1:0] c_mem[2**CAddrBits];
-  logic [CBits-1:0] c_next;
+  logic [CBits-1:0] c_next, load_c_q;
+  logic load_q;
   always_ff @(posedge clk) begin
-    if (load_we) c_mem[load_addr] <= load_c;
-    else if (valid_q[CWriteEdge-1]) c_mem[c_addr_q[CWriteEdge-1]] <= c_next;
+    load_q <= load_we;
+    load_c_q <= load_c;
+    if (valid_q[CWriteEdge-1]) c_mem[c_addr_q[CWriteEdge-1]] <= load_q ? load_c_q : c_next;
   end
 
   localparam int CellBits = CBits + 19;  // f c + i g in units of 2^-34
