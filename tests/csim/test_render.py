@@ -37,6 +37,16 @@ def test_only_what_changes_is_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_list_of_one_k_renders_what_no_list_does(tmp_path: Path) -> None:
+    texts = []
+    for name, k_list in (("engine-1", ()), ("engine-2", (8,))):
+        cfg = config.resized(_TINY, name=name, k_list=k_list)
+        render(cfg, tmp_path / name)
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        texts.append([p.read_text().replace(cfg.digest, "").replace(name, "") for p in files])
+    assert texts[0] == texts[1]
+
+
 @pytest.mark.parametrize("name", config.shipped())
 def test_rendered_files_say_where_they_come_from(name: str, tmp_path: Path) -> None:
     cfg = config.load(name)
