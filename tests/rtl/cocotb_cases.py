@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lstm_sharp.build import hls_rtl
-from lstm_sharp.engine import config, cycles, pack
+from lstm_sharp.engine import config, cycles, pack, weights
 from lstm_sharp.engine.group import Group, group
 from lstm_sharp.engine.hls import hls_cycles
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, STRIDE, Program
@@ -72,7 +72,7 @@ class Case:
     @property
     def weights(self) -> np.ndarray:
         """Beats of the load program."""
-        return pack.weight_beats(self.model, self.plan)
+        return weights.weight_beats(self.model, self.plan)
 
     @property
     def states(self) -> np.ndarray:

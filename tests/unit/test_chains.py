@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases import random_model
-from lstm_sharp.engine import config, cycles, pack
+from lstm_sharp.engine import config, cycles, pack, weights
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.cover import Tiling
 from lstm_sharp.engine.distances import FETCH_EVERY
@@ -137,7 +137,7 @@ def test_machine_gives_golden_bits(seed: int) -> None:
     state = State(rng.integers(-half, half, shape), rng.integers(-c_half, c_half, shape))
     machine = Machine(cfg)
     nothing = np.zeros(0, np.uint8)
-    machine.run(plan.load_program(), pack.weight_beats(model, plan), nothing)
+    machine.run(plan.load_program(), weights.weight_beats(model, plan), nothing)
     states = pack.state_beats(state, plan, (g,)) if drawn.with_state else nothing
     beats = machine.run(drawn.program(plan), states, pack.x_beats(x, plan, (g,)))
     assert len(beats) * 8 == pack.h_beats(plan, (g,), drawn.give_state) * cfg.stream_bits

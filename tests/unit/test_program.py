@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lstm_sharp.engine import config, pack
+from lstm_sharp.engine import config, weights
 from lstm_sharp.engine.distances import keep_distances
 from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, Instruction, Op, Program, Source, Start
@@ -96,7 +96,7 @@ def test_packing_puts_each_weight_where_its_slot_looks() -> None:
     )
     model = QuantModel(Format.parse("W8A16"), (layer,))
     plan = make_plan([LayerShape(7, 5)], cfg, "unfolded")
-    stream = pack.weight_beats(model, plan)
+    stream = weights.weight_beats(model, plan)
     tile_bytes = cfg.tile_beats * 8
     address = 0
     for matrix in (layer.w_ih, layer.w_hh):

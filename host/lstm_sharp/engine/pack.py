@@ -1,4 +1,4 @@
-"""Packing: weights, inputs and states into beats, and beats of h and states back into arrays.
+"""Packing: inputs and states into beats, and beats of h and states back into arrays.
 
 Streams are uint8 arrays of whole beats, little endian. Where a column or a neuron lies in a beat,
 and what follows what, is said in docs/slot-program.md. Inputs, h and states are those of a whole
@@ -13,13 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_sharp.engine.beats import bytes_of, integers
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.cover import Rect
 from lstm_sharp.engine.group import Group, Start
 from lstm_sharp.engine.layer import LayerPlan
 from lstm_sharp.engine.plan import Plan
 from lstm_sharp.numerics.golden import State
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 
 Batch = np.ndarray | Sequence[np.ndarray]
 """Sequences of integers: an array (B, T, width), or (T, width) of each."""
@@ -30,17 +29,6 @@ Allocate = Callable[[int], np.ndarray]
 def zeros(size: int) -> np.ndarray:
     """Give zero bytes."""
     return np.zeros(size, np.uint8)
-
-
-def weight_beats(model: QuantModel, plan: Plan) -> np.ndarray:
-    """Pack weights and biases of all cells for ``plan.load_program()``."""
-    tiles = [
-        _tiles(plan.cfg, layer, matrix, rects)
-        for q, layer in zip(model.layers, plan.layers)
-        for matrix, rects in ((q.w_ih, layer.x), (q.w_hh, layer.h))
-    ]
-    biases = [_bias_beats(plan.cfg, q, layer) for q, layer in zip(model.layers, plan.layers)]
-    return np.concatenate(tiles + biases)
 
 
 def x_beats(x: Batch, plan: Plan, start: Start, allocate: Allocate = zeros) -> np.ndarray:
@@ -62,7 +50,7 @@ def x_beats(x: Batch, plan: Plan, start: Start, allocate: Allocate = zeros) -> n
     cfg = plan.cfg
     word = cfg.word_beats * cfg.beat_elements
     vector = (plan.directions, plan.layers[0].x_words(cfg), word)
-    dtype = _dtype(cfg.fmt.activation_bits)
+    dtype = integers(cfg.fmt.activation_bits)
     beats = allocate(sum(g.steps for g in start) * prod(vector) * dtype.itemsize)
     vectors = beats.view(dtype).reshape(-1, *vector)[..., : cfg.columns]
     for g in start:
@@ -96,7 +84,7 @@ def state_beats(state: State, plan: Plan, start: Start) -> np.ndarray:
                 taken = values[own, np.array(g.indices), :hidden]
                 pairs[..., :hidden, half] = np.moveaxis(taken, 0, 2)
             levels.append(pairs.reshape(g.repeats, -1))
-        parts.append(_bytes(np.concatenate(levels, axis=1)))
+        parts.append(bytes_of(np.concatenate(levels, axis=1)))
     return np.concatenate(parts)
 
 
@@ -110,7 +98,7 @@ def h_beats(plan: Plan, start: Start, give_state: bool = False) -> int:
 def empty_h(plan: Plan, lengths: Sequence[int]) -> Batch:
     """Make room for h of a batch, of the format's own type; one array if lengths are the same."""
     width = plan.directions * plan.shapes[-1].hidden_size
-    dtype = _dtype(plan.cfg.fmt.activation_bits)
+    dtype = integers(plan.cfg.fmt.activation_bits)
     if len(set(lengths)) == 1:
         return np.empty((len(lengths), lengths[0], width), dtype)
     return [np.empty((steps, width), dtype) for steps in lengths]
@@ -270,64 +258,6 @@ def _fill(words: np.ndarray, values: np.ndarray) -> None:
         words[..., whole, :rest] = values[..., whole * size :]
 
 
-def _tiles(cfg: Config, layer: LayerPlan, matrix: np.ndarray, rects: Sequence[Rect]) -> np.ndarray:
-    """Pack one part: rectangle after rectangle, rows outside, columns inside, then VS units, rows.
-
-    A tile of gang g has for each of its bands the N columns, for each of these the K0 rows.
-    """
-    bands = max(layer.bands, *(r.row_end(cfg) for r in rects))
-    segment = cfg.columns // cfg.bands
-    columns = segment * max(r.col_end(cfg) for r in rects)
-    padded = np.zeros((bands, cfg.rows, columns), matrix.dtype)
-    padded[: layer.bands, :, : matrix.shape[1]] = _by_band(matrix, layer, cfg)
-    parts = []
-    for rect in rects:
-        s = cfg.tile_shapes[rect.shape]
-        first, col = rect.row_first, rect.col_first * segment
-        stop, step = (None, 4) if layer.one_gate else (rect.row_end(cfg), 1)
-        part = padded[first:stop:step, :, col : rect.col_end(cfg) * segment]
-        tiles = part.reshape(rect.rows, s.gang, cfg.rows, rect.cols, s.columns)
-        beats = np.zeros(
-            (rect.tiles, cfg.tile_beats * cfg.beat_weights), _dtype(cfg.fmt.weight_bits)
-        )
-        beats[:, : cfg.macs] = tiles.transpose(0, 3, 1, 4, 2).reshape(rect.tiles, cfg.macs)
-        parts.append(_bytes(beats))
-    return np.concatenate(parts)
-
-
-def _bias_beats(cfg: Config, q: QuantLayer, layer: LayerPlan) -> np.ndarray:
-    rows = _by_band(q.b[:, None], layer, cfg)[..., 0]
-    beats = np.zeros((layer.bands, cfg.rows, cfg.stream_bits // 64), np.int64)
-    beats[..., 0] = rows
-    return _bytes(beats)
-
-
-def _by_band(matrix: np.ndarray, layer: LayerPlan, cfg: Config) -> np.ndarray:
-    """Reorder gate rows (4H, X) to (bands, K0, X), zeros where H ends.
-
-    A band holds the four gates of K0 / 4 neurons; or one gate of K0 neurons, four bands in turn.
-    """
-    hidden, size = layer.shape.hidden_size, matrix.shape[1]
-    padded = np.zeros((4, layer.bands * cfg.block, size), matrix.dtype)
-    padded[:, :hidden] = matrix.reshape(4, hidden, size)
-    if layer.by_gate:
-        by_gate = padded.reshape(4, -1, cfg.rows, size).transpose(1, 0, 2, 3)
-        return by_gate.reshape(layer.bands, cfg.rows, size)
-    return (
-        padded.reshape(4, layer.bands, cfg.block, size)
-        .transpose(1, 2, 0, 3)
-        .reshape(layer.bands, cfg.rows, size)
-    )
-
-
 def _elements(beats: np.ndarray, bits: int, plan: Plan, g: Group) -> np.ndarray:
     """See the h stream of a group as integers: (repeats, beats of each, integers of a beat)."""
-    return beats.view(_dtype(bits)).reshape(g.repeats, -1, plan.cfg.stream_bits // bits)
-
-
-def _dtype(bits: int) -> np.dtype:
-    return np.dtype(f"<i{bits // 8}")
-
-
-def _bytes(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    return beats.view(integers(bits)).reshape(g.repeats, -1, plan.cfg.stream_bits // bits)

@@ -62,7 +62,7 @@ def resources(found: dict[str, Any]) -> list[list[str]]:
     rows = [
         ["MACs", "K", "D", "LUT", "of one shape's", "FF", "BRAM36", "URAM", "DSP", "longest path"]
     ]
-    alone = {}
+    alone: dict[int, float] = {}
     for one in found["engines"]:
         used = one["used"]
         first = alone.setdefault(one["macs"], used["lut"])

@@ -10,7 +10,7 @@ from math import ceil
 
 import numpy as np
 
-from lstm_sharp.engine import cycles, pack
+from lstm_sharp.engine import cycles, pack, weights
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.cycles import Prediction
 from lstm_sharp.engine.group import Start
@@ -63,7 +63,7 @@ class Stage:
 
     def weights(self) -> np.ndarray:
         """Pack the weights and biases, uint8."""
-        return pack.weight_beats(self.model, self.plan)
+        return weights.weight_beats(self.model, self.plan)
 
     def load(self) -> jobs.Run:
         """Make the run that loads them."""
