@@ -32,7 +32,8 @@ pytestmark = [
 
 _TINY = config.resized(config.load("tiny"), weight_tiles=2048, bias_blocks=128)
 SHAPES = [
-    config.resized(_TINY, name="shapes", rows=4, columns=8, k_list=(4, 8, 16)),
+    # A row block of any shape but the largest ends inside a beat
+    config.resized(_TINY, name="shapes", rows=4, columns=8, stream_bits=128, k_list=(4, 8, 16)),
     # A K is missing, lanes take a band in one turn, segments take more than one level
     config.resized(
         _TINY,

@@ -9,7 +9,7 @@ import pytest
 from lstm_sharp.build import synth, tools
 from lstm_sharp.build.render import render
 from lstm_sharp.engine import config, storage
-from lstm_sharp.report import results, tables
+from lstm_sharp.report import results, shape_resources, tables
 
 
 def test_tables_are_those_of_the_results() -> None:
@@ -36,6 +36,19 @@ def test_resources_are_of_this_rtl(name: str, tmp_path: Path) -> None:
     assert seen["witness"]
     if seen["free"]:
         assert all(seen["used"][kind] <= seen["free"][kind] for kind in seen["free"])
+
+
+@pytest.mark.parametrize("place", range(len(shape_resources.engines())))
+def test_resources_of_shapes_are_of_this_rtl(place: int, tmp_path: Path) -> None:
+    cfg = shape_resources.engines()[place]
+    seen = results.read("shape_resources")["engines"]
+    render(cfg, tmp_path)
+    told, renew = seen[place], "run python -m lstm_sharp.report.shape_resources"
+    sources = tools.digest(synth.sources(tmp_path))
+    assert (told["identity"], told["sources"]) == (cfg.digest, sources), renew
+    assert told["witness"]
+    one = next(entry for entry in seen if entry["macs"] == cfg.macs)
+    assert told["used"]["lut"] <= 2 * one["used"]["lut"]
 
 
 @pytest.mark.parametrize("name", config.shipped())
