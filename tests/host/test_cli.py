@@ -106,6 +106,8 @@ def test_stack_runs_level_by_level_where_it_does_not_fit(folder: Path) -> None:
     for name, knobs in {"brief": {"sequence_words": 4}, "shallow": {"weight_tiles": 10}}.items():
         knobs = resized(config.load("tiny"), name=name, **knobs).knobs()
         Path(f"{name}.json").write_text(json.dumps(knobs))
+    x = np.load("x.npy")
+    np.save("x.npy", np.concatenate([x, x]))  # so many that chains are not for a wavefront
     same = ("--calibration", "x.npy", "--json", "r.json", "--backend", "csim")
     assert _run(*same) == 0
     whole, report = np.load("y.npy"), json.loads(Path("r.json").read_text())
@@ -129,10 +131,11 @@ def test_long_stack_takes_the_config_that_holds_it(folder: Path) -> None:
     np.save("x.npy", np.zeros((1, 70, 3), np.float32))
     assert _run("--json", "r.json") == 0
     assert json.loads(Path("r.json").read_text())["config"] == "pynq-z2"
-    np.save("x.npy", np.zeros((1, 9999, 3), np.float32))
-    assert _run("--json", "r.json") == 0
-    report = json.loads(Path("r.json").read_text())
-    assert (report["config"], report["stages"]) == ("tiny", 2)
+    for sequences, stages in ((3, 2), (1, 1)):  # a wavefront needs no sequence buffer
+        np.save("x.npy", np.zeros((sequences, 9999, 3), np.float32))
+        assert _run("--json", "r.json") == 0
+        report = json.loads(Path("r.json").read_text())
+        assert (report["config"], report["stages"]) == ("tiny", stages)
 
 
 def test_float_needs_no_integers(folder: Path) -> None:

@@ -19,9 +19,11 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.report import results, tables
 
+_HALF = {"chains": 2, "sequence_words": 256}
+"""Bands of 4 rows for four chains would be stored sums 1,024 deep: 5 LUT levels with one bank."""
 _TILES = {  # MACs: config whose other knobs they have, what is other, and all K's
-    208: ("pynq-z2", {"rows": 4, "columns": 52, "sequence_words": 256}, (4, 8, 16)),
-    192: ("pynq-z2", {"rows": 4, "columns": 48, "sequence_words": 256}, (4, 8, 16, 32)),
+    208: ("pynq-z2", {"rows": 4, "columns": 52, **_HALF}, (4, 8, 16)),
+    192: ("pynq-z2", {"rows": 4, "columns": 48, **_HALF}, (4, 8, 16, 32)),
     1024: (
         "zcu104",
         {"rows": 16, "columns": 64, "uram_columns": 48, "sequence_words": 1024},
@@ -58,6 +60,7 @@ def entry(cfg: Config) -> dict[str, Any]:
         "used": usage(cells.types),
         "witness": verdict.passes,
         "longest": str(verdict.worst[0]),
+        "failing": [str(path) for path in verdict.failing],
         "tail": cfg.tail,
     }
 
@@ -73,6 +76,9 @@ def main() -> int:
         return 2
     results.write("shape_resources", {"yosys": synth.version(), "engines": seen})
     tables.rewrite()
+    for one in seen:
+        for path in one["failing"]:
+            print(f"{one['macs']} MACs, K {one['k_list']}: {path}", file=sys.stderr)
     return int(not all(one["witness"] for one in seen))
 
 

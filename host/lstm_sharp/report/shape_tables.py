@@ -74,7 +74,12 @@ def resources(found: dict[str, Any]) -> list[list[str]]:
                 f"{used['lut']:,g}",
                 f"{used['lut'] / first:.2f}",
                 *(f"{used[kind]:,g}" for kind in ("ff", "bram36", "uram", "dsp")),
-                one["longest"].split(":")[0] if one["witness"] else "**fails**",
+                one["longest"].split(":")[0] if one["witness"] else f"**fails**: {_levels(one)}",
             ]
         )
     return rows
+
+
+def _levels(one: dict[str, Any]) -> str:
+    """Levels of the paths that are too long, and where they end."""
+    return ", ".join(path.split(":")[0] for path in one["failing"])
