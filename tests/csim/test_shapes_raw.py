@@ -47,10 +47,15 @@ def executable(engine: str, variant: csim.Variant = csim.RELEASE) -> Path:
     return csim.build(ENGINES[engine], Path("build"), variant)
 
 
+def marks(engine: str) -> list[pytest.MarkDecorator]:
+    """Leave all builds but those of the first engine to make test-all."""
+    return [] if engine == next(iter(ENGINES)) else [pytest.mark.slow]
+
+
 @pytest.mark.parametrize(
     ("engine", "variant"),
     [
-        (engine, variant)
+        pytest.param(engine, variant, marks=marks(engine))
         for engine in ENGINES
         for variant in csim.VARIANTS
         if engine == "two-memories" or variant in (csim.RELEASE, csim.DEBUG)
@@ -65,7 +70,9 @@ def test_any_shapes_equal_golden_in_every_bit(engine: str, variant: csim.Variant
         assert result.cycles == sum(i.slots(case.cfg) for i in case.program.walk())
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "engine", [pytest.param(engine, marks=marks(engine)) for engine in ENGINES]
+)
 def test_no_distance_is_longer_than_a_shape_needs(engine: str) -> None:
     """The debug build finds each read that is one slot too early, of every shape."""
     shapes = set()

@@ -249,7 +249,7 @@ def _blank(b: Builder, first: int) -> None:
 @pytest.mark.parametrize("stalled", [False, True], ids=["fast", "stalled"])
 @pytest.mark.parametrize(
     "cfg",
-    [pytest.param(cfg, marks=[pytest.mark.slow] if cfg in ENGINES[:2] else []) for cfg in ENGINES],
+    [pytest.param(cfg, marks=[pytest.mark.slow] if cfg in ENGINES[1:] else []) for cfg in ENGINES],
     ids=lambda cfg: cfg.name,
 )
 def test_rectangles_of_any_shape(cfg: Config, stalled: bool) -> None:
