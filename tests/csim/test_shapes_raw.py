@@ -95,7 +95,7 @@ REFUSED = {
     "biases": {"shape": 2, "row_first": 0, "bias_base": 124, "rows": 2},
     "segments": {"shape": 1, "cols": 21},
     "one gate": {"by_gate": True},
-    "gates in turn": {"one_gate": True},
+    "row blocks four apart": {"one_gate": True},
 }
 
 

@@ -58,7 +58,7 @@ class Knobs:
     max_input: int  # largest X
     max_hidden: int  # largest H
     weight_tiles: int  # depth of the weight memory in tiles
-    bias_blocks: int  # row blocks of bias, all resident layers together
+    bias_blocks: int  # bands of bias (row blocks, with one shape), all resident layers together
     sequence_words: int  # h vectors kept between stacked layers, in words of N elements
     max_shift: int  # largest x_shift, see numerics.quantize
     stream_bits: int  # width of the AXI4-Streams

@@ -179,9 +179,7 @@ class _Clock:
         other = self.written[1 - self.half, places]  # which may have neurons of two rectangles
         np.maximum(other, ready[row], out=other)
         self.drained = max(self.drained, int(ready[-1]))
-        self.lanes_free = int(last_slots[-1]) + cfg.tile_shapes[i.shape].passes * (
-            4 if i.by_gate else 1
-        )
+        self.lanes_free = int(last_slots[-1]) + i.turns(cfg)
 
 
 def _block(cfg: Config, i: Instruction) -> int:

@@ -175,8 +175,11 @@ class Instruction:
 
     def tail(self, cfg: Config) -> int:
         """D of what it finishes: from a row's last slot to its last h being readable."""
-        passes = cfg.tile_shapes[self.shape].passes * (4 if self.by_gate else 1)
-        return cfg.tail - cfg.most_passes + passes
+        return cfg.tail - cfg.most_passes + self.turns(cfg)
+
+    def turns(self, cfg: Config) -> int:
+        """Cycles in which the lanes take up what a row block, or the last of four, hands over."""
+        return cfg.tile_shapes[self.shape].passes * (4 if self.by_gate else 1)
 
     def bands(self, cfg: Config) -> np.ndarray:
         """Return the bands that each row covers, (rows, bands of a row)."""
