@@ -84,7 +84,7 @@ class Turns {
 
  private:
   // One shape's are constant.
-  int turns() const { return kShapes == 1 ? kPasses : slot_.gang * kPasses; }
+  int turns() const { return kShapes == 1 ? kPasses : int(slot_.gang) * kPasses; }
 
   Slot slot_{};
   UInt<16> turn_ = kMostPasses;
