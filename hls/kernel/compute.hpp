@@ -6,20 +6,24 @@
 
 namespace lstm {
 
-inline void compute(const Header header, const Instruction program[kMaxInstructions],
-                    Axis &weight_stream, Stream<Word> &x_words, Stream<HBeat> &h_beats,
-                    std::uint32_t *status, std::uint32_t *cycles) {
+inline void compute(std::uint32_t slots, std::uint32_t x_word_count, UInt<16> stride,
+                    Stream<Work> &works, Axis &weight_stream, Stream<Word> &x_words,
+                    Stream<HBeat> &h_beats, std::uint32_t *status, std::uint32_t *cycles) {
   // Memories keep what they hold from run to run; each is cut so that a slot finds all it needs.
-  // All have one reader and one writer in a slot. BRAM and UltraRAM are for the weights alone.
-  static BramTile bram_weights[kWeightTiles];
+  // Each has one place in the loop that reads it and one behind that writes it, a port for either.
+  static BramStrip bram_weights[kBankTiles][kBramStrips];
   #pragma HLS ARRAY_PARTITION variable = bram_weights dim = 2 complete
-  #pragma HLS ARRAY_RESHAPE variable = bram_weights dim = 3 complete
-  #pragma HLS BIND_STORAGE variable = bram_weights type = ram_s2p impl = bram
-  static UramTile uram_weights[kWeightTiles];
+  #pragma HLS BIND_STORAGE variable = bram_weights type = ram_s2p impl = bram latency = 2
+  static BramStrip bram_rest[kRestDepth][kBramStrips];
+  #pragma HLS ARRAY_PARTITION variable = bram_rest dim = 2 complete
+  #pragma HLS BIND_STORAGE variable = bram_rest type = ram_s2p impl = bram latency = 2
+  static UramStrip uram_weights[kBankTiles][kUramStrips];
   #pragma HLS ARRAY_PARTITION variable = uram_weights dim = 2 complete
-  #pragma HLS ARRAY_RESHAPE variable = uram_weights dim = 3 complete
+  static UramStrip uram_rest[kRestDepth][kUramStrips];
+  #pragma HLS ARRAY_PARTITION variable = uram_rest dim = 2 complete
 #ifdef LSTM_SHARP_URAM  // a part without UltraRAM would refuse the word
-  #pragma HLS BIND_STORAGE variable = uram_weights type = ram_s2p impl = uram
+  #pragma HLS BIND_STORAGE variable = uram_weights type = ram_s2p impl = uram latency = 2
+  #pragma HLS BIND_STORAGE variable = uram_rest type = ram_s2p impl = uram latency = 2
 #endif
   static Biases biases[kBiasDepth];
   #pragma HLS ARRAY_PARTITION variable = biases dim = 2 complete
@@ -27,77 +31,144 @@ inline void compute(const Header header, const Instruction program[kMaxInstructi
   static Stored stored[kStoredDepth];
   #pragma HLS ARRAY_PARTITION variable = stored dim = 2 complete
   #pragma HLS BIND_STORAGE variable = stored type = ram_s2p impl = lutram
-  static Elements x_buffer[kXColumns];
-  #pragma HLS ARRAY_RESHAPE variable = x_buffer dim = 2 complete
+  static Word x_buffer[kXDepth];
   #pragma HLS BIND_STORAGE variable = x_buffer type = ram_s2p impl = lutram
   static HElements h_buffer[2 * kHDepth];  // one half is read, the other written
   #pragma HLS ARRAY_PARTITION variable = h_buffer dim = 2 complete
   #pragma HLS BIND_STORAGE variable = h_buffer type = ram_s2p impl = lutram
   static HElements sequence[kSequenceDepth];
   #pragma HLS ARRAY_PARTITION variable = sequence dim = 2 complete
-  #pragma HLS BIND_STORAGE variable = sequence type = ram_s2p impl = lutram
-  static Cells c_buffer[kGroups];
+  #pragma HLS BIND_STORAGE variable = sequence type = ram_s2p impl = bram
+  static Cells c_buffer[kCDepth];
   #pragma HLS ARRAY_PARTITION variable = c_buffer dim = 2 complete
   #pragma HLS BIND_STORAGE variable = c_buffer type = ram_s2p impl = lutram
-  static Sums running;
-  #pragma HLS ARRAY_PARTITION variable = running complete
 
-  Walker walker(header, program);
+  Sums running;
+  #pragma HLS ARRAY_PARTITION variable = running complete
+Start:
+  for (int k = 0; k < kBands * kRows; ++k) {
+    #pragma HLS UNROLL
+    running[k] = 0;
+  }
+  Dispatcher dispatcher(x_word_count, stride, works.read());
   Loader loader;
+  // The x word that was multiplied last: the next slot may want it again before a memory has it.
+  Word x = no_word();
+  int x_is_at = kXDepth;  // none
   Turns turns;
   Packer packer;
   Promises promises;
-  // The turns of the last row block may come after the last slot.
-  const std::uint64_t total = std::uint64_t(header.slots) + kMostPasses - 1;
   begin_run();
+  // The turns of the last row block may come after the last slot.
 Slots:
-  for (std::uint64_t now = 0; now < total; ++now) {
+  for (UInt<33> left = UInt<33>(slots) + kMostPasses - 1; left != 0; --left) {
     // flp: h that has been computed goes out while x starves.
     #pragma HLS PIPELINE II = 1 style = flp
     // Distances that every program keeps, for the tool to rely on and to keep; csim checks them.
     #pragma HLS DEPENDENCE variable = bram_weights inter RAW distance = kLoadGap true
+    #pragma HLS DEPENDENCE variable = bram_rest inter RAW distance = kLoadGap true
     #pragma HLS DEPENDENCE variable = uram_weights inter RAW distance = kLoadGap true
+    #pragma HLS DEPENDENCE variable = uram_rest inter RAW distance = kLoadGap true
     #pragma HLS DEPENDENCE variable = biases inter RAW distance = kLoadGap true
     #pragma HLS DEPENDENCE variable = stored inter RAW distance = kSumGap true
+    #pragma HLS DEPENDENCE variable = x_buffer inter RAW distance = kXGap true
     #pragma HLS DEPENDENCE variable = h_buffer inter RAW distance = kHGap true
     #pragma HLS DEPENDENCE variable = sequence inter RAW distance = kHGap true
     #pragma HLS DEPENDENCE variable = c_buffer inter RAW distance = kHGap true
     next_slot();
-    const Slot slot = walker.next(program);
-    Group group;
-    if (slot.load) {
-      group = load_beat(slot, take(weight_stream), loader, bram_weights, uram_weights, biases);
+    const Slot &slot = dispatcher.slot();
+    const Work &work = dispatcher.work();
+    const Turn turn = turns.next(work, slot);
+
+    // All reads; writes come last. A slot that gives a state is no tile and has no turn.
+    const int h_at = h_place(slot.half, slot.give ? int(slot.h_word) : word_of(slot.segment));
+    const int c_at = place_in<kCDepth>(slot.give ? int(slot.row) : int(turns.number()));
+    const int x_at = place_in<kXDepth>(word_of(slot.segment));
+    const int sequence_at =
+        place_in<kSequenceDepth>(slot.sequence_read + word_of(slot.segment));
+    const int band_at = place_in<kStoredDepth>(int(slot.row) / kBands);
+    const int bias_at = place_in<kBiasDepth>(int(slot.row + work.bias_offset) / kBands);
+    const WeightPlace weight_at = weight_place(slot.weight);
+    Cells c;
+    #pragma HLS ARRAY_PARTITION variable = c complete
+  Read_C:
+    for (int lane = 0; lane < kLanes; ++lane) c[lane] = c_buffer[c_at][lane];
+    if (slot.tile && work.from_x) {
+      if (slot.pull) {
+        x = x_words.read();
+      } else if (x_at != x_is_at) {
+        x = x_buffer[x_at];
+      }
+      x_is_at = x_at;
     }
+    Scalars scalars;
+    #pragma HLS ARRAY_PARTITION variable = scalars complete dim = 0
+    if (slot.tile || slot.give) {
+      choose_scalars(work, x, sequence[sequence_at], h_buffer[h_at], scalars);
+    }
+    if (slot.load) loader.shift_in(work, take(weight_stream));
+
     if (slot.tile) {
-      Scalars scalars;
-      #pragma HLS ARRAY_PARTITION variable = scalars complete dim = 0
-      read_scalars(slot, x_words, x_buffer, h_buffer, sequence, scalars);
+      Tile tile;
+      #pragma HLS ARRAY_PARTITION variable = tile complete
+      read_columns<0, kBramColumns, kBramStrip>(bram_weights, bram_rest, weight_at, tile);
+      read_columns<kBramColumns, kUramColumns, kUramStrip>(uram_weights, uram_rest, weight_at, tile);
       Spans spans;
-      const Share share = {int(slot.segment), int(in_segments(slot.i, 1))};
-      multiply_tile(bram_weights[slot.weight], uram_weights[slot.weight], scalars, share, spans);
-      accumulate(slot, spans, biases, stored, running);
-      if (slot.last && slot.i.finish) turns.take(slot, running);
-      if (slot.last && !slot.i.finish) store_sums(slot, running, stored[slot.row / kBands]);
+      #pragma HLS ARRAY_PARTITION variable = spans complete dim = 0
+      const Share share = {place_in<kBands>(slot.segment), int(work.segment_step)};
+      multiply_tile(tile, scalars, share, spans);
+      accumulate(work, slot, spans, biases[bias_at], stored[band_at], running);
     }
-    const bool active = turns.active();
-    if (active) group = turns.next(c_buffer[turns.number()]);
-    // A slot that gives is never one of the others; said, so that they share a port of h and of c.
-    const bool gives = slot.give && !slot.tile && !active;
-    promises.check(now, slot, group);
-    if (group.valid) write_group(group, h_buffer, sequence, c_buffer);
     HBeat out;
-    const bool complete = group.emit && packer.add(group, out);
-    if (gives) {
-      const int word = h_place(slot.half, slot.place.word);
-      out = state_beat(slot, h_buffer[word], c_buffer[slot.row]);
+    bool sends = slot.give;
+    if (slot.give) out = state_beat(work, slot, scalars, c);
+    const bool loaded = slot.load && slot.last;
+    const bool state = loaded && work.loads_state;
+    promises.check(work, slot);
+
+    if (loaded && work.loads_weights) {
+    Store_Bram:
+      for (int s = 0; s < kBramColumns / kBramStrip; ++s) {
+        const BramStrip strip = loader.strip<kBramStrip>(s * kBramStrip);
+        if (weight_at.rest) bram_rest[weight_at.of_rest][s] = strip;
+        if (!weight_at.rest) bram_weights[weight_at.bank][s] = strip;
+      }
+    Store_Uram:
+      for (int s = 0; s < kUramColumns / kUramStrip; ++s) {
+        const UramStrip strip = loader.strip<kUramStrip>(kBramColumns + s * kUramStrip);
+        if (weight_at.rest) uram_rest[weight_at.of_rest][s] = strip;
+        if (!weight_at.rest) uram_weights[weight_at.bank][s] = strip;
+      }
     }
-    if (complete || gives) h_beats.write(out);
+    if (loaded && work.loads_bias) {
+    Store_Biases:
+      for (int at = 0; at < kBands * kRows; ++at) {
+        if (place_in<kBands>(slot.row) == at / kRows) biases[bias_at][at] = loader.bias(at % kRows);
+      }
+    }
+    if (slot.tile && slot.last && !work.finish) {
+    Store_Sums:
+      for (int at = 0; at < kBands * kRows; ++at) {
+        if (meets(work, slot, at / kRows)) keep(stored[band_at][at], running[at], 0);
+      }
+    }
+    if (slot.pull) x_buffer[x_at] = x;
+    if (turn.valid || state) {
+      const Group group = state ? loader.state(slot) : turns.update(turn, running, c);
+      promises.check(group);
+      write_group(group, h_buffer, sequence, c_buffer);
+      if (group.emit) sends = packer.add(group, out);
+    }
+    if (sends) h_beats.write(out);
+    dispatcher.advance(works);
   }
-Drain:
-  for (std::uint32_t left = walker.pulled(); left < header.x_words; ++left) x_words.read();
+Leave_Words:
+  for (std::uint32_t left = dispatcher.words_left(); left != 0; --left) x_words.read();
+Leave_Works:
+  for (bool more = dispatcher.leaves_works(); more;) more = !works.read().ends_list;
   h_beats.write(HBeat{zero_beat(), false, true});
-  *status = walker.status();
-  *cycles = walker.slots();
+  *status = dispatcher.status();
+  *cycles = dispatcher.slots();
 }
 
 }  // namespace lstm

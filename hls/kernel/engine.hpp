@@ -1,9 +1,11 @@
 // The engine behind its ports:
 //
-//   weights ------------------------+
-//   x ------> load_x --- words ---> compute --- beats ---> store_h ---> h
+//   program -> fetch --- works ---+
+//   weights ----------------------+
+//   x ------> load_x --- words ---+-> compute --- beats ---> store_h ---> h
 //
-// The recurrence stays inside compute; the processes around it only turn beats into words and back.
+// The recurrence of h stays inside compute. The processes around it turn beats into words and back,
+// and follow the program's loops.
 #pragma once
 
 #include "kernel/compute.hpp"
@@ -12,17 +14,17 @@ namespace lstm {
 
 // Takes exactly the words that the header announces.
 inline void load_x(Axis &x, std::uint32_t words, Stream<Word> &x_words) {
-  Word next;
-  #pragma HLS ARRAY_PARTITION variable = next.of complete
+  Word next = no_word();
   int place = 0;
 X_Beats:
-  for (std::uint64_t left = std::uint64_t(words) * kWordBeats; left != 0; --left) {
+  for (UInt<48> left = UInt<48>(words) * kWordBeats; left != 0; --left) {
     #pragma HLS PIPELINE II = 1
     const Beat beat = take(x);
   X_Elements:
-    for (int e = 0; e < kBeatElements; ++e) {
-      const int n = place * kBeatElements + e;
-      if (n < kColumns) next.of[n] = element<kActivationBits>(beat, e);
+    for (int n = 0; n < kColumns; ++n) {
+      if (place == n / kBeatElements) {
+        put<kActivationBits>(next, n, element<kActivationBits>(beat, n % kBeatElements));
+      }
     }
     const bool last = place == kWordBeats - 1;
     if (last) x_words.write(next);
@@ -41,18 +43,23 @@ H_Beats:
   }
 }
 
-inline void run_slots(const Header header, std::uint32_t words,
-                      const Instruction program[kMaxInstructions], Axis &weights, Axis &x, Axis &h,
+inline void run_slots(UInt<7> instructions, std::uint32_t sequences, std::uint32_t slots,
+                      std::uint32_t words, UInt<16> stride,
+                      const Instruction program[kProgramDepth], Axis &weights, Axis &x, Axis &h,
                       std::uint32_t *status, std::uint32_t *cycles) {
   #pragma HLS DATAFLOW
+  Stream<Work> works("program");
+  #pragma HLS STREAM variable = works depth = kWorks
+  #pragma HLS BIND_STORAGE variable = works type = fifo impl = srl
   Stream<Word> x_words("x");
   #pragma HLS STREAM variable = x_words depth = kRingWords
   #pragma HLS BIND_STORAGE variable = x_words type = fifo impl = lutram
   Stream<HBeat> h_beats("h");
   #pragma HLS STREAM variable = h_beats depth = kFifoBeats
   #pragma HLS BIND_STORAGE variable = h_beats type = fifo impl = lutram
+  fetch(program, instructions, sequences, slots, works);
   load_x(x, words, x_words);
-  compute(header, program, weights, x_words, h_beats, status, cycles);
+  compute(slots, words, stride, works, weights, x_words, h_beats, status, cycles);
   store_h(h_beats, h);
 }
 
@@ -60,12 +67,13 @@ inline void run_slots(const Header header, std::uint32_t words,
 inline void run(Axis &weights, Axis &x, Axis &h, const std::uint32_t window[kWindowWords],
                 std::uint32_t *status, std::uint32_t *cycles) {
   Header header;
-  Instruction program[kMaxInstructions];
+  Instruction program[kProgramDepth];
   #pragma HLS BIND_STORAGE variable = program type = ram_s2p impl = lutram
   std::uint32_t run_status = read_program(window, header, program);
   std::uint32_t run_cycles = 0;
   if (run_status == kStatusFine && header.instructions != 0) {
-    run_slots(header, header.x_words, program, weights, x, h, &run_status, &run_cycles);
+    run_slots(UInt<7>(header.instructions), header.sequences, header.slots, header.x_words,
+              header.stride, program, weights, x, h, &run_status, &run_cycles);
   }
   *status = run_status;
   *cycles = run_cycles;

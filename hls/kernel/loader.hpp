@@ -1,4 +1,5 @@
-// Loader: gathers the beats of an item of the weight stream, a tile or the state of kLanes neurons.
+// Loader: gathers the beats of an item of the weight stream, a tile, the biases of a band or the
+// state of kLanes neurons. Beats are shifted in, so that each has its place with the last one.
 #pragma once
 
 #include "kernel/mfu.hpp"
@@ -10,51 +11,68 @@ class Loader {
  public:
   Loader() {
     #pragma HLS ARRAY_PARTITION variable = tile_ complete dim = 0
-    #pragma HLS ARRAY_PARTITION variable = state_ complete
+    #pragma HLS ARRAY_PARTITION variable = biases_ complete
+    #pragma HLS ARRAY_PARTITION variable = state_ complete dim = 0
   }
 
-  void gather_tile(const Beat &beat, int place) {
+  void shift_in(const Work &work, const Beat &beat) {
     #pragma HLS INLINE
-  Beat_Weights:
-    for (int w = 0; w < kBeatWeights; ++w) tile_[place][w] = element<kWeightBits>(beat, w);
-  }
-
-  void gather_state(const Beat &beat, int lane) {
-    #pragma HLS INLINE
-    state_[lane].h = Activation_t(element<32>(beat, 0));
-    state_[lane].c = C_t(element<32>(beat, 1));
-  }
-
-  // Stores some columns of the tile just gathered.
-  template <int kFirst, int kCount, class Columns>
-  void store_columns(Columns &columns) const {
-    #pragma HLS INLINE
-  VS_Units:
-    for (int n = 0; n < kCount; ++n) {
-    Rows:
-      for (int k = 0; k < kRows; ++k) {
-        const int at = (kFirst + n) * kRows + k;
-        columns[n][k] = tile_[at / kBeatWeights][at % kBeatWeights];
+    if (work.loads_weights) {
+    Beats:
+      for (int b = 0; b + 1 < kTileBeats; ++b) {
+      Move_Weights:
+        for (int w = 0; w < kBeatWeights; ++w) tile_[b][w] = tile_[b + 1][w];
       }
+    Beat_Weights:
+      for (int w = 0; w < kBeatWeights; ++w) {
+        tile_[kTileBeats - 1][w] = element<kWeightBits>(beat, w);
+      }
+    }
+    if (work.loads_bias) {
+    Move_Biases:
+      for (int k = 0; k + 1 < kRows; ++k) biases_[k] = biases_[k + 1];
+      biases_[kRows - 1] = Bias_t(element<64>(beat, 0));
+    }
+    if (work.loads_state) {
+    Move_States:
+      for (int lane = 0; lane + 1 < kLanes; ++lane) state_[lane] = state_[lane + 1];
+      state_[kLanes - 1].h = Activation_t(element<32>(beat, 0));
+      state_[kLanes - 1].c = C_t(element<32>(beat, 1));
     }
   }
 
-  // The state just gathered goes where the next h-part reads it.
-  Group state(const Slot &slot) {
+  // Columns of the tile that lie in one strip of a memory
+  template <int kCount>
+  Pack<kWeightBits, kRows * kCount> strip(int first) const {
+    #pragma HLS INLINE
+    Pack<kWeightBits, kRows * kCount> strip;
+  Strip_Weights:
+    for (int w = 0; w < kRows * kCount; ++w) {
+      const int at = first * kRows + w;
+      put<kWeightBits>(strip, w, tile_[at / kBeatWeights][at % kBeatWeights]);
+    }
+    return strip;
+  }
+
+  Bias_t bias(int k) const { return biases_[k]; }
+
+  // The state goes where the next h-part reads it.
+  Group state(const Slot &slot) const {
     #pragma HLS INLINE
     Group group;
   Lanes:
     for (int lane = 0; lane < kLanes; ++lane) group.neuron[lane] = state_[lane];
-    group.valid = true;
     group.number = slot.row;
     group.half = slot.half;
-    group.place = slot.place;
+    group.h_word = slot.h_word;
+    group.h_lane = slot.h_lane;
     return group;
   }
 
  private:
-  Weight_t tile_[kTileBeats][kBeatWeights];
-  Neuron state_[kLanes];
+  Weight_t tile_[kTileBeats][kBeatWeights] = {};
+  Bias_t biases_[kRows] = {};
+  Neuron state_[kLanes] = {};
 };
 
 }  // namespace lstm

@@ -2,8 +2,7 @@
 #pragma once
 
 #include "kernel/cell.hpp"
-#include "kernel/shapes.hpp"
-#include "kernel/walker.hpp"
+#include "kernel/dispatcher.hpp"
 
 namespace lstm {
 
@@ -11,8 +10,7 @@ using Sums = Acc_t[kBands * kRows];  // running sums, bank after bank
 
 // Neurons that leave the lanes together, or came together from the weight stream
 struct Group {
-  Neuron neuron[kLanes];
-  bool valid = false;
+  Neuron neuron[kLanes] = {};
   bool reads_c = false;
   bool emit = false;
   bool keep = false;
@@ -22,8 +20,16 @@ struct Group {
                         // one that finished it; a shape with fewer may be read that much earlier
   UInt<16> number = 0;  // place in the c buffer
   UInt<1> half = 0;     // of the h buffer
-  Place place = {0, 0};
-  UInt<32> sequence_word = 0;
+  UInt<16> h_word = 0;
+  UInt<16> h_lane = 0;
+  UInt<kSequenceBits> sequence_word = 0;
+};
+
+// A turn of the lanes: kLanes neurons of the row block that finished last
+struct Turn {
+  bool valid;
+  bool begins;  // the row block finishes in this slot
+  bool last;
 };
 
 // Turns of the row block that finished last. Finishing slots are as far apart as its turns take, so
@@ -34,87 +40,137 @@ class Turns {
     #pragma HLS ARRAY_PARTITION variable = sums_ complete dim = 0
   }
 
-  void take(const Slot &slot, const Sums &sums) {
+  // The turn of this slot; that it is the last one, a slot tells early.
+  Turn next(const Work &work, const Slot &slot) {
     #pragma HLS INLINE
-    slot_ = slot;
-    turn_ = 0;
-    if (slot.first_row) place_ = Place{slot.i.h_word, slot.i.h_lane};
-  Banks:
-    for (int bank = 0; bank < kBands; ++bank) {
-    Hold:
-      for (int k = 0; k < kRows; ++k) sums_[bank][k] = sums[bank * kRows + k];
+    const bool begins = slot.tile && slot.last && work.finish;
+    Turn turn = {begins || active_, begins, last_};
+    if (begins) {
+      // One shape's turns are constant.
+      const int turns = kShapes == 1 ? kPasses : int(work.gang) * kPasses;
+      turns_ = UInt<16>(turns);
+      turn_ = 0;
+      number_ = UInt<16>(slot.row * kPasses);
+      if (slot.first_row) {
+        h_word_ = work.h_word;
+        h_lane_ = work.h_lane;
+      }
+      half_ = slot.half ^ 1;
+      sequence_word_ = slot.sequence_write;
+      act_shift_ = work.act_shift;
+      c_zero_ = work.c_zero;
+      emit_ = work.emit;
+      keep_ = work.keep;
+      ends_vector_ = work.ends && slot.last_row;
+      ends_run_ = work.ends_run && slot.last_row;
+      turn.last = turns == 1;
+      active_ = turns != 1;
+      last_ = turns == 2;
+    } else if (active_) {
+      active_ = !last_;
+      last_ = turn_ + 2 == turns_;
     }
+    return turn;
   }
 
-  bool active() const { return turn_ < turns(); }
-  UInt<16> number() const { return UInt<16>(slot_.row * kPasses + turn_); }
+  // Place in the c buffer
+  UInt<16> number() const { return number_; }
 
-  // One turn: c of these neurons becomes their new c and h.
-  Group next(const C_t (&c_before)[kLanes]) {
+  // c of these neurons, and the sums of their gates, become their new c and h.
+  Group update(const Turn &turn, const Sums &running, const C_t (&c_before)[kLanes]) {
     #pragma HLS INLINE
-    Group group;
+    if (turn.begins) {
+    Banks:
+      for (int bank = 0; bank < kBands; ++bank) {
+      Hold:
+        for (int k = 0; k < kRows; ++k) sums_[bank][k] = running[bank * kRows + k];
+      }
+    }
     // kPasses turns take up a bank, the last of its rows moving to where the first ones were.
-    const int bank = (slot_.row + turn_ / kPasses) % kBands;
+    const int bank = place_in<kBands>(number_ / kPasses);
+    Group group;
   Lanes:
     for (int lane = 0; lane < kLanes; ++lane) {
       const int k = 4 * lane;
       const Acc_t gates[4] = {sums_[bank][k], sums_[bank][k + 1], sums_[bank][k + 2],
                               sums_[bank][k + 3]};
-      const C_t c = slot_.i.c_zero ? C_t(0) : c_before[lane];
-      group.neuron[lane] = update_cell(gates, c, slot_.i.act_shift);
+      group.neuron[lane] = update_cell(gates, c_zero_ ? C_t(0) : c_before[lane], act_shift_);
     }
   Move_Up:
     for (int k = 0; k + 4 * kLanes < kRows; ++k) sums_[bank][k] = sums_[bank][k + 4 * kLanes];
-    const bool last = turn_ + 1 == turns();
-    group.valid = true;
-    group.reads_c = !slot_.i.c_zero;
-    group.emit = slot_.i.emit;
-    group.keep = slot_.i.keep;
-    group.ends_vector = last && slot_.last_row && slot_.i.ends;
-    group.ends_run = slot_.ends_run;
-    group.ago = UInt<16>(turn_ + (kMostPasses - turns()));
-    group.number = number();
-    group.half = slot_.half ^ 1;
-    group.place = place_;
-    group.sequence_word = slot_.sequence_write + place_.word;
-    place_ = after(place_);
+    group.reads_c = !c_zero_;
+    group.emit = emit_;
+    group.keep = keep_;
+    group.ends_vector = turn.last && ends_vector_;
+    group.ends_run = ends_run_;
+    group.ago = UInt<16>(turn_ + (kMostPasses - turns_));
+    group.number = number_;
+    group.half = half_;
+    group.h_word = h_word_;
+    group.h_lane = h_lane_;
+    group.sequence_word =
+        UInt<kSequenceBits>(place_in<kSequenceDepth>(sequence_word_ + h_word_));
     ++turn_;
+    ++number_;
+    go_on(h_word_, h_lane_);
     return group;
   }
 
  private:
-  // One shape's are constant.
-  int turns() const { return kShapes == 1 ? kPasses : int(slot_.gang) * kPasses; }
-
-  Slot slot_{};
-  UInt<16> turn_ = kMostPasses;
-  Place place_ = {0, 0};
-  Acc_t sums_[kBands][kRows];
+  bool active_ = false;  // a turn of an earlier row block follows
+  bool last_ = false;    // its last
+  UInt<16> turn_ = 0;
+  UInt<16> turns_ = 0;
+  UInt<16> number_ = 0;
+  // Where its neurons go
+  UInt<16> h_word_ = 0;
+  UInt<16> h_lane_ = 0;
+  UInt<1> half_ = 0;
+  UInt<kSequenceBits> sequence_word_ = 0;
+  UInt<4> act_shift_ = 0;
+  bool c_zero_ = false;
+  bool emit_ = false;
+  bool keep_ = false;
+  bool ends_vector_ = false;
+  bool ends_run_ = false;
+  Acc_t sums_[kBands][kRows] = {};
 };
 
-// Packs h into beats; a vector's last beat is filled up with zeros.
+// Packs h into beats; a vector's last beat is filled up with zeros. A place of the beat is written
+// where it is this group's turn, so that nothing is shifted by a variable.
 class Packer {
  public:
+  Packer() {
+    #pragma HLS ARRAY_PARTITION variable = elements_ complete
+  Empty:
+    for (int e = 0; e < kBeatElements; ++e) elements_[e] = 0;
+  }
+
   // Whether a beat is complete
   bool add(const Group &group, HBeat &out) {
     #pragma HLS INLINE
-  Pack:
-    for (int lane = 0; lane < kLanes; ++lane) {
-      set_element<kActivationBits>(beat_, elements_ + lane, group.neuron[lane].h);
+    Beat beat = zero_beat();
+    const bool complete = last_ || group.ends_vector;
+  Pack_Elements:
+    for (int e = 0; e < kBeatElements; ++e) {
+      const Activation_t element =
+          group_ == e / kLanes ? group.neuron[e % kLanes].h : elements_[e];
+      set_element<kActivationBits>(beat, e, element);
+      elements_[e] = complete ? Activation_t(0) : element;
     }
-    elements_ += kLanes;
-    const bool complete = elements_ == kBeatElements || group.ends_vector;
-    out = HBeat{beat_, group.ends_vector && group.ends_run, false};
-    if (complete) {
-      beat_ = zero_beat();
-      elements_ = 0;
-    }
+    group_ = complete ? UInt<8>(0) : UInt<8>(group_ + 1);
+    last_ = complete ? kGroupsOfBeat == 1 : group_ == kGroupsOfBeat - 1;
+    out = HBeat{beat, group.ends_vector && group.ends_run, false};
     return complete;
   }
 
  private:
-  Beat beat_ = zero_beat();
-  UInt<16> elements_ = 0;
+  static constexpr int kGroupsOfBeat = kBeatElements / kLanes;
+  static_assert(kGroupsOfBeat * kLanes == kBeatElements, "groups fill beats");
+
+  Activation_t elements_[kBeatElements];
+  UInt<8> group_ = 0;  // that comes next
+  bool last_ = kGroupsOfBeat == 1;
 };
 
 }  // namespace lstm

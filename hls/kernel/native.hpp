@@ -91,6 +91,26 @@ void set_element(Beat &beat, int place, Int<kBits> value) {
   std::memcpy(&beat.byte[place * sizeof value], &value, sizeof value);
 }
 
+// kCount integers of a memory's word
+template <int kBits, int kCount>
+struct alignas(16) Pack {  // for whole vectors to copy it
+  Int<kBits> of[kCount];
+};
+
+template <int kBits, int kCount>
+Int<kBits> get(const Pack<kBits, kCount> &pack, int place) {
+  return pack.of[place];
+}
+
+template <int kBits, int kCount>
+void put(Pack<kBits, kCount> &pack, int place, Int<kBits> value) {
+  pack.of[place] = value;
+}
+
+// What has been read from a memory, which is not written before it has been used
+template <class T>
+using View = const T &;
+
 // Holds the compiler to what a DEPENDENCE pragma tells Vitis: a place is not read before kDistance
 // slots have passed since it was written.
 template <int kPlaces, int kDistance>

@@ -68,7 +68,7 @@ Words:
 
 // Copies the program from its window; returns a status.
 inline std::uint32_t read_program(const std::uint32_t window[kWindowWords], Header &header,
-                                  Instruction program[kMaxInstructions]) {
+                                  Instruction program[kProgramDepth]) {
   header = decode_header(read_line(window, 0));
   const bool runs = header.sequences != 0 || header.instructions == 0;
   if (header.magic != kMagic || header.instructions > kMaxInstructions || !runs) {

@@ -7,58 +7,58 @@ namespace lstm {
 
 class Promises {
  public:
-  void check(std::int64_t now, const Slot &slot, const Group &group) {
-    if (slot.load && slot.last) check_load(now, slot);
-    if (slot.give) check_give(now, slot);
-    if (slot.tile) check_tile(now, slot);
-    if (group.valid) check_group(now, group);
+  void check(const Work &work, const Slot &slot) {
+    ++now_;
+    if (slot.load && slot.last) check_load(work, slot);
+    if (slot.give) check_give(slot);
+    if (slot.tile) check_tile(work, slot);
+  }
+
+  void check(const Group &group) {
+    if (group.reads_c) c_.read(group.number, now_);
+    c_.write(group.number, now_);
+    const int segment = group.h_lane / kSegment;
+    const int segments = (group.h_lane + kLanes - 1) / kSegment - segment + 1;
+    h_.write(h_place(group.half, group.h_word) * kBands + segment, now_, segments);
+    if (group.keep) {
+      sequence_.write(group.sequence_word * kBands + segment, now_, segments);
+    }
   }
 
  private:
-  void check_load(std::int64_t now, const Slot &slot) {
-    if (slot.i.op == kOpLoadWeights) weights_.write(slot.weight, now);
-    if (slot.i.op == kOpLoadBias) biases_.write(slot.bias, now);
+  void check_load(const Work &work, const Slot &slot) {
+    if (work.loads_weights) weights_.write(slot.weight, now_);
+    if (work.loads_bias) biases_.write(slot.row, now_);
   }
 
-  void check_give(std::int64_t now, const Slot &slot) {
-    const int word = h_place(slot.half, slot.place.word);
-    h_.read(word * kBands + slot.place.lane / kSegment, now);
-    c_.read(slot.row, now);
+  void check_give(const Slot &slot) {
+    const int word = h_place(slot.half, slot.h_word);
+    h_.read(word * kBands + slot.h_lane / kSegment, now_);
+    c_.read(slot.row, now_);
   }
 
-  void check_tile(std::int64_t now, const Slot &slot) {
-    weights_.read(slot.weight, now);
-    const UInt<16> step = in_segments(slot.i, 1);
-    if (slot.i.source == kSourceH) {
-      h_.read(h_place(slot.half, slot.word) * kBands + slot.segment, now, step);
+  void check_tile(const Work &work, const Slot &slot) {
+    if (slot.weight < kWeightTiles) weights_.read(slot.weight, now_);
+    const int word = word_of(slot.segment), segment = place_in<kBands>(slot.segment);
+    if (work.from_h) h_.read(h_place(slot.half, word) * kBands + segment, now_, work.segment_step);
+    if (work.from_sequence) {
+      const int at = place_in<kSequenceDepth>(slot.sequence_read + word);
+      sequence_.read(at * kBands + segment, now_, work.segment_step);
     }
-    if (slot.i.source == kSourceSequence) {
-      const int word = sequence_place(slot.sequence_read + slot.word);
-      sequence_.read(word * kBands + slot.segment, now, step);
+    if (slot.first && work.from_bias) {
+      biases_.read(place_in<kBiasDepth * kBands>(slot.row + work.bias_offset), now_, work.gang);
     }
-    if (slot.first && slot.i.start == kStartBias) biases_.read(slot.bias, now, slot.gang);
-    if (slot.first && slot.i.start != kStartBias) stored_.read(slot.row, now, slot.gang);
-    if (slot.last && !slot.i.finish) stored_.write(slot.row, now, slot.gang);
+    if (slot.first && !work.from_bias) stored_.read(slot.row, now_, work.gang);
+    if (slot.last && !work.finish) stored_.write(slot.row, now_, work.gang);
   }
 
-  void check_group(std::int64_t now, const Group &group) {
-    if (group.reads_c) c_.read(group.number, now);
-    c_.write(group.number, now);
-    const int segment = group.place.lane / kSegment;
-    const int segments = (group.place.lane + kLanes - 1) / kSegment - segment + 1;
-    h_.write(h_place(group.half, group.place.word) * kBands + segment, now, segments);
-    if (group.keep) {
-      const int word = sequence_place(group.sequence_word);
-      sequence_.write(word * kBands + segment, now, segments);
-    }
-  }
-
+  std::int64_t now_ = 0;
   Promise<kWeightTiles, kLoadGap> weights_{"tile"};
-  Promise<kBiasBlocks, kLoadGap> biases_{"biases of band"};
-  Promise<kBlocks, kSumGap> stored_{"sums of band"};
+  Promise<kBiasDepth * kBands, kLoadGap> biases_{"biases of band"};
+  Promise<kStoredDepth * kBands, kSumGap> stored_{"sums of band"};
   Promise<2 * kHDepth * kBands, kHGap> h_{"h segment"};
   Promise<kSequenceDepth * kBands, kHGap> sequence_{"sequence segment"};
-  Promise<kGroups, kHGap> c_{"c of group"};
+  Promise<kCDepth, kHGap> c_{"c of group"};
 };
 
 }  // namespace lstm

@@ -18,10 +18,15 @@ using Sum_t = Int<kSumBits>;  // N products
 using Acc_t = Int<kAccBits>;
 using C_t = Int<kCBits>;
 
-// N elements of x: the scalars of one column of tiles
-struct Word {
-  Activation_t of[kColumns];
-};
+using Word = Pack<kActivationBits, kColumns>;  // of x: the scalars of one column of tiles
+
+inline Word no_word() {
+  #pragma HLS INLINE
+  Word word;
+No_Elements:
+  for (int n = 0; n < kColumns; ++n) put<kActivationBits>(word, n, 0);
+  return word;
+}
 
 // A beat of h on its way to the port; end stands behind the last one and holds nothing.
 struct HBeat {
@@ -34,6 +39,27 @@ constexpr int power_of_two(int least) {
   int power = 1;
   while (power < least) power *= 2;
   return power;
+}
+
+// Bits that a number up to most takes
+constexpr int bits_for(int most) {
+  int bits = 1;
+  while (most >> bits != 0) ++bits;
+  return bits;
+}
+
+constexpr int larger(int a, int b) { return a > b ? a : b; }
+
+constexpr int kBramStrips = larger(kBramColumns / kBramStrip, 1);  // one that nothing uses, else
+constexpr int kUramStrips = larger(kUramColumns / kUramStrip, 1);
+constexpr int kSequenceBits = bits_for(kSequenceDepth - 1);
+
+// A place in a memory so deep, whatever a program counts up to: depths are powers of two.
+template <int kDepth>
+int place_in(int place) {
+  #pragma HLS INLINE
+  static_assert(power_of_two(kDepth) == kDepth, "places are masked");
+  return place & (kDepth - 1);
 }
 
 // Clips to a signed integer of kBits.

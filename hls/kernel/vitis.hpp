@@ -63,6 +63,27 @@ void set_element(Beat &beat, int place, Int<kBits> value) {
   beat.range((place + 1) * kBits - 1, place * kBits) = value;
 }
 
+// kCount integers side by side in one word of a memory or of a FIFO, which so has the ports and the
+// width that it says
+template <int kBits, int kCount>
+using Pack = ap_uint<kBits * kCount>;
+
+template <int kBits, class Packed>
+Int<kBits> get(const Packed &pack, int place) {
+  #pragma HLS INLINE
+  return Int<kBits>(pack.range((place + 1) * kBits - 1, place * kBits));
+}
+
+template <int kBits, class Packed>
+void put(Packed &pack, int place, Int<kBits> value) {
+  #pragma HLS INLINE
+  pack.range((place + 1) * kBits - 1, place * kBits) = value;
+}
+
+// What has been read from a memory, which is not written before it has been used
+template <class T>
+using View = T;
+
 // Checked by csim, taken on trust here
 template <int kPlaces, int kDistance>
 class Promise {

@@ -21,6 +21,7 @@ struct VitisInt {
   VitisInt &operator-=(const T &);
   VitisInt &operator++();
   VitisInt operator++(int);
+  VitisInt &operator--();
   VitisInt range(int high, int low) const;
   VitisInt &range(int high, int low);
 };

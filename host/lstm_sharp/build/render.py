@@ -21,7 +21,7 @@ import numpy as np
 
 from lstm_sharp import paths
 from lstm_sharp.board import system
-from lstm_sharp.engine import program
+from lstm_sharp.engine import program, storage
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
@@ -112,6 +112,7 @@ def context(cfg: Config) -> dict[str, object]:
         "stride": program.STRIDE,
         "max_instructions": program.MAX_INSTRUCTIONS,
         "window_words": program.STRIDE * (program.MAX_INSTRUCTIONS + 1),
+        "work_fifo": storage.WORK_FIFO,
         "c_bits": formats.C_BITS,
         "c_frac": formats.C_FRAC,
         "sigma_frac": formats.SIGMA_FRAC,

@@ -180,6 +180,11 @@ class Config(Knobs):
         """Depths of the banks of the weight memory in UltraRAM."""
         return storage.uram_banks(self.weight_tiles)
 
+    @cached_property
+    def kernel(self) -> storage.KernelStorage:
+        """How the C++ kernel cuts its memories."""
+        return storage.KernelStorage.of(self)
+
     @property
     def product_bits(self) -> int:
         """Width of one product, signed."""

@@ -1,12 +1,18 @@
-"""Block memories of an engine: how the weight memory is cut into banks, and what all of them take.
+"""Memories of an engine: how they are cut, and what they take of a device, by Vivado's own rule.
 
-The banks are rendered from here; the counts are held against Yosys's by a test.
+The rule: a memory in BRAM is as deep as the next power of two (AMD's AR 61995 and UG906), in the
+shape of BRAM that takes fewest; a distributed memory with a port to write and one to read takes four
+LUTs for three bits of 64 words, or for six of 32. What is rendered of memories comes from here; the
+SystemVerilog engine's counts are held against Yosys's by a test.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
+
+from lstm_sharp.numerics.formats import C_BITS
 
 if TYPE_CHECKING:
     from lstm_sharp.engine.config import Config
@@ -19,14 +25,23 @@ URAM_DEPTH, URAM_BITS = 4096, 72
 """Words of one UltraRAM, and their bits."""
 
 
+_STRIP_BITS = 1024
+"""Most bits of a word of weights in the C++ kernel: the widest ap_int that needs no macro."""
+WORK_FIFO = 16
+"""Works that the C++ kernel's fetch may be ahead of its dispatcher."""
+_WORK_BITS = 300
+"""Bits of a work, rounded up."""
+
+
 class Memory(NamedTuple):
-    """A memory in BRAM or UltraRAM."""
+    """A memory, in one of BRAM, UltraRAM and LUTs."""
 
     name: str
     depth: int
     bits: int
-    bram36: float
-    uram: int
+    bram36: float = 0
+    uram: int = 0
+    lutram: int = 0
 
 
 def bram_banks(tiles: int) -> tuple[int, ...]:
@@ -47,7 +62,7 @@ def uram_banks(tiles: int) -> tuple[int, ...]:
 
 
 def memories(cfg: Config) -> tuple[Memory, ...]:
-    """All memories that do not lie in LUTs; estimated, what synthesis makes may differ a little."""
+    """All memories of the SystemVerilog engine in BRAM and UltraRAM; estimated."""
     column = cfg.rows * cfg.fmt.weight_bits
     in_bram, in_uram = (cfg.columns - cfg.uram_columns) * column, cfg.uram_columns * column
     return (
@@ -58,12 +73,99 @@ def memories(cfg: Config) -> tuple[Memory, ...]:
     )
 
 
+@dataclass(frozen=True)
+class KernelStorage:
+    """How the C++ kernel cuts its memories; each depth is a power of two, so that places wrap."""
+
+    bank_tiles: int  # tiles in the first of two memories of a strip
+    rest_tiles: int  # and in the second
+    rest_depth: int
+    bram_strip: int  # columns whose weights lie in one word
+    uram_strip: int
+    bias_depth: int  # of each bank's
+    stored_depth: int
+    x_depth: int  # words
+    h_depth: int  # words of either half
+    sequence_depth: int
+    c_depth: int  # groups
+
+    @classmethod
+    def of(cls, cfg: Config) -> KernelStorage:
+        """Work it out for a config."""
+        bank = _power_of_two(cfg.weight_tiles + 1) // 2
+        rest = cfg.weight_tiles - bank
+        column = cfg.rows * cfg.fmt.weight_bits
+        in_bram, in_uram = cfg.columns - cfg.uram_columns, cfg.uram_columns
+        return cls(
+            bank,
+            rest,
+            _power_of_two(rest),
+            _strip(in_bram, column),
+            _strip(in_uram, column),
+            _power_of_two(ceil(cfg.bias_blocks / cfg.bands)),
+            _power_of_two(cfg.chain_blocks // cfg.bands),
+            _power_of_two(cfg.x_columns),
+            _power_of_two(cfg.h_words),
+            _power_of_two(cfg.sequence_words),
+            _power_of_two(cfg.groups),
+        )
+
+
+def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
+    """All memories of the C++ kernel, FIFOs too; estimated, each as often as it is there."""
+    kernel, activation = cfg.kernel, cfg.fmt.activation_bits
+    column = cfg.rows * cfg.fmt.weight_bits
+    rows = cfg.bands * cfg.rows
+    depths = [kernel.bank_tiles, *([kernel.rest_depth] if kernel.rest_tiles else [])]
+    in_bram, in_uram = cfg.columns - cfg.uram_columns, cfg.uram_columns
+    word = cfg.columns * activation
+    return (
+        *(
+            _bram("weights", depth, kernel.bram_strip * column)
+            for depth in depths
+            for _ in range(in_bram // kernel.bram_strip)
+        ),
+        *(
+            _uram("weights", depth, kernel.uram_strip * column)
+            for depth in depths
+            for _ in range(in_uram // kernel.uram_strip)
+        ),
+        *(_bram("sequence", kernel.sequence_depth, activation) for _ in range(cfg.columns)),
+        *(_lutram("biases", kernel.bias_depth, cfg.fmt.bias_bits) for _ in range(rows)),
+        *(_lutram("stored sums", kernel.stored_depth, cfg.acc_bits) for _ in range(rows)),
+        _lutram("x", kernel.x_depth, word),
+        *(_lutram("h", 2 * kernel.h_depth, activation) for _ in range(cfg.columns)),
+        *(_lutram("c", kernel.c_depth, C_BITS) for _ in range(cfg.lanes)),
+        _lutram("program", 128, 192),
+        _lutram("x FIFO", cfg.ring_words, word),
+        _lutram("h FIFO", cfg.fifo_beats, cfg.stream_bits + 2),
+        Memory("work FIFO", WORK_FIFO, _WORK_BITS, lutram=_WORK_BITS),  # shift registers
+    )
+
+
+def _strip(columns: int, column_bits: int) -> int:
+    """Most columns that go into a word, as many into each; one where nothing does."""
+    fits = (n for n in range(1, columns + 1) if columns % n == 0 and n * column_bits <= _STRIP_BITS)
+    return max(fits, default=1)
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << max(0, least - 1).bit_length()
+
+
 def _bram(name: str, depth: int, bits: int) -> Memory:
     for deep, wide in _BRAM18.items():
         if depth <= deep:
-            return Memory(name, depth, bits, ceil(bits / wide) / 2, 0)
-    return Memory(name, depth, bits, ceil(bits / 9) * ceil(depth / _BRAM36_DEEPEST), 0)
+            return Memory(name, depth, bits, bram36=ceil(bits / wide) / 2)
+    deep = _power_of_two(depth) // _BRAM36_DEEPEST
+    return Memory(name, depth, bits, bram36=ceil(bits / 9) * max(1, deep))
 
 
 def _uram(name: str, depth: int, bits: int) -> Memory:
-    return Memory(name, depth, bits, 0, ceil(bits / URAM_BITS) * ceil(depth / URAM_DEPTH))
+    return Memory(name, depth, bits, uram=ceil(bits / URAM_BITS) * ceil(depth / URAM_DEPTH))
+
+
+def _lutram(name: str, depth: int, bits: int) -> Memory:
+    if depth <= 32:
+        return Memory(name, depth, bits, lutram=4 * ceil(bits / 6))
+    return Memory(name, depth, bits, lutram=4 * ceil(bits / 3) * ceil(depth / 64))

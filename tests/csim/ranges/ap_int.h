@@ -54,8 +54,31 @@ class Number {
   Number &operator+=(std::int64_t by) { return *this = Number(value_ + by); }
   Number &operator-=(std::int64_t by) { return *this = Number(value_ - by); }
   Number &operator++() { return *this += 1; }
+  Number &operator--() { return *this -= 1; }
+
+  class Part {
+   public:
+    Part(Number &whole, int high, int low) : whole_(whole), mask_(bits(high, low)), low_(low) {}
+    void operator=(std::int64_t value) {
+      whole_ = Number((whole_.value_ & ~mask_) | (value << low_ & mask_));
+    }
+
+   private:
+    Number &whole_;
+    std::int64_t mask_;
+    int low_;
+  };
+  Part range(int high, int low) { return Part(*this, high, low); }
+  std::int64_t range(int high, int low) const {  // signed, as in Bits
+    const std::int64_t value = value_ >> low & bits(high - low, 0);
+    return value >> (high - low) ? value - (bits(high - low, 0) + 1) : value;
+  }
 
  private:
+  static std::int64_t bits(int high, int low) {
+    return ((std::int64_t(1) << (high - low + 1)) - 1) << low;
+  }
+
   std::int64_t value_ = 0;
 };
 
