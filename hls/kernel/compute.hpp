@@ -84,8 +84,7 @@ Slots:
     const int h_at = h_place(slot.half, slot.give ? int(slot.h_word) : word_of(slot.segment));
     const int c_at = place_in<kCDepth>(slot.give ? int(slot.row) : int(turns.number()));
     const int x_at = place_in<kXDepth>(word_of(slot.segment));
-    const int sequence_at =
-        place_in<kSequenceDepth>(slot.sequence_read + word_of(slot.segment));
+    const int sequence_at = place_in<kSequenceDepth>(slot.sequence_read + word_of(slot.segment));
     const int band_at = place_in<kStoredDepth>(int(slot.row) / kBands);
     const int bias_at = place_in<kBiasDepth>(int(slot.row + work.bias_offset) / kBands);
     const WeightPlace weight_at = weight_place(slot.weight);
@@ -112,7 +111,8 @@ Slots:
       Tile tile;
       #pragma HLS ARRAY_PARTITION variable = tile complete
       read_columns<0, kBramColumns, kBramStrip>(bram_weights, bram_rest, weight_at, tile);
-      read_columns<kBramColumns, kUramColumns, kUramStrip>(uram_weights, uram_rest, weight_at, tile);
+      read_columns<kBramColumns, kUramColumns, kUramStrip>(uram_weights, uram_rest, weight_at,
+                                                           tile);
       Spans spans;
       #pragma HLS ARRAY_PARTITION variable = spans complete dim = 0
       const Share share = {place_in<kBands>(slot.segment), int(work.segment_step)};

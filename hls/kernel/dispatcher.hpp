@@ -1,6 +1,6 @@
 // Dispatcher: turns works into slots, one a call. It counts and takes no ordering decision. What
-// the next slot has to know of a counter (is this the last one?) is worked out a slot early, so that
-// no slot waits for more than one comparison or one sum (docs/kernel.md).
+// the next slot has to know of a counter (is this the last one?) is worked out a slot early, so
+// that no slot waits for more than one comparison or one sum (docs/kernel.md).
 #pragma once
 
 #include "kernel/fetch.hpp"
@@ -17,12 +17,12 @@ struct Slot {
   bool last;       // column of its row, beat of its item
   bool first_row;  // of the work
   bool last_row;
-  UInt<kRowBits> row;             // first band of its row block; group of a state
-  UInt<kColumnBits> segment;      // first one, counted from the vector's first word
-  UInt<kColumnBits> left;         // slots of its row that follow
-  UInt<17> weight;                // address of its tile
-  UInt<16> h_word, h_lane;        // of a state's h
-  UInt<1> half;                   // of the h buffer that is read
+  UInt<kRowBits> row;                 // first band of its row block; group of a state
+  UInt<kColumnBits> segment;          // first one, counted from the vector's first word
+  UInt<kColumnBits> left;             // slots of its row that follow
+  UInt<17> weight;                    // address of its tile
+  UInt<16> h_word, h_lane;            // of a state's h
+  UInt<1> half;                       // of the h buffer that is read
   UInt<kSequenceBits> sequence_read;  // word of the sequence buffer where this step begins
   UInt<kSequenceBits> sequence_write;
 };

@@ -12,7 +12,8 @@ namespace lstm {
 constexpr int kMostSegments = kBands * larger(kXColumns, kHWords);
 constexpr int kColumnBits =
     bits_for(larger(larger(kMostSegments, kMostPasses), larger(larger(kTileBeats, kRows), kLanes)));
-constexpr int kRowBits = bits_for(larger(larger(kBlocks, kGroups), larger(kWeightTiles, kBiasBlocks)));
+constexpr int kRowBits =
+    bits_for(larger(larger(kBlocks, kGroups), larger(kWeightTiles, kBiasBlocks)));
 
 // Goes on in the h vector, by kLanes neurons: each word takes a whole number of such steps.
 inline void go_on(UInt<16> &h_word, UInt<16> &h_lane) {
@@ -107,9 +108,10 @@ inline Work prepare(const Instruction &i, UInt<7> index) {
   work.steps = tiles && i.step;
   work.moves_on = work.steps && i.keep;
   work.clears = tiles && i.layer;
-  work.row_first = UInt<kRowBits>(tiles   ? int(i.row_first)
-                                  : state ? int(i.row_first) * kPasses
-                                  : work.loads_bias ? int(i.bias_base) : 0);
+  work.row_first = UInt<kRowBits>(tiles             ? int(i.row_first)
+                                  : state           ? int(i.row_first) * kPasses
+                                  : work.loads_bias ? int(i.bias_base)
+                                                    : 0);
   work.row_step = UInt<kRowBits>(tiles ? int(work.gang) : 1);
   work.bias_offset = UInt<kRowBits>(
       tiles ? place_in<kBiasDepth * kBands>(int(i.bias_base) - int(i.row_first)) : 0);

@@ -1,15 +1,15 @@
 // What the compute process does with its memories, one function for each part of a slot.
 #pragma once
 
+#include "kernel/dispatcher.hpp"
 #include "kernel/kept.hpp"
 #include "kernel/loader.hpp"
 #include "kernel/mfu.hpp"
-#include "kernel/dispatcher.hpp"
 
 namespace lstm {
 
-// Weights lie in words of some columns each, a strip of the tile, and each strip in two memories: as
-// many tiles as are a power of two, and the rest.
+// Weights lie in words of some columns each, a strip of the tile, and each strip in two memories:
+// as many tiles as are a power of two, and the rest.
 using BramStrip = Pack<kWeightBits, kRows * kBramStrip>;
 using UramStrip = Pack<kWeightBits, kRows * kUramStrip>;
 using Tile = Weight_t[kColumns * kRows];
@@ -139,8 +139,8 @@ Shapes:
 }
 
 // The running sums, which start anew at a row's first column
-LSTM_APART void accumulate(const Work &work, const Slot &slot, const Spans &spans, const Biases &biases,
-                       const Stored &stored, Sums &running) {
+LSTM_APART void accumulate(const Work &work, const Slot &slot, const Spans &spans,
+                           const Biases &biases, const Stored &stored, Sums &running) {
   #pragma HLS INLINE
 Banks:
   for (int bank = 0; bank < kBands; ++bank) {
@@ -161,7 +161,8 @@ Banks:
 }
 
 // The beat of a neuron's h and c: slots of a state give one each.
-inline HBeat state_beat(const Work &work, const Slot &slot, const Scalars &scalars, const Cells &c) {
+inline HBeat state_beat(const Work &work, const Slot &slot, const Scalars &scalars,
+                        const Cells &c) {
   #pragma HLS INLINE
   const int lane = kLanes - 1 - int(slot.left);
   const int element = int(slot.h_lane) + lane;

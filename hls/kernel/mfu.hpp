@@ -108,8 +108,7 @@ class Turns {
     group.half = half_;
     group.h_word = h_word_;
     group.h_lane = h_lane_;
-    group.sequence_word =
-        UInt<kSequenceBits>(place_in<kSequenceDepth>(sequence_word_ + h_word_));
+    group.sequence_word = UInt<kSequenceBits>(place_in<kSequenceDepth>(sequence_word_ + h_word_));
     ++turn_;
     ++number_;
     go_on(h_word_, h_lane_);
@@ -153,8 +152,7 @@ class Packer {
     const bool complete = last_ || group.ends_vector;
   Pack_Elements:
     for (int e = 0; e < kBeatElements; ++e) {
-      const Activation_t element =
-          group_ == e / kLanes ? group.neuron[e % kLanes].h : elements_[e];
+      const Activation_t element = group_ == e / kLanes ? group.neuron[e % kLanes].h : elements_[e];
       set_element<kActivationBits>(beat, e, element);
       elements_[e] = complete ? Activation_t(0) : element;
     }

@@ -35,12 +35,6 @@ struct HBeat {
   bool end;
 };
 
-constexpr int power_of_two(int least) {
-  int power = 1;
-  while (power < least) power *= 2;
-  return power;
-}
-
 // Bits that a number up to most takes
 constexpr int bits_for(int most) {
   int bits = 1;
@@ -58,7 +52,7 @@ constexpr int kSequenceBits = bits_for(kSequenceDepth - 1);
 template <int kDepth>
 int place_in(int place) {
   #pragma HLS INLINE
-  static_assert(power_of_two(kDepth) == kDepth, "places are masked");
+  static_assert((kDepth & (kDepth - 1)) == 0, "places are masked");
   return place & (kDepth - 1);
 }
 

@@ -82,6 +82,7 @@ GRAMMAR = {
     ),
     "DATAFLOW": Directive({}, (), ("disable_start_propagation",)),
     "INLINE": Directive({}, (), ("off", "recursive")),
+    "EXPRESSION_BALANCE": Directive({}, (), ("off",), (LOOP, FUNCTION)),
     "LATENCY": Directive({"min": 0, "max": 0}, (), (), (LOOP, FUNCTION)),
     "AGGREGATE": Directive(
         {"variable": NAME, "compact": ("bit", "byte", "none", "auto")}, ("variable",)
