@@ -52,7 +52,7 @@ Start:
   }
   Dispatcher dispatcher(x_word_count, stride, works.read());
   Loader loader;
-  // The x word that was multiplied last: the next slot may want it again before a memory has it.
+  // The x word that was pulled last: the next slot may want it again before the memory has it.
   Word x = no_word();
   int x_is_at = kXDepth;  // none
   Turns turns;
@@ -92,31 +92,24 @@ Slots:
     #pragma HLS ARRAY_PARTITION variable = c complete
   Read_C:
     for (int lane = 0; lane < kLanes; ++lane) c[lane] = c_buffer[c_at][lane];
-    if (slot.tile && work.from_x) {
-      if (slot.pull) {
-        x = x_words.read();
-      } else if (x_at != x_is_at) {
-        x = x_buffer[x_at];
-      }
+    if (slot.pull) {
+      x = x_words.read();
       x_is_at = x_at;
     }
     Scalars scalars;
     #pragma HLS ARRAY_PARTITION variable = scalars complete dim = 0
     if (slot.tile || slot.give) {
-      choose_scalars(work, x, sequence[sequence_at], h_buffer[h_at], scalars);
+      View<Word> word = x_at == x_is_at ? x : x_buffer[x_at];
+      choose_scalars(work, word, sequence[sequence_at], h_buffer[h_at], scalars);
     }
     if (slot.load) loader.shift_in(work, take(weight_stream));
 
     if (slot.tile) {
-      Tile tile;
-      #pragma HLS ARRAY_PARTITION variable = tile complete
-      read_columns<0, kBramColumns, kBramStrip>(bram_weights, bram_rest, weight_at, tile);
-      read_columns<kBramColumns, kUramColumns, kUramStrip>(uram_weights, uram_rest, weight_at,
-                                                           tile);
       Spans spans;
       #pragma HLS ARRAY_PARTITION variable = spans complete dim = 0
       const Share share = {place_in<kBands>(slot.segment), int(work.segment_step)};
-      multiply_tile(tile, scalars, share, spans);
+      multiply_tile(bram_weights, bram_rest, uram_weights, uram_rest, weight_at, scalars, share,
+                    spans);
       accumulate(work, slot, spans, biases[bias_at], stored[band_at], running);
     }
     HBeat out;

@@ -12,7 +12,6 @@ namespace lstm {
 // as many tiles as are a power of two, and the rest.
 using BramStrip = Pack<kWeightBits, kRows * kBramStrip>;
 using UramStrip = Pack<kWeightBits, kRows * kUramStrip>;
-using Tile = Weight_t[kColumns * kRows];
 using Biases = Bias_t[kBands * kRows];  // bank after bank: a band of each
 using Stored = Kept<Acc_t, kAccDistance>[kBands * kRows];
 using HElement = Kept<Activation_t, kTail>;
@@ -71,24 +70,37 @@ Segments:
   }
 }
 
-// Reads the weights of some columns: of each strip, a word of one of its two memories.
+// Adds the products of some columns to the sums of their segments: of each strip, a word of one of
+// its two memories. VS units at the same place of each group share a scalar: a choice among those
+// at its own place in each segment.
 template <int kFirst, int kCount, int kStrip, class Strips, class Rest>
-void read_columns(const Strips &strips, const Rest &rest, const WeightPlace &at, Tile &tile) {
+void add_products(const Strips &strips, const Rest &rest, const WeightPlace &at,
+                  const Scalars &scalars, const Share &share, Spans &spans) {
   #pragma HLS INLINE
 Strips:
   for (int s = 0; s < kCount / kStrip; ++s) {
     View<Pack<kWeightBits, kStrip * kRows>> strip =
         at.rest ? rest[at.of_rest][s] : strips[at.bank][s];
-  Weights:
-    for (int w = 0; w < kStrip * kRows; ++w) {
-      tile[(kFirst + s * kStrip) * kRows + w] = get<kWeightBits>(strip, w);
+  VS_Units:
+    for (int c = 0; c < kStrip; ++c) {
+      const int n = kFirst + s * kStrip + c;
+      const int segment = share.first + (n / kSegment & (share.count - 1));
+      const Activation_t scalar = scalars[segment][n % kSegment];
+    Rows:
+      for (int k = 0; k < kRows; ++k) {
+        const Weight_t weight = get<kWeightBits>(strip, c * kRows + k);
+        spans[kBands + n / kSegment][k] += multiply<kProductBits>(weight, scalar);
+      }
     }
   }
 }
 
-// K N products and their sums. VS units at the same place of each group share a scalar: a choice
-// among those at its own place in each segment. Loops inside the pipelined one are unrolled whole.
-LSTM_APART void multiply_tile(const Tile &tile, const Scalars &scalars, const Share share,
+// K N products and their sums. Loops inside the pipelined one are unrolled whole.
+LSTM_APART void multiply_tile(const BramStrip (&bram)[kBankTiles][kBramStrips],
+                              const BramStrip (&bram_rest)[kRestDepth][kBramStrips],
+                              const UramStrip (&uram)[kBankTiles][kUramStrips],
+                              const UramStrip (&uram_rest)[kRestDepth][kUramStrips],
+                              const WeightPlace &at, const Scalars &scalars, const Share share,
                               Spans &spans) {
   #pragma HLS INLINE
   #pragma HLS EXPRESSION_BALANCE
@@ -99,15 +111,8 @@ Clear:
   Zero:
     for (int k = 0; k < kRows; ++k) own[segment][k] = 0;
   }
-VS_Units:
-  for (int n = 0; n < kColumns; ++n) {
-    const int segment = share.first + (n / kSegment & (share.count - 1));
-    const Activation_t scalar = scalars[segment][n % kSegment];
-  Rows:
-    for (int k = 0; k < kRows; ++k) {
-      own[kBands + n / kSegment][k] += multiply<kProductBits>(tile[n * kRows + k], scalar);
-    }
-  }
+  add_products<0, kBramColumns, kBramStrip>(bram, bram_rest, at, scalars, share, own);
+  add_products<kBramColumns, kUramColumns, kUramStrip>(uram, uram_rest, at, scalars, share, own);
 Halves:
   for (int span = kBands - 1; span > 0; --span) {
   Join:

@@ -48,8 +48,7 @@ class Turns {
     if (begins) {
       // One shape's turns are constant.
       const int turns = kShapes == 1 ? kPasses : int(work.gang) * kPasses;
-      turns_ = UInt<16>(turns);
-      turn_ = 0;
+      left_ = UInt<16>(turns);
       number_ = UInt<16>(slot.row * kPasses);
       if (slot.first_row) {
         h_word_ = work.h_word;
@@ -68,7 +67,7 @@ class Turns {
       last_ = turns == 2;
     } else if (active_) {
       active_ = !last_;
-      last_ = turn_ + 2 == turns_;
+      last_ = left_ == 2;
     }
     return turn;
   }
@@ -103,14 +102,14 @@ class Turns {
     group.keep = keep_;
     group.ends_vector = turn.last && ends_vector_;
     group.ends_run = ends_run_;
-    group.ago = UInt<16>(turn_ + (kMostPasses - turns_));
+    group.ago = UInt<16>(kMostPasses - left_);
     group.number = number_;
     group.half = half_;
     group.h_word = h_word_;
     group.h_lane = h_lane_;
     group.sequence_word = UInt<kSequenceBits>(place_in<kSequenceDepth>(sequence_word_ + h_word_));
-    ++turn_;
     ++number_;
+    --left_;
     go_on(h_word_, h_lane_);
     return group;
   }
@@ -118,13 +117,12 @@ class Turns {
  private:
   bool active_ = false;  // a turn of an earlier row block follows
   bool last_ = false;    // its last
-  UInt<16> turn_ = 0;
-  UInt<16> turns_ = 0;
-  UInt<16> number_ = 0;
+  UInt<16> left_ = 0;    // turns with this one
   // Where its neurons go
   UInt<16> h_word_ = 0;
   UInt<16> h_lane_ = 0;
   UInt<1> half_ = 0;
+  UInt<16> number_ = 0;
   UInt<kSequenceBits> sequence_word_ = 0;
   UInt<4> act_shift_ = 0;
   bool c_zero_ = false;

@@ -91,9 +91,11 @@ void set_element(Beat &beat, int place, Int<kBits> value) {
   std::memcpy(&beat.byte[place * sizeof value], &value, sizeof value);
 }
 
+constexpr bool kWordsHaveLimits = false;
+
 // kCount integers of a memory's word
 template <int kBits, int kCount>
-struct alignas(16) Pack {  // for whole vectors to copy it
+struct Pack {
   Int<kBits> of[kCount];
 };
 

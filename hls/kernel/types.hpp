@@ -44,6 +44,9 @@ constexpr int bits_for(int most) {
 
 constexpr int larger(int a, int b) { return a > b ? a : b; }
 
+// Columns of a tile that lie in one word of a memory; csim knows no widest integer.
+constexpr int kBramStrip = kWordsHaveLimits ? kBramWord : larger(kBramColumns, 1);
+constexpr int kUramStrip = kWordsHaveLimits ? kUramWord : larger(kUramColumns, 1);
 constexpr int kBramStrips = larger(kBramColumns / kBramStrip, 1);  // one that nothing uses, else
 constexpr int kUramStrips = larger(kUramColumns / kUramStrip, 1);
 constexpr int kSequenceBits = bits_for(kSequenceDepth - 1);

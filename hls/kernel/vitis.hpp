@@ -63,6 +63,8 @@ void set_element(Beat &beat, int place, Int<kBits> value) {
   beat.range((place + 1) * kBits - 1, place * kBits) = value;
 }
 
+constexpr bool kWordsHaveLimits = true;
+
 // kCount integers side by side in one word of a memory or of a FIFO, which so has the ports and the
 // width that it says
 template <int kBits, int kCount>
