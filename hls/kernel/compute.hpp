@@ -15,14 +15,18 @@ inline void compute(std::uint32_t slots, std::uint32_t x_word_count, UInt<16> st
   #pragma HLS ARRAY_PARTITION variable = bram_weights dim = 2 complete
   #pragma HLS BIND_STORAGE variable = bram_weights type = ram_s2p impl = bram latency = 2
   static BramStrip bram_rest[kRestDepth][kBramStrips];
+  static UramStrip uram_weights[kUramDepth][kUramStrips];
+  static UramStrip uram_rest[kUramRestDepth][kUramStrips];
+#ifdef LSTM_SHARP_REST  // else nothing is in them, and no pragma names what is not there
   #pragma HLS ARRAY_PARTITION variable = bram_rest dim = 2 complete
   #pragma HLS BIND_STORAGE variable = bram_rest type = ram_s2p impl = bram latency = 2
-  static UramStrip uram_weights[kBankTiles][kUramStrips];
+#endif
+#ifdef LSTM_SHARP_URAM
   #pragma HLS ARRAY_PARTITION variable = uram_weights dim = 2 complete
-  static UramStrip uram_rest[kRestDepth][kUramStrips];
-  #pragma HLS ARRAY_PARTITION variable = uram_rest dim = 2 complete
-#ifdef LSTM_SHARP_URAM  // a part without UltraRAM would refuse the word
   #pragma HLS BIND_STORAGE variable = uram_weights type = ram_s2p impl = uram latency = 2
+#endif
+#ifdef LSTM_SHARP_URAM_REST
+  #pragma HLS ARRAY_PARTITION variable = uram_rest dim = 2 complete
   #pragma HLS BIND_STORAGE variable = uram_rest type = ram_s2p impl = uram latency = 2
 #endif
   static Biases biases[kBiasDepth];
@@ -66,9 +70,15 @@ Slots:
     #pragma HLS PIPELINE II = 1 style = flp
     // Distances that every program keeps, for the tool to rely on and to keep; csim checks them.
     #pragma HLS DEPENDENCE variable = bram_weights inter RAW distance = kLoadGap true
+#ifdef LSTM_SHARP_REST
     #pragma HLS DEPENDENCE variable = bram_rest inter RAW distance = kLoadGap true
+#endif
+#ifdef LSTM_SHARP_URAM
     #pragma HLS DEPENDENCE variable = uram_weights inter RAW distance = kLoadGap true
+#endif
+#ifdef LSTM_SHARP_URAM_REST
     #pragma HLS DEPENDENCE variable = uram_rest inter RAW distance = kLoadGap true
+#endif
     #pragma HLS DEPENDENCE variable = biases inter RAW distance = kLoadGap true
     #pragma HLS DEPENDENCE variable = stored inter RAW distance = kSumGap true
     #pragma HLS DEPENDENCE variable = x_buffer inter RAW distance = kXGap true

@@ -98,8 +98,8 @@ Strips:
 // K N products and their sums. Loops inside the pipelined one are unrolled whole.
 LSTM_APART void multiply_tile(const BramStrip (&bram)[kBankTiles][kBramStrips],
                               const BramStrip (&bram_rest)[kRestDepth][kBramStrips],
-                              const UramStrip (&uram)[kBankTiles][kUramStrips],
-                              const UramStrip (&uram_rest)[kRestDepth][kUramStrips],
+                              const UramStrip (&uram)[kUramDepth][kUramStrips],
+                              const UramStrip (&uram_rest)[kUramRestDepth][kUramStrips],
                               const WeightPlace &at, const Scalars &scalars, const Share share,
                               Spans &spans) {
   #pragma HLS INLINE

@@ -49,6 +49,8 @@ constexpr int kBramStrip = kWordsHaveLimits ? kBramWord : larger(kBramColumns, 1
 constexpr int kUramStrip = kWordsHaveLimits ? kUramWord : larger(kUramColumns, 1);
 constexpr int kBramStrips = larger(kBramColumns / kBramStrip, 1);  // one that nothing uses, else
 constexpr int kUramStrips = larger(kUramColumns / kUramStrip, 1);
+constexpr int kUramDepth = kUramColumns > 0 ? kBankTiles : 1;
+constexpr int kUramRestDepth = kUramColumns > 0 ? kRestDepth : 1;
 constexpr int kSequenceBits = bits_for(kSequenceDepth - 1);
 
 // A place in a memory so deep, whatever a program counts up to: depths are powers of two.

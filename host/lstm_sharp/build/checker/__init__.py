@@ -1,8 +1,8 @@
 """The kernel checker: what Vitis HLS would refuse, or quietly build otherwise than meant.
 
 ``python -m lstm_sharp.build.checker CONFIG...`` checks the kernel rendered from each. The rules
-are those of ``code`` (what can be synthesised), ``directives`` (pragmas where they stand) and
-``ranges`` (declared widths).
+are those of ``code`` (what can be synthesised), ``directives`` (pragmas where they stand),
+``memories`` (their ports) and ``ranges`` (declared widths).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_sharp.build.checker import code, directives
+from lstm_sharp.build.checker import code, directives, memories
 from lstm_sharp.build.checker.kernel import Kernel, Placed
 from lstm_sharp.build.checker.ranges import ranges
 from lstm_sharp.engine.config import Config
 
-RULES = (*code.RULES, *directives.RULES, "range")
+RULES = (*code.RULES, *directives.RULES, *memories.RULES, "range")
 
 
 class Finding(NamedTuple):
@@ -46,7 +46,7 @@ def check(folder: Path, cfg: Config) -> list[Finding]:
     """
     kernel = Kernel(folder)
     found = {Finding(*place, *what) for place, *what in code.refused(kernel)}
-    rules = {**code.RULES, **directives.RULES}
+    rules = {**code.RULES, **directives.RULES, **memories.RULES}
     rules["range"] = partial(ranges, cfg=cfg)
     for rule, complaints in rules.items():
         for where, text in complaints(kernel):

@@ -43,6 +43,8 @@ def refused(kernel: Kernel) -> Iterator[tuple[tuple[str, int], str, str]]:
         pragma = kernel.pragma_at(path, line)
         if pragma:
             rule, remedy = "scope", f"'{pragma.text}' must name what is declared above it"
+        elif "conditional expression is ambiguous" in why or "incompatible operand types" in why:
+            rule, remedy = "choice", "give both sides of a choice one type and width"
         elif "file not found" in why or "namespace 'std'" in why:
             rule, remedy = "library", f"guard it with #ifndef __SYNTHESIS__; {_headers()} are known"
         else:
@@ -131,7 +133,7 @@ def labels(kernel: Kernel) -> Complaints:
 
 def unrolled(kernel: Kernel) -> Complaints:
     """Loops inside a pipeline are unrolled whole: their bounds are constant."""
-    inside = _called_in_pipelines(kernel)
+    inside = called_in_pipelines(kernel)
     for function in kernel.functions:
         for loop in function.loops:
             around = list(loop.around())[1:]
@@ -142,7 +144,8 @@ def unrolled(kernel: Kernel) -> Complaints:
                     yield loop.cursor, "a pipeline unrolls it; count an int up to a constant bound"
 
 
-def _called_in_pipelines(kernel: Kernel) -> set[Function]:
+def called_in_pipelines(kernel: Kernel) -> set[Function]:
+    """Functions that become part of a pipelined loop."""
     inside: set[Function] = set()
     todo = list(kernel.functions)
     while todo:

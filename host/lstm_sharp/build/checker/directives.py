@@ -34,7 +34,7 @@ def grammar(kernel: Kernel) -> Complaints:
 
 def pipelines(kernel: Kernel) -> Complaints:
     """A pipelined loop says its II."""
-    for placed in _all(kernel, "PIPELINE"):
+    for placed in all_of(kernel, "PIPELINE"):
         if "II" not in placed.numbers and "off" not in placed.pragma.flags:
             yield placed, "without II the tool favours its clock; write II = 1"
         if "rewind" in placed.pragma.flags and placed.pragma.options.get("style") == "frp":
@@ -43,26 +43,26 @@ def pipelines(kernel: Kernel) -> Complaints:
 
 def dependences(kernel: Kernel) -> Complaints:
     """Only distances that the tool then keeps; never a promise that there is no dependence."""
-    for placed in _all(kernel, "DEPENDENCE"):
+    for placed in all_of(kernel, "DEPENDENCE"):
         if placed.pragma.options["dependent"] == "false":
             yield placed, "dependent = false is on trust; write dependent = true and a distance"
-        if not _sizes(placed.named["variable"]):
+        if not sizes(placed.named["variable"]):
             yield placed, f"{placed.pragma.options['variable']} is no array; name one"
 
 
 def partitions(kernel: Kernel) -> Complaints:
     """ARRAY_PARTITION and ARRAY_RESHAPE within the dimensions and limits."""
-    for placed in (*_all(kernel, "ARRAY_PARTITION"), *_all(kernel, "ARRAY_RESHAPE")):
+    for placed in (*all_of(kernel, "ARRAY_PARTITION"), *all_of(kernel, "ARRAY_RESHAPE")):
         name, cut = placed.pragma.options["variable"], placed.pragma.options["type"]
-        sizes = _sizes(placed.named["variable"])
+        dims = sizes(placed.named["variable"])
         dim, factor = placed.numbers.get("dim", 1), placed.numbers.get("factor")
-        if dim > len(sizes):
-            yield placed, f"{name} has {len(sizes)} dimensions; dim = {dim} must be one of them"
+        if dim > len(dims):
+            yield placed, f"{name} has {len(dims)} dimensions; dim = {dim} must be one of them"
             continue
         if (cut == "complete") != (factor is None):
             yield placed, "cyclic and block need a factor, complete has none; add or drop it"
             continue
-        whole = prod(sizes) if dim == 0 else sizes[dim - 1]
+        whole = prod(dims) if dim == 0 else dims[dim - 1]
         parts = factor or whole
         if parts > whole:
             yield placed, f"factor = {parts} is above the size {whole} of {name}; lower it"
@@ -75,7 +75,7 @@ def partitions(kernel: Kernel) -> Complaints:
 
 def storage(kernel: Kernel) -> Complaints:
     """BIND_STORAGE that the memory can be: contents, kind of memory, no ports."""
-    for placed in _all(kernel, "BIND_STORAGE"):
+    for placed in all_of(kernel, "BIND_STORAGE"):
         variable, options = placed.named["variable"], placed.pragma.options
         name, memory, impl = (options.get(key, "") for key in ("variable", "type", "impl"))
         filled = any(token.spelling in ("=", "{") for token in variable.get_tokens())
@@ -93,10 +93,10 @@ def storage(kernel: Kernel) -> Complaints:
 
 def streams(kernel: Kernel) -> Complaints:
     """A stream inside has a stated depth, and beats of a port stay at the ports."""
-    for placed in _all(kernel, "STREAM"):
+    for placed in all_of(kernel, "STREAM"):
         if not _is_stream(placed.named["variable"]):
             yield placed, f"{placed.pragma.options['variable']} is no stream; name one"
-    deep = [placed.named["variable"] for placed in _all(kernel, "STREAM")]
+    deep = [placed.named["variable"] for placed in all_of(kernel, "STREAM")]
     for cursor in kernel.of("VAR_DECL"):
         if _is_stream(cursor):
             if cursor not in deep:
@@ -157,9 +157,9 @@ def _port_problems(one: Placed, parameter: Cursor, taken: dict[int, str]) -> Ite
         if "offset" not in one.numbers:
             yield f"{name} lacks its address; write offset = ..."
             return
-        size = max(8, 4 * prod(_sizes(parameter)))  # a register is followed by its valid bit
+        size = max(8, 4 * prod(sizes(parameter)))  # a register is followed by its valid bit
         offset = one.numbers["offset"]
-        if offset % (size if _sizes(parameter) else 4):
+        if offset % (size if sizes(parameter) else 4):
             yield f"{name} of {size} bytes cannot begin at {offset:#x}; align it to its size"
         for other in sorted({taken[at] for at in range(offset, offset + size) if at in taken}):
             yield f"{name} overlaps with {other} at {offset:#x}; move it"
@@ -168,7 +168,7 @@ def _port_problems(one: Placed, parameter: Cursor, taken: dict[int, str]) -> Ite
         yield f"{mode} is for port = return; write axis or s_axilite"
 
 
-def _all(kernel: Kernel, directive: str) -> list[Placed]:
+def all_of(kernel: Kernel, directive: str) -> list[Placed]:
     """Pragmas of a directive with which nothing else is wrong."""
     those = (placed for placed in kernel.pragmas if placed.is_a(directive))
     return [p for p in those if not any(p.pragma.problems()) and all(p.named.values())]
@@ -189,16 +189,16 @@ def _is_const(what: Any) -> bool:
     return bool(inner or what.is_const_qualified())
 
 
-def _sizes(variable: Cursor | None) -> list[int]:
+def sizes(variable: Cursor | None) -> list[int]:
     """Sizes of an array's dimensions, the outermost first; none if it is no array."""
-    sizes: list[int] = []
+    found: list[int] = []
     what = variable.type.get_canonical() if variable is not None else None
     while what is not None and "REFERENCE" in what.kind.name:
         what = what.get_pointee().get_canonical()
     while what is not None and what.kind.name == "CONSTANTARRAY":
-        sizes.append(what.element_count)
+        found.append(what.element_count)
         what = what.element_type.get_canonical()
-    return sizes
+    return found
 
 
 def _bits(what: Any) -> int:
@@ -209,7 +209,7 @@ def _bits(what: Any) -> int:
     if found := re.fullmatch(r"(?:const )?ap_u?int<(\d+)>", what.spelling):
         return int(found[1])
     members = list(what.get_fields()) if what.kind.name == "RECORD" else []
-    return sum(_bits(f.type) * prod(_sizes(f)) for f in members) or 8 * int(what.get_size())
+    return sum(_bits(f.type) * prod(sizes(f)) for f in members) or 8 * int(what.get_size())
 
 
 RULES: dict[str, Callable[[Kernel], Complaints]] = {
