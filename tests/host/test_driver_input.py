@@ -15,7 +15,7 @@ pytest.importorskip("pynq")
 import pynq
 
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, refused, right, same
-from lstm_sharp import cli
+from lstm_sharp import cli, selftest
 from lstm_sharp.driver import Accelerator, BoardError, OverlayGone, WrongOverlay, proof
 from lstm_sharp.driver import board as boards
 from lstm_sharp.engine import config
@@ -261,9 +261,12 @@ def test_package_for_the_other_engine(
         board.load_model(board.model, TINY.of("hls"))
     assert same(board.run(x), wanted)
     capsys.readouterr()
-    assert proof.main(tmp_path / "p", ["--overlay", board.parts.overlay.bitfile_name]) == 2
+    overlay = ["--overlay", board.parts.overlay.bitfile_name]
+    assert proof.main(tmp_path / "p", overlay) == 2
     error = capsys.readouterr().err
     assert re.search(said, error) and error.count("\n") == 1
+    assert selftest.main([str(tmp_path / "p"), *overlay, "--bundle", str(tmp_path / "b.zip")]) == 1
+    assert re.search(f"FAIL  identity, .*: {said}", capsys.readouterr().out)
 
 
 def test_shipped_configs_are_found_by_identity() -> None:

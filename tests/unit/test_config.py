@@ -73,7 +73,7 @@ def test_a_config_for_the_other_engine_is_refused(tmp_path: Path) -> None:
         (
             csim.build,
             TINY,
-            f"csim takes a config for the hls engine, {for_sv}; give it cfg.of('hls",
+            f"csim takes a config for the hls engine, {for_sv}; give it cfg.of(",
         ),
         (synthesise, TINY, f"the kernel takes a config for the hls engine, {for_sv}"),
         (verilate.build, hls, f"the RTL takes a config for the sv engine, {for_hls}"),
