@@ -51,6 +51,7 @@ def test_session_on_a_board(
     assert device.allocated == (0, 0)
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_board_with_the_kernel(
     device: VirtualDevice,
     hls_bit: Path,
@@ -66,6 +67,10 @@ def test_a_board_with_the_kernel(
         session.run(x)
         report = session.report
     assert report is not None and report.engine == "hls" and report.cycles
+    monkeypatch.setattr(boards, "overlay_of", lambda *_: hls_bit)  # as found in overlays/
+    with Session(pytorch_like(0, [3, 6, 4]), "tiny", "board") as session:
+        session.run(x)
+        assert session.cfg == hls
     monkeypatch.chdir(tmp_path)
     np.savez("m.npz", **torch_names(pytorch_like(0, [3, 6, 4])))
     assert package_cli("p", "--overlay", str(hls_bit)) == 0
