@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstm_sharp.build.design import design
+from lstm_sharp.build.hwh import hwh
 from lstm_sharp.driver import Accelerator, BoardError
+from lstm_sharp.driver.ip import EngineIP
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics import golden
@@ -33,6 +36,20 @@ STACK = (5, 6, 4)
 @pytest.fixture
 def bit(device: VirtualDevice, tmp_path: Path) -> Path:
     return virtual_overlay(TINY, tmp_path, board=device.tag[len("virtual-") :])
+
+
+@pytest.fixture
+def hls_bit(bit: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An overlay that says it has the hls engine of ``tiny``: the same programs run on either."""
+    cfg, get = TINY.of("hls"), EngineIP.get
+
+    def seen(self: EngineIP, name: str) -> int:
+        value = get(self, name)
+        return cfg.identity if name == "identity" and value == TINY.identity else value
+
+    monkeypatch.setattr(EngineIP, "get", seen)
+    bit.with_suffix(".hwh").write_text(hwh(design(cfg, "pynq-z2")))
+    return bit
 
 
 @pytest.fixture

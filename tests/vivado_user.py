@@ -56,10 +56,10 @@ class Stub:
         self.set("STUB_FAIL", fail)
         self.set("STUB_BOARDS", boards)
 
-    def build(self, cfg: Config, board: str, engine: str) -> Path:
-        if engine == "hls":
+    def build(self, cfg: Config, board: str) -> Path:
+        if cfg.engine == "hls":
             self.hls_ip(cfg)
-        return vivado.build(cfg, board, engine, build_dir=self.folder)
+        return vivado.build(cfg, board, build_dir=self.folder)
 
     def hls_ip(self, cfg: Config) -> Path:
         """Write what the stand-in reads of an IP that Vitis HLS exported."""

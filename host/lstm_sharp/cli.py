@@ -14,6 +14,7 @@ import numpy as np
 
 from lstm_sharp import __version__, files
 from lstm_sharp.engine import config
+from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
@@ -206,12 +207,18 @@ def _add_package(commands: argparse._SubParsersAction[_Parser]) -> None:
         metavar="FILE.bit",
         help="copy it and its .hwh; default: overlays/BOARD/CONFIG.bit, if it has been built",
     )
+    package.add_argument(
+        "--engine",
+        choices=sorted(ENGINE_VLNVS),
+        help="engine to compile for; default: the overlay's, hls if there is none",
+    )
     overlay.add_argument("--virtual", action="store_true", help="an overlay for the virtual board")
     package.set_defaults(command=_package)
 
 
 def _package(options: argparse.Namespace) -> None:
     from lstm_sharp.run import package
+    from lstm_sharp.run.package_folder import overlay_engine
 
     cfg = config.load(options.config).with_format(options.format)
     calibration = files.read_array(options.calibration) if options.calibration else None
@@ -222,12 +229,15 @@ def _package(options: argparse.Namespace) -> None:
             from lstm_sharp.virtual.overlay import virtual_overlay
 
             overlay = virtual_overlay(cfg, beside)
+        has = overlay_engine(overlay) if overlay else "hls"
+        cfg = cfg.of(options.engine or has)
         made = package.write(model, cfg, options.output, options.schedule, calibration, overlay)
     if calibration is None:
         print("no --calibration: x is scaled for U(-1, 1), and so is the test", file=sys.stderr)
     count, steps = made.vectors.x.shape[:2]
     size = f"{count} x {steps} steps, {'with' if overlay else 'without'} an overlay"
-    print(f"{options.output}: {model.name} for {cfg.name} ({cfg.digest}), {size}")
+    engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
+    print(f"{options.output}: {model.name} for {engine}, {size}")
 
 
 def _add_render(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -235,7 +245,7 @@ def _add_render(commands: argparse._SubParsersAction[_Parser]) -> None:
         "render",
         help="write HLS project and RTL of a config",
         description="Write the HLS project and the SystemVerilog engine of a config; with a model "
-        "also a job with its packed weights and test vectors.",
+        "also a job for the HLS kernel with its packed weights and test vectors.",
     )
     render.add_argument("model", metavar="MODEL", nargs="?", help=".onnx, .safetensors or .npz")
     render.add_argument("--config", required=True, help="a config's name or file")
@@ -252,9 +262,10 @@ def _render(options: argparse.Namespace) -> None:
     model = load(options.model) if options.model else None
     out = Path(options.output)
     if model is not None:
-        write_vectors(model, cfg, out)
+        write_vectors(model, cfg.of("hls"), out)
     render(cfg, out)
-    print(f"{out}: {cfg.name} ({cfg.digest})")
+    both = ", ".join(f"{engine} {cfg.of(engine).digest}" for engine in ENGINE_VLNVS)
+    print(f"{out}: {cfg.name} ({both})")
 
 
 def _add_perf(commands: argparse._SubParsersAction[_Parser]) -> None:

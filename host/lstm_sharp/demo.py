@@ -89,7 +89,7 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
             session = Session(model, CONFIG, backend, calibration=calibration)
             if backend in ("csim", "rtl"):
                 task = bars.add_task(f"{backend}: compile", total=1)
-                engines.build(backend, config.load(CONFIG))
+                engines.build(backend, config.load(CONFIG).of(engines.kind(backend)))
                 bars.update(task, completed=1)
             task = bars.add_task(f"{backend}: {len(xs)} lengths", total=len(xs))
             hs = session.run_all(

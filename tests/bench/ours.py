@@ -28,7 +28,7 @@ class Csim:
 
     def build(self) -> None:
         """Quantise, plan, render and compile, in a new folder."""
-        cfg = config.load(self.case.config).with_format(self.setting)
+        cfg = config.load(self.case.config).with_format(self.setting).of("hls")
         self.model = quantize(self.case.model, cfg.fmt, self.case.calibration, cfg.max_shift)
         self.cfg, self.stages = cfg, deploy.deploy(self.model, cfg, "best", self.case.steps)
         self.folder = tempfile.TemporaryDirectory(prefix="lstm-sharp-bench-")

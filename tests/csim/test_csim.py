@@ -18,7 +18,7 @@ from lstm_sharp.run.jobs import Result, Run
 
 pytestmark = pytest.mark.csim
 
-_TINY = config.load("tiny")
+_TINY = config.load("tiny").of("hls")
 ENGINES = {
     "tiny": _TINY,
     "smallest": config.resized(_TINY, name="smallest", rows=4, columns=2, format="W16A16"),
@@ -36,7 +36,7 @@ ENGINES = {
         format="W16A16",
         stream_bits=128,
     ),
-    "pynq-z2": config.load("pynq-z2"),
+    "pynq-z2": config.load("pynq-z2").of("hls"),
 }
 
 

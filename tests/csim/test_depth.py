@@ -23,7 +23,7 @@ from lstm_sharp.run import engines
 
 pytestmark = pytest.mark.csim
 
-_TINY = config.load("tiny")
+_TINY = config.load("tiny").of("hls")
 _DOCS = Path(__file__).parents[2] / "docs"
 VARIANTS = {variant.name: variant for variant in csim.VARIANTS}
 
@@ -49,7 +49,7 @@ def drawn(cfg: Config, seed: int) -> Case:
     [("tiny", 12), *(pytest.param(n, 50, marks=pytest.mark.slow) for n in config.shipped())],
 )
 def test_every_build_equals_golden_in_every_bit(name: str, cases: int, variant: str) -> None:
-    cfg = config.load(name)
+    cfg = config.load(name).of("hls")
     program = executable(cfg, VARIANTS[variant])
     for case in (drawn(cfg, seed) for seed in range(1000, 1000 + cases)):
         differs, taken = case.play(program)
@@ -121,13 +121,16 @@ def test_missing_compiler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def figures(name: str, size: int, chains: int) -> tuple[int, int, int, int]:
-    """Slots and cycles of 64 steps, ``unfolded``: of the RTL, of the kernel."""
-    cfg = config.load(name)
-    plan = make_plan([LayerShape(size, size)], cfg, "unfolded", sequences=chains)
-    program = plan.program((64,) * chains)
-    rtl = predict(cfg, program)
-    slots = int(program.encode(cfg)[HEADER["slots"].word])  # test_csim: what the kernel runs
-    return rtl.tiles + rtl.nops, slots, rtl.cycles, hls_cycles(cfg, program)
+    """Slots and cycles of 64 steps, ``unfolded``: of the RTL, of the kernel, each with its D."""
+    programs = {}
+    for engine in ("sv", "hls"):
+        cfg = config.load(name).of(engine)
+        plan = make_plan([LayerShape(size, size)], cfg, "unfolded", sequences=chains)
+        programs[cfg] = plan.program((64,) * chains)
+    (sv, on_sv), (hls, on_hls) = programs.items()
+    rtl = predict(sv, on_sv)
+    slots = int(on_hls.encode(hls)[HEADER["slots"].word])  # test_csim: what the kernel runs
+    return rtl.tiles + rtl.nops, slots, rtl.cycles, hls_cycles(hls, on_hls)
 
 
 def test_kernel_spends_at_most_five_percent_more_than_the_rtl() -> None:

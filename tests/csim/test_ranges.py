@@ -31,9 +31,10 @@ _RANGES = csim.Variant(
 """Its integers refuse what their width cannot hold, and note what they have held."""
 _IN_BEATS = (8, 32, 64)
 """Widths of what streams are made of: bytes, states, biases."""
+_TINY = config.load("tiny").of("hls")
 CONFIGS = {
-    **{name: config.load(name) for name in config.shipped()},
-    **{f"tiny {f}": config.load("tiny").with_format(f) for f in ("W16A16", "W8A8")},
+    **{name: config.load(name).of("hls") for name in config.shipped()},
+    **{f"tiny {f}": _TINY.with_format(f) for f in ("W16A16", "W8A8")},
 }
 
 
@@ -65,7 +66,7 @@ def bits_of(least: int, most: int) -> int:
 def test_values_of_every_shape_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums of parts, and what banks keep that a row block does not meet, are no wider."""
     knobs = {"rows": 8, "columns": 16, "lanes": 2, "k_list": (8, 16, 64), "bias_blocks": 128}
-    cfg = config.resized(config.load("tiny"), max_input=40, max_hidden=40, **knobs)
+    cfg = config.resized(_TINY, max_input=40, max_hidden=40, **knobs)
     monkeypatch.setenv("LSTM_SHARP_RANGES", str(tmp_path / "ranges"))
     program = csim.build(cfg, tmp_path, _RANGES)
     for case in (make(cfg, seed) for seed in range(12)):

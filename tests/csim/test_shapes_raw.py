@@ -18,7 +18,7 @@ from shapes_by_hand import make
 
 pytestmark = pytest.mark.csim
 
-_TINY = config.load("tiny")
+_TINY = config.load("tiny").of("hls")
 _SIZES = {"max_input": 40, "max_hidden": 40, "chains": 2, "bias_blocks": 128}
 ENGINES = {
     "doubled": config.resized(

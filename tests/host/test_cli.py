@@ -174,7 +174,10 @@ def test_render_writes_a_project(folder: Path, capsys: pytest.CaptureFixture[str
         "vectors/h.npy",
     ):
         assert Path("p", name).stat().st_size > 0, name
-    assert config.load("tiny").digest in capsys.readouterr().out
+    tiny, out = config.load("tiny"), capsys.readouterr().out
+    assert f"hls {tiny.of('hls').digest}, sv {tiny.digest}" in out
+    about = json.loads(Path("p/vectors/vectors.json").read_text())
+    assert (about["engine"], about["identity"]) == ("hls", tiny.of("hls").digest)
 
 
 def test_perf_prints_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,10 +15,13 @@ pytest.importorskip("pynq")
 import pynq
 
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, refused, right, same
-from lstm_sharp import cli
-from lstm_sharp.driver import Accelerator, BoardError, OverlayGone, WrongOverlay
+from lstm_sharp import cli, selftest
+from lstm_sharp.driver import Accelerator, BoardError, OverlayGone, WrongOverlay, proof
 from lstm_sharp.driver import board as boards
+from lstm_sharp.engine import config
+from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.formats import SUPPORTED
 from lstm_sharp.run import package
 from lstm_sharp.run.session import Session
 from lstm_sharp.virtual.device import VirtualDevice
@@ -140,7 +143,7 @@ def test_bad_packages(board: Accelerator, tmp_path: Path) -> None:
     about = folder / "package.json"
     text = about.read_text()
     for spoil, words in (
-        (lambda: about.write_text(text.replace('package": 1', 'package": 7')), "version 7"),
+        (lambda: about.write_text(text.replace('package": 2', 'package": 7')), "version 7"),
         (lambda: about.write_text(text.replace(TINY.digest, "0" * 8)), "identity"),
         (lambda: about.write_text(text[:99]), "not JSON"),
         (lambda: (folder / "model.npz").write_bytes(b"x"), "SHA-256"),
@@ -234,9 +237,47 @@ def test_package_for_another_overlay(board: Accelerator, tmp_path: Path) -> None
     made = package.write(pytorch_like(0, [5, 6]), TINY.with_format("W8A8"), tmp_path / "p")
     x = integers(board.model, 5, 3)
     for source in (tmp_path / "p", made):
-        with pytest.raises(WrongOverlay, match="tiny.bit is engine .*tiny, W8A16.*tiny-w8a8"):
+        said = "tiny.bit is engine .*tiny, W8A16, sv.*tiny-w8a8"
+        with pytest.raises(WrongOverlay, match=said):
             board.load(source)
     assert same(board.run(x), right(board.model, x)[0])
+
+
+def test_package_for_the_other_engine(
+    board: Accelerator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A virtual board runs the sv engine; driver, run.py and self-test refuse what hls takes."""
+    x = integers(board.model, 5, 3)
+    wanted, _ = right(board.model, x)
+    said = (
+        "tiny.bit has the sv engine, .* on the hls engine; .* `lstm-sharp package ... --engine sv`"
+    )
+    made = package.write(pytorch_like(0, [5, 6]), TINY.of("hls"), tmp_path / "p")
+    for source in (tmp_path / "p", made):
+        with pytest.raises(WrongOverlay, match=said) as raised:
+            board.load(source)
+        assert "\n" not in str(raised.value) and len(str(raised.value)) < 300
+    with pytest.raises(WrongOverlay, match=said):
+        board.load_model(board.model, TINY.of("hls"))
+    assert same(board.run(x), wanted)
+    capsys.readouterr()
+    overlay = ["--overlay", board.parts.overlay.bitfile_name]
+    assert proof.main(tmp_path / "p", overlay) == 2
+    error = capsys.readouterr().err
+    assert re.search(said, error) and error.count("\n") == 1
+    assert selftest.main([str(tmp_path / "p"), *overlay, "--bundle", str(tmp_path / "b.zip")]) == 1
+    assert re.search(f"FAIL  identity, .*: {said}", capsys.readouterr().out)
+
+
+def test_shipped_configs_are_found_by_identity() -> None:
+    for name in config.shipped():
+        for fmt in SUPPORTED:
+            for engine in ENGINE_VLNVS:
+                cfg = config.load(name).with_format(fmt).of(engine)
+                assert boards.config_of(cfg.identity) == cfg
+                assert boards.name_of(cfg.identity).endswith(f"({cfg.name}, {fmt}, {engine})")
+    with pytest.raises(WrongOverlay, match="engine 00000000 is no shipped config"):
+        boards.config_of(0)
 
 
 def test_no_overlay_to_be_found(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -11,22 +12,22 @@ import pytest
 
 pytest.importorskip("pynq")
 
-from driver_user import TINY, bit, board, device, integers, model_of, quick, right, same
-from lstm_sharp import cli, paths
-from lstm_sharp.driver import Accelerator
+from driver_user import TINY, bit, board, device, hls_bit, integers, model_of, quick, right, same
+from lstm_sharp import cli, paths, selftest
+from lstm_sharp.driver import Accelerator, WrongOverlay, proof
 from lstm_sharp.driver import board as boards
 from lstm_sharp.engine import config, pack
 from lstm_sharp.engine.starts import Host
 from lstm_sharp.model import load
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.run import deploy
+from lstm_sharp.run import deploy, package
 from lstm_sharp.run.session import Session
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
-from models import pytorch_like, torch_names
+from models import package_cli, pytorch_like, torch_names
 
 pytestmark = pytest.mark.rtl
-__all__ = ["bit", "board", "device", "quick"]  # fixtures
+__all__ = ["bit", "board", "device", "hls_bit", "quick"]  # fixtures
 
 
 def test_session_on_a_board(
@@ -47,6 +48,43 @@ def test_session_on_a_board(
     with Session(pytorch_like(0, [3, 6, 4]), backend="board", overlay=bit) as session:
         assert session.cfg == TINY
         session.run(x)
+    assert device.allocated == (0, 0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_board_with_the_kernel(
+    device: VirtualDevice,
+    hls_bit: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Session, package, its script and self-test take the engine from the overlay."""
+    hls = TINY.of("hls")
+    x = np.random.default_rng(7).uniform(-1, 1, (5, 6, 3)).astype(np.float32)
+    with Session(pytorch_like(0, [3, 6, 4]), backend="board", overlay=hls_bit) as session:
+        assert session.cfg == hls
+        session.run(x)
+        report = session.report
+    assert report is not None and report.engine == "hls" and report.cycles
+    monkeypatch.setattr(boards, "overlay_of", lambda *_: hls_bit)  # as found in overlays/
+    with Session(pytorch_like(0, [3, 6, 4]), "tiny", "board") as session:
+        session.run(x)
+        assert session.cfg == hls
+    device._build = device._build.resolve()  # where other tests have built the engine
+    monkeypatch.chdir(tmp_path)
+    np.savez("m.npz", **torch_names(pytorch_like(0, [3, 6, 4])))
+    assert package_cli("p", "--overlay", str(hls_bit)) == 0
+    assert package.read("p").cfg == hls
+    assert proof.main("p", []) == 0
+    assert selftest.main(["p"]) == 0
+    assert "predicted (hls)" in capsys.readouterr().out
+    assert package_cli("q", "--engine", "sv") == 0
+    said = "tiny.bit has the hls engine, .* on the sv engine; .*--engine hls"
+    assert proof.main("q", ["--overlay", str(hls_bit)]) == 2
+    assert re.search(said, capsys.readouterr().err)
+    with Accelerator(hls_bit) as accelerator, pytest.raises(WrongOverlay, match=said):
+        accelerator.load("q")
     assert device.allocated == (0, 0)
 
 

@@ -20,6 +20,7 @@ from lstm_sharp.engine import config, registers
 from lstm_sharp.engine.config import resized
 from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, ENGINE_MAP, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import UsageError
+from lstm_sharp.run.package_folder import overlay_engine
 
 pytest.importorskip("jinja2")
 
@@ -33,7 +34,7 @@ WITH_REGISTERS = {ENGINE_CELL, DMA_CELL, WEIGHTS_DMA_CELL}
 @pytest.fixture(params=boards())
 def made(request: pytest.FixtureRequest) -> Design:
     """The shipped config of each board."""
-    return design(config.load(request.param), request.param, "sv")
+    return design(config.load(request.param), request.param)
 
 
 def test_addresses_do_not_overlap(made: Design) -> None:
@@ -68,7 +69,7 @@ def test_memory_side_is_not_narrower_than_the_stream() -> None:
 
 def test_what_is_unknown_is_refused() -> None:
     with pytest.raises(UsageError, match="engine 'vhdl' is unknown; choose one of hls, sv"):
-        design(TINY, "pynq-z2", "vhdl")
+        TINY.of("vhdl")
     with pytest.raises(UsageError, match="board 'none' is unknown; there are pynq-z2, zcu104"):
         design(TINY, "none")
 
@@ -85,10 +86,11 @@ def test_clock_is_the_fastest_within_what_is_asked(board: str) -> None:
 
 @pytest.mark.parametrize("engine", ["hls", "sv"])
 def test_handoff_says_what_the_design_says(made: Design, engine: str) -> None:
-    made = design(made.cfg, made.cfg.board, engine)
+    made = design(made.cfg.of(engine), made.cfg.board)
     root = ElementTree.fromstring(hwh(made).encode())
     modules = {module.attrib["INSTANCE"]: module for module in root.iter("MODULE")}
     assert {n: m.attrib["VLNV"] for n, m in modules.items()} == {c.name: c.vlnv for c in made.cells}
+    assert modules[ENGINE_CELL].attrib["VLNV"] == registers.ENGINE_VLNVS[engine]
     for cell in made.cells:
         told = {p.attrib["NAME"]: p.attrib["VALUE"] for p in modules[cell.name].iter("PARAMETER")}
         wanted = {**cell.parameters, **cell.derived}
@@ -235,6 +237,8 @@ def test_overlay_is_read_back_and_left_alone(tmp_path: Path) -> None:
     assert [path.stat().st_mtime_ns for path in both] == before
     other = resized(TINY, chains=2)
     assert read_virtual(virtual_overlay(other, bit.parent, "a.b")) == other
+    hls = virtual_overlay(other.of("hls"), bit.parent, "a.b")  # there is no other on such a board
+    assert read_virtual(hls) == other and overlay_engine(hls) == "sv"
     assert sorted(bit.parent.iterdir()) == sorted(both)
 
 

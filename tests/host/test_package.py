@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from lstm_sharp.engine import config, cycles
-from lstm_sharp.engine.config import resized
+from lstm_sharp.engine.config import Config, resized
+from lstm_sharp.engine.hls import hls_cycles
+from lstm_sharp.engine.program import Program
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
 from lstm_sharp.numerics import golden
@@ -51,7 +53,7 @@ MODELS: list[tuple[list[int], tuple[int, ...] | None]] = [
 def test_what_is_read_runs_to_the_same_bits(
     tmp_path: Path, sizes: list[int], directions: tuple[int, ...] | None, fmt: str
 ) -> None:
-    model, cfg = pytorch_like(2, sizes, directions), TINY.with_format(fmt)
+    model, cfg = pytorch_like(2, sizes, directions), TINY.with_format(fmt).of("hls")
     package.write(model, cfg, tmp_path / "p", schedule="unfolded")
     read = package.read(tmp_path / "p")
     made = read.vectors
@@ -70,17 +72,29 @@ def test_what_is_read_runs_to_the_same_bits(
     assert np.array_equal(made.c_start[:, 4:], made.c_end[:, :4]) and made.c_end.any()
 
 
-def test_about_says_what_there_is(folder: Path) -> None:
-    assert package_cli("q", "--calibration", "x.npy", "--format", "W8A8") == 0
+def _sv_cycles(cfg: Config, program: Program) -> int:
+    return cycles.predict(cfg, program).cycles
+
+
+@pytest.mark.parametrize(
+    ("options", "engine", "cycles_of"),
+    [((), "hls", hls_cycles), (("--engine", "hls"), "hls", hls_cycles),
+     (("--engine", "sv"), "sv", _sv_cycles)],
+)  # fmt: skip
+def test_about_says_what_there_is(
+    folder: Path, options: Sequence[str], engine: str, cycles_of: Callable[[Config, Program], int]
+) -> None:
+    assert package_cli("q", "--calibration", "x.npy", "--format", "W8A8", *options) == 0
     about, read = json.loads(Path("q/package.json").read_text()), package.read("q")
     (stage,) = deploy(read.model, read.cfg, read.schedule)
-    assert about["lstm_sharp_package"] == 1
-    assert about["identity"] == TINY.with_format("W8A8").digest
+    assert about["lstm_sharp_package"] == 2
+    assert about["engine"] == read.cfg.engine == engine
+    assert about["identity"] == TINY.with_format("W8A8").of(engine).digest
     assert about["config"] == TINY.with_format("W8A8").knobs()
     assert about["calibration"] == {"source": "data", "shape": [11, 9, 3]}
     assert about["vectors"] == {"sequences": 8, "steps": 9}
     assert about["predicted_cycles"] == {
-        name: sum(cycles.predict(read.cfg, program).cycles for program in programs)
+        name: sum(cycles_of(read.cfg, program) for program in programs)
         for name, programs in {
             "load": [stage.plan.load_program()],
             "from_zeros": stage.programs([9] * 4, False, True),
@@ -110,9 +124,13 @@ def test_vectors_are_the_data(folder: Path) -> None:
     assert package.write(load("m.npz"), brief, "q", calibration=x).vectors.x.shape == (8, 6, 3)
 
 
-def test_identity_is_as_its_page_says() -> None:
-    text = json.dumps({**TINY.knobs(), "interface": config.INTERFACE_VERSION}, sort_keys=True)
-    assert hashlib.sha256(text.encode()).hexdigest()[:8] == TINY.digest
+@pytest.mark.parametrize("engine", ["hls", "sv"])
+def test_identity_is_as_its_page_says(engine: str) -> None:
+    facts = {**TINY.knobs(), "interface": config.INTERFACE_VERSION, "engine": engine}
+    if engine == "sv":
+        del facts["engine"], facts["min_tail"]
+    text = json.dumps(facts, sort_keys=True)
+    assert hashlib.sha256(text.encode()).hexdigest()[:8] == TINY.of(engine).digest
 
 
 def test_same_inputs_give_same_bytes(folder: Path) -> None:
@@ -220,9 +238,16 @@ DAMAGE: dict[str, tuple[Callable[[], object], str]] = {
     "other JSON": (lambda: Path("p/package.json").write_text("[]"), "is of something else"),
     "a word": (lambda: Path("p/package.json").write_text(A_WORD), "is of something else"),
     "version": (
-        lambda: _rewrite(lambda a: a.update(lstm_sharp_package=2)),
-        "version 2, this is a reader of version 1; use the version that made it, 'lstm-sharp 0.1",
+        lambda: _rewrite(lambda a: a.update(lstm_sharp_package=3)),
+        "version 3, this is a reader of version 2; use the version that made it, 'lstm-sharp 0.1",
     ),
+    "older": (
+        lambda: _rewrite(lambda a: a.update(lstm_sharp_package=1)),
+        "version 1, this is a reader of version 2; make the package again with this version",
+    ),
+    "engine": (lambda: _rewrite(lambda a: a.update(engine="vhdl")), "engine is one of hls, sv"),
+    "other engine": (lambda: _rewrite(lambda a: a.update(engine="sv")), "has the identity"),
+    "no engine": (lambda: _rewrite(lambda a: a.pop("engine")), "it lacks 'engine'"),
     "changed file": (lambda: Path("p/model.npz").write_bytes(b""), "model.npz is not as it was"),
     "unlisted": (lambda: _rewrite(lambda a: a["files"].pop("model.npz")), "'model.npz' is wrong"),
     "outside": (lambda: _rewrite(lambda a: a["files"].update({"../x": ""})), "'../x' is wrong"),

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from lstm_sharp.build import vectors
-from lstm_sharp.engine import config, cycles, pack
+from lstm_sharp.engine import config, pack
 from lstm_sharp.engine.config import resized
+from lstm_sharp.engine.hls import hls_cycles
 from lstm_sharp.model import Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.run import engines, jobs, package
 from lstm_sharp.run.deploy import deploy
 from models import pytorch_like
 
-TINY = config.load("tiny")
+TINY = config.load("tiny").of("hls")
 REVERSE = Model(tuple(replace(q, reverse=True) for q in pytorch_like(2, [5, 7]).layers))
 
 
@@ -42,6 +43,7 @@ def test_rendered_jobs_give_the_golden_bits(
     vectors.write_vectors(model, cfg, tmp_path)
     folder = tmp_path / "vectors"
     about = json.loads((folder / "vectors.json").read_text())
+    assert (about["engine"], about["identity"]) == ("hls", cfg.digest)
     assert about["jobs"] == (["job0", "job1"] if count == 2 else ["job"])
     read = package.write(model, cfg, tmp_path / "p")
     made, stages = read.vectors, deploy(read.model, cfg, read.schedule)
@@ -77,10 +79,10 @@ def test_cycles_of_all_levels_are_summed(tmp_path: Path) -> None:
     stages = deploy(read.model, TINY, read.schedule)
     assert (len(stages), read.about["directions"]) == (2, [2, 1])
     assert [q["reverse"] for q in read.about["layers"]] == [False, True, False]
-    loads = [cycles.predict(TINY, stage.plan.load_program()).cycles for stage in stages]
+    loads = [hls_cycles(TINY, stage.plan.load_program()) for stage in stages]
     runs = [p for stage in stages for p in stage.programs([16] * 4, True, True)]
     assert read.about["predicted_cycles"]["load"] == sum(loads)
-    taken = sum(cycles.predict(TINY, program).cycles for program in runs)
+    taken = sum(hls_cycles(TINY, program) for program in runs)
     assert read.about["predicted_cycles"]["with_state"] == taken
     # in both directions two sequences side by side, twice; in one direction four
     assert [program.sequences for program in runs] == [2, 1]

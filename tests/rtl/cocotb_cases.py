@@ -18,7 +18,7 @@ from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import QuantModel, quantize
 
-CFG = config.load("tiny")
+CFG = config.load("tiny").of(hls_rtl.engine())
 HLS = hls_rtl.chosen()
 SEED = int(os.environ.get("LSTM_SHARP_SEED", "1"))
 NULL = Program(())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from lstm_sharp.build import csim, verilate, vitis
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.formats import SUPPORTED
 
 TINY = config.load("tiny")
 
@@ -39,6 +44,44 @@ def test_identity_follows_every_knob() -> None:
     }
     assert len(seen) == 7
     assert TINY.with_format("W8A16") is TINY
+
+
+@pytest.mark.parametrize("name", config.shipped())
+@pytest.mark.parametrize("fmt", SUPPORTED)
+def test_each_engine_has_its_distance_and_identity(name: str, fmt: str) -> None:
+    sv = config.load(name).with_format(fmt)
+    hls, own = sv.of("hls"), sum(stage.cycles for stage in sv.stages)
+    assert (sv.engine, sv.tail) == ("sv", own) and sv.of("sv") is sv
+    assert (hls.engine, hls.tail) == ("hls", sv.min_tail) and sv.min_tail > own
+    assert hls.of("sv") == sv and hls.identity != sv.identity
+    deeper = config.resized(sv, min_tail=sv.min_tail + 1)
+    assert (deeper.tail, deeper.identity) == (sv.tail, sv.identity)
+    assert deeper.of("hls").tail == hls.tail + 1
+    assert deeper.of("hls").identity != hls.identity
+    least = config.resized(hls, min_tail=0)
+    assert (least.engine, least.tail, least.min_tail) == ("hls", own, 0)
+    assert least.of("sv").identity == sv.identity != least.identity
+    assert hls.with_format("W8A8").engine == "hls"
+    assert replace(hls, given_tail=9).tail == replace(sv, given_tail=9).tail == 9
+
+
+def test_a_config_for_the_other_engine_is_refused(tmp_path: Path) -> None:
+    """What it would be built with has another D and another identity."""
+    hls, synthesise = TINY.of("hls"), partial(vitis.run, model=vitis.small_model())
+    for_sv, for_hls = f"tiny ({TINY.digest}) is for sv", f"tiny ({hls.digest}) is for hls"
+    for build, cfg, said in (
+        (
+            csim.build,
+            TINY,
+            f"csim takes a config for the hls engine, {for_sv}; give it cfg.of(",
+        ),
+        (synthesise, TINY, f"the kernel takes a config for the hls engine, {for_sv}"),
+        (verilate.build, hls, f"the RTL takes a config for the sv engine, {for_hls}"),
+        (verilate.library, hls, f"the virtual board takes a config for the sv engine, {for_hls}"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            build(cfg, build_dir=tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -83,16 +83,17 @@ def test_machine_gives_golden_bits(seed: int) -> None:
 @pytest.mark.parametrize("backend", [pytest.param("csim", marks=pytest.mark.csim),
                                      pytest.param("rtl", marks=pytest.mark.rtl)])  # fmt: skip
 def test_engines_give_golden_bits_in_the_cycles_predicted(backend: str) -> None:
-    executable, wrong, seen = engines.build(backend, TINY), [], set()
+    cfg = TINY.of(engines.kind(backend))
+    executable, wrong, seen = engines.build(backend, cfg), [], set()
     for seed in range(7000, 7060):
         some = np.random.default_rng(seed).integers(1, 5, 35).tolist()
         lengths = None, some, [3] * 35  # few of any length, many that differ, many that do not
-        case = draw(TINY, seed, lengths=lengths[seed % 3])
+        case = draw(cfg, seed, lengths=lengths[seed % 3])
         case = replace(case, start_cycles=START_CYCLES[seed % 4])
         differs, taken = case.play(executable)
         wrong += [differs] if differs else []
         programs = list(case.programs())
-        model = [cycles.predict(TINY, program).cycles for _, _, program in programs]
+        model = [cycles.predict(cfg, program).cycles for _, _, program in programs]
         if backend == "rtl" and taken != model:
             wrong.append(f"cycles {taken}, model {model}: {case}")
         starts = [start for _, start, _ in programs if start]

@@ -91,7 +91,8 @@ def make(cfg: Config, folder: Path) -> Path:
     verilog = folder / hls_rtl.FOLDER / "project" / "solution1" / "syn" / "verilog"
     verilog.mkdir(parents=True)
     package, *engine = verilate.sources(folder)
-    (verilog / "a_package.v").write_text(package.read_text())
+    text = package.read_text().replace(cfg.of("sv").digest, cfg.digest)
+    (verilog / "a_package.v").write_text(text)
     for path in engine:
         text = path.read_text()
         if path.stem == "tanh_table":
@@ -125,4 +126,4 @@ def _top(cfg: Config, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(make(config.load("tiny"), Path(sys.argv[1]).resolve()))
+    print(make(config.load("tiny").of("hls"), Path(sys.argv[1]).resolve()))

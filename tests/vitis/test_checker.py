@@ -17,7 +17,7 @@ from lstm_sharp.build.checker.pragmas import GRAMMAR, LOOP, TOP, take_out
 from lstm_sharp.build.render import render
 from lstm_sharp.engine import config
 
-_TINY = config.load("tiny")
+_TINY = config.load("tiny").of("hls")
 
 
 def _broken() -> list[tuple[str, ...]]:
@@ -53,7 +53,7 @@ def mine(kernel: Path, tmp_path: Path) -> Path:
     [*((name, None) for name in config.shipped()), ("pynq-z2", "W16A16"), ("pynq-z2", "W8A8")],
 )
 def test_shipped_kernels_are_clean(name: str, fmt: str | None, tmp_path: Path) -> None:
-    cfg = config.load(name).with_format(fmt)
+    cfg = config.load(name).with_format(fmt).of("hls")
     render(cfg, tmp_path)
     assert check(tmp_path, cfg) == []
 
@@ -93,7 +93,7 @@ def test_every_rule_is_broken_once() -> None:
 
 def test_every_pragma_of_the_kernel_is_seen(tmp_path: Path) -> None:
     """However deep it stands; those of vitis.hpp too, which csim never compiles."""
-    cfg = config.load("zcu104")
+    cfg = config.load("zcu104").of("hls")
     render(cfg, tmp_path)  # uses URAM: no pragma lies behind an #if that is off
     wanted = set()
     for path in [tmp_path / "hls" / "top.cpp", *(tmp_path / "hls" / "kernel").glob("*.hpp")]:

@@ -17,7 +17,7 @@ from lstm_sharp.run import engines
 from vitis import stand_in
 
 pytestmark = pytest.mark.rtl
-TINY = config.load("tiny")
+TINY = config.load("tiny").of("hls")
 
 
 @pytest.fixture

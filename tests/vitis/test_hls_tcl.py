@@ -108,7 +108,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def hls(tmp_path: Path, *more: str) -> tuple[int, Path]:
     build = tmp_path / "build"
-    out = tools.build_folder(config.load("tiny"), build) / hls_rtl.FOLDER
+    out = tools.build_folder(config.load("tiny").of("hls"), build) / hls_rtl.FOLDER
     return vitis.main(["tiny", "--build", str(build), *more]), out
 
 
@@ -182,7 +182,7 @@ def test_no_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
 @pytest.mark.csim
 @pytest.mark.parametrize("what", ["", "h", "status", "run"])
 def test_bench_ends_badly_on_any_difference(what: str, tmp_path: Path) -> None:
-    cfg = config.load("tiny")
+    cfg = config.load("tiny").of("hls")
     folder = tools.build_folder(cfg, tmp_path)
     render(cfg, folder)
     vitis.write_job(cfg, vitis.small_model(), folder / "vectors", tmp_path)

@@ -33,10 +33,10 @@ ENGINES = ["hls", "sv"]
 @pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize("release", RELEASES)
 def test_what_is_built_is_the_design(stub: Stub, release: str, board: str, engine: str) -> None:
-    cfg = config.load(board)
-    made = design(cfg, board, engine)
+    cfg = config.load(board).of(engine)
+    made = design(cfg, board)
     stub.use(release)
-    bit = stub.build(cfg, board, engine)
+    bit = stub.build(cfg, board)
 
     pins = stub.said("pin")
     assert Counter(map(tuple, pins)) == Counter(
@@ -112,10 +112,10 @@ FAILURES = {
 @pytest.mark.parametrize("fail", FAILURES)
 def test_failure_is_one_sentence_and_leaves_no_overlay(stub: Stub, fail: str) -> None:
     cfg = config.load("pynq-z2")
-    built = stub.build(cfg, "pynq-z2", "sv").parent
+    built = stub.build(cfg, "pynq-z2").parent
     stub.use(fail=fail)
     with pytest.raises(tools.ToolError, match=FAILURES[fail]) as error:
-        stub.build(cfg, "pynq-z2", "sv")
+        stub.build(cfg, "pynq-z2")
     assert not built.exists() and not built.with_name("built.part").exists()
     text = str(error.value)
     log = re.search(r"\(log: (.*)\)$", text)
@@ -126,14 +126,14 @@ def test_failure_is_one_sentence_and_leaves_no_overlay(stub: Stub, fail: str) ->
 
 def test_srcs_is_searched_for_the_handoff_too(stub: Stub) -> None:
     stub.use(fail="srcs")
-    assert stub.build(config.load("pynq-z2"), "pynq-z2", "sv").is_file()
+    assert stub.build(config.load("pynq-z2"), "pynq-z2").is_file()
 
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_board_files_are_used_where_they_are(stub: Stub, board: str) -> None:
     cfg = config.load(board)
     stub.use(boards=design(cfg, board).system.board_part)
-    stub.build(cfg, board, "sv")
+    stub.build(cfg, board)
     assert stub.said("preset") == [["1"]]
 
 
@@ -196,4 +196,4 @@ def test_stand_in_catches(stub: Stub, name: str, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(vivado, "write_script", broken)
     with pytest.raises(tools.ToolError, match=re.escape(message)):
-        stub.build(config.load("pynq-z2"), "pynq-z2", "sv")
+        stub.build(config.load("pynq-z2"), "pynq-z2")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp.build import qualify
+from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.report import qualified, results
 
@@ -27,13 +28,18 @@ def test_from_tools_to_table(
 ) -> None:
     import pynq
 
+    from lstm_sharp.build.design import design
+    from lstm_sharp.build.hwh import hwh
     from lstm_sharp.driver import proof
     from lstm_sharp.engine import config
+    from lstm_sharp.run import package
     from lstm_sharp.virtual import activate
     from lstm_sharp.virtual.overlay import virtual_overlay
 
-    def build(*_: object, **__: object) -> Path:
-        bit = virtual_overlay(config.load("tiny"), tmp_path / "built", board="pynq-z2")
+    def build(cfg: Config, board: str, **_: object) -> Path:
+        """Build an overlay that a virtual board takes, whose handoff is that of the engine."""
+        bit = virtual_overlay(cfg, tmp_path / "built", board=board)
+        bit.with_suffix(".hwh").write_text(hwh(design(cfg, board)))
         bit.with_suffix(".json").write_text(json.dumps(BUILT))
         return bit
 
@@ -41,10 +47,16 @@ def test_from_tools_to_table(
     monkeypatch.setattr(qualify.xilinx, "find", lambda *_: Path("vivado"))
     monkeypatch.setattr(qualify, "_synthesised", lambda *_: SEEN)
     monkeypatch.setattr(qualify, "_simulated", lambda *_: "22 passed")
-    told = ["pynq-z2", "--config", "tiny", "--build", str(tmp_path / "build")]
-    assert qualify.main(told) == 0
-    (made,) = (tmp_path / "build").glob("tiny-*/qualify-pynq-z2-hls")
-    assert "run.py` there" in capsys.readouterr().out
+    told = ["pynq-z2", "--config", "tiny", "--build", str(tmp_path / "build"), "--engine"]
+    for engine in ("hls", "sv"):
+        assert qualify.main([*told, engine]) == 0
+        cfg = config.load("tiny").of(engine)
+        made = tmp_path / "build" / f"tiny-{cfg.digest}" / f"qualify-pynq-z2-{engine}"
+        assert package.read(made).cfg == cfg
+        begun = json.loads((made / "qualification.json").read_text())
+        assert (begun["engine"], begun["identity"]) == (engine, cfg.digest)
+        assert begun.get("vitis") == (SEEN if engine == "hls" else None)
+        assert "run.py` there" in capsys.readouterr().out
 
     before = pynq.Device.active_device
     repository = Path.cwd()
@@ -56,7 +68,7 @@ def test_from_tools_to_table(
     finally:
         before.activate()
     assert "PASS" in capsys.readouterr().out
-    done = json.loads(Path("qualified-pynq-z2-hls.json").read_text())
+    done = json.loads(Path("qualified-pynq-z2-sv.json").read_text())
     assert done["on_board"]["bits"] == "all right" and done["on_board"]["virtual"]
 
     monkeypatch.setattr(results, "DOCS", tmp_path)
@@ -68,13 +80,11 @@ def test_from_tools_to_table(
         qualified.rows()
     done["on_board"]["virtual"] = False
     place.write_text(json.dumps(done))
-    assert qualified.rows()[1][:5] == [
-        "pynq-z2",
-        "hls",
-        "Vitis HLS 2024.1, Vivado 2024.1",
-        "1, 21",
-        "setup 0.5, hold 0.04",
-    ]
+    slack = "setup 0.5, hold 0.04"
+    assert qualified.rows()[1][:5] == ["pynq-z2", "sv", "Vivado 2024.1", ", ", slack]
+    place.write_text(json.dumps({**done, "vitis": SEEN, "engine": "hls"}))
+    tools = "Vitis HLS 2024.1, Vivado 2024.1"
+    assert qualified.rows()[1][:5] == ["pynq-z2", "hls", tools, "1, 21", slack]
 
 
 def test_without_tools(

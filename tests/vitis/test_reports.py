@@ -18,7 +18,7 @@ from lstm_sharp.engine.program import HEADER
 from lstm_sharp.errors import UsageError
 
 HERE = Path(__file__).parent
-CFG = config.load("tiny")
+CFG = config.load("tiny").of("hls")
 PROGRAM = np.zeros(16, np.uint32)
 PROGRAM[HEADER["slots"].word] = 100
 STAMP = {"tool": "2024.1", "stages": ["csynth", "cosim"], "programs": [PROGRAM.tolist()]}

@@ -24,21 +24,21 @@ pytest.importorskip("jinja2")
 def test_without_the_tool(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     with pytest.raises(UsageError, match="vivado is not on PATH .* XILINX_SETTINGS; without it"):
-        stub.build(config.load("pynq-z2"), "pynq-z2", "sv")
+        stub.build(config.load("pynq-z2"), "pynq-z2")
 
 
 @pytest.mark.parametrize(("release", "message"), [("2021.1", "is of release 2021.1"), ("x", "say")])
 def test_unsupported_release(stub: Stub, release: str, message: str) -> None:
     stub.use(release)
     with pytest.raises(UsageError, match=f"{message}.*2022.2 to 2025.2 are supported"):
-        stub.build(config.load("pynq-z2"), "pynq-z2", "sv")
+        stub.build(config.load("pynq-z2"), "pynq-z2")
 
 
 def test_hls_ip_is_looked_for(stub: Stub) -> None:
-    cfg = config.load("pynq-z2")
+    cfg = config.load("pynq-z2").of("hls")
 
     def build(project: Path | None = None) -> Path:
-        return vivado.build(cfg, "pynq-z2", "hls", project, stub.folder)
+        return vivado.build(cfg, "pynq-z2", project, stub.folder)
 
     with pytest.raises(
         UsageError, match="no run of Vitis HLS came to its end there; run `make hls`"
@@ -98,7 +98,7 @@ def test_packaged_top_fits_the_engine(board: str, tmp_path: Path) -> None:
     cfg = config.load(board)
     folder = tmp_path / "project"
     render(cfg, folder)
-    vivado.write_script(design(cfg, board, "sv"), "sv", folder / "overlay")
+    vivado.write_script(design(cfg, board), folder / "overlay")
     env = verilate.environment()
     rtl = [*verilate.sources(folder), folder / "overlay" / "engine_ip.v"]
     flags = ["--lint-only", "-Wall", *verilate.FLAGS, "-Wno-DECLFILENAME", "--top", "engine_ip"]
@@ -113,5 +113,5 @@ def test_worked_examples(stub: Stub, board: str, monkeypatch: pytest.MonkeyPatch
     (overlays / board).mkdir()
     (overlays / board / "board.json").write_text(text)
     monkeypatch.setattr(paths, "overlays", lambda: overlays)
-    assert stub.build(config.load("tiny"), board, "sv").is_file()
+    assert stub.build(config.load("tiny"), board).is_file()
     assert design(config.load("tiny"), board).system.part in stub.script

@@ -108,7 +108,7 @@ def build(cfg: Config, build_dir: Path, variant: Variant = RELEASE) -> Path:
     """Render a config and compile its csim where sources have changed.
 
     Args:
-        cfg: the engine.
+        cfg: the engine, hls.
         build_dir: gets a folder for each config.
         variant: how to compile it.
 
@@ -116,9 +116,10 @@ def build(cfg: Config, build_dir: Path, variant: Variant = RELEASE) -> Path:
         The executable; ``run.engines.play`` runs it.
 
     Raises:
-        UsageError: no compiler, or no headers of ap_types.
+        UsageError: no compiler, no headers of ap_types, or a config for another engine.
         ToolError: it does not compile.
     """
+    cfg.require("hls", "csim")
     command = variant.command()
     folder = tools.build_folder(cfg, build_dir)
     render(cfg, folder)

@@ -21,7 +21,6 @@ from lstm_sharp.engine.registers import (
     ENGINE_VLNVS,
     WEIGHTS_DMA_CELL,
 )
-from lstm_sharp.errors import UsageError
 
 LENGTH_BITS = 26
 """Of the DMAs' length registers; the most that there is."""
@@ -115,25 +114,22 @@ class Design:
         return next(cell for cell in self.cells if cell.name == name)
 
 
-def design(cfg: Config, board: str, engine: str = "hls") -> Design:
+def design(cfg: Config, board: str) -> Design:
     """Lay a config's engine out on a board.
 
     Args:
         cfg: the engine; its own board does not matter.
         board: a folder of overlays/.
-        engine: ``hls`` or ``sv``.
 
     Raises:
-        UsageError: unknown board or engine.
+        UsageError: unknown board.
     """
-    if engine not in ENGINE_VLNVS:
-        raise UsageError(f"engine {engine!r} is unknown; choose one of {', '.join(ENGINE_VLNVS)}")
     on = system(board)
     ps, clock = processors.KINDS[on.ps], processors.Clock.of(on.pll_mhz, cfg.clock_mhz)
     memory_bits = max(on.hp_bits, cfg.stream_bits)  # a DMA's memory side is never the narrower one
     cells = (
         Cell(_PS, ps.vlnv, ps.parameters(on, clock), ps.derived(on, clock)),
-        Cell(ENGINE_CELL, ENGINE_VLNVS[engine], {}),
+        Cell(ENGINE_CELL, ENGINE_VLNVS[cfg.engine], {}),
         _dma_cell(DMA_CELL, cfg.stream_bits, memory_bits, s2mm=True),
         _dma_cell(WEIGHTS_DMA_CELL, cfg.stream_bits, memory_bits, s2mm=False),
         _smartconnect(_CONTROL, masters=1, slaves=3),

@@ -43,16 +43,25 @@ class HlsRtl:
     data: tuple[Path, ...]  # of its ROMs
 
 
-def chosen() -> bool:
-    """Whether tests run on HLS RTL.
+def engine() -> str:
+    """Name the engine whose RTL is simulated.
 
     Raises:
         UsageError: neither ``sv`` nor ``hls``.
     """
     rtl = os.environ.get(CHOICE, "sv")
-    if rtl not in ("sv", "hls"):
+    if rtl not in ENGINE_VLNVS:
         raise UsageError(f"RTL={rtl} is unknown; sv is the SystemVerilog engine, hls the kernel's")
-    return rtl == "hls"
+    return rtl
+
+
+def chosen() -> bool:
+    """Whether tests run on HLS RTL.
+
+    Raises:
+        UsageError: as ``engine``.
+    """
+    return engine() == "hls"
 
 
 def given() -> HlsRtl:
@@ -90,7 +99,7 @@ def find(out: Path) -> HlsRtl:
     """
     knobs = read_stamp(out)["knobs"]
     assert isinstance(knobs, dict)
-    cfg = config.from_knobs(knobs, str(out / STAMP))
+    cfg = config.from_knobs(knobs, str(out / STAMP)).of("hls")
     tops = sorted(out.glob(f"**/syn/verilog/{TOP}.v"))
     if len(tops) != 1:
         raise UsageError(

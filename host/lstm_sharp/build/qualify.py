@@ -27,13 +27,12 @@ from lstm_sharp.model.model import Model
 from lstm_sharp.run import package
 
 
-def qualify(cfg: Config, board: str, engine: str, model: Model, build_dir: Path) -> Path:
+def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
     """Run all tools that a board's overlay takes.
 
     Args:
-        cfg: the engine.
+        cfg: the engine, hls or sv.
         board: a folder of overlays/.
-        engine: ``hls`` or ``sv``.
         model: is packaged, and simulated by Vitis HLS.
         build_dir: gets a folder for each config.
 
@@ -49,7 +48,7 @@ def qualify(cfg: Config, board: str, engine: str, model: Model, build_dir: Path)
         "board": board,
         "config": cfg.name,
         "identity": cfg.digest,
-        "engine": engine,
+        "engine": cfg.engine,
     }
     if not xilinx.find("vivado", xilinx.environment()):
         raise UsageError(
@@ -57,14 +56,14 @@ def qualify(cfg: Config, board: str, engine: str, model: Model, build_dir: Path)
             f"Vivado; name their settings64.sh in {xilinx.SETTINGS}"
         )
     folder = tools.build_folder(cfg, build_dir)
-    if engine == "hls":
+    if cfg.engine == "hls":
         found["vitis"] = _synthesised(cfg, model, build_dir)
     print("testing the RTL with Verilator ...", flush=True)
-    found["cosim"] = _simulated(folder, engine)
-    bit = vivado.build(cfg, board, engine, build_dir=build_dir)
+    found["cosim"] = _simulated(folder, cfg.engine)
+    bit = vivado.build(cfg, board, build_dir=build_dir)
     found["vivado"] = json.loads(bit.with_suffix(".json").read_text(encoding="utf-8"))
     text = json.dumps(found, indent=2) + "\n"
-    out = folder / f"qualify-{board}-{engine}"
+    out = folder / f"qualify-{board}-{cfg.engine}"
     package.write(model, cfg, out, overlay=bit, more={QUALIFICATION: text.encode()})
     return out
 
@@ -117,9 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--build", type=Path, default=Path("build"), metavar="DIR")
     options = parser.parse_args(arguments)
     try:
-        cfg = config.load(options.config or options.board)
+        cfg = config.load(options.config or options.board).of(options.engine)
         model = load(options.model) if options.model else vitis.small_model()
-        out = qualify(cfg, options.board, options.engine, model, options.build)
+        out = qualify(cfg, options.board, model, options.build)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

@@ -30,8 +30,8 @@ from lstm_sharp.numerics import activation, formats
 if TYPE_CHECKING:
     import jinja2
 
-_FOLDERS = ("hls", "rtl")
-"""Folders of templates/ that make up the rendered tree."""
+_FOLDERS = {"hls": "hls", "rtl": "sv"}
+"""Folders of templates/ that make up the rendered tree, and the engine that each makes."""
 _SOURCES = {"hls": ("kernel", "tb"), "rtl": ("rtl",)}
 """Folders of hls/ that each takes along."""
 _SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
@@ -149,19 +149,20 @@ def environment() -> jinja2.Environment:
 def render(cfg: Config, out: Path) -> None:
     """Write hls/ and rtl/ of a config under ``out``; files that would not change are left alone.
 
-    The tree is complete in a temporary folder before anything appears under ``out``.
+    Each folder is that of the engine that it makes, whichever of the two the config is for. The
+    tree is complete in a temporary folder before anything appears under ``out``.
 
     Raises:
         UsageError: Jinja2 is not installed.
     """
     rendering = environment()
-    names = context(cfg)
+    names = {folder: context(cfg.of(engine)) for folder, engine in _FOLDERS.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as fresh:
         for target, source in _copies():
             _write(Path(fresh) / target, source.read_text(encoding="utf-8"))
         for target, template in _templates():
-            text = rendering.get_template(template).render(names)
+            text = rendering.get_template(template).render(names[target.parts[0]])
             _write(Path(fresh) / target, text.lstrip("\n"))  # a comment leaves its line end behind
         _settle(Path(fresh), out)
 

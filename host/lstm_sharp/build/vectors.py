@@ -27,6 +27,8 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
     golden h of each job, (8, T, width), and ``h_end.npy`` and ``c_end.npy`` are the golden states
     of all cells, (cells, 8, H), in integers.
 
+    The programs are compiled for the config's engine, which ``vectors.json`` names.
+
     Raises:
         UsageError: the config does not hold the model.
     """
@@ -43,6 +45,7 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
     about = {
         "model": model.name,
         "config": cfg.name,
+        "engine": cfg.engine,
         "identity": cfg.digest,
         "format": cfg.format,
         "jobs": [f"job{name}" for name in names],

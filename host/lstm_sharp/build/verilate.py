@@ -124,9 +124,10 @@ def build(cfg: Config, build_dir: Path) -> Path:
         The executable: ``rtl JOB RESULT``, see run/jobs.py; it runs in its own folder.
 
     Raises:
-        UsageError: a tool is missing, or the RTL that is chosen.
+        UsageError: a tool is missing, or the RTL that is chosen, or that is another engine's.
         ToolError: it does not compile.
     """
+    cfg.require(hls_rtl.engine(), "the RTL")
     folder = tools.build_folder(cfg, build_dir)
     render(cfg, folder)
     rtl = chosen(cfg, folder, folder / "verilated-hls")
@@ -179,6 +180,7 @@ def library(cfg: Config, build_dir: Path) -> Path:
     Returns:
         The library, linked from the harness's own objects.
     """
+    cfg.require("sv", "the virtual board")
     rendered = tools.build_folder(cfg, build_dir)
     render(cfg, rendered)
     harness = _build(cfg, rendered, engine(rendered), "verilated")

@@ -71,7 +71,7 @@ def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAG
     What an older run left is removed first, and the stamp is written last.
 
     Args:
-        cfg: the engine.
+        cfg: the engine, hls.
         model: runs in C simulation and cosimulation, on a few short sequences.
         build_dir: gets a folder for each config.
         stages: of ``STAGES``, in their order.
@@ -80,9 +80,11 @@ def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAG
         The folder of what the tool made.
 
     Raises:
-        UsageError: no tool, stages that need another, or a model that does not fit.
+        UsageError: no tool, stages that need another, a model that does not fit, or a config for
+            another engine.
         ToolError: a stage failed; the text names it and the log.
     """
+    cfg.require("hls", "the kernel")
     missing = {"cosim", "export"} & set(stages) and "csynth" not in stages
     if missing or not stages or list(stages) != [s for s in STAGES if s in stages]:
         raise UsageError(f"stages are {', '.join(STAGES)}, in order; the last two need csynth")
@@ -197,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--where", action="store_true", help="print the folder, and no more")
     options = parser.parse_args(arguments)
     try:
-        cfg = config.load(options.config)
+        cfg = config.load(options.config).of("hls")
         out = tools.build_folder(cfg, options.build) / FOLDER
         if options.where:
             print(out)

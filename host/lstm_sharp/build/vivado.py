@@ -30,12 +30,11 @@ _SAID = re.compile(r"^overlay: (.*)$", re.MULTILINE)
 _LOG, _CONSOLE = "vivado.log", "console.log"
 
 
-def write_script(made: Design, engine: str, work: Path, repository: Path | None = None) -> Path:
+def write_script(made: Design, work: Path, repository: Path | None = None) -> Path:
     """Write the Tcl that builds an overlay, and what it takes.
 
     Args:
-        made: the block design, with this engine.
-        engine: ``hls`` or ``sv``.
+        made: the block design.
         work: folder for it all, below the one that the config is rendered to.
         repository: folder of the IP that Vitis HLS exported.
 
@@ -47,14 +46,14 @@ def write_script(made: Design, engine: str, work: Path, repository: Path | None 
     """
     cfg, rendering = made.cfg, environment()
     wrapper = work / f"{_TOP}.v"
-    own = ENGINE_VLNVS[engine]  # of this version and no other: drivers are bound to it
+    own = ENGINE_VLNVS[cfg.engine]  # of this version and no other: drivers are bound to it
     texts = {
         wrapper: rendering.get_template(f"overlay/{_TOP}.v.j2").render(
             cfg=cfg, ports=_ports(cfg), top=_TOP
         ),
         work / SCRIPT: rendering.get_template(f"overlay/{SCRIPT}.j2").render(
             design=made,
-            engine=engine,
+            engine=cfg.engine,
             vlnv=own.split(":"),
             vlnvs={
                 cell.name: own if cell.vlnv == own else cell.vlnv.rpartition(":")[0] + ":*"
@@ -76,7 +75,6 @@ def write_script(made: Design, engine: str, work: Path, repository: Path | None 
 def build(
     cfg: Config,
     board: str,
-    engine: str = "hls",
     project: Path | None = None,
     build_dir: Path | None = None,
     settings: str | None = None,
@@ -84,9 +82,8 @@ def build(
     """Build an overlay.
 
     Args:
-        cfg: the engine.
+        cfg: the engine, hls or sv.
         board: a folder of overlays/.
-        engine: ``hls`` or ``sv``.
         project: folder below which Vitis HLS exported the IP; by default that of `make hls`.
         build_dir: gets a folder for each config.
         settings: settings64.sh of the tool; None: what ``XILINX_SETTINGS`` names, if anything.
@@ -95,12 +92,12 @@ def build(
         Path of the ``.bit``; ``.hwh`` and ``.json`` lie beside it.
 
     Raises:
-        UsageError: no tool, an unsupported one, no HLS IP, or unknown board or engine.
+        UsageError: no tool, an unsupported one, no HLS IP, or an unknown board.
         ToolError: Vivado failed, or timing is not met; there is no overlay then.
     """
-    made = design(cfg, board, engine)
+    made = design(cfg, board)
     folder = tools.build_folder(cfg, build_dir)
-    work = folder / f"overlay-{board}-{engine}"
+    work = folder / f"overlay-{board}-{cfg.engine}"
     shutil.rmtree(work / "built", ignore_errors=True)
     env = xilinx.environment(settings)
     vivado = xilinx.find("vivado", env)
@@ -112,7 +109,7 @@ def build(
         )
     release = xilinx.release(vivado, env)
     render(cfg, folder)
-    script = write_script(made, engine, work, _hls_ip(folder, project) if engine == "hls" else None)
+    script = write_script(made, work, _hls_ip(folder, project) if cfg.engine == "hls" else None)
     xilinx.announce(f"Vivado {release} ({vivado})", release, work / _LOG)
     (work / _LOG).unlink(missing_ok=True)
     command: list[str | Path] = [
@@ -203,15 +200,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--settings", metavar="FILE", help=f"default: ${xilinx.SETTINGS}")
     options = parser.parse_args(arguments)
     try:
-        cfg = config.load(options.config or options.board)
-        bit = build(
-            cfg,
-            options.board,
-            options.engine,
-            options.hls_project,
-            options.build,
-            options.settings,
-        )
+        cfg = config.load(options.config or options.board).of(options.engine)
+        bit = build(cfg, options.board, options.hls_project, options.build, options.settings)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

@@ -123,12 +123,19 @@ class Accelerator:
         self.load_model(read.model, read.cfg, read.schedule)
 
     def load_model(self, model: QuantModel, cfg: Config, schedule: str = "best") -> None:
-        """Load a quantised model made for ``cfg``.
+        """Load a quantised model; it is compiled for ``cfg``, which must be the overlay's engine.
 
         Raises:
             UsageError: the config does not hold the model.
             BoardError: the engine is another than ``cfg``; or loading fails.
         """
+        kind = self.parts.engine_kind
+        if cfg.engine != kind:
+            raise errors.WrongOverlay(
+                f"{self.parts.file} has the {kind} engine, {model.name} is compiled for {cfg.name} "
+                f"on the {cfg.engine} engine; load an overlay with that one, or make the package "
+                f"again with `lstm-sharp package ... --engine {kind}`"
+            )
         if cfg.identity != self.identity:
             raise errors.WrongOverlay(
                 f"{self.parts.file} is engine {board.name_of(self.identity)}, {model.name} is made "

@@ -157,16 +157,17 @@ def overlay_of(cfg: Config, build: Path | None = None) -> Path:
 
 
 def config_of(identity: int) -> Config:
-    """Return the shipped config, and format, that has an identity.
+    """Return the shipped config, format and engine that have an identity.
 
     Raises:
         WrongOverlay: none has.
     """
     for name in config.shipped():
         for fmt in SUPPORTED:
-            cfg = config.load(name).with_format(fmt)
-            if cfg.identity == identity:
-                return cfg
+            for engine in ENGINE_VLNVS:
+                cfg = config.load(name).with_format(fmt).of(engine)
+                if cfg.identity == identity:
+                    return cfg
     raise WrongOverlay(f"engine {identity:08x} is no shipped config; name the config's file")
 
 
@@ -176,7 +177,7 @@ def name_of(identity: int) -> str:
         cfg = config_of(identity)
     except WrongOverlay:
         return f"{identity:08x} (no shipped config)"
-    return f"{identity:08x} ({cfg.name}, {cfg.format})"
+    return f"{identity:08x} ({cfg.name}, {cfg.format}, {cfg.engine})"
 
 
 def pynq_version() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
@@ -17,6 +17,7 @@ from lstm_sharp import paths
 from lstm_sharp.engine import storage, tile
 from lstm_sharp.engine.config_checks import problems
 from lstm_sharp.engine.pipeline import Stage, tail_stages
+from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.engine.tile import TileShape
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.formats import Format
@@ -63,15 +64,19 @@ class Knobs:
     max_shift: int  # largest x_shift, see numerics.quantize
     stream_bits: int  # width of the AXI4-Streams
     clock_mhz: int  # clock the board is meant to run; times are only estimates from it
-    min_tail: int = 0  # least D; more than the pipeline's own for a kernel that HLS makes deeper
+    min_tail: int = 0  # least D of the hls engine, whose pipeline the tool makes deeper
     k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
     gate_blocks: int = 0  # row blocks of one gate each: sequential and batch, for tests alone
 
 
 @dataclass(frozen=True)
 class Config(Knobs):
-    """Knobs plus everything derived from them. Make it with ``load`` or ``from_knobs``."""
+    """Knobs plus everything derived from them, for one of the two engines that they make.
 
+    Make it with ``load`` or ``from_knobs``, which give the sv engine's, and ``of``.
+    """
+
+    engine: str = "sv"  # of ENGINE_VLNVS; D and the identity are its own, all else is shared
     given_tail: int | None = None  # a what-if for the cycle model, never for hardware
 
     @cached_property
@@ -238,7 +243,8 @@ class Config(Knobs):
         Of the row block with most passes; one with fewer comes that much earlier.
         """
         own = sum(stage.cycles for stage in self.stages)
-        return self.given_tail or max(own, self.min_tail)
+        least = self.min_tail if self.engine == "hls" else 0
+        return self.given_tail or max(own, least)
 
     @property
     def acc_distance(self) -> int:
@@ -258,8 +264,13 @@ class Config(Knobs):
 
     @cached_property
     def identity(self) -> int:
-        """32-bit hash of knobs and interface version, readable from the engine."""
-        text = json.dumps({**self.knobs(), "interface": INTERFACE_VERSION}, sort_keys=True)
+        """32-bit hash of knobs, interface version and engine, readable from the engine."""
+        facts = {**self.knobs(), "interface": INTERFACE_VERSION}
+        if self.engine == "sv":
+            facts.pop("min_tail", None)  # its D does not follow it
+        else:
+            facts["engine"] = self.engine
+        text = json.dumps(facts, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
     @property
@@ -277,7 +288,30 @@ class Config(Knobs):
         if fmt is None or fmt == self.format:
             return self
         Format.parse(fmt)
-        return from_knobs({**self.knobs(), "format": fmt, "name": f"{self.name}-{fmt.lower()}"})
+        return resized(self, format=fmt, name=f"{self.name}-{fmt.lower()}")
+
+    def of(self, engine: str) -> Config:
+        """Return the config of the same knobs for an engine, or itself if it is for that one.
+
+        Raises:
+            UsageError: there is no such engine.
+        """
+        if engine not in ENGINE_VLNVS:
+            known = ", ".join(ENGINE_VLNVS)
+            raise UsageError(f"engine {engine!r} is unknown; choose one of {known}")
+        return self if engine == self.engine else replace(self, engine=engine)
+
+    def require(self, engine: str, what: str) -> None:
+        """Refuse another engine's config, whose D and identity are not those of what is made.
+
+        Raises:
+            UsageError: it is for another engine than ``what`` takes.
+        """
+        if engine != self.engine:
+            raise UsageError(
+                f"{what} takes a config for the {engine} engine, {self.name} ({self.digest}) is "
+                f"for {self.engine}; give it cfg.of({engine!r})"
+            )
 
 
 def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
@@ -343,5 +377,5 @@ def shipped() -> list[str]:
 
 
 def resized(cfg: Config, **knobs: str | int | tuple[int, ...]) -> Config:
-    """Return the config with some knobs changed."""
-    return from_knobs({**cfg.knobs(), **knobs})
+    """Return the config with some knobs changed, for the same engine."""
+    return from_knobs({**cfg.knobs(), **knobs}).of(cfg.engine)

@@ -14,6 +14,7 @@ from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model, load
 from lstm_sharp.run import package
+from lstm_sharp.run.package_folder import overlay_engine
 
 TIMES = np.array([2.0, 8, 32, 128])
 """Steps over which the units of ``smooth`` average."""
@@ -52,6 +53,7 @@ def package_folder(name: str) -> Path:
         from lstm_sharp.virtual.overlay import virtual_overlay
 
         overlay = virtual_overlay(cfg, "packages")
+    cfg = cfg.of(overlay_engine(overlay) if overlay else "hls")
     package.write(model, cfg, folder, calibration=calibration, overlay=overlay)
     return folder
 

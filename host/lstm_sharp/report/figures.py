@@ -17,7 +17,6 @@ from lstm_sharp import demo
 from lstm_sharp.engine import config, cycles, pack
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.group import group
-from lstm_sharp.engine.hls import hls_cycles
 from lstm_sharp.engine.schedule import SCHEDULES, make_plan, shapes_of
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Layer, Model
@@ -88,7 +87,6 @@ def run(cfg: Config, size: int, schedule: str, chains: int) -> dict[str, Any]:
         "schedule": schedule,
         "chains": chains,
         "cycles": result.cycles,
-        "hls_cycles": hls_cycles(cfg, program),
         "lower_bound": cycles.lower_bound(plan, start),
         "cycles_per_step": result.cycles / (STEPS * chains),
         "utilization": ideal / result.cycles,

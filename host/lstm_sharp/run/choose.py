@@ -17,7 +17,12 @@ DEFAULT_FORMAT = "W8A16"
 
 
 def choose(
-    model: Model, named: str | Config | None, fmt: str | None, required: bool, steps: int = 1
+    model: Model,
+    named: str | Config | None,
+    fmt: str | None,
+    required: bool,
+    steps: int = 1,
+    engine: str = "sv",
 ) -> Config | None:
     """Return the named config, or the smallest shipped one that holds the model.
 
@@ -29,18 +34,20 @@ def choose(
         fmt: a number format that replaces the config's own; None to keep it.
         required: whether it is an error that no shipped config holds the model.
         steps: time steps that it should hold in one call.
+        engine: which the config is for.
 
     Raises:
         UsageError: nothing holds the model, or the named config does not even level by level.
     """
     if named is not None:
-        cfg = (named if isinstance(named, Config) else config.load(named)).with_format(fmt)
+        cfg = named if isinstance(named, Config) else config.load(named)
+        cfg = cfg.with_format(fmt).of(engine)
         with suggesting(model, cfg):
             plans(model, cfg)
         return cfg
     by_levels: Config | None = None
     reason: UsageError | None = None
-    for cfg in (config.load(name).with_format(fmt) for name in config.shipped()):
+    for cfg in (config.load(name).with_format(fmt).of(engine) for name in config.shipped()):
         try:
             if len(plans(model, cfg, steps=steps)) == 1:
                 return cfg

@@ -192,7 +192,7 @@ def predict(
     give: bool,
     host: Host = FREE,
 ) -> tuple[Prediction, int]:
-    """Ask the cycle model for all programs of a call, and for all loads.
+    """Ask the cycle model, which is the sv engine's, for all programs of a call, and for all loads.
 
     Raises:
         UsageError: sequences that the engine cannot run.
@@ -215,21 +215,39 @@ def predict_plans(
     return cycles.add([cycles.predict(cfg, program) for cfg, program in made]), loads
 
 
-def bounds(
-    stages: Sequence[Stage],
+def own_cycles(
+    plans: Sequence[Plan],
     lengths: Sequence[int],
     state: bool,
     give: bool,
     host: Host = FREE,
 ) -> tuple[int, int]:
-    """Cycles that no order of a call's tiles goes under, and those that the HLS kernel takes."""
-    least = kernel = 0
-    for stage in stages:
-        plan = stage.plan
-        for start in stage.starts(lengths, state, give, host):
-            least += cycles.lower_bound(plan, start)
-            kernel += hls_cycles(plan.cfg, plan.program_of(start, state, give))
-    return least, kernel
+    """Predict a call's cycles, and those of all loads, on the engine that it is compiled for.
+
+    Those of the sv engine are exact, those of the hls engine are ``hls_cycles``.
+    """
+    if plans[0].cfg.engine == "sv":
+        run, loads = predict_plans(plans, lengths, state, give, host)
+        return run.cycles, loads
+    return (
+        sum(hls_cycles(q.cfg, p) for q in plans for p in programs(q, lengths, state, give, host)),
+        sum(hls_cycles(plan.cfg, plan.load_program()) for plan in plans),
+    )
+
+
+def lower_bound(
+    plans: Sequence[Plan],
+    lengths: Sequence[int],
+    state: bool,
+    give: bool,
+    host: Host = FREE,
+) -> int:
+    """Count the cycles that no order of a call's tiles goes under on the sv engine."""
+    return sum(
+        cycles.lower_bound(plan, start)
+        for plan in plans
+        for start in best_starts(plan, tuple(lengths), state, give, host)
+    )
 
 
 def break_even(stages: Sequence[Stage | Plan], loads: int, run: int, batch: int) -> int | None:

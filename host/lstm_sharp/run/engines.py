@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lstm_sharp.build import csim, verilate
+from lstm_sharp.build import csim, hls_rtl, verilate
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.run import jobs
@@ -18,16 +18,28 @@ from lstm_sharp.run.deploy import Play, Stage
 _BUILDERS: dict[str, Callable[[Config, Path], Path]] = {"csim": csim.build, "rtl": verilate.build}
 
 
+def kind(backend: str) -> str:
+    """Name the engine that a backend simulates: the RTL's is chosen by the environment.
+
+    Args:
+        backend: ``csim`` or ``rtl``.
+
+    Raises:
+        UsageError: no such RTL, see build/hls_rtl.py.
+    """
+    return "hls" if backend == "csim" else hls_rtl.engine()
+
+
 def build(backend: str, cfg: Config, build_dir: Path | None = None) -> Path:
     """Build the backend's executable for a config, unless it is up to date.
 
     Args:
         backend: ``csim`` or ``rtl``.
-        cfg: the engine.
+        cfg: the engine, the backend's ``kind``.
         build_dir: gets a folder for each config; ``build`` by default.
 
     Raises:
-        UsageError: a tool is missing or fails.
+        UsageError: a tool is missing or fails, or the config is for another engine.
     """
     return _BUILDERS[backend](cfg, build_dir or Path("build"))
 

@@ -17,6 +17,7 @@ import numpy as np
 from lstm_sharp import __version__, paths
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.engine.schedule import SCHEDULES
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
@@ -24,7 +25,7 @@ from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 from lstm_sharp.run import package_folder as folders
 from lstm_sharp.run import vectors
-from lstm_sharp.run.deploy import Stage, deploy, predict
+from lstm_sharp.run.deploy import Stage, deploy, own_cycles
 from lstm_sharp.run.vectors import Vectors
 
 _MODEL, _VECTORS = "model.npz", "vectors.npz"
@@ -59,12 +60,12 @@ def write(
 
     Args:
         model: the float model.
-        cfg: the engine.
+        cfg: the engine, hls or sv: what the package is compiled for.
         out: the folder; what lies above it is made.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
         calibration: typical x, (batch, time, X) float; by default U(-1, 1), see run/vectors.py.
         overlay: the engine's ``.bit``, its ``.hwh`` beside it; copied under the config's name.
-            Whether it is that engine, the driver finds out on the board.
+            Whether it is of that config, the driver finds out on the board.
         more: files that go along, by name.
 
     Returns:
@@ -72,11 +73,18 @@ def write(
 
     Raises:
         UsageError: the config does not hold the model, calibration data that cannot be used, an
-            overlay that cannot be read, or a folder that is not empty and no package.
+            overlay that cannot be read or has the other engine, or a folder that is not empty and
+            no package.
     """
     target = Path(out).resolve()
     folders.check_target(target)
     joined = folders.read_overlay(overlay, cfg.name) if overlay else {}
+    has = folders.overlay_engine(overlay) if overlay else cfg.engine
+    if has != cfg.engine:
+        raise UsageError(
+            f"{overlay} has the {has} engine, and the package is to be for {cfg.engine}; name an "
+            f"overlay with that one, or make the package with --engine {has}"
+        )
     quantized, stages, made = vectors.prepare(model, cfg, schedule, calibration)
     weights = {
         f"{name}_l{index}": getattr(layer, name)
@@ -111,7 +119,10 @@ def read(folder: str | Path) -> Package:
     folder = Path(folder)
     about, contents = folders.read(folder, (_MODEL, _VECTORS))
     try:
+        engines = ", ".join(ENGINE_VLNVS)
+        _require(about["engine"] in ENGINE_VLNVS, f"engine is one of {engines}")
         cfg = config.from_knobs(about["config"], f"{folder / folders.ABOUT}: config")
+        cfg = cfg.of(about["engine"])
         if cfg.digest != about["identity"]:
             raise UsageError(
                 f"{folder}: its config has the identity {cfg.digest}, the package says "
@@ -155,10 +166,12 @@ def _describe(
     fmt, steps = model.fmt, made.x.shape[1]
     chosen = {stage.plan.schedule for stage in stages}
     lengths = [steps] * made.half
-    from_zeros, load = predict(stages, lengths, state=False, give=True)
-    with_state, _ = predict(stages, lengths, state=True, give=True)
+    plans = [stage.plan for stage in stages]
+    from_zeros, load = own_cycles(plans, lengths, state=False, give=True)
+    with_state, _ = own_cycles(plans, lengths, state=True, give=True)
     return {
         "model": model.name,
+        "engine": cfg.engine,
         "identity": cfg.digest,
         "config": cfg.knobs(),
         "schedule": chosen.pop() if len(chosen) == 1 else "best",
@@ -184,8 +197,8 @@ def _describe(
         "vectors": {"sequences": 2 * made.half, "steps": steps},
         "predicted_cycles": {
             "load": load,
-            "from_zeros": from_zeros.cycles,
-            "with_state": with_state.cycles,
+            "from_zeros": from_zeros,
+            "with_state": with_state,
         },
     }
 

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
 
-VERSION = 1
+VERSION = 2
 """Of the format; a reader refuses any other."""
 ABOUT = "package.json"
 _MARK = "lstm_sharp_package"
@@ -76,6 +78,28 @@ def read_overlay(bit: str | Path, name: str) -> dict[str, bytes]:
     return contents
 
 
+def overlay_engine(bit: str | Path) -> str:
+    """Name the engine of an overlay, hls or sv, by what its ``.hwh`` calls it.
+
+    Raises:
+        UsageError: the ``.hwh`` cannot be read, or does not name one engine.
+    """
+    hwh = Path(bit).with_suffix(".hwh")
+    try:
+        modules = ElementTree.fromstring(hwh.read_bytes()).iter("MODULE")
+    except OSError as error:
+        raise UsageError(f"{hwh} cannot be read ({error.strerror})") from None
+    except (ElementTree.ParseError, ValueError) as error:
+        raise UsageError(f"{hwh} is no hardware handoff ({error}); name another overlay") from None
+    names = [module.get("VLNV") for module in modules]
+    found = [engine for engine, vlnv in ENGINE_VLNVS.items() for name in names if name == vlnv]
+    if len(found) != 1:
+        raise UsageError(
+            f"{hwh} names {len(found)} LSTM-Sharp engines, 1 is needed; name another overlay"
+        )
+    return found[0]
+
+
 def check_target(target: Path) -> None:
     """Refuse to replace what is not ours.
 
@@ -133,9 +157,11 @@ def _read_about(folder: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or _MARK not in about:
         raise UsageError(f"{folder / ABOUT} is of something else: it lacks {_MARK!r}")
     if about[_MARK] != VERSION:
+        older = type(about[_MARK]) is int and about[_MARK] < VERSION
+        made_by = f"use the version that made it, {about.get('creator')!r:.40}"
         raise UsageError(
             f"{folder} is a package of version {about[_MARK]!r:.20}, this is a reader of version "
-            f"{VERSION}; use the version that made it, {about.get('creator')!r:.40}"
+            f"{VERSION}; {'make the package again with this version' if older else made_by}"
         )
     return about
 

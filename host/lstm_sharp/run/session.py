@@ -13,6 +13,7 @@ import numpy as np
 from lstm_sharp.driver import board
 from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.plan import Plan
 from lstm_sharp.engine.schedule import BY_GATE, check_schedule
 from lstm_sharp.engine.starts import FREE, Host
 from lstm_sharp.errors import UsageError
@@ -31,8 +32,8 @@ from lstm_sharp.run.report import Report
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
 """Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine, on a
 board."""
-_ENGINES = {"csim": "hls", "rtl": "sv"}
-"""Engine that a simulator runs; a board's overlay says which it has."""
+_SIMULATED = ("csim", "rtl")
+"""Backends of which ``engines.kind`` says the engine; a board's overlay says which it has."""
 
 Progress = Callable[[int, int], None]
 Sequences = list[np.ndarray]
@@ -44,7 +45,8 @@ class Session:
 
     Args:
         model: the float model.
-        config: a shipped config's name, a path, a ``Config``, or None for the smallest that fits.
+        config: a shipped config's name, a path, a ``Config``, or None for the smallest that fits;
+            the model is compiled for the backend's engine, whichever the config is for.
         backend: one of ``BACKENDS``.
         format: a number format that replaces the config's own.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
@@ -88,15 +90,22 @@ class Session:
         if backend == "board" and overlay is not None:
             self._board = Accelerator(overlay)
             config = config or board.config_of(self._board.identity)
-        self.cfg = choose(model, config, format, backend in (*_ENGINES, "board"), steps)
+        self._engine = engines.kind(backend) if backend in _SIMULATED else None
+        if self._board:
+            self._engine = self._board.parts.engine_kind
+        required, engine = backend in (*_SIMULATED, "board"), self._engine or "sv"
+        self.cfg = choose(model, config, format, required, steps, engine)
         if backend == "board" and self._board is None:
             assert self.cfg is not None
             self._board = Accelerator(board.overlay_of(self.cfg, build))
+            self._engine = self._board.parts.engine_kind
+            self.cfg = self.cfg.of(self._engine)
         self.fmt = self.cfg.fmt if self.cfg else Format.parse(format or DEFAULT_FORMAT)
         self.schedule = schedule
         self.report: Report | None = None
         self._model: QuantModel | None = None
         self._stages: dict[tuple[int, int], tuple[Stage, ...]] = {}
+        self._others: dict[tuple[int, int], tuple[Plan, ...]] = {}
         self._kept: FloatState | None = None
         self._notes: tuple[str, ...] = ()
         if calibration is not None:
@@ -116,7 +125,7 @@ class Session:
     def close(self) -> None:
         """Forget the quantised model, free what a board holds; the session is over."""
         self._model = None
-        self._stages = {}
+        self._stages, self._others = {}, {}
         self.reset()
         if self._board:
             self._board.close()
@@ -142,12 +151,29 @@ class Session:
         Raises:
             UsageError: nothing has been calibrated or run yet, or no engine holds the model.
         """
+        cfg, key = self._place(steps, sequences)
+        if key not in self._stages:
+            self._stages[key] = deploy.deploy(self.quantized, cfg, self.schedule, *key)
+        return self._stages[key]
+
+    def _place(self, steps: int, sequences: int | None) -> tuple[Config, tuple[int, int]]:
+        """Return the engine, and by what a layout on it is known."""
         if self.cfg is None:
             raise UsageError(f"no config holds {self.model.name}; give one")
-        key = steps, min(sequences or self.cfg.chains, self.cfg.chains)
-        if key not in self._stages:
-            self._stages[key] = deploy.deploy(self.quantized, self.cfg, self.schedule, *key)
-        return self._stages[key]
+        return self.cfg, (steps, min(sequences or self.cfg.chains, self.cfg.chains))
+
+    def _plans(self, engine: str, steps: int, sequences: int) -> tuple[Plan, ...]:
+        """Say how one of the two engines holds the model: as ``stages`` does where D is the same.
+
+        Errors are those of ``stages``.
+        """
+        cfg, key = self._place(steps, sequences)
+        other = cfg.of(engine)
+        if other.tail == cfg.tail:
+            return tuple(replace(stage.plan, cfg=other) for stage in self.stages(*key))
+        if key not in self._others:
+            self._others[key] = deploy.plans(self.quantized, other, self.schedule, *key)
+        return self._others[key]
 
     def run(
         self,
@@ -267,7 +293,7 @@ class Session:
         lengths = [len(x) for x in xs]
         report = Report(
             backend=self.backend,
-            engine=self._board.parts.engine_kind if self._board else _ENGINES.get(self.backend),
+            engine=self._engine,
             format=str(self.fmt),
             batch=len(xs),
             steps=sum(lengths),
@@ -278,9 +304,11 @@ class Session:
         if self._model is None or self.cfg is None:
             return report
         try:
-            stages = self.stages(max(lengths), len(lengths))
-            run, loads = deploy.predict(stages, lengths, with_state, give, self._host)
-            least, hls = deploy.bounds(stages, lengths, with_state, give, self._host)
+            size, asked = (max(lengths), len(lengths)), (lengths, with_state, give, self._host)
+            stages, on_sv = self.stages(*size), self._plans("sv", *size)
+            run, loads = deploy.predict_plans(on_sv, *asked)
+            least = deploy.lower_bound(on_sv, *asked)
+            hls, _ = deploy.own_cycles(self._plans("hls", *size), *asked)
         except UsageError as reason:  # too long for the engine, which this backend does not need
             return replace(report, notes=(*report.notes, str(reason)))
         real = self.backend in ("rtl", "board")
@@ -292,14 +320,14 @@ class Session:
             config=self.cfg.name,
             schedule=", ".join(dict.fromkeys(stage.plan.schedule for stage in stages)),
             stages=len(stages),
-            programs=sum(len(s.starts(lengths, with_state, give, self._host)) for s in stages),
+            programs=sum(len(stage.starts(*asked)) for stage in stages),
             cycles=took or None,
             predicted_cycles=run.cycles,
             hls_cycles=hls,
             lower_bound=least,
             load_cycles=sum(cycles[0] for cycles in counted) or None,
             predicted_load_cycles=loads,
-            break_even_batch=deploy.break_even(stages, loads, run.cycles, len(lengths)),
+            break_even_batch=deploy.break_even(on_sv, loads, run.cycles, len(lengths)),
             ideal_cycles=ideal,
             utilization=ideal / (took or run.cycles),
             limited_by=run.limited_by,

@@ -24,7 +24,7 @@ def virtual_overlay(
     """Write ``NAME.bit`` and ``NAME.hwh``; a file that would not change is left alone.
 
     Args:
-        cfg: the engine.
+        cfg: the engine; a virtual board runs the SystemVerilog one, so it is ``of("sv")``.
         folder: where to; it is made.
         name: of the overlay, by default the config's.
         board: whose addresses and clock it has; by default the config's, and pynq-z2 where that
@@ -36,11 +36,12 @@ def virtual_overlay(
     Raises:
         UsageError: unknown board, Jinja2 is not installed, or the files cannot be written.
     """
+    cfg = cfg.of("sv")
     own = DEFAULT_BOARD if cfg.board == "none" else cfg.board
     facts = {"identity": cfg.digest, "knobs": cfg.knobs()}
     bit = Path(folder) / f"{name or cfg.name}.bit"
     texts = {
-        bit.with_suffix(".hwh"): hwh(design(cfg, board or own, "sv")),
+        bit.with_suffix(".hwh"): hwh(design(cfg, board or own)),
         bit: f"{_MARK}\n{json.dumps(facts, indent=2)}\n",
     }
     try:

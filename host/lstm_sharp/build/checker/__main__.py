@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     found = 0
     try:
         for name in parser.parse_args(arguments).configs:
-            cfg = config.load(name)
+            cfg = config.load(name).of("hls")
             folder = tools.build_folder(cfg)
             render(cfg, folder)
             findings = check(folder, cfg)
