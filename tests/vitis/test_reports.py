@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -204,6 +205,38 @@ def test_a_memory_elsewhere_than_asked_for_fails(
     assert moved and set(moved) <= set(failures)
 
 
+def test_bindings_are_those_that_the_tool_sees(tmp_path: Path) -> None:
+    bind = "#pragma HLS BIND_STORAGE variable = {} type = RAM_2P impl = {}\n"
+    (tmp_path / "config.hpp").write_text("#define WIDE\n")
+    (tmp_path / "kernel.hpp").write_text(
+        "#if defined(__SYNTHESIS__) || defined(OTHER)\n" + bind.format("x", "bram") + "#else\n"
+        + bind.format("x", "uram") + "#endif\n#ifdef WIDE\n  " + bind.format("wide", "BRAM")
+        + "#ifndef WIDE\n" + bind.format("not_wide", "bram") + "#endif\n#else\n"
+        + bind.format("narrow", "bram") + "#endif\n#ifdef NARROW\n" + bind.format("narrow", "bram")
+        + "#endif\n" + bind.format("all", "lutram")
+    )  # fmt: skip
+    two = "ram_2p in bram"
+    assert reports.bindings(tmp_path) == {"x": two, "wide": two, "all": "ram_2p in lutram"}
+    for name, has in (("zcu104", True), ("tiny", False)):
+        render(config.load(name), tmp_path / name)
+        found = reports.bindings(tmp_path / name / "hls").values()
+        assert ("ram_s2p in uram" in found) == has
+
+
+def test_parts_belong_to_the_array_that_they_are_named_after() -> None:
+    names = (
+        "h",
+        "h_late",
+        "p_ZZN4lstm3runEvE1h_0",
+        "p_ZZN4lstm3runEvE6h_late_12",
+        "path",
+    )
+    nodes = "".join(f'<BindNode OPTYPE="ram_2p" IMPL="bram" VARIABLE="{n}"/>' for n in names)
+    root = ElementTree.fromstring(f"<profile>{nodes}</profile>")
+    first, second = reports.bound(root, {"h": "ram_2p in bram", "h_late": "ram_2p in bram"})
+    assert (first.found, second.found) == ({"ram_2p in bram": 2}, {"ram_2p in bram": 2})
+
+
 def test_one_used_port_and_no_memory_at_all_are_fine(read: Read) -> None:
     assert read(('OPTYPE="ram_s2p"', 'OPTYPE="ram_1p"')).failures == []
     report = read(("h_buffer", "h_buffered"))
@@ -238,6 +271,8 @@ def test_a_pragma_that_the_report_calls_bad_fails(status: str, said: str, read: 
     )
     again = f"WARNING: [HLS 207-5577] {said} (hls/kernel/compute.hpp:62:9)\n"
     assert read(*changes, log=again).failures == [failure]
+    told = TOLD[1].format(escape(said)).replace("WARNING", "INFO")
+    assert read((TOLD[0], told)).failures == []
     (failure,) = read((VALID, VALID.replace("valid", "invalid"))).failures
     assert "no reason given" in failure
 

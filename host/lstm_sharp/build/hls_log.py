@@ -45,7 +45,7 @@ def messages(log: str) -> Iterator[Message]:
     """Yield the messages of a log."""
     begun: list[str] = []
     for line in [*log.splitlines(), ""]:
-        if begun and line[:1].isspace() and line.strip():
+        if begun and line[:1].isspace():
             begun.append(line)
             continue
         found = _MESSAGE.match(" ".join(begun[:1]))
