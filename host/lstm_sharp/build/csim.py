@@ -52,8 +52,9 @@ def clang() -> tuple[Path | str, ...]:
     """
     if importlib.util.find_spec("ziglang"):
         return sys.executable, "-m", "ziglang", "c++"
-    if shutil.which("clang++"):
-        return (tools.need("clang++"),)
+    found = shutil.which("clang++")
+    if found:
+        return (Path(found),)
     raise UsageError(
         "no clang: pip install ziglang, as `make setup` does, or put a clang++ on PATH (sudo "
         "apt-get install clang)"
