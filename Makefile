@@ -11,6 +11,7 @@ BOARD ?= $(CONFIG)
 RTL ?= sv
 ENGINE ?= hls
 BUILD ?= build
+PYTEST ?=
 PYTHON ?= python3
 
 RUN := .venv/bin/python
@@ -18,6 +19,8 @@ READY := .venv/.ready
 BENCH := .venv/.bench
 # Without its pins, see pyproject.toml; Python 3.13 does without the virtual board.
 PYNQ := pynq>=4.0,<5; python_version < '3.13'
+# Without what hls4ml needs: its headers are all that is taken from it.
+AP_TYPES := $(shell sed -nE 's/^ap-types = \["(.*)"\]$$/\1/p' pyproject.toml)
 VITIS = $(RUN) -m lstm_sharp.build.vitis "$(CONFIG)" --build "$(BUILD)"
 CPP := find hls -name '*.cpp' -o -name '*.hpp'
 
@@ -37,11 +40,11 @@ setup: $(READY) ## make .venv with all that the other verbs need (they do it the
 demo: setup ## recognise speakers with an LSTM on the simulated accelerator
 	@$(RUN) -m lstm_sharp.demo
 
-test: setup libpython ## tests without vendor tools, under 10 minutes
-	@$(RUN) -m pytest
+test: setup libpython ## tests without vendor tools, under 10 minutes; PYTEST= for more options
+	@$(RUN) -m pytest $(PYTEST)
 
 test-all: setup libpython ## the slow tests too; Vitis and board tests where those are
-	@$(RUN) -m pytest -m ""
+	@$(RUN) -m pytest -m "" $(PYTEST)
 
 lint: setup ## check style, types, and both engines' sources
 	$(RUN) -m ruff check .
@@ -111,10 +114,10 @@ $(READY): pyproject.toml
 	    echo "Python >= 3.10 is needed, $$($(PYTHON) -V 2>&1) found: sudo apt install python3.11 python3.11-venv; make setup PYTHON=python3.11" >&2; exit 2; }; \
 	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing+=" python3-venv"; fi; \
 	[ -z "$$missing" ] || { echo "missing on this machine: sudo apt install$$missing" >&2; exit 2; }
-	@echo "setting up .venv (about 700 MB, once)"
+	@echo "setting up .venv (about 1.2 GB, once)"
 	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv --clear .venv
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps "$(PYNQ)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps "$(PYNQ)" "$(AP_TYPES)"
 	@touch $@
 
 $(BENCH): $(READY)

@@ -1,4 +1,7 @@
-"""What all tests share: tests whose tool or board is absent are skipped and say so."""
+"""What all tests share: tests whose tool or board is absent are skipped and say so.
+
+With ``--no-skips``, which CI gives, only those of AMD's tools and of boards may be.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import importlib.util
 import os
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +29,18 @@ for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(name, None)
 
 
+_MAY_BE_ABSENT = ("vitis", "board")
+"""Markers of tests that need what no package brings."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips",
+        action="store_true",
+        help="fail each test that is skipped and needs neither Vitis HLS nor a board",
+    )
+
+
 def _absent(marker: str) -> str | None:
     """Tell what tests with this marker lack on this machine."""
     if marker == "vitis":
@@ -42,7 +58,7 @@ def _absent(marker: str) -> str | None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what cannot run here."""
-    reasons = {marker: _absent(marker) for marker in ("vitis", "board", "csim", "sv")}
+    reasons = {marker: _absent(marker) for marker in (*_MAY_BE_ABSENT, "csim", "sv")}
     for item in items:
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
@@ -66,3 +82,41 @@ def _skip_other_engine() -> Iterator[None]:
         return (yield)
     except hls_rtl.OtherEngine as other:
         pytest.skip(str(other))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[pytest.TestReport]:
+    """Fail a skipped test where none may be skipped."""
+    report = yield
+    if not any(item.get_closest_marker(marker) for marker in _MAY_BE_ABSENT):
+        _no_skip(item.config, report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[pytest.CollectReport]:
+    """Fail a file that skips itself whole, as an import that fails makes it."""
+    report = yield
+    _no_skip(collector.config, report)
+    return report
+
+
+def _no_skip(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail") and config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which --no-skips forbids: {_reason(report)}"
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    said = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return said.removeprefix("Skipped: ")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what was skipped, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    terminalreporter.section("skipped")
+    for reason, count in Counter(map(_reason, skipped)).most_common():
+        terminalreporter.line(f"{count:5} {reason}")
+    if not skipped:
+        terminalreporter.line("    0")

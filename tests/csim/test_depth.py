@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -26,16 +29,33 @@ pytestmark = pytest.mark.csim
 _TINY = config.load("tiny").of("hls")
 _DOCS = Path(__file__).parents[2] / "docs"
 VARIANTS = {variant.name: variant for variant in csim.VARIANTS}
+ENGINES = {
+    **{name: config.load(name).of("hls") for name in config.shipped()},
+    "tiny-shapes": config.resized(
+        _TINY, name="tiny-shapes", rows=4, columns=8, k_list=(4, 8, 16), max_input=16, max_hidden=16
+    ),
+    # The multipliers of pynq-z2, which K = 4 divides as 4 x 52
+    "pynq-z2-shapes": config.resized(
+        config.load("pynq-z2").of("hls"), name="pynq-z2-shapes", rows=4, columns=52, k_list=(4, 8, 16)
+    ),
+}
 
 
 @lru_cache
 def executable(cfg: Config, variant: csim.Variant) -> Path:
-    """Build a variant; the test is skipped where its compiler or headers are missing."""
-    try:
-        variant.command()
-    except UsageError as missing:
-        pytest.skip(str(missing))
     return csim.build(cfg, Path("build"), variant)
+
+
+@pytest.fixture(scope="module")
+def builds(request: pytest.FixtureRequest) -> dict[tuple[str, str], Future[Path]]:
+    """Compile what the tests of this file ask for, on all processors; to compile takes longest."""
+    items = (item for item in request.session.items if isinstance(item, pytest.Function))
+    asked = [item.callspec.params for item in items if item.function is every_build]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return {
+            (name, variant): pool.submit(executable, ENGINES[name], VARIANTS[variant])
+            for name, variant in ((params["name"], params["variant"]) for params in asked)
+        }
 
 
 @cache
@@ -46,16 +66,24 @@ def drawn(cfg: Config, seed: int) -> Case:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(
     ("name", "cases"),
-    [("tiny", 12), *(pytest.param(n, 50, marks=pytest.mark.slow) for n in config.shipped())],
+    [
+        *((name, 12) for name in ("tiny", "tiny-shapes", "pynq-z2", "pynq-z2-shapes")),
+        *(pytest.param(n, 50, marks=pytest.mark.slow) for n in config.shipped()),
+    ],
 )
-def test_every_build_equals_golden_in_every_bit(name: str, cases: int, variant: str) -> None:
-    cfg = config.load(name).of("hls")
-    program = executable(cfg, VARIANTS[variant])
+def test_every_build_equals_golden_in_every_bit(
+    name: str, cases: int, variant: str, builds: dict[tuple[str, str], Future[Path]]
+) -> None:
+    cfg = ENGINES[name]
+    program = builds[name, variant].result()
     for case in (drawn(cfg, seed) for seed in range(1000, 1000 + cases)):
         differs, taken = case.play(program)
         assert not differs, differs
         slots = [p.encode(cfg)[HEADER["slots"].word] for _, _, p in case.programs()]
         assert taken == slots, str(case)
+
+
+every_build = test_every_build_equals_golden_in_every_bit
 
 
 def plain(cfg: Config, schedule: str, hidden: int) -> Case:
@@ -114,10 +142,18 @@ def test_public_headers_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert csim.ap_types() == tmp_path
 
 
-def test_missing_compiler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(UsageError, match="clang.. not found; install it with: .* clang$"):
+def test_clang_is_the_wheels_or_the_one_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert csim.clang()[0] == sys.executable
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        UsageError, match="^no clang: pip install ziglang, .* apt-get install clang.$"
+    ):
         VARIANTS["csim-clang"].command()
+    (tmp_path / "clang++").touch(0o755)
+    assert VARIANTS["csim-clang"].command()[0] == tmp_path / "clang++"
 
 
 def figures(name: str, size: int, chains: int) -> tuple[int, int, int, int]:

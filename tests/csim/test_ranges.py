@@ -25,7 +25,7 @@ pytestmark = pytest.mark.csim
 
 _RANGES = csim.Variant(
     "csim-ranges",
-    "g++",
+    csim.gcc,
     ("-O1", "-DLSTM_SHARP_VITIS", "-I", str(Path(__file__).parent / "ranges")),
 )
 """Its integers refuse what their width cannot hold, and note what they have held."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from lstm_sharp.build.render import render
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.run import jobs
+from vitis import hls_reports
 
 HERE = Path(__file__).parent
 TCL = [shutil.which("tclsh")] if shutil.which("tclsh") else [
@@ -26,6 +28,7 @@ TCL = [shutil.which("tclsh")] if shutil.which("tclsh") else [
 pytestmark = pytest.mark.skipif(
     not shutil.which("tclsh") and not find_spec("_tkinter"), reason="no tclsh: apt install tcl"
 )
+Change = tuple[str, str]
 RELEASES = ("2022.2", "2023.1", "2023.2", "2024.1", "2024.2", "2025.1", "2025.2")
 SETTINGS = ["set_part", "create_clock", "set_clock_uncertainty", "config_compile",
             "config_array_partition", "config_interface", "config_rtl"]  # fmt: skip
@@ -88,16 +91,19 @@ def test_a_wrong_script_fails(text: str, instead: str, said: str, tmp_path: Path
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Put a ``vitis_hls`` or ``vitis-run`` on PATH that is the stub."""
+    """Put a ``vitis_hls`` or ``vitis-run`` on PATH that is the stub, with changed reports."""
 
-    def install(release: str, fails: str = "", name: str = "vitis_hls") -> None:
+    def install(
+        release: str, fails: str = "", name: str = "vitis_hls", changes: tuple[Change, ...] = ()
+    ) -> None:
         place = tmp_path / "tool"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
+        made = hls_reports.make(config.load("tiny"), tmp_path / "reports", *changes)
         words = " ".join(f"'{word}'" for word in [*TCL, HERE / "vitis_stub.tcl", release])
         (place / name).write_text(
             f'#!/bin/bash\n[ "$1" = -version ] && exec echo "Vitis HLS v{release} (64-bit)"\n'
-            f"exec {words} \"${{@: -1}}\" '{HERE}' '{fails}'\n"
+            f"exec {words} \"${{@: -1}}\" '{made}' '{fails}'\n"
         )
         (place / name).chmod(0o755)
         monkeypatch.setenv("PATH", str(place), prepend=os.pathsep)
@@ -128,6 +134,46 @@ def test_make_hls(
     assert json.loads((out / "report.json").read_text())["failures"] == []
     assert "called: export_design" in (out / "vitis.log").read_text()
     assert hls_rtl.read_stamp(out)["tool"] == release
+
+
+SLOTS = "<PipelineII>1</PipelineII><PipelineDepth>20</PipelineDepth>"
+PIPELINED = "Pipelining loop 'Slots'.\n"
+LIMITED = (
+    f"{PIPELINED}WARNING: [HLS 200-885] The II Violation in module 'compute_Pipeline_Slots' (loop "
+    "'Slots'): Unable to schedule 'load' operation 16 bit ('h') on array 'h_buffer_0' due to "
+    "limited memory ports (II = 1). Please consider using a memory core with more ports.\n"
+)
+JUDGED: dict[str, tuple[tuple[Change, ...], str]] = {
+    "II": (((SLOTS, SLOTS.replace(">1<", ">2<")),), "loop Slots has II = 2, not 1: "),
+    "ports": (((PIPELINED, LIMITED),), r"loop Slots, \[200-885\] Unable to schedule 'load' "),
+    "clock": (
+        ((">7.215<", ">11.904<"),),
+        'the estimated clock is 11.904 ns, above the 7.3 that .* put "clock_mhz": 61 into the ',
+    ),
+    "depth": (((SLOTS, SLOTS.replace("20", "40")),), '"min_tail": 4[0-9] into the config'),
+    "memory": (
+        (('IMPL="bram"', 'IMPL="auto"'),),
+        "2 of 2 memories of .* are ram_s2p in auto, not ram_s2p in bram as its BIND_STORAGE asks; ",
+    ),
+    "pragma": (
+        (('status="valid"', 'status="invalid"'),),
+        "a pragma was not honoured, interface mode=axis port=weights .* at hls/top.cpp:12: ",
+    ),
+}
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize("what", JUDGED)
+def test_make_hls_fails_on_what_the_tool_lets_pass(
+    what: str, tool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes, says = JUDGED[what]
+    tool("2024.1", changes=changes)
+    status, out = hls(tmp_path, "--stages", "csynth")
+    said = capsys.readouterr().err
+    assert status == 1 and re.search(f"^FAILED: .*{says}", said, re.MULTILINE), said
+    assert json.loads((out / "report.json").read_text())["failures"]
+    assert hls(tmp_path, "--read")[0] == 1
 
 
 @pytest.mark.csim

@@ -1,6 +1,7 @@
 # vitis_stub.tcl RELEASE SCRIPT REPORTS FAILS: runs a script as Vitis HLS of that release would, as
 # far as is known: its commands, their options and values, and what must come before what. Anything
-# else is an error. Synthesis and cosimulation "make" the files in the folder REPORTS.
+# else is an error. Synthesis and cosimulation "make" the files in the folder REPORTS, and synthesis
+# says what csynth.log there says.
 
 lassign $argv release script reports fails
 # Command: first release, options and what their values match (none: a flag), operands.
@@ -73,7 +74,7 @@ proc known {command arguments} {
             if {"open_component" ni $done && "solution" ni $done} { error "no solution is open" }
             lappend done part
         }
-        csynth_design { make syn/report/csynth.xml }
+        csynth_design { say csynth.log; make syn/report/csynth.xml }
         cosim_design { make sim/report/lstm_sharp_cosim.rpt }
         export_design { make impl/ip/component.xml }
     }
@@ -81,6 +82,13 @@ proc known {command arguments} {
     if {$fails eq "quits in $command"} { exit 0 }
     if {$fails eq "killed in $command"} { exec kill -9 [pid] }
     puts "called: $command"
+}
+
+proc say {name} {
+    global reports
+    set log [open $reports/$name]
+    puts [read $log]
+    close $log
 }
 
 # What a release makes, where it makes it.

@@ -1,13 +1,15 @@
 """csim: the C++ kernel as a native program, compiled with g++ alone.
 
-The same sources make other programs too, see ``VARIANTS``: tests hold each against the golden
-model.
+The same sources make other programs too, with clang and with the integers of Vitis HLS, see
+``VARIANTS``: tests hold each against the golden model.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +32,33 @@ FLAGS = (
     "-Wno-unknown-pragmas",  # those of Vitis HLS
     "-Wno-unused-label",  # loops have names, for its reports
 )
-_NATIVE = ("-Wconversion", "-Wno-sign-conversion")
-"""For native integers; those of Vitis HLS become int on the way through a wider one."""
+_CONVERSION = ("-Wconversion", "-Wno-sign-conversion")
+
+
+def gcc() -> tuple[Path | str, ...]:
+    """Find g++.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return (tools.need("g++"),)
+
+
+def clang() -> tuple[Path | str, ...]:
+    """Find clang: the one of the ziglang wheel, else a clang++ on PATH.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if importlib.util.find_spec("ziglang"):
+        return sys.executable, "-m", "ziglang", "c++"
+    found = shutil.which("clang++")
+    if found:
+        return (Path(found),)
+    raise UsageError(
+        "no clang: pip install ziglang, as `make setup` does, or put a clang++ on PATH (sudo "
+        "apt-get install clang)"
+    )
 
 
 def _no_headers() -> tuple[str, ...]:
@@ -43,7 +70,7 @@ class Variant:
     """A way to compile csim."""
 
     name: str  # of the executable
-    compiler: str
+    compiler: Callable[[], tuple[Path | str, ...]]  # raises UsageError
     flags: tuple[str, ...]
     headers: Callable[[], tuple[str, ...]] = _no_headers  # flags that find them; raises UsageError
 
@@ -53,7 +80,7 @@ class Variant:
         Raises:
             UsageError: no compiler, or headers that are not there.
         """
-        return tools.need(self.compiler), *FLAGS, *self.flags, *self.headers()
+        return *self.compiler(), *FLAGS, *self.flags, *self.headers()
 
 
 def ap_types() -> Path:
@@ -69,8 +96,8 @@ def ap_types() -> Path:
         if (folder / "ap_int.h").is_file():
             return folder.resolve()
     raise UsageError(
-        "no ap_types headers: pip install 'lstm-sharp[ap-types]', or name a folder that holds "
-        f"ap_int.h in {AP_TYPES}"
+        "no ap_types headers: pip install --no-deps hls4ml, as `make setup` does, or name a folder "
+        f"that holds ap_int.h in {AP_TYPES}"
     )
 
 
@@ -78,27 +105,41 @@ def _places(spec: object) -> list[str]:
     return list(getattr(spec, "submodule_search_locations", None) or [])
 
 
+_NO_COMPLEX = ("-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__")
+"""Leaves out the headers' std::complex, which they declare where libc++ does not."""
+
+
 def _ap_headers() -> tuple[str, ...]:
     return "-I", str(paths.hardware() / "tb" / "vitis"), "-isystem", str(ap_types())
 
 
-RELEASE = Variant("csim", "g++", ("-O3", "-march=native", *_NATIVE))
-DEBUG = Variant("csim-debug", "g++", ("-O1", "-DLSTM_SHARP_DEBUG", *_NATIVE))
+RELEASE = Variant("csim", gcc, ("-O3", "-march=native", *_CONVERSION))
+DEBUG = Variant("csim-debug", gcc, ("-O1", "-DLSTM_SHARP_DEBUG", *_CONVERSION))
 """Each element of h and each stored sum knows the slot that wrote it; see hls/kernel/kept.hpp."""
 VARIANTS = (
     RELEASE,
     DEBUG,
-    Variant("csim-O0", "g++", ("-O0", *_NATIVE)),
-    Variant("csim-clang", "clang++", ("-O3", "-march=native", *_NATIVE)),
+    Variant("csim-O0", gcc, ("-O0", *_CONVERSION)),
+    # Optimised: without, the wheel's clang would put traps of its sanitizer in.
+    Variant("csim-clang", clang, ("-O3", "-march=native", *_CONVERSION)),
     Variant(
         "csim-sanitized",
-        "g++",
-        ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *_NATIVE),
+        gcc,
+        ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *_CONVERSION),
     ),
+    # A product or sum of these integers is an ap_int of its own width, and an int only by way of a
+    # long long: g++ has one warning for that and for all else that narrows, so it has to go; clang
+    # names it apart. g++ takes the constructors of the headers' integers for reads of them.
     Variant(
         "csim-ap-types",
-        "g++",
+        gcc,
         ("-O2", "-DLSTM_SHARP_VITIS", "-Wno-uninitialized", "-Wno-maybe-uninitialized"),
+        _ap_headers,
+    ),
+    Variant(
+        "csim-ap-types-clang",
+        clang,
+        ("-O2", "-DLSTM_SHARP_VITIS", *_CONVERSION, "-Wno-shorten-64-to-32", *_NO_COMPLEX),
         _ap_headers,
     ),
 )

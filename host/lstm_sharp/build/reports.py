@@ -1,4 +1,4 @@
-"""What Vitis HLS reports of a kernel beside what was predicted: csynth.xml and cosimulation."""
+"""What Vitis HLS reports of a kernel beside what was predicted: csynth.xml, log, cosimulation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from lstm_sharp.board import board
+from lstm_sharp.build import hls_log
 from lstm_sharp.build.render import board_of
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.hls import hls_cycles
@@ -27,6 +28,18 @@ _CLOCK = {
     "uncertainty": "UserAssignments/ClockUncertainty",
     "estimated": "PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod",
 }
+_REMEDY = {
+    "200-871": "name a slower clock_mhz in the config's file",
+    "200-880": "if it is a memory, raise min_tail in the config's file; else clock_mhz is too high",
+    "200-885": "docs/kernel.md has the accesses that this memory was written for",
+    "200-1016": "name a slower clock_mhz in the config's file",
+}
+"""By the number of a message; for others, and where these do not help, docs/first-run.md."""
+_ASK = "docs/first-run.md says what to do"
+_BIND = re.compile(r"^ *#pragma HLS BIND_STORAGE (.*)", re.MULTILINE)
+_WORD = re.compile(r"(\w+) *= *(\w+)")
+_SEEN = ("__SYNTHESIS__", "LSTM_SHARP_VITIS")
+"""Macros that Vitis HLS, and our script for it, define."""
 _LOOP = re.compile(r"^(\w+):\n *(?:for|while) \(.*\{\n((?: *(?://|#pragma).*\n)*)", re.MULTILINE)
 _II = re.compile(r"#pragma HLS PIPELINE.*?\bII = (\w+)")
 _NUMBER = re.compile(r"\d+")
@@ -46,6 +59,15 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """An array that the kernel binds, as type and implementation; ``found`` counts its parts."""
+
+    name: str
+    asked: str  # as "ram_s2p in bram"
+    found: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Report:
     """All that is looked at; cycles are least and most of the runs of the test bench."""
 
@@ -55,6 +77,7 @@ class Report:
     part: str
     clock_ns: dict[str, float]  # target, uncertainty, estimated
     loops: list[Loop]
+    memories: list[Memory]
     resources: dict[str, dict[str, float]]  # used; free: what the board leaves
     distance: dict[str, int]  # D, and the least D for this depth
     cycles: dict[str, list[int]]  # predicted, and seen in cosimulation
@@ -76,6 +99,9 @@ class Report:
                 f"{loop.label:24}{ii:>6}{wanted:>8}{depth:>7}{loop.latency:>18}{loop.trips:>14}"
                 f"  {loop.module}"
             )
+        for memory in self.memories:
+            parts = ", ".join(f"{count} {found}" for found, count in memory.found.items())
+            lines.append(f"memory {memory.name:17}{memory.asked} wanted, {parts or 'none'} found")
         lines.append(f"distance D: {self.distance['D']}, least for this depth: "
                      f"{self.distance['least']}")  # fmt: skip
         lines += [
@@ -124,7 +150,8 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
         )
         for module, loop in _loops(root)
     ]
-    failures = list(_missed(loops, wanted, xml, _reasons(root, messages)))
+    said = hls_log.by_loop(messages)
+    failures = list(_missed(loops, wanted, xml, _violations(root), said))
     depth = max((loop.depth or 0 for loop in loops if loop.label == SLOTS), default=0)
     least = depth + cfg.most_passes - 1  # a row block's last lane turn begins P - 1 slots later
     if least > cfg.tail:
@@ -134,7 +161,13 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
         )
     resources = _resources(cfg, source)
     clock = {name: source.number(field) for name, field in _CLOCK.items()}
-    notes = list(_notes(clock, resources))
+    memories = bound(root, bindings(out.parent / "hls"))
+    failures += [*_slow(clock, cfg.clock_mhz), *_elsewhere(memories)]
+    failures += [
+        f"a pragma was not honoured, {what}; {_ASK}"
+        for what in hls_log.refused_pragmas(root, messages)
+    ]
+    notes = list(_notes(resources, memories))
     programs = [np.array(words) for words in stamp["programs"]]  # type: ignore[attr-defined]
     predicted = [hls_cycles(cfg, words) for words in programs]
     cycles = {"predicted": [min(predicted), max(predicted)]} if predicted else {}
@@ -147,6 +180,7 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
         source.text("UserAssignments/Part"),
         clock,
         loops,
+        memories,
         resources,
         {"D": cfg.tail, "least": least},
         cycles,
@@ -172,12 +206,61 @@ def one(out: Path, name: str) -> Path:
 def pipelines(kernel: Path) -> dict[str, int]:
     """Read from the rendered kernel which labelled loops are pipelines, and their II."""
     found = {}
-    for path in sorted(kernel.rglob("*.hpp")):
-        for label, pragmas in _LOOP.findall(path.read_text(encoding="utf-8")):
+    for text in _sources(kernel):
+        for label, pragmas in _LOOP.findall(text):
             ii = _II.search(pragmas)
             if ii:
                 found[label] = STRIDE if ii[1] == "kStride" else int(ii[1])
     return found
+
+
+def bindings(kernel: Path) -> dict[str, str]:
+    """Read from the rendered kernel what each array is bound to, as ``ram_s2p in bram``."""
+    found = {}
+    for text in _sources(kernel):
+        for pragma in _BIND.findall(text):
+            words = {key.lower(): value.lower() for key, value in _WORD.findall(pragma)}
+            name = dict(_WORD.findall(pragma))["variable"]
+            found[name] = f"{words['type']} in {words['impl']}"
+    return found
+
+
+def bound(root: Element, asked: Mapping[str, str]) -> list[Memory]:
+    """Read from csynth.xml what arrays have become.
+
+    The tool names the parts of an array after it, a static one's behind the name of its function:
+    ``h_buffer_3``, ``p_ZZN4lstm7computeE12bram_weights_0``.
+    """
+    found: dict[str, dict[str, int]] = {name: {} for name in asked}
+    for node in root.iter("BindNode"):
+        kind, place = (node.get(key, "").lower() for key in ("OPTYPE", "IMPL"))
+        variable = node.get("VARIABLE") or node.get("RTLNAME", "").removesuffix("_U")
+        if kind.startswith(("ram", "rom", "fifo")):
+            named = [n for n in asked if re.search(rf"(?<![A-Za-z]){n}(?![A-Za-z0-9])", variable)]
+            if named:
+                parts = found[max(named, key=len)]
+                parts[f"{kind} in {place}"] = parts.get(f"{kind} in {place}", 0) + 1
+    return [Memory(name, asked[name], parts) for name, parts in found.items()]
+
+
+def _sources(kernel: Path) -> Iterator[str]:
+    """Yield the kernel's headers as the tool sees them: what is in no #ifdef of another macro."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(kernel.rglob("*.hpp"))]
+    macros = {*_SEEN, *re.findall(r"^#define (\w+)", "\n".join(texts), re.MULTILINE)}
+    for text in texts:
+        lines, taken = [], [True]
+        for line in text.splitlines(keepends=True):
+            words = line.split()
+            if line.startswith("#if"):
+                known = words[0] in ("#ifdef", "#ifndef")
+                taken.append(not known or (words[1] in macros) == (words[0] == "#ifdef"))
+            elif line.startswith("#else"):
+                taken[-1] = not taken[-1]
+            elif line.startswith("#endif"):
+                taken.pop()
+            elif all(taken):
+                lines.append(line)
+        yield "".join(lines)
 
 
 def cosim_cycles(report: Path) -> list[int]:
@@ -228,13 +311,38 @@ def _resources(cfg: Config, source: _Source) -> dict[str, dict[str, float]]:
     return rows
 
 
-def _notes(clock: dict[str, float], resources: dict[str, dict[str, float]]) -> Iterator[str]:
-    """Tell what may fail in Vivado, whose figures count; these are estimates."""
+def _notes(resources: dict[str, dict[str, float]], memories: Sequence[Memory]) -> Iterator[str]:
+    """Tell what may fail in Vivado, whose figures count, and what could not be looked at."""
     for kind, row in resources.items():
         if row["used"] > row["free"]:
             yield f"{row['used']:g} {kind} are more than the {row['free']:g} that the board leaves"
-    if clock["estimated"] > clock["target"] - clock["uncertainty"]:
-        yield "the estimated clock eats into what is kept for routing"
+    for memory in memories:
+        if not memory.found:
+            yield f"no memory of the report bears the name {memory.name}: it has become registers"
+
+
+def _slow(clock: dict[str, float], mhz: int) -> Iterator[str]:
+    left = round(clock["target"] - clock["uncertainty"], 3)
+    if clock["estimated"] > left:
+        slower = int(mhz * left / clock["estimated"])
+        yield (
+            f"the estimated clock is {clock['estimated']:g} ns, above the {left:g} that are left "
+            f"of {clock['target']:g} without {clock['uncertainty']:g} for routing: put "
+            f'"clock_mhz": {slower} into the config\'s file'
+        )
+
+
+def _elsewhere(memories: Sequence[Memory]) -> Iterator[str]:
+    for memory in memories:
+        kind, _, place = memory.asked.partition(" in ")
+        # A memory of which one port is used is called single.
+        fine = (memory.asked, f"ram_1p in {place}" if kind.startswith("ram") else memory.asked)
+        for found, count in memory.found.items():
+            if found not in fine:
+                yield (
+                    f"{count} of {sum(memory.found.values())} memories of {memory.name} are "
+                    f"{found}, not {memory.asked} as its BIND_STORAGE asks; {_ASK}"
+                )
 
 
 def _loops(root: Element) -> Iterator[tuple[str, Element]]:
@@ -248,8 +356,8 @@ def _loops(root: Element) -> Iterator[tuple[str, Element]]:
                     yield module, loop
 
 
-def _reasons(root: Element, log: str) -> dict[str, str]:
-    """Tell by label what the tool says of a loop that missed its II."""
+def _violations(root: Element) -> dict[str, str]:
+    """Tell by label what the report says of a loop that missed its II."""
     said = {}
     for summary in root.iter("SummaryOfLoopViolations"):
         for loop in summary:
@@ -257,24 +365,29 @@ def _reasons(root: Element, log: str) -> dict[str, str]:
             if facts[0] not in ("", "-"):
                 where = loop.findtext("SourceLocation", "-").strip()
                 said[_name(loop)] = f"{facts[0]}, {facts[1]} at {where}"
-    for line in log.splitlines():
-        loop_ = re.search(r"II Violation.*\(loop '(\w+)'\)", line)
-        if loop_:
-            said[loop_[1]] = line.strip()
     return said
 
 
 def _missed(
-    loops: Sequence[Loop], wanted: Mapping[str, int], xml: Path, reasons: Mapping[str, str]
+    loops: Sequence[Loop],
+    wanted: Mapping[str, int],
+    xml: Path,
+    violations: Mapping[str, str],
+    said: Mapping[str, Sequence[hls_log.Message]],
 ) -> Iterator[str]:
+    """Tell of loops that missed their II, and what the log has on the loop over slots."""
     for label, ii in wanted.items():
         found = [loop for loop in loops if loop.label == label]
         if not any(loop.ii is not None and loop.depth is not None for loop in found):
             raise UsageError(f"{xml} lacks PipelineII or PipelineDepth of the loop {label}")
         worst = max(loop.ii or 0 for loop in found)
+        told = said.get(label, [])
         if worst > ii:
-            why = reasons.get(label, f"{xml} gives no reason, its log may")
-            yield f"loop {label} has II = {worst}, not {ii}: {why}"
+            why = violations.get(label, "the log may say why")
+            yield f"loop {label} has II = {worst}, not {ii}: {why}; {_ASK}"
+        if worst > ii or label == SLOTS:
+            for message in told:
+                yield f"loop {label}, {message}; {_REMEDY.get(message.number, _ASK)}"
 
 
 def _name(loop: Element) -> str:

@@ -15,7 +15,6 @@ from lstm_sharp.errors import UsageError
 
 _INSTALL = {
     "g++": "sudo apt-get install g++",
-    "clang++": "sudo apt-get install clang",
     "make": "sudo apt-get install make",
     "perl": "sudo apt-get install perl",
     "verilator": "make setup, or put a Verilator >= 5.036 on PATH",
