@@ -36,7 +36,11 @@ ENGINES = {
     ),
     # The multipliers of pynq-z2, which K = 4 divides as 4 x 52
     "pynq-z2-shapes": config.resized(
-        config.load("pynq-z2").of("hls"), name="pynq-z2-shapes", rows=4, columns=52, k_list=(4, 8, 16)
+        config.load("pynq-z2").of("hls"),
+        name="pynq-z2-shapes",
+        rows=4,
+        columns=52,
+        k_list=(4, 8, 16),
     ),
 }
 

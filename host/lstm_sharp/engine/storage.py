@@ -1,9 +1,9 @@
 """Memories of an engine: how they are cut, and what they take of a device, by Vivado's own rule.
 
 The rule: a memory in BRAM is as deep as the next power of two (AMD's AR 61995 and UG906), in the
-shape of BRAM that takes fewest; a distributed memory with a port to write and one to read takes four
-LUTs for three bits of 64 words, or for six of 32. What is rendered of memories comes from here; the
-SystemVerilog engine's counts are held against Yosys's by a test.
+shape of BRAM that takes fewest; a distributed memory with one port to write and one to read takes
+four LUTs for three bits of 64 words, or for six bits of 32. What is rendered of memories comes from
+here; the SystemVerilog engine's counts are held against Yosys's by a test.
 """
 
 from __future__ import annotations

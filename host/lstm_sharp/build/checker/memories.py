@@ -1,12 +1,13 @@
 """Rules of memories: ports, order of accesses in a slot, depths; and of what must be no memory.
 
-What a pipelined loop does with a memory is followed into the functions that it calls, in the order in
-which it is written. Loops inside are unrolled over parts of the memory, so that an access counts
-once, wherever it stands.
+What a pipelined loop does with a memory is followed into the functions that it calls, in the order
+of the code. Loops inside are unrolled over parts of the memory, so that an access counts once,
+wherever it stands.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -88,7 +89,7 @@ def registers(kernel: Kernel) -> Complaints:
     inside = called_in_pipelines(kernel)
     for function in kernel.functions:
         has_loop = any(loop.pipelined() for loop in function.loops)
-        if not has_loop and function not in inside or function.is_constexpr:
+        if (not has_loop and function not in inside) or function.is_constexpr:
             continue
         for cursor in _variables(function):
             constant = "const" in [token.spelling for token in cursor.get_tokens()]
@@ -98,9 +99,12 @@ def registers(kernel: Kernel) -> Complaints:
             if static and sizes(cursor)[:1] == [1]:
                 continue  # this config has nothing in it
             if static:
-                yield cursor, (
-                    f"{cursor.spelling} is static, so loaded and stored in every slot; make it "
-                    "local, or bind it to a memory"
+                yield (
+                    cursor,
+                    (
+                        f"{cursor.spelling} is static, so loaded and stored in every slot; make it "
+                        "local, or bind it to a memory"
+                    ),
                 )
             elif sizes(cursor) and cursor.hash not in cut:
                 yield cursor, f"{cursor.spelling} may become a memory; partition it completely"
@@ -169,10 +173,9 @@ class _Walk:
 
     def _call(self, cursor: Cursor, bound: dict[int, str]) -> None:
         given = list(cursor.get_arguments())
-        if cursor.spelling.startswith("operator") and cursor.spelling.endswith("="):
-            if cursor.spelling not in ("operator==", "operator!=", "operator<=", "operator>="):
-                self._assign(given[0], given[1], cursor.spelling != "operator=", bound)
-                return
+        if re.fullmatch(r"operator[^=!<>]*=", cursor.spelling):
+            self._assign(given[0], given[1], cursor.spelling != "operator=", bound)
+            return
         callees = [f for f in self.kernel.callees(cursor) if f not in self._calls]
         if not callees:
             for child in cursor.get_children():
@@ -214,8 +217,11 @@ def _operator(cursor: Cursor, left: Cursor) -> str:
 def _base(cursor: Cursor) -> int:
     """Declaration of the array that an expression indexes, or 0."""
     while kind(cursor) in ("UNEXPOSED_EXPR", "PAREN_EXPR", "ARRAY_SUBSCRIPT_EXPR"):
-        cursor = next(cursor.get_children(), None)
-    if cursor is not None and kind(cursor) == "DECL_REF_EXPR" and cursor.referenced is not None:
+        inner = list(cursor.get_children())
+        if not inner:
+            return 0
+        cursor = inner[0]
+    if kind(cursor) == "DECL_REF_EXPR" and cursor.referenced is not None:
         return int(cursor.referenced.hash)
     return 0
 
