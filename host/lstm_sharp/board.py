@@ -10,8 +10,8 @@ from typing import Any
 from lstm_sharp import paths
 from lstm_sharp.errors import UsageError
 
-KINDS = ("lut", "ff", "bram36", "uram", "dsp")
-"""What a board has a number of."""
+KINDS = ("lut", "lutram", "ff", "bram36", "uram", "dsp")
+"""What a board has a number of; lutram: LUTs that can be memories or shift registers."""
 
 
 @dataclass(frozen=True)

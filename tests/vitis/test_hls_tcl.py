@@ -150,7 +150,7 @@ JUDGED: dict[str, tuple[tuple[Change, ...], str]] = {
         ((">7.215<", ">11.904<"),),
         'the estimated clock is 11.904 ns, above the 7.3 that .* put "clock_mhz": 61 into the ',
     ),
-    "depth": (((SLOTS, SLOTS.replace("20", "40")),), '"min_tail": 4[0-9] into the config'),
+    "depth": (((SLOTS, SLOTS.replace("20", "60")),), '"min_tail": 6[0-9] into the config'),
     "memory": (
         (('IMPL="bram"', 'IMPL="auto"'),),
         "2 of 2 memories of .* are ram_s2p in auto, not ram_s2p in bram as its BIND_STORAGE asks; ",

@@ -16,7 +16,7 @@ from typing import Any
 from lstm_sharp.board import KINDS, Board, board
 from lstm_sharp.build import netlist, synth, tools, witness
 from lstm_sharp.build.witness import Verdict
-from lstm_sharp.engine import config
+from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.report import results
@@ -72,7 +72,16 @@ def table(used: Mapping[str, float], made: Board | None) -> str:
             line += f"{made.free(kind):9}{made.has[kind]:9}{made.reserve.get(kind, 0):9}"
             line += "  TOO MUCH" if used[kind] > made.free(kind) else ""
         lines.append(line)
-    return "\n".join([*lines, f"of the LUTs {used['lutram']:g} are memories and shift registers"])
+    return "\n".join(lines)
+
+
+def kernel(cfg: Config, made: Board | None) -> str:
+    """Say what the C++ kernel's memories take, worked out by Vivado's rule."""
+    parts = []
+    for kind in ("bram36", "uram", "lutram"):
+        free = f" of {made.free(kind)}" if made else ""
+        parts.append(f"{storage.total(storage.kernel_memories(cfg), kind):g}{free} {kind}")
+    return f"memories of the HLS kernel, worked out: {', '.join(parts)}"
 
 
 def account(verdict: Verdict, most: int) -> str:
@@ -135,6 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name} on {where}: engine alone, Yosys mapping, not placed")
         print(table(used, made))
         print(account(verdict, options.paths))
+        print(kernel(cfg, made))
         print(tail(cfg) + "\n")
         bad |= bool(too_much(used, made)) or not verdict.passes
         if name in config.shipped():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lstm_sharp import paths
 from lstm_sharp.engine import storage, tile
-from lstm_sharp.engine.config_checks import problems
+from lstm_sharp.engine.config_checks import board_problems, problems
 from lstm_sharp.engine.pipeline import Stage, tail_stages
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.engine.tile import TileShape
@@ -351,7 +351,7 @@ def load(name_or_path: str) -> Config:
     """Load a shipped config by name or any config by path.
 
     Raises:
-        UsageError: no such config, not JSON, or impossible values.
+        UsageError: no such config, not JSON, impossible values, or memories that its board has not.
     """
     path = Path(name_or_path)
     if path.suffix != ".json":
@@ -367,7 +367,10 @@ def load(name_or_path: str) -> Config:
         raise UsageError(f"{path} is not a readable JSON config: {error}") from None
     if not isinstance(knobs, dict):
         raise UsageError(f"{path} must hold one JSON object of knobs, not a {type(knobs).__name__}")
-    return from_knobs(knobs, str(path))
+    cfg = from_knobs(knobs, str(path))
+    for problem in board_problems(cfg):
+        raise UsageError(f"{path}: the engine {problem}")
+    return cfg
 
 
 def shipped() -> list[str]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from math import ceil, gcd, log2
 from typing import TYPE_CHECKING
 
+from lstm_sharp.board import board
+from lstm_sharp.engine import storage
 from lstm_sharp.numerics.formats import SUPPORTED
 
 if TYPE_CHECKING:
@@ -46,6 +48,21 @@ def problems(cfg: Config) -> Iterator[str]:
         )
     if cfg.stream_bits < max(fmt.bias_bits, 64):
         yield f"stream_bits = {cfg.stream_bits} must hold a state of 64 bits; take 64 or more"
+
+
+def board_problems(cfg: Config) -> Iterator[str]:
+    """What a config's board has too little of for the memories of either engine.
+
+    Raises:
+        UsageError: there are no facts of such a board.
+    """
+    made = board(cfg.board)
+    for kind, taken in storage.most(cfg).items():
+        if made and taken > made.free(kind):
+            yield (
+                f"takes {taken:g} {kind.upper()}, the {made.name} has {made.free(kind)} for it; "
+                "choose fewer weight bits or a smaller config"
+            )
 
 
 def _list_problems(cfg: Config) -> Iterator[str]:

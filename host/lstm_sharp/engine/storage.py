@@ -8,6 +8,7 @@ here; the SystemVerilog engine's counts are held against Yosys's by a test.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,6 +72,21 @@ def memories(cfg: Config) -> tuple[Memory, ...]:
         _bram("biases", cfg.bias_blocks, cfg.rows * cfg.fmt.bias_bits),
         _bram("sequence", cfg.sequence_words, cfg.columns * cfg.fmt.activation_bits),
     )
+
+
+def most(cfg: Config) -> dict[str, float]:
+    """What an engine takes of BRAM36, UltraRAM and LUTs as memories; of the two, the one with more.
+
+    The SystemVerilog engine's memories in LUTs are Yosys's to count, and are not in it.
+    """
+    engines = memories(cfg), kernel_memories(cfg)
+    kinds = ("bram36", "uram", "lutram")
+    return {kind: max(total(engine, kind) for engine in engines) for kind in kinds}
+
+
+def total(of: Iterable[Memory], kind: str) -> float:
+    """Add up what memories take of a kind."""
+    return sum(getattr(memory, kind) for memory in of)
 
 
 @dataclass(frozen=True)

@@ -164,15 +164,16 @@ def _schedules() -> str:
 def _resources() -> str:
     """What Yosys counts, beside what storage.py works out."""
     seen = results.read("resources")
-    rows = [
-        ["config", *(kind.upper() for kind in KINDS), "block memory worked out", "longest path"]
-    ]
+    rows = [["config", *(kind.upper() for kind in KINDS), "memories worked out", "longest path"]]
     for name in config.shipped():
         used, free = seen[name]["used"], seen[name]["free"]
         counts = [f"{used[k]:,g}" + (f" of {free[k]:,}" if free else "") for k in KINDS]
-        memories = storage.memories(config.load(name))
-        worked_out = (
-            f"{sum(m.bram36 for m in memories):g} BRAM36, {sum(m.uram for m in memories)} URAM"
+        cfg = config.load(name)
+        memories = {"sv": storage.memories(cfg), "hls": storage.kernel_memories(cfg)}
+        worked_out = "; ".join(
+            f"{engine}: {storage.total(of, 'bram36'):g} BRAM36, {storage.total(of, 'uram'):g} URAM"
+            + (f", {storage.total(of, 'lutram'):,g} LUTRAM" if engine == "hls" else "")
+            for engine, of in memories.items()
         )
         longest = seen[name]["longest"].split(":")[0]
         rows.append([f"`{name}`", *counts, worked_out, longest])

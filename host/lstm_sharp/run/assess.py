@@ -13,13 +13,14 @@ from typing import Literal
 from lstm_sharp.board import board
 from lstm_sharp.engine import storage
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.config_checks import board_problems
 from lstm_sharp.engine.schedule import weight_tiles
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.run.deploy import break_even, level_shapes, plans, predict_plans
 
-MEMORIES = {"bram36": "BRAM36", "uram": "URAM"}
-"""Kinds of block memory, and what people call them."""
+MEMORIES = {"bram36": "BRAM36", "uram": "URAM", "lutram": "LUTRAM"}
+"""Kinds of memory, and what people call them."""
 Runs = Literal["whole", "by levels", "no"]
 """How an engine runs a model: all weights resident, reloaded for each level of a call, not."""
 
@@ -52,7 +53,7 @@ class Fit:
     tiles: int  # of the weights that are resident together; of the largest level if it does not run
     weight_tiles: int  # that the config holds
     weight_bytes: int  # of these tiles, with the zeros that fill them
-    used: Mapping[str, float]  # memories of the engine, by kind
+    used: Mapping[str, float]  # memories of the engine with more of them, by kind
     free: Mapping[str, int] | None  # memories of the board, None without one
     clock_mhz: int
     alone: Speed | None  # one sequence; None if it does not run
@@ -89,7 +90,7 @@ def assess(model: Model, cfg: Config, steps: int, name: str | None = None) -> Fi
         tiles=tiles,
         weight_tiles=cfg.weight_tiles,
         weight_bytes=tiles * tile_bytes(cfg),
-        used=used(cfg),
+        used=storage.most(cfg),
         free={kind: made.free(kind) for kind in MEMORIES} if made else None,
         clock_mhz=cfg.clock_mhz,
         alone=alone,
@@ -108,25 +109,14 @@ def tile_bytes(cfg: Config) -> int:
     return cfg.macs * cfg.fmt.weight_bits // 8
 
 
-def used(cfg: Config) -> dict[str, float]:
-    """Block memories that an engine takes, by kind."""
-    memories = storage.memories(cfg)
-    return {kind: sum(getattr(memory, kind) for memory in memories) for kind in MEMORIES}
-
-
 def check_board(cfg: Config) -> None:
     """Refuse an engine whose memories its board does not have: another format can do that.
 
     Raises:
         UsageError: with what it takes and what the board has free.
     """
-    made = board(cfg.board)
-    for kind, taken in used(cfg).items():
-        if made and taken > made.free(kind):
-            raise UsageError(
-                f"{cfg.name} takes {taken:g} {MEMORIES[kind]}, the {made.name} has "
-                f"{made.free(kind)} for it; choose fewer weight bits or a smaller config"
-            )
+    for problem in board_problems(cfg):
+        raise UsageError(f"{cfg.name} {problem}")
 
 
 def _speed(model: Model, cfg: Config, steps: int, sequences: int) -> Speed:
