@@ -51,7 +51,7 @@ def test_smallest_board_config_is_taken() -> None:
     assert z2.runs == "whole" and z2.beside.break_even_batch is None
     assert (z2.tiles, z2.weight_tiles) == (plan.tiles, 2560)
     assert z2.weight_bytes == plan.tiles * 208
-    assert z2.used["bram36"] == sum(m.bram36 for m in storage.memories(cfg))
+    assert z2.used["bram36"] == storage.most(cfg)["bram36"]
     assert z2.free["bram36"] == made.has["bram36"] - made.reserve["bram36"]
     assert z2.alone.cycles == predicted.cycles
     assert z2.alone.steps_per_second == pytest.approx(cfg.clock_mhz * 1e6 * 50 / predicted.cycles)
@@ -127,7 +127,7 @@ def test_stack_with_too_long_a_program_runs_by_levels() -> None:
 def test_board_without_the_memory_holds_nothing() -> None:
     answer = _fit(SHAPES, fmt="W16A16", on="pynq-z2")
     assert answer.best is None and answer.weight_bytes == 2 * answer.weights
-    taken = sum(m.bram36 for m in storage.memories(config.load("pynq-z2").with_format("W16A16")))
+    taken = storage.most(config.load("pynq-z2").with_format("W16A16"))["bram36"]
     assert f"takes {taken:g} BRAM36, the PYNQ-Z2 has 132" in (answer.configs[0].reason or "")
     eight, own = answer.instead
     assert (eight.how, eight.config, eight.format) == ("format", "pynq-z2", "W8A16")

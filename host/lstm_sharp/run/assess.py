@@ -19,8 +19,8 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.run.deploy import break_even, level_shapes, plans, predict_plans
 
-MEMORIES = {"bram36": "BRAM36", "uram": "URAM", "lutram": "LUTRAM"}
-"""Kinds of memory, and what people call them."""
+MEMORIES = {"bram36": "BRAM36", "uram": "URAM"}
+"""Kinds of block memory, and what people call them."""
 Runs = Literal["whole", "by levels", "no"]
 """How an engine runs a model: all weights resident, reloaded for each level of a call, not."""
 
