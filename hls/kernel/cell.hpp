@@ -34,9 +34,11 @@ inline Tanh_t tanh_steps(Z_t z) {
   #pragma HLS INLINE
   const bool negative = z < 0;
   const UInt<kZBits - 1> u = negative ? Z_t(~z) : z;
-  const Segment segment = kTanh[u >> kFracBits];
+  const UInt<kTanhBits> segment = tanh_segment(UInt<kSegmentBits>(u >> kFracBits));
+  const UInt<kTanhBits - kSlopeBits> base = UInt<kTanhBits - kSlopeBits>(segment >> kSlopeBits);
+  const UInt<kSlopeBits> slope = segment & ((1 << kSlopeBits) - 1);
   const UInt<kFracBits> place = u & ((1 << kFracBits) - 1);
-  const Tanh_t y = segment.base + (segment.slope * place >> kFracBits);
+  const Tanh_t y = base + (slope * place >> kFracBits);
   return negative ? Tanh_t(~y) : y;
 }
 

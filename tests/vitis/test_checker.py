@@ -162,5 +162,4 @@ def test_command_line(
 
 
 def _file(folder: Path, name: str) -> Path:
-    top = folder / "hls" / "top.cpp"
-    return top if name == "top" else folder / "hls" / "kernel" / f"{name}.hpp"
+    return next(path for path in sorted((folder / "hls").rglob(f"{name}.?pp")))

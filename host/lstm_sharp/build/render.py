@@ -68,7 +68,7 @@ class TanhTable:
     base_bits: int
     slope_bits: int
     end: int  # y of the largest argument
-    cpp_lines: tuple[str, ...]  # {base, slope}
+    cpp_lines: tuple[str, ...]  # base and slope in one word, as in
     sv_lines: tuple[str, ...]  # base and slope in one word
 
 
@@ -234,7 +234,7 @@ def _table() -> TanhTable:
         activation.BASE_BITS,
         activation.SLOPE_BITS,
         int(activation.tanh_steps(np.array([largest]))[0]),
-        _lines([f"{{{b}, {s}}}" for b, s in zip(base, slope)], 6),
+        _lines([f"0x{entry:07x}" for entry in entries], 8),
         _lines([f"{width}'h{entry:07x}" for entry in entries], 6),
     )
 
