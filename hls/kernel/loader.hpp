@@ -62,7 +62,7 @@ class Loader {
     Group group;
   Lanes:
     for (int lane = 0; lane < kLanes; ++lane) group.neuron[lane] = state_[lane];
-    group.number = slot.row;
+    group.number = UInt<16>(slot.row);
     group.half = slot.half;
     group.h_word = slot.h_word;
     group.h_lane = slot.h_lane;

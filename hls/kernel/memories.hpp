@@ -144,8 +144,8 @@ Shapes:
 }
 
 // The running sums, which start anew at a row's first column
-LSTM_APART void accumulate(const Work &work, const Slot &slot, const Spans &spans,
-                           const Biases &biases, const Stored &stored, Sums &running) {
+inline void accumulate(const Work &work, const Slot &slot, const Spans &spans, const Biases &biases,
+                       const Stored &stored, Sums &running) {
   #pragma HLS INLINE
 Banks:
   for (int bank = 0; bank < kBands; ++bank) {

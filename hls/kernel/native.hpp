@@ -21,8 +21,10 @@ using Int = std::conditional_t<
     std::conditional_t<(kBits <= 16), std::int16_t,
                        std::conditional_t<(kBits <= 32), std::int32_t, std::int64_t>>>;
 
+// Counters and places of odd widths are int, as in every expression; g++ keeps those in registers.
 template <int kBits>
-using UInt = std::make_unsigned_t<Int<kBits>>;
+using UInt = std::conditional_t<(kBits & (kBits - 1)) != 0 && (kBits < 32), int,
+                                std::make_unsigned_t<Int<kBits>>>;
 
 // A product in full
 template <int kBits, class A, class B>
