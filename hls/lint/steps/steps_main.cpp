@@ -104,13 +104,13 @@ bool run(const Rig &rig, Step step, Begin begin, Draw draw, long slots, unsigned
 
 #define PORT(port) \
   Port { &top.port, sizeof top.port }
-#define RUN(name)                                                                               \
-  fine &= run<name::State, name::In, name::Memories, name::Out>(                                \
-      Rig{#name, top, PORT(name##_state_i), PORT(name##_in_i), PORT(name##_loaded),             \
-          PORT(name##_state_o), PORT(name##_out_o), PORT(name##_address), name##_fields::state, \
-          name##_fields::in, name##_fields::memories, name##_fields::out, name##_fields::reads, \
-          name##_fields::memories_size},                                                        \
-      name::name, name::begin, name::draw, slots, seed)
+#define RUN(name)                                                                                  \
+  fine = fine && run<name::State, name::In, name::Memories, name::Out>(                            \
+                     Rig{#name, top, PORT(name##_state_i), PORT(name##_in_i), PORT(name##_loaded), \
+                         PORT(name##_state_o), PORT(name##_out_o), PORT(name##_address),           \
+                         name##_fields::state, name##_fields::in, name##_fields::memories,         \
+                         name##_fields::out, name##_fields::reads, name##_fields::memories_size},  \
+                     name::name, name::begin, name::draw, slots, seed)
 
 #include "fields.hpp"
 

@@ -1,6 +1,6 @@
 """The logic depth of the C++ kernel's loop-carried updates, by way of LLVM's intermediate form.
 
-``python -m lstm_sharp.build.recurrence CONFIG...`` prints it. The updates are functions of
+``python -m lstm_sharp.build.recurrence [CONFIG...]`` prints it. The updates are functions of
 hls/lint/steps/steps.cpp that call the kernel; clang compiles them with integers of any width, and
 what it makes becomes Verilog, which Yosys maps and the timing witness walks. See
 docs/recurrences.md.
@@ -20,7 +20,7 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.board import board
 from lstm_sharp.build import synth, tools, witness
-from lstm_sharp.build.recurrence import dataflow, layout, verilog
+from lstm_sharp.build.recurrence import dataflow, delays, layout, verilog
 from lstm_sharp.build.recurrence.dataflow import Step
 from lstm_sharp.build.recurrence.layout import Layout, Layouts
 from lstm_sharp.build.recurrence.llvm_ir import Module
@@ -53,13 +53,15 @@ _CLANG = (
 
 @dataclass(frozen=True)
 class Depth:
-    """The longest path of an update, and its longest in LUT levels alone."""
+    """How deep an update is."""
 
     step: str
-    path: witness.Route
-    luts: int
-    chains: int
+    path: witness.Route  # the longest
+    luts: int  # most LUT levels of all paths
+    chains: int  # most carry chains in series
     most: int  # LUT levels allowed
+    ns: float | None  # as an HLS tool adds up operations; only for UltraScale+
+    made_from: str  # hash of the Verilog
 
     @property
     def fails(self) -> bool:
@@ -136,10 +138,8 @@ def depth(folder: Path, family: str, step: Step) -> Depth:
 
     Each has a netlist of its own: mapping saves levels only on what is longest in it.
     """
-    source = folder / "rtl" / f"{step.name}.v"
-    source.parent.mkdir(parents=True, exist_ok=True)
-    source.write_text(verilog.registered(step), encoding="utf-8")
-    verdict = witness.judge(synth.map_rtl(folder, family, step.name, [source]))
+    rtl = source(folder, step)
+    verdict = witness.judge(synth.map_rtl(folder, family, step.name, [rtl]))
     routes = [route for route in verdict.worst if "." in route.end]  # fields, no stages before
     return Depth(
         step.name,
@@ -147,13 +147,54 @@ def depth(folder: Path, family: str, step: Step) -> Depth:
         max(route.luts for route in routes),
         max(route.chains for route in routes),
         MOST_LUTS[family],
+        delays.longest(step) if family == "xcup" else None,
+        tools.digest([rtl]),
     )
 
 
-def table(depths: list[Depth]) -> str:
+def source(folder: Path, step: Step) -> Path:
+    """Write the Verilog that is measured."""
+    path = folder / "rtl" / f"{step.name}.v"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(verilog.registered(step), encoding="utf-8")
+    return path
+
+
+def table(cfg: Config, depths: list[Depth]) -> str:
     """Lay out the updates beside what is allowed."""
-    lines = [f"loop-carried updates of the C++ kernel: at most {depths[0].most} LUT + 1 carry"]
-    lines += [
-        f"  {depth.step:8}{'FAILS' if depth.fails else 'passes':8}{depth.path}" for depth in depths
+    budget = (1 - delays.UNCERTAINTY) * 1000 / cfg.clock_mhz
+    lines = [
+        f"{cfg.name}: loop-carried updates of the C++ kernel, Yosys mapping, not placed; at most "
+        f"{depths[0].most} LUT, {MOST_CHAINS} carry chain"
     ]
+    for depth in depths:
+        lines.append(
+            f"  {depth.step:8}{'FAILS' if depth.fails else 'passes':8}{depth.luts} LUT, "
+            f"{depth.chains} carry; longest {depth.path}"
+        )
+        if depth.ns is not None:
+            lines.append(
+                f"{'':18}operations of an HLS tool: {depth.ns:.1f} of {budget:.1f} ns (estimated)"
+            )
     return "\n".join(lines)
+
+
+def entry(cfg: Config, depths: list[Depth]) -> dict[str, object]:
+    """Lay out what documentation shows of a config."""
+    return {
+        "identity": cfg.digest,
+        "clock_mhz": cfg.clock_mhz,
+        "yosys": synth.version(),
+        "updates": {
+            depth.step: {
+                "luts": depth.luts,
+                "chains": depth.chains,
+                "most": depth.most,
+                "fails": depth.fails,
+                "ns": depth.ns and round(depth.ns, 2),
+                "longest": str(depth.path),
+                "made_from": depth.made_from,
+            }
+            for depth in depths
+        },
+    }

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from lstm_sharp.build.recurrence.layout import Layout
 from lstm_sharp.build.recurrence.llvm_ir import Function, Instruction, Module, NotADatapath, split
@@ -62,7 +61,8 @@ class Pointer:
     stride: int = 0
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """One of two pointers."""
 
     condition: Bits
@@ -169,9 +169,11 @@ class _Walk:
         made = [_ZERO] * layout.size
         if name == "out":
             return made
+        labels = [label for label, _, _ in layout.fields]
         for label, offset, size in layout.fields:
             early = name == "in" or self.kept.issuperset(range(offset, offset + size))
-            wire = Wire(self._field(f"{name}.{label}"), 8 * size, "source", early=early)
+            full = self._field(f"{name}.{label}", labels.count(label) == 1)
+            wire = Wire(full, 8 * size, "source", early=early)
             self.wires.append(wire)
             made[offset : offset + size] = [Bits(8, wire, 8 * byte) for byte in range(size)]
         return made
@@ -212,7 +214,7 @@ class _Walk:
     def _read(self, place: Pointer, size: int, name: str) -> Bits:
         index, stride = place.index or Bits(1, None), place.stride or 1
         wire = Wire(
-            self._field(f"memories.{name}"),
+            self._field(f"memories.{name}", False),
             8 * size,
             "read",
             (index,),
@@ -223,19 +225,22 @@ class _Walk:
         self.reads.append(wire)
         return Bits(wire.width, wire)
 
-    def _store(self, place: Pointer | Choice, value: list[Bits]) -> None:
-        if isinstance(place, Choice) or place.object in ("in", "memories"):
-            raise NotADatapath(f"{self.function.name}: stores where it cannot be followed")
-        held, size = self.memory[place.object], len(value)
-        if place.index is None:
-            held[place.offset : place.offset + size] = value
+    def _store(self, place: Pointer | Choice, value: list[Bits], when: Bits = TRUE) -> None:
+        if isinstance(place, Choice):
+            self._store(place.yes, value, self._and(when, place.condition))
+            self._store(place.no, value, self._and(when, self._not(place.condition)))
             return
-        new = self._concat(value, "stored")
-        for at, offset in enumerate(self._places(place)):
-            here = Bits(place.index.width, None, 0, at)
-            chosen = self._wire("here", 1, "icmp", "{0} == {1}", place.index, here)
+        if place.object in ("in", "memories"):
+            raise NotADatapath(f"{self.function.name}: stores into {place.object}")
+        held, size, new = self.memory[place.object], len(value), self._concat(value, "stored")
+        places = [place.offset] if place.index is None else self._places(place)
+        for at, offset in enumerate(places):
+            here = when
+            if place.index is not None:
+                number = Bits(place.index.width, None, 0, at)
+                here = self._and(when, self._equal("here", place.index, number))
             old = self._concat(held[offset : offset + size], "kept")
-            both = self._choose([chosen, TRUE], [new, old], "kept")
+            both = self._choose([here, TRUE], [new, old], "kept")
             held[offset : offset + size] = [both.cut(8 * byte, 8) for byte in range(size)]
 
     # Wires
@@ -244,9 +249,10 @@ class _Walk:
         """Name a wire; of fields alone, and of what is read, the name has dots."""
         return f"{self.function.name}_{re.sub(r'[^A-Za-z0-9]+', '_', name)}[{len(self.wires)}]"
 
-    def _field(self, name: str) -> str:
-        name = name.removeprefix("state.").removeprefix(f"{self.function.name}.")
-        return f"{self.function.name}.{name}[{len(self.wires)}]"
+    def _field(self, name: str, single: bool) -> str:
+        step = self.function.name
+        name = f"{step}.{name.removeprefix('state.').removeprefix(f'{step}.')}"
+        return name if single else f"{name}[{len(self.wires)}]"
 
     def _wire(self, name: str, width: int, op: str, text: str, *operands: Bits) -> Bits:
         early = all(bits.early for bits in operands)
@@ -271,7 +277,10 @@ class _Walk:
             )
         fill = value.cut(value.width - 1, 1) if signed else FALSE
         text = f"{{{{ {{{{ {more}{{{{ {{1}} }}}} }}}}, {{0}} }}}}"
-        return self._wire(name, width, "concat", text, value, fill)
+        return self._wire(name, width, "extend", text, value, fill)
+
+    def _equal(self, name: str, a: Bits, b: Bits) -> Bits:
+        return self._wire(name, 1, "icmp", "{0} == {1}", a, b)
 
     def _not(self, a: Bits) -> Bits:
         if a.wire is None:
@@ -349,7 +358,7 @@ class _Walk:
             return {name: list(held) for end in ends for name, held in end.items()}
         conditions = self._conditions(root, block)
         at_start: Memory = {}
-        for name in set.intersection(*map(set, ends)):
+        for name in [name for name in ends[0] if all(name in end for end in ends)]:
             columns = list(zip(*(end[name] for end in ends)))
             held: list[Bits] = []
             while len(held) < len(columns):
@@ -424,7 +433,7 @@ class _Walk:
             if kind == "ptr":
                 chosen = self._pointer(by_block[came[-1]])
                 for condition, block in list(zip(conditions, came))[-2::-1]:
-                    chosen = Choice(condition, self._pointer(by_block[block]), chosen)
+                    chosen = _one_of(condition, self._pointer(by_block[block]), chosen)
                 self.values[result] = chosen
                 return
             values = [self._operand(kind, by_block[block]) for block in came]
@@ -444,7 +453,7 @@ class _Walk:
             none = TRUE
             for kind, number, target in re.findall(r'(i\d+) (\S+), label %("[^"]*"|\S+)', cases):
                 case = self._operand(kind, number)
-                hit = self._wire("case", 1, "icmp", "{0} == {1}", value_bits, case)
+                hit = self._equal("case", value_bits, case)
                 none = self._and(none, self._not(hit))
                 self._way(label, target.strip('"'), hit)
             self._way(label, default.partition("%")[2].strip('"'), none)
@@ -500,10 +509,10 @@ class _Walk:
         compare = f"{sign.format('{0}')} {symbol} {sign.format('{1}')}"
         return self._wire(result, 1, "icmp", compare, a, b)
 
-    def _do_select(self, result: str, text: str) -> Bits | Choice:
+    def _do_select(self, result: str, text: str) -> Bits | Pointer | Choice:
         condition, yes, no = split(text)
         if yes.startswith("ptr "):
-            return Choice(self._typed(condition), self._pointer(yes), self._pointer(no))
+            return _one_of(self._typed(condition), self._pointer(yes), self._pointer(no))
         values = [self._typed(yes), self._typed(no)]
         return self._choose([self._typed(condition), TRUE], values, result)
 
@@ -570,6 +579,10 @@ class _Walk:
             rest = self._wire(result, width, "sub", "{0} - {1}", a, b)
             return self._choose([more, TRUE], [rest, Bits(width, None)], result)
         raise NotADatapath(f"{self.function.name}: llvm.{name} is not known here")
+
+
+def _one_of(condition: Bits, yes: Pointer | Choice, no: Pointer | Choice) -> Pointer | Choice:
+    return yes if yes == no else Choice(condition, yes, no)
 
 
 def _width(kind: str) -> int:
