@@ -23,7 +23,7 @@ from lstm_sharp.build import synth, tools, witness
 from lstm_sharp.build.recurrence import dataflow, delays, layout, verilog
 from lstm_sharp.build.recurrence.dataflow import Step
 from lstm_sharp.build.recurrence.layout import Layout, Layouts
-from lstm_sharp.build.recurrence.llvm_ir import Module
+from lstm_sharp.build.recurrence.llvm_ir import Module, NotADatapath
 from lstm_sharp.build.render import render
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
@@ -141,6 +141,8 @@ def depth(folder: Path, family: str, step: Step) -> Depth:
     rtl = source(folder, step)
     verdict = witness.judge(synth.map_rtl(folder, family, step.name, [rtl]))
     routes = [route for route in verdict.worst if "." in route.end]  # fields, no stages before
+    if not routes:
+        raise NotADatapath(f"{step.name}: nothing of its state changes; is State the right type?")
     return Depth(
         step.name,
         routes[0],
