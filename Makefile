@@ -79,6 +79,7 @@ qualify: setup libpython ## all of hls, cosim, overlay for BOARD, and a package 
 
 resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all configs, or CONFIG=
 	@$(RUN) -m lstm_sharp.build.resources $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
+	@$(RUN) -m lstm_sharp.build.recurrence $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
 	@$(RUN) -m lstm_sharp.report.tables
 
 figures: setup ## simulate the figures that the documentation shows, and model those of shapes

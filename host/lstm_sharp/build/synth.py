@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lstm_sharp.board import board
@@ -46,15 +47,23 @@ def synthesise(cfg: Config, build_dir: Path | None = None) -> Netlist:
     return map_rtl(folder, made.family if made else "xc7")
 
 
-def map_rtl(folder: Path, family: str, top: str = verilate.TOP) -> Netlist:
+def map_rtl(
+    folder: Path, family: str, top: str = verilate.TOP, rtl: Sequence[Path] = ()
+) -> Netlist:
     """Make the netlist of a rendered engine, or of one of its modules that has no parameters.
+
+    Args:
+        folder: where it is rendered.
+        family: of the part, as Yosys calls it.
+        top: the module.
+        rtl: what it consists of, below the folder, if not the engine's sources.
 
     Raises:
         UsageError: no Yosys.
         ToolError: Yosys failed.
     """
     version()
-    rtl = sources(folder)
+    rtl = list(rtl) or sources(folder)
     target = folder / "yosys" / f"{top}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     # Paths are relative: the WebAssembly build of Yosys does not see all of the file system.

@@ -12,7 +12,7 @@ from lstm_sharp.errors import UsageError
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 """Documentation of the checkout; an installed wheel has none."""
 
-_MADE_BY = {"demo": "figures", "shapes": "figures"}
+_MADE_BY = {"demo": "figures", "shapes": "figures", "recurrences": "resources"}
 """Verbs that are not called like what they make."""
 
 

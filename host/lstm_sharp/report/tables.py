@@ -14,6 +14,7 @@ from typing import Any
 
 from lstm_sharp import files
 from lstm_sharp.board import KINDS
+from lstm_sharp.build.recurrence import MOST_CHAINS, STEPS
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.schedule import SCHEDULES, largest_square
 from lstm_sharp.errors import UsageError
@@ -180,6 +181,24 @@ def _resources() -> str:
     return _markdown(rows)
 
 
+def _recurrences() -> str:
+    """LUT levels and carry chains of each update of the C++ kernel."""
+    seen = results.read("recurrences")
+    rows = [["update of", *(f"`{name}`, {of['clock_mhz']} MHz" for name, of in seen.items())]]
+    for step, what in STEPS.items():
+        found = [of["updates"][step] for of in seen.values()]
+        cells = [
+            f"{depth['luts']} LUT, {depth['chains']} carry"
+            + (" **too deep**" if depth["fails"] else "")
+            + (f"; {depth['ns']} ns" if depth["ns"] else "")
+            for depth in found
+        ]
+        rows.append([f"`{step}`: {what}", *cells])
+    allowed = [next(iter(of["updates"].values()))["most"] for of in seen.values()]
+    rows.append(["allowed", *(f"{most} LUT, {MOST_CHAINS} carry" for most in allowed)])
+    return _markdown(rows)
+
+
 def _of(run: dict[str, Any], name: str, size: int, chains: int) -> bool:
     return (run["config"], run["size"], run["chains"]) == (name, size, chains)
 
@@ -189,6 +208,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "engines": _engines,
     "schedules": _schedules,
     "resources": _resources,
+    "recurrences": _recurrences,
     "bench": lambda: bench_table.table(results.read("bench")),
     "best_k": lambda: _markdown(shape_tables.best_k(results.read("shapes"))),
     "reconfiguration": lambda: _markdown(shape_tables.reconfiguration(results.read("shapes"))),
