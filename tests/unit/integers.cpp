@@ -51,6 +51,7 @@ void one(T a) {
   print("enum", a == kTwo);
   const T kept = a;
   print("range", kept.range(3, 1));
+  print("all", kept.range(T::width - 1, 0));
   T b = a;
   b += 5;
   print("+=", b);
@@ -60,6 +61,8 @@ void one(T a) {
   print("++", b);
   b.range(2, 1) = draw() & 3;
   print("range =", b);
+  b.range(T::width - 1, 0) = draw();
+  print("all =", b);
   print("wraps", T(draw()));
   print("narrows", ap_uint<3>(a));
   print("widens", ap_int<33>(a));

@@ -57,7 +57,9 @@ struct Raw<kBits, false> {
 template <int kBits, bool kSigned>
 class Number {
  public:
+  static constexpr int width = kBits;
   using Value = typename Raw<kBits, kSigned>::type;
+  using Bits = typename Raw<kBits, false>::type;
   using Native = std::conditional_t<
       (kBits > 32), long,
       std::conditional_t<(kBits > 16), int, std::conditional_t<(kBits > 8), short, signed char>>>;
@@ -69,9 +71,10 @@ class Number {
     Part(Number &whole, int high, int low) : whole_(whole), high_(high), low_(low) {}
     template <class T>
     void operator=(const T &value) {
-      const Value mask = (Value(1) << (high_ - low_ + 1)) - 1;
-      const Value bits = Number(value).value & mask;
-      whole_.value = (whole_.value & ~(mask << low_)) | (bits << low_);
+      const Bits mask = ones(high_ - low_ + 1);
+      const Bits bits = static_cast<Bits>(Number(value).value) & mask;
+      const Bits others = static_cast<Bits>(whole_.value) & ~(mask << low_);
+      whole_.value = static_cast<Value>(others | bits << low_);
     }
 
    private:
@@ -89,9 +92,7 @@ class Number {
   constexpr operator Out() const { return static_cast<Out>(value); }
   Part range(int high, int low) { return Part(*this, high, low); }
   Number<kBits, false> range(int high, int low) const {
-    using Bits = typename Raw<kBits, false>::type;
-    return Number<kBits, false>(
-        wrap(static_cast<Bits>(value) >> low & ((Bits(1) << (high - low + 1)) - 1)));
+    return Number<kBits, false>::wrap(static_cast<Bits>(value) >> low & ones(high - low + 1));
   }
 
   template <class T>
@@ -134,6 +135,10 @@ class Number {
   }
 
   Value value;
+
+ private:
+  // So many of the lowest bits: all of them too
+  static constexpr Bits ones(int count) { return static_cast<Bits>(~Bits(0)) >> (kBits - count); }
 };
 
 template <int kBits>

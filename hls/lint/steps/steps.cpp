@@ -10,6 +10,8 @@
 //   STEP      its function, which calls the kernel and does nothing else,
 //   begin     for the simulation: the state that a run starts with, and its memories,
 //   draw      for the simulation: what a slot may bring.
+// A FIFO that an update reads is one of its own, into which STEP writes what In brings. No field
+// may count past its width, for csim's integers do not wrap there: draw what the engine accepts.
 // Nothing else knows of the kernel's classes: one that is added, or has another name, is written
 // here and named in STEPS of build/recurrence/__init__.py.
 #include "kernel/memories.hpp"
@@ -88,10 +90,11 @@ struct Out {
   Group group;  // less the neurons, which have no state here
 };
 STEP(turns) {
-  out.group = Group();
+  Group group;
   if (in.slot.tile && in.slot.last && in.slot.i.finish) state.turns.take(in.slot, in.sums);
-  if (state.turns.active()) out.group = state.turns.next(in.c);
-  for (Neuron &neuron : out.group.neuron) neuron = Neuron{C_t(0), Activation_t(0)};
+  if (state.turns.active()) group = state.turns.next(in.c);
+  for (Neuron &neuron : group.neuron) neuron = Neuron{C_t(0), Activation_t(0)};
+  out.group = group;
 }
 }  // namespace turns
 

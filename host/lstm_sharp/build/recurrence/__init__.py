@@ -171,12 +171,12 @@ def table(cfg: Config, depths: list[Depth]) -> str:
     ]
     for depth in depths:
         lines.append(
-            f"  {depth.step:8}{'FAILS' if depth.fails else 'passes':8}{depth.luts} LUT, "
+            f"  {depth.step:12}{'FAILS' if depth.fails else 'passes':8}{depth.luts} LUT, "
             f"{depth.chains} carry; longest {depth.path}"
         )
         if depth.ns is not None:
             lines.append(
-                f"{'':18}operations of an HLS tool: {depth.ns:.1f} of {budget:.1f} ns (estimated)"
+                f"{'':22}operations of an HLS tool: {depth.ns:.1f} of {budget:.1f} ns (estimated)"
             )
     return "\n".join(lines)
 

@@ -475,27 +475,40 @@ class _Walk:
             bits = self._extended(bits, 8 * size, False, "stored")
         self._store(self._pointer(place), [bits.cut(8 * byte, 8) for byte in range(size)])
 
-    def _do_getelementptr(self, result: str, text: str) -> Pointer:
+    def _do_getelementptr(self, result: str, text: str) -> Pointer | Choice:
         kind, base, *indices = split(text)
         place = self._pointer(base)
-        if isinstance(place, Choice):
-            raise NotADatapath(f"{self.function.name}: goes on from one of two places")
         for at, index in enumerate(indices):
             bits = self._typed(index)
-            if bits.wire is None:
-                number = bits.value - (bits.value >> (bits.width - 1) << bits.width)
-                if at == 0:
-                    offset = number * self.module.size(kind)
-                else:
-                    offset, kind = self.module.member(kind, number)
-                place = replace(place, offset=place.offset + offset)
+            if bits.wire is None and at:
+                offset, kind = self.module.member(kind, _signed(bits))
+                place = self._moved(place, offset)
                 continue
-            if place.index is not None:
-                raise NotADatapath(f"{self.function.name}: a place has two indices")
             if at:
                 kind = self.module.member(kind, 0)[1]
-            place = replace(place, index=bits, stride=self.module.size(kind))
+            place = self._indexed(place, bits, self.module.size(kind))
         return place
+
+    def _moved(self, place: Pointer | Choice, offset: int) -> Pointer | Choice:
+        if isinstance(place, Choice):
+            yes, no = (self._moved(p, offset) for p in (place.yes, place.no))
+            return Choice(place.condition, yes, no)
+        return replace(place, offset=place.offset + offset)
+
+    def _indexed(self, place: Pointer | Choice, index: Bits, stride: int) -> Pointer | Choice:
+        """Go on by so many strides; one of some places for one of some indices."""
+        if index.wire is None:
+            return self._moved(place, _signed(index) * stride)
+        made = index.wire
+        if made.op == "select" and index.width == made.width:
+            found = self._indexed(place, made.operands[-1], stride)
+            pairs = list(zip(made.operands[0:-2:2], made.operands[1:-1:2]))
+            for condition, value in reversed(pairs):
+                found = _one_of(condition, self._indexed(place, value, stride), found)
+            return found
+        if isinstance(place, Choice) or place.index is not None:
+            raise NotADatapath(f"{self.function.name}: a place has two indices")
+        return replace(place, index=index, stride=stride)
 
     def _do_alloca(self, result: str, text: str) -> Pointer:
         self.memory[result] = [_ZERO] * self.module.size(split(text)[0])
@@ -583,6 +596,10 @@ class _Walk:
 
 def _one_of(condition: Bits, yes: Pointer | Choice, no: Pointer | Choice) -> Pointer | Choice:
     return yes if yes == no else Choice(condition, yes, no)
+
+
+def _signed(bits: Bits) -> int:
+    return bits.value - (bits.value >> (bits.width - 1) << bits.width)
 
 
 def _width(kind: str) -> int:

@@ -49,7 +49,8 @@ def _delay(wire: Wire) -> float:
         return 0.0
     if wire.op == "icmp" and min(_width(wire, at) for at in (0, 1)) <= _NARROW:
         return _DELAYS["narrow icmp"]
-    return _DELAYS[wire.op]
+    logic = wire.width == 1 and wire.op in ("and", "or", "xor", "select")
+    return _DELAYS[wire.op] / (2 if logic else 1)  # every second one shares a LUT
 
 
 def _width(wire: Wire, operand: int) -> int:
