@@ -1,8 +1,8 @@
 // The engine behind its ports:
 //
-//   program -> fetch --- works ---+
-//   weights ----------------------+
-//   x ------> load_x --- words ---+-> compute --- beats ---> store_h ---> h
+//   program -> fetch_works -- works --+
+//   weights --------------------------+
+//   x -------> load_x ------- words --+-> compute --- beats ---> store_h ---> h
 //
 // The recurrence of h stays inside compute. The processes around it turn beats into words and back,
 // and follow the program's loops.
@@ -57,7 +57,7 @@ inline void run_slots(UInt<7> instructions, std::uint32_t sequences, std::uint32
   Stream<HBeat> h_beats("h");
   #pragma HLS STREAM variable = h_beats depth = kFifoBeats
   #pragma HLS BIND_STORAGE variable = h_beats type = fifo impl = lutram
-  fetch(program, instructions, sequences, slots, works);
+  fetch_works(program, instructions, sequences, slots, works);
   load_x(x, words, x_words);
   compute(slots, words, stride, works, weights, x_words, h_beats, status, cycles);
   store_h(h_beats, h);

@@ -133,27 +133,47 @@ inline Work prepare(const Instruction &i, UInt<7> index) {
 }
 
 // Gives the works of a run one after the other, and no more than it has slots: each has one at
-// least. The next index waits for a read of the program and a comparison, hence two cycles.
-inline void fetch(const Instruction program[kProgramDepth], UInt<7> instructions,
-                  std::uint32_t sequences, std::uint32_t slots, Stream<Work> &works) {
-  UInt<7> index = 0;
-  UInt<16> rounds = 1;  // of its loop with the one that it is in; loops do not nest
-  bool more = true;
+// least.
+class Fetch {
+ public:
+  Fetch(UInt<7> instructions, std::uint32_t sequences, std::uint32_t slots)
+      : last_index_(UInt<7>(instructions - 1)), sequences_(sequences), slots_(slots) {}
+
+  bool more() const { return more_; }
+
+  Work next(const Instruction program[kProgramDepth]) {
+    #pragma HLS INLINE
+    const Instruction i = program[index_];
+    const bool again = i.repeats > round_;
+    const bool last = !again && index_ == last_index_;
+    Work work = prepare(i, index_);
+    work.ends_run = last && sequences_ == 1;
+    work.ends_list = work.ends_run || slots_ <= 1;
+    more_ = !work.ends_list;
+    index_ = again ? UInt<7>(index_ - i.loop_back) : last ? UInt<7>(0) : UInt<7>(index_ + 1);
+    if (i.repeats > 1) round_ = again ? UInt<16>(round_ + 1) : UInt<16>(1);
+    if (last) --sequences_;
+    --slots_;
+    return work;
+  }
+
+ private:
+  const UInt<7> last_index_;
+  UInt<7> index_ = 0;
+  UInt<16> round_ = 1;  // of the loop that it is in, with this one; loops do not nest
+  std::uint32_t sequences_;
+  std::uint32_t slots_;
+  bool more_ = true;
+};
+
+// The next index waits for a read of the program and a comparison, hence two cycles a work.
+inline void fetch_works(const Instruction program[kProgramDepth], UInt<7> instructions,
+                        std::uint32_t sequences, std::uint32_t slots, Stream<Work> &works) {
+  Fetch fetch(instructions, sequences, slots);
 Works:
-  while (more) {
+  while (fetch.more()) {
     #pragma HLS PIPELINE II = 2
-    const Instruction i = program[index];
-    const bool again = i.repeats > rounds;
-    const bool last = !again && index + 1 == instructions;
-    Work work = prepare(i, index);
-    work.ends_run = last && sequences == 1;
-    work.ends_list = work.ends_run || slots <= 1;
-    works.write(work);
-    more = !work.ends_list;
-    index = again ? UInt<7>(index - i.loop_back) : last ? UInt<7>(0) : UInt<7>(index + 1);
-    if (i.repeats > 1) rounds = again ? UInt<16>(rounds + 1) : UInt<16>(1);
-    if (last) --sequences;
-    --slots;
+    works.write(fetch.next(program));
   }
 }
 

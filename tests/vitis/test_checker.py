@@ -162,4 +162,5 @@ def test_command_line(
 
 
 def _file(folder: Path, name: str) -> Path:
-    return next(path for path in sorted((folder / "hls").rglob(f"{name}.?pp")))
+    hls = folder / "hls"
+    return next(hls.glob(f"{name}.?pp"), hls / "kernel" / f"{name}.hpp")

@@ -22,37 +22,52 @@ using namespace lstm;
   extern "C" void name(State &__restrict state, const In &__restrict in, \
                        const Memories &__restrict memories, Out &__restrict out)
 
-namespace walker {
+namespace fetch {
 struct State {
-  Walker walker;
+  Fetch fetch;
 };
 struct In {};
 struct Memories {
-  Instruction program[kMaxInstructions];
+  Instruction program[kProgramDepth];
 };
+struct Out {
+  Work work;
+};
+STEP(fetch) { out.work = state.fetch.next(memories.program); }
+}  // namespace fetch
+
+namespace dispatcher {
+struct State {
+  Dispatcher dispatcher;
+};
+struct In {
+  Work next;  // in the FIFO
+};
+struct Memories {};
 struct Out {
   Slot slot;
 };
-STEP(walker) {
-  out.slot = state.walker.next(memories.program);
-  if (!out.slot.tile && !out.slot.load && !out.slot.give) out.slot.i = Instruction{};  // not set
+STEP(dispatcher) {
+  Stream<Work> works("works");
+  works.write(in.next);
+  out.slot = state.dispatcher.slot();
+  state.dispatcher.advance(works);
 }
-}  // namespace walker
+}  // namespace dispatcher
 
 namespace loader {
 struct State {
   Loader loader;
 };
 struct In {
-  Slot slot;
+  Work work;
+  bool load;
   Beat beat;
 };
 struct Memories {};
 struct Out {};
 STEP(loader) {
-  if (!in.slot.load) return;
-  if (in.slot.i.op == kOpLoadWeights) state.loader.gather_tile(in.beat, in.slot.column);
-  if (in.slot.i.op == kOpLoadState) state.loader.gather_state(in.beat, in.slot.column);
+  if (in.load) state.loader.shift_in(in.work, in.beat);
 }
 }  // namespace loader
 
@@ -61,17 +76,17 @@ struct State {
   Sums running;
 };
 struct In {
+  Work work;
   Slot slot;
   Spans spans;
+  Biases biases;
+  Stored stored;
 };
-struct Memories {
-  Biases biases[kBiasDepth];
-  Stored stored[kStoredDepth];
-};
+struct Memories {};
 struct Out {};
 STEP(sums) {
   if (in.slot.tile) {
-    accumulate(in.slot, in.spans, memories.biases, memories.stored, state.running);
+    accumulate(in.work, in.slot, in.spans, in.biases, in.stored, state.running);
   }
 }
 }  // namespace sums
@@ -81,6 +96,7 @@ struct State {
   Turns turns;
 };
 struct In {
+  Work work;
   Slot slot;
   Sums sums;
   C_t c[kLanes];
@@ -88,13 +104,14 @@ struct In {
 struct Memories {};
 struct Out {
   Group group;  // less the neurons, which have no state here
+  bool valid;
 };
 STEP(turns) {
-  Group group;
-  if (in.slot.tile && in.slot.last && in.slot.i.finish) state.turns.take(in.slot, in.sums);
-  if (state.turns.active()) group = state.turns.next(in.c);
-  for (Neuron &neuron : group.neuron) neuron = Neuron{C_t(0), Activation_t(0)};
-  out.group = group;
+  const Turn turn = state.turns.next(in.work, in.slot);
+  out.valid = turn.valid;
+  if (!turn.valid) return;
+  out.group = state.turns.update(turn, in.sums, in.c);
+  for (Neuron &neuron : out.group.neuron) neuron = Neuron{C_t(0), Activation_t(0)};
 }
 }  // namespace turns
 
@@ -141,32 +158,35 @@ inline Instruction draw_instruction(Random &random) {
   i.layer = random.below(4) == 0;
   i.x_shift = UInt<4>(random.below(kMaxShift + 1));
   i.act_shift = UInt<4>(random.below(4));
-  i.row_first = UInt<16>(random.below(kBlocks));
   i.rows = UInt<16>(1 + random.below(3));
-  i.col_first = UInt<16>(random.below(kBands * kXColumns));
-  i.cols = UInt<16>(1 + random.below(5));
+  i.row_first = UInt<16>(random.below(kBlocks - i.rows * kBands + 1));
+  i.cols = UInt<16>(1 + random.below(3));
+  i.col_first = UInt<16>(random.below(kMostSegments - i.cols * kBands + 1));
   i.weight_base = UInt<16>(random.below(kWeightTiles));
-  i.bias_base = UInt<16>(random.below(kBiasBlocks));
-  i.nops = UInt<16>(random.below(3));
+  i.bias_base = UInt<16>(random.below(kBiasBlocks - i.rows + 1));
+  i.nops = UInt<16>(random.below(4));
   i.repeats = UInt<16>(random.below(4));
   i.h_word = UInt<16>(random.below(kHWords));
   i.h_lane = UInt<8>(random.below(kColumns) / kLanes * kLanes);
   return i;
 }
 
-inline Slot draw_slot(Random &random) {
-  Slot slot;
-  slot.i = draw_instruction(random);
-  slot.load = slot.i.op != kOpTiles;
-  slot.tile = !slot.load && random.flip();
-  for (bool *flag : {&slot.first_row, &slot.last_row, &slot.first, &slot.last, &slot.ends_run}) {
+inline Work draw_work(Random &random) {
+  Work work = prepare(draw_instruction(random), UInt<7>(random.below(kMaxInstructions)));
+  work.ends_list = random.below(500) == 0;
+  work.ends_run = work.ends_list && random.flip();
+  return work;
+}
+
+inline Slot draw_slot(Random &random, const Work &work) {
+  Slot slot{};
+  slot.tile = work.tiles && random.flip();
+  for (bool *flag : {&slot.first_row, &slot.last_row, &slot.first, &slot.last}) {
     *flag = random.flip();
   }
-  slot.gang = in_bands(slot.i, 1);
-  slot.row = UInt<16>(random.below(kBlocks));
-  slot.bias = UInt<16>(random.below(kBiasBlocks));
+  slot.row = UInt<kRowBits>(random.below(kBlocks));
   slot.half = UInt<1>(random.below(2));
-  slot.sequence_write = UInt<32>(random.below(kSequenceWords));
+  slot.sequence_write = UInt<kSequenceBits>(random.below(kSequenceDepth));
   return slot;
 }
 
@@ -175,46 +195,57 @@ void fill(Random &random, Int<kBits> *first, std::size_t count) {
   for (std::size_t at = 0; at < count; ++at) first[at] = Int<kBits>(random.number(kBits));
 }
 
-namespace walker {
+namespace fetch {
 void begin(Random &random, State &state, Memories &memories) {
-  Header header{};
-  header.instructions = UInt<16>(1 + random.below(6));
-  header.sequences = UInt<32>(1 + random.below(8));
-  header.x_words = UInt<32>(random.below(random.flip() ? 40 : 10000));
-  header.stride = UInt<16>(random.below(9));
-  for (int number = 0; number < header.instructions; ++number) {
+  const int count = int(1 + random.below(6));
+  for (int number = 0; number < count; ++number) {
     memories.program[number] = draw_instruction(random);
     memories.program[number].loop_back = UInt<8>(random.below(number + 1));
   }
-  new (&state) State{Walker(header, memories.program)};
+  // More than the simulation asks for: a fetch that is done is not asked again.
+  const std::uint32_t most = ~std::uint32_t(0);
+  new (&state) State{Fetch(UInt<7>(count), most, most)};
 }
 void draw(Random &, In &) {}
-}  // namespace walker
+}  // namespace fetch
+
+namespace dispatcher {
+void begin(Random &random, State &state, Memories &) {
+  const Work first = draw_work(random);
+  const std::uint32_t words = std::uint32_t(random.below(random.flip() ? 40 : 100000));
+  new (&state) State{Dispatcher(words, UInt<16>(random.below(9)), first)};
+}
+void draw(Random &random, In &in) { in.next = draw_work(random); }
+}  // namespace dispatcher
 
 namespace loader {
 void begin(Random &, State &state, Memories &) { new (&state) State(); }
 void draw(Random &random, In &in) {
-  in.slot = draw_slot(random);
-  const bool tile = in.slot.i.op == kOpLoadWeights;
-  in.slot.column = UInt<16>(random.below(tile ? kTileBeats : kLanes));
+  in.work = draw_work(random);
+  in.load = in.work.loads;
+  const bool tile = in.work.loads_weights, bias = in.work.loads_bias;
+  const std::int64_t wide = random.number(kBiasBits);
   const std::int64_t halves[2] = {random.number(32), random.number(32)};
-  set_element<32>(in.beat, 0, Int<32>(tile ? halves[0] : random.number(kActivationBits)));
-  set_element<32>(in.beat, 1, Int<32>(tile ? halves[1] : random.number(kCBits)));
+  set_element<32>(in.beat, 0,
+                  Int<32>(tile   ? halves[0]
+                          : bias ? wide
+                                 : random.number(kActivationBits)));
+  set_element<32>(in.beat, 1,
+                  Int<32>(tile   ? halves[1]
+                          : bias ? wide >> 32
+                                 : random.number(kCBits)));
 }
 }  // namespace loader
 
 namespace sums {
-void begin(Random &random, State &state, Memories &memories) {
-  new (&state) State();
-  for (auto &row : memories.biases) fill<kBiasBits>(random, row, kBands * kRows);
-  for (auto &row : memories.stored) {
-    for (Acc_t &sum : row) sum = Acc_t(random.number(kAccBits - kMaxShift - 2));
-  }
-}
+void begin(Random &, State &state, Memories &) { new (&state) State(); }
 void draw(Random &random, In &in) {
-  in.slot = draw_slot(random);
+  in.work = draw_work(random);
+  in.slot = draw_slot(random, in.work);
   in.slot.first = random.below(4) == 0;
   for (auto &span : in.spans) fill<kSumBits>(random, span, kRows);
+  fill<kBiasBits>(random, in.biases, kBands * kRows);
+  fill<kAccBits - kMaxShift - 2>(random, in.stored, kBands * kRows);
 }
 }  // namespace sums
 
@@ -225,10 +256,11 @@ void begin(Random &, State &state, Memories &) {
   left = 0;
 }
 void draw(Random &random, In &in) {
-  in.slot = draw_slot(random);
+  in.work = draw_work(random);
+  in.slot = draw_slot(random, in.work);
   if (left > 1) in.slot.last = false;
-  const bool takes = in.slot.tile && in.slot.last && in.slot.i.finish;
-  left = takes ? int(in.slot.gang) * kPasses : left - 1;
+  const bool takes = in.slot.tile && in.slot.last && in.work.finish;
+  left = takes ? int(in.work.gang) * kPasses : left - 1;
   fill<kAccBits>(random, in.sums, kBands * kRows);
   fill<kCBits>(random, in.c, kLanes);
 }

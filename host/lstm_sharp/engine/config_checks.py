@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import ceil, gcd, log2
 from typing import TYPE_CHECKING
 
-from lstm_sharp.board import board
+from lstm_sharp.board import board, boards
 from lstm_sharp.engine import storage
 from lstm_sharp.numerics.formats import SUPPORTED
 
@@ -51,12 +51,8 @@ def problems(cfg: Config) -> Iterator[str]:
 
 
 def board_problems(cfg: Config) -> Iterator[str]:
-    """What a config's board has too little of for the memories of either engine.
-
-    Raises:
-        UsageError: there are no facts of such a board.
-    """
-    made = board(cfg.board)
+    """What a config's board has too little of for the memories of either engine."""
+    made = board(cfg.board) if cfg.board in boards() else None
     for kind, taken in storage.most(cfg).items():
         if made and taken > made.free(kind):
             yield (

@@ -29,8 +29,9 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 
 STEPS = {  # namespace in steps.cpp: what it updates
-    "walker": "where the slot program stands",
-    "loader": "the tile or state that is being gathered",
+    "fetch": "the next instruction, in two cycles",
+    "dispatcher": "where the work stands, in no-op slots, rows and columns",
+    "loader": "the tile, biases or state that are being gathered",
     "sums": "running sums",
     "turns": "the row block that the lanes take up",
     "packer": "the beat of h that is being filled",
