@@ -38,7 +38,9 @@ inline Tanh_t tanh_steps(Z_t z) {
   const UInt<kTanhBits - kSlopeBits> base = UInt<kTanhBits - kSlopeBits>(segment >> kSlopeBits);
   const UInt<kSlopeBits> slope = segment & ((1 << kSlopeBits) - 1);
   const UInt<kFracBits> place = u & ((1 << kFracBits) - 1);
-  const Tanh_t y = base + (slope * place >> kFracBits);
+  const UInt<kSlopeBits + kFracBits> rise = slope * place;
+  #pragma HLS BIND_OP variable = rise op = mul impl = dsp
+  const Tanh_t y = base + (rise >> kFracBits);
   return negative ? Tanh_t(~y) : y;
 }
 

@@ -22,7 +22,9 @@ using UInt = ap_uint<kBits>;
 template <int kBits, class A, class B>
 Int<kBits> multiply(A a, B b) {
   #pragma HLS INLINE
-  return a * b;  // as wide as both together; wider operands would take more DSPs
+  const Int<kBits> product = a * b;  // as wide as both together: wider would take more DSPs
+  #pragma HLS BIND_OP variable = product op = mul impl = dsp
+  return product;
 }
 
 template <class T>
