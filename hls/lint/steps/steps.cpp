@@ -245,7 +245,7 @@ void draw(Random &random, In &in) {
   in.slot.first = random.below(4) == 0;
   for (auto &span : in.spans) fill<kSumBits>(random, span, kRows);
   fill<kBiasBits>(random, in.biases, kBands * kRows);
-  fill<kAccBits - kMaxShift - 2>(random, in.stored, kBands * kRows);
+  for (Acc_t &sum : in.stored) sum = Acc_t(random.number(kAccBits - kMaxShift - 2));
 }
 }  // namespace sums
 

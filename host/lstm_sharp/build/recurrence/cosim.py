@@ -108,27 +108,39 @@ def _fields(steps: Steps) -> str:
 
 
 def _moved(there: Layout, here: Layout) -> list[str]:
-    """Runs of bytes of each field, which may be an array, in both records."""
-    places = [_bytes(record) for record in (there, here)]
-    if {name: len(them) for name, them in places[0].items()} != {
-        name: len(them) for name, them in places[1].items()
-    }:
+    """Runs of bytes of each field, which may be an array, in both records.
+
+    A field that takes more bytes with g++ has wider integers, which are not negative then.
+    """
+    fields, own = _integers(there), _integers(here)
+    if fields.keys() != own.keys():
         raise UsageError("records of the updates have other fields with g++'s integers")
     runs: list[list[int]] = []
     names: list[str] = []
-    for name, them in places[0].items():
-        for its, ours in zip(them, places[1][name]):
+    for name, its in fields.items():
+        ours = own[name]
+        if sum(size for _, size in its) == sum(size for _, size in ours):
+            its, ours = _bytes(its), _bytes(ours)
+        if len(its) != len(ours):
+            raise UsageError(f"{name} has other integers with g++'s")
+        for (there_at, size), (here_at, wide) in zip(its, ours):
+            size = min(size, wide)
             last = runs[-1] if runs and names[-1] == name else None
-            if last and its == last[0] + last[2] and ours == last[1] + last[2]:
-                last[2] += 1
+            if last and there_at == last[0] + last[2] and here_at == last[1] + last[2]:
+                last[2] += size
             else:
-                runs.append([its, ours, 1])
+                runs.append([there_at, here_at, size])
                 names.append(name)
     return [f'{{"{name}", {run[0]}, {run[1]}, {run[2]}}}' for name, run in zip(names, runs)]
 
 
-def _bytes(record: Layout) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = {}
+def _integers(record: Layout) -> dict[str, list[tuple[int, int]]]:
+    """Place and bytes of each of a field's integers."""
+    places: dict[str, list[tuple[int, int]]] = {}
     for name, offset, size in record.fields:
-        places.setdefault(name, []).extend(range(offset, offset + size))
+        places.setdefault(name, []).append((offset, size))
     return places
+
+
+def _bytes(integers: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    return [(at, 1) for start, size in integers for at in range(start, start + size)]
