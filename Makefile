@@ -17,6 +17,8 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 BENCH := .venv/.bench
+# A file's tests stay together, for they share what they build.
+TESTS := $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile
 # Without its pins, see pyproject.toml; Python 3.13 does without the virtual board.
 PYNQ := pynq>=4.0,<5; python_version < '3.13'
 # Without what hls4ml needs: its headers are all that is taken from it.
@@ -41,10 +43,10 @@ demo: setup ## recognise speakers with an LSTM on the simulated accelerator
 	@$(RUN) -m lstm_sharp.demo
 
 test: setup libpython ## tests without vendor tools, under 10 minutes; PYTEST= for more options
-	@$(RUN) -m pytest $(PYTEST)
+	@$(TESTS) $(PYTEST)
 
 test-all: setup libpython ## the slow tests too; Vitis and board tests where those are
-	@$(RUN) -m pytest -m "" $(PYTEST)
+	@$(TESTS) -m "" $(PYTEST)
 
 lint: setup ## check style, types, and both engines' sources
 	$(RUN) -m ruff check .

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lstm_sharp.engine.config import Config
@@ -85,19 +87,31 @@ def build(
 ) -> Path:
     """Run the command that makes a target, unless the same made it from the same sources.
 
+    Of several processes that want it one makes it, and the others wait.
+
     Raises:
         ToolError: the command failed.
     """
     made_from = digest(sources, "\0".join(str(part) for part in command))
     stamp = target.with_name(target.name + ".made-from")
-    if target.is_file() and stamp.is_file() and stamp.read_text() == made_from:
-        return target
-    stamp.unlink(missing_ok=True)
-    if sys.stderr.isatty():
-        print(f"building {target.name} in {cwd}, once ...", file=sys.stderr)
-    run(command, cwd, target.with_name(target.name + ".log"), env)
-    stamp.write_text(made_from)
+    with _alone(target):
+        if target.is_file() and stamp.is_file() and stamp.read_text() == made_from:
+            return target
+        stamp.unlink(missing_ok=True)
+        if sys.stderr.isatty():
+            print(f"building {target.name} in {cwd}, once ...", file=sys.stderr)
+        run(command, cwd, target.with_name(target.name + ".log"), env)
+        stamp.write_text(made_from)
     return target
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Keep other processes from building a target; one that ends, however it does, lets go."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(target.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def digest(sources: Sequence[Path], text: str = "") -> str:
