@@ -109,7 +109,7 @@ Slots:
     Scalars scalars;
     #pragma HLS ARRAY_PARTITION variable = scalars complete dim = 0
     if (slot.tile || slot.give) {
-      View<Word> word = x_at == x_is_at ? x : x_buffer[x_at];
+      View<Word> word = choose(x_at == x_is_at, x, x_buffer[x_at]);
       choose_scalars(work, word, sequence[sequence_at], h_buffer[h_at], scalars);
     }
     if (slot.load) loader.shift_in(work, take(weight_stream));
@@ -158,6 +158,7 @@ Slots:
     if (slot.pull) x_buffer[x_at] = x;
     if (turn.valid || state) {
       const Group group = state ? loader.state(slot) : turns.update(turn, running, c);
+      #pragma HLS ARRAY_PARTITION variable = group.neuron complete
       promises.check(group);
       write_group(group, h_buffer, sequence, c_buffer);
       if (group.emit) sends = packer.add(group, out);
@@ -170,7 +171,7 @@ Leave_Words:
 Leave_Works:
   for (bool more = dispatcher.leaves_works(); more;) more = !works.read().ends_list;
   h_beats.write(HBeat{zero_beat(), false, true});
-  *status = dispatcher.status();
+  *status = dispatcher.status(slots);
   *cycles = dispatcher.slots();
 }
 

@@ -17,14 +17,15 @@ struct Slot {
   bool last;       // column of its row, beat of its item
   bool first_row;  // of the work
   bool last_row;
-  UInt<kRowBits> row;                 // first band of its row block; group of a state
-  UInt<kColumnBits> segment;          // first one, counted from the vector's first word
-  UInt<kColumnBits> left;             // slots of its row that follow
-  UInt<17> weight;                    // address of its tile
-  UInt<16> h_word, h_lane;            // of a state's h
-  UInt<1> half;                       // of the h buffer that is read
-  UInt<kSequenceBits> sequence_read;  // word of the sequence buffer where this step begins
-  UInt<kSequenceBits> sequence_write;
+  UInt<kRowBits> row;         // first band of its row block; group of a state
+  UInt<kColumnBits> segment;  // first one, counted from the vector's first word
+  UInt<kColumnBits> left;     // slots of its row that follow
+  UInt<17> weight;            // address of its tile
+  UInt<16> h_word, h_lane;    // of a state's h
+  UInt<1> half = 0;           // of the h buffer that is read
+  // Word of the sequence buffer where this step begins
+  UInt<kSequenceBits> sequence_read = 0;
+  UInt<kSequenceBits> sequence_write = 0;
 };
 
 inline int word_of(UInt<kColumnBits> segment) {
@@ -98,10 +99,12 @@ class Dispatcher {
   // Whether fetch has given more than the slots have taken
   bool leaves_works() const { return !work_.ends_list; }
 
-  // Of the run so far; a run that is cut short by its header counts as one that pulls too little.
-  std::uint32_t status() const {
+  // Of a run of so many slots by its header; one that is cut short by that counts as one that pulls
+  // too little.
+  std::uint32_t status(std::uint32_t slots) const {
     if (bad_) return status_;
-    return std::uint32_t(whole_ && !more_words_ ? kStatusFine : kStatusWords);
+    const bool fine = whole_ && !more_words_ && slots_ <= slots;
+    return std::uint32_t(fine ? kStatusFine : kStatusWords);
   }
   std::uint32_t slots() const { return slots_; }
   std::uint32_t words_left() const { return words_left_; }

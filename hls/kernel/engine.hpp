@@ -68,6 +68,7 @@ inline void run(Axis &weights, Axis &x, Axis &h, const std::uint32_t window[kWin
                 std::uint32_t *status, std::uint32_t *cycles) {
   Header header;
   Instruction program[kProgramDepth];
+  #pragma HLS AGGREGATE variable = program compact = bit
   #pragma HLS BIND_STORAGE variable = program type = ram_s2p impl = lutram
   std::uint32_t run_status = read_program(window, header, program);
   std::uint32_t run_cycles = 0;

@@ -60,6 +60,7 @@ class Loader {
   Group state(const Slot &slot) const {
     #pragma HLS INLINE
     Group group;
+    #pragma HLS ARRAY_PARTITION variable = group.neuron complete
   Lanes:
     for (int lane = 0; lane < kLanes; ++lane) group.neuron[lane] = state_[lane];
     group.number = UInt<16>(slot.row);

@@ -80,7 +80,7 @@ void add_products(const Strips &strips, const Rest &rest, const WeightPlace &at,
 Strips:
   for (int s = 0; s < kCount / kStrip; ++s) {
     View<Pack<kWeightBits, kStrip * kRows>> strip =
-        at.rest ? rest[at.of_rest][s] : strips[at.bank][s];
+        choose(at.rest, rest[at.of_rest][s], strips[at.bank][s]);
   VS_Units:
     for (int c = 0; c < kStrip; ++c) {
       const int n = kFirst + s * kStrip + c;

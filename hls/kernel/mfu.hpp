@@ -88,11 +88,13 @@ class Turns {
     // kPasses turns take up a bank, the last of its rows moving to where the first ones were.
     const int bank = place_in<kBands>(number_ / kPasses);
     Group group;
+    #pragma HLS ARRAY_PARTITION variable = group.neuron complete
   Lanes:
     for (int lane = 0; lane < kLanes; ++lane) {
       const int k = 4 * lane;
       const Acc_t gates[4] = {sums_[bank][k], sums_[bank][k + 1], sums_[bank][k + 2],
                               sums_[bank][k + 3]};
+      #pragma HLS ARRAY_PARTITION variable = gates complete
       group.neuron[lane] = update_cell(gates, c_zero_ ? C_t(0) : c_before[lane], act_shift_);
     }
   Move_Up:
@@ -140,7 +142,10 @@ class Packer {
   Packer() {
     #pragma HLS ARRAY_PARTITION variable = elements_ complete
   Empty:
-    for (int e = 0; e < kBeatElements; ++e) elements_[e] = 0;
+    for (int e = 0; e < kBeatElements; ++e) {
+      #pragma HLS UNROLL
+      elements_[e] = 0;
+    }
   }
 
   // Whether a beat is complete

@@ -115,6 +115,11 @@ void put(Pack<kBits, kCount> &pack, int place, Int<kBits> value) {
 template <class T>
 using View = const T &;
 
+template <class T>
+const T &choose(bool first, const T &one, const T &other) {
+  return first ? one : other;
+}
+
 // Holds the compiler to what a DEPENDENCE pragma tells Vitis: a place is not read before kDistance
 // slots have passed since it was written.
 template <int kPlaces, int kDistance>

@@ -33,6 +33,7 @@ inline bool placed_in_range(const Instruction &i, int gang) {
 }
 
 inline bool rectangle_in_range(const Instruction &i) {
+  #pragma HLS INLINE
   bool placed = false;
 Shapes:
   for (int s = 0; s < kShapes; ++s) placed |= i.shape == s && placed_in_range(i, kGangs[s]);
@@ -40,6 +41,7 @@ Shapes:
 }
 
 inline bool in_range(const Instruction &i, int number) {
+  #pragma HLS INLINE
   // Row blocks of one gate each are for the SystemVerilog engine alone.
   const bool known = i.shape < kShapes && !i.by_gate && !i.one_gate;
   const bool fine = known && i.loop_back <= number && i.h_word < kHWords;

@@ -24,7 +24,10 @@ inline Word no_word() {
   #pragma HLS INLINE
   Word word;
 No_Elements:
-  for (int n = 0; n < kColumns; ++n) put<kActivationBits>(word, n, 0);
+  for (int n = 0; n < kColumns; ++n) {
+    #pragma HLS UNROLL
+    put<kActivationBits>(word, n, 0);
+  }
   return word;
 }
 
@@ -64,6 +67,7 @@ int place_in(int place) {
 // Clips to a signed integer of kBits.
 template <int kBits, class Wide>
 Int<kBits> saturate(Wide value) {
+  #pragma HLS INLINE
   const Int<kBits> most = (std::int64_t(1) << (kBits - 1)) - 1;
   const Int<kBits> least = -(std::int64_t(1) << (kBits - 1));
   return value > most ? most : value < least ? least : Int<kBits>(value);

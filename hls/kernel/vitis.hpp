@@ -88,6 +88,13 @@ void put(Packed &pack, int place, Int<kBits> value) {
 template <class T>
 using View = T;
 
+// Of two values that have been read, not of two places to read from
+template <class T>
+T choose(bool first, T one, T other) {
+  #pragma HLS INLINE
+  return first ? one : other;
+}
+
 // Checked by csim, taken on trust here
 template <int kPlaces, int kDistance>
 class Promise {

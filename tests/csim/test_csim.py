@@ -126,9 +126,12 @@ def test_wrong_count_of_x_words_is_status_3(more: int) -> None:
     assert play_bad("tiny", {"x_words": words}, x=x) == 3
 
 
-def test_too_few_slots_are_status_3() -> None:
-    slots = int(plain_case("tiny").runs()[1].program[HEADER["slots"].word])
-    assert play_bad("tiny", {"slots": slots // 2}) == 3
+@pytest.mark.parametrize("engine", ["tiny", "wide-1"])
+def test_too_few_slots_are_status_3(engine: str) -> None:
+    """One is too few, though turns of the lanes follow the last slot."""
+    slots = int(plain_case(engine).runs()[1].program[HEADER["slots"].word])
+    for fewer in (0, 1, slots // 2, slots - 2, slots - 1):
+        assert play_bad(engine, {"slots": fewer}) == 3
 
 
 def test_running_past_the_weights_is_status_4() -> None:

@@ -80,7 +80,9 @@ def kernel(cfg: Config, made: Board | None) -> str:
     parts = []
     for kind in ("bram36", "uram", "lutram"):
         free = f" of {made.free(kind)}" if made else ""
-        parts.append(f"{storage.total(storage.kernel_memories(cfg), kind):g}{free} {kind}")
+        parts.append(
+            f"{storage.total(storage.kernel_memories(cfg.of('hls')), kind):g}{free} {kind}"
+        )
     return f"memories of the HLS kernel, worked out: {', '.join(parts)}"
 
 

@@ -79,7 +79,7 @@ def most(cfg: Config) -> dict[str, float]:
 
     The SystemVerilog engine's memories in LUTs are Yosys's to count, and are not in it.
     """
-    engines = memories(cfg), kernel_memories(cfg)
+    engines = memories(cfg.of("sv")), kernel_memories(cfg.of("hls"))
     kinds = ("bram36", "uram", "lutram")
     return {kind: max(total(engine, kind) for engine in engines) for kind in kinds}
 

@@ -170,7 +170,7 @@ def _resources() -> str:
         used, free = seen[name]["used"], seen[name]["free"]
         counts = [f"{used[k]:,g}" + (f" of {free[k]:,}" if free else "") for k in KINDS]
         cfg = config.load(name)
-        memories = {"sv": storage.memories(cfg), "hls": storage.kernel_memories(cfg)}
+        memories = {"sv": storage.memories(cfg), "hls": storage.kernel_memories(cfg.of("hls"))}
         worked_out = "; ".join(
             f"{engine}: {storage.total(of, 'bram36'):g} BRAM36, {storage.total(of, 'uram'):g} URAM"
             + (f", {storage.total(of, 'lutram'):,g} LUTRAM" if engine == "hls" else "")

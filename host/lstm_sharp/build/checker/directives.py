@@ -83,7 +83,7 @@ def storage(kernel: Kernel) -> Complaints:
             yield placed, f"{name} is a port; give its INTERFACE a storage_type"
         if impl.startswith("uram") and (filled or memory.startswith("rom")):
             yield placed, f"UltraRAM has no first contents and {name} has; use impl = bram"
-        if memory.startswith("rom") != _is_const(variable.type):
+        if memory.startswith("rom") != is_const(variable.type):
             yield placed, f"{memory} does not fit {name}; a rom is const, and nothing else is"
         if (impl in ("srl", "memory")) > (memory == "fifo"):
             yield placed, f"impl = {impl} is for a fifo; take bram, lutram or uram"
@@ -182,10 +182,10 @@ def _is_stream(variable: Cursor | None) -> bool:
     return variable is not None and "hls::stream<" in variable.type.get_canonical().spelling
 
 
-def _is_const(what: Any) -> bool:
+def is_const(what: Any) -> bool:
     """Whether it, or an array's elements, are const."""
     what = what.get_canonical()
-    inner = what.kind.name.endswith("ARRAY") and _is_const(what.element_type)
+    inner = what.kind.name.endswith("ARRAY") and is_const(what.element_type)
     return bool(inner or what.is_const_qualified())
 
 

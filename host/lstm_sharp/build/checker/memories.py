@@ -14,7 +14,7 @@ from math import prod
 from typing import NamedTuple
 
 from lstm_sharp.build.checker.code import Complaints, called_in_pipelines
-from lstm_sharp.build.checker.directives import all_of, sizes
+from lstm_sharp.build.checker.directives import all_of, is_const, sizes
 from lstm_sharp.build.checker.kernel import Cursor, Function, Kernel, Loop, Placed, kind
 
 _LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
@@ -83,7 +83,7 @@ def depths(kernel: Kernel) -> Complaints:
 
 
 def registers(kernel: Kernel) -> Complaints:
-    """What a pipeline carries on is local, and a local array in it is cut into registers."""
+    """What a pipeline carries on is local; arrays that it works with are cut into registers."""
     bound = {p.named["variable"].hash for p in all_of(kernel, "BIND_STORAGE")}
     cut = {p.named["variable"].hash for p in all_of(kernel, "ARRAY_PARTITION")}
     inside = called_in_pipelines(kernel)
@@ -92,8 +92,7 @@ def registers(kernel: Kernel) -> Complaints:
         if (not has_loop and function not in inside) or function.is_constexpr:
             continue
         for cursor in _variables(function):
-            constant = "const" in [token.spelling for token in cursor.get_tokens()]
-            if cursor.hash in bound or constant:
+            if cursor.hash in bound or is_const(cursor.type):
                 continue
             static = cursor.storage_class.name == "STATIC"
             if static and sizes(cursor)[:1] == [1]:
@@ -108,6 +107,13 @@ def registers(kernel: Kernel) -> Complaints:
                 )
             elif sizes(cursor) and cursor.hash not in cut:
                 yield cursor, f"{cursor.spelling} may become a memory; partition it completely"
+    for cursor in kernel.of("FIELD_DECL"):  # of an object, whose constructor says so
+        if sizes(cursor) and cursor.spelling.endswith("_") and cursor.hash not in cut:
+            yield cursor, f"{cursor.spelling} may become a memory; partition it completely"
+    for cursor in kernel.of("VAR_DECL"):
+        outside = kind(cursor.semantic_parent) in ("NAMESPACE", "TRANSLATION_UNIT")
+        if outside and not is_const(cursor.type):
+            yield cursor, f"{cursor.spelling} is global, so kept in a memory; make it local"
 
 
 @dataclass
