@@ -150,11 +150,15 @@ inline void accumulate(const Work &work, const Slot &slot, const Spans &spans, c
 Banks:
   for (int bank = 0; bank < kBands; ++bank) {
     if (meets(work, slot, bank)) {
-      if (slot.first) {
+      if (slot.first && work.from_bias) {
       Begin:
-        for (int at = bank * kRows; at < (bank + 1) * kRows; ++at) {
-          running[at] =
-              work.from_bias ? Acc_t(biases[at]) : shift_left(Acc_t(stored[at]), work.x_shift);
+        for (int k = 0; k < kRows; ++k) running[bank * kRows + k] = biases[bank * kRows + k];
+      }
+      if (slot.first && !work.from_bias) {
+      Go_On:
+        for (int k = 0; k < kRows; ++k) {
+          const Acc_t sum = stored[bank * kRows + k];
+          running[bank * kRows + k] = shift_left(sum, work.x_shift);
         }
       }
     Accumulate:
@@ -184,10 +188,14 @@ inline void write_group(const Group &group, HElements (&h_buffer)[2 * kHDepth],
   const int h_at = h_place(group.half, group.h_word);
   const int c_at = place_in<kCDepth>(group.number);
 Write_H:
-  for (int n = 0; n < kColumns; ++n) {
-    if (group.h_lane == n - n % kLanes) {
-      keep(h_buffer[h_at][n], group.neuron[n % kLanes].h, group.ago);
-      if (group.keep) keep(sequence[group.sequence_word][n], group.neuron[n % kLanes].h, group.ago);
+  for (int first = 0; first < kColumns; first += kLanes) {
+    if (group.h_lane == first) {
+    Write_Lanes:
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const Activation_t h = group.neuron[lane].h;
+        keep(h_buffer[h_at][first + lane], h, group.ago);
+        if (group.keep) keep(sequence[group.sequence_word][first + lane], h, group.ago);
+      }
     }
   }
 Write_C:
