@@ -188,14 +188,10 @@ inline void write_group(const Group &group, HElements (&h_buffer)[2 * kHDepth],
   const int h_at = h_place(group.half, group.h_word);
   const int c_at = place_in<kCDepth>(group.number);
 Write_H:
-  for (int first = 0; first < kColumns; first += kLanes) {
-    if (group.h_lane == first) {
-    Write_Lanes:
-      for (int lane = 0; lane < kLanes; ++lane) {
-        const Activation_t h = group.neuron[lane].h;
-        keep(h_buffer[h_at][first + lane], h, group.ago);
-        if (group.keep) keep(sequence[group.sequence_word][first + lane], h, group.ago);
-      }
+  for (int n = 0; n < kColumns; ++n) {
+    if (group.h_lane == n - n % kLanes) {
+      keep(h_buffer[h_at][n], group.neuron[n % kLanes].h, group.ago);
+      if (group.keep) keep(sequence[group.sequence_word][n], group.neuron[n % kLanes].h, group.ago);
     }
   }
 Write_C:
