@@ -19,6 +19,7 @@ from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
 from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.run.batch import head_by_length
 from lstm_sharp.run.session import BACKENDS, Session
 
 
@@ -142,8 +143,10 @@ def _run(options: argparse.Namespace) -> None:
         assert session.report is not None and isinstance(y, np.ndarray)
         report = session.report.as_dict()
     if options.output_of == "head" and model.head is not None:
-        y = model.head(y)
+        y = model.head(y) if lengths is None else head_by_length(model.head, y, lengths)
     files.write_array(options.output, y)
+    for note in session.report.notes:
+        print(f"note: {note}", file=sys.stderr)
     _tell(options.json, report)
 
 
@@ -232,8 +235,14 @@ def _package(options: argparse.Namespace) -> None:
         has = overlay_engine(overlay) if overlay else "hls"
         cfg = cfg.of(options.engine or has)
         made = package.write(model, cfg, options.output, options.schedule, calibration, overlay)
+    for note in made.model.notes:
+        print(f"note: {note}", file=sys.stderr)
+    data = "the calibration data"
     if calibration is None:
         print("no --calibration: x is scaled for U(-1, 1), and so is the test", file=sys.stderr)
+        data = "U(-1, 1)"
+    error = made.about["calibration"]["max_abs_error"]
+    print(f"largest error of h on {data}, against the float model: {error:.2g}")
     count, steps = made.vectors.x.shape[:2]
     size = f"{count} x {steps} steps, {'with' if overlay else 'without'} an overlay"
     engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
@@ -249,6 +258,7 @@ def _add_render(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     render.add_argument("model", metavar="MODEL", nargs="?", help=".onnx, .safetensors or .npz")
     render.add_argument("--config", required=True, help="a config's name or file")
+    render.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
     render.add_argument("--format", help=f"instead of the config's: {', '.join(SUPPORTED)}")
     render.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
     render.set_defaults(command=_render)
@@ -259,7 +269,7 @@ def _render(options: argparse.Namespace) -> None:
     from lstm_sharp.build.vectors import write_vectors
 
     cfg = config.load(options.config).with_format(options.format)
-    model = load(options.model) if options.model else None
+    model = load(options.model, options.prefix) if options.model else None
     out = Path(options.output)
     if model is not None:
         write_vectors(model, cfg.of("hls"), out)
@@ -304,7 +314,7 @@ def _tell(where: str | None, report: dict[str, object]) -> None:
     elif where:
         files.write_text(where, text + "\n")
     else:
-        print(", ".join(f"{k} {v}" for k, v in report.items() if v not in (None, ())))
+        print(", ".join(f"{k} {v}" for k, v in report.items() if v is not None and k != "notes"))
 
 
 if __name__ == "__main__":

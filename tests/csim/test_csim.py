@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -221,40 +215,3 @@ def changed(
 def put(line: np.ndarray, field: Field, value: int) -> None:
     mask = ((1 << field.width) - 1) << field.lsb
     line[field.word] = (int(line[field.word]) & ~mask) | value << field.lsb
-
-
-BUILDER = """
-import sys
-from pathlib import Path
-from lstm_sharp.build import csim
-from lstm_sharp.engine import config
-from lstm_sharp.engine.program import null_program
-from lstm_sharp.run import engines
-from lstm_sharp.run.jobs import Run
-cfg = config.load("tiny").of("hls")
-program = csim.build(cfg, Path(sys.argv[1]), csim.Variant("csim", csim.gcc, ("-O0",)))
-assert engines.play(program, [Run(null_program())])[0].identity == cfg.identity
-"""
-
-
-def test_processes_that_want_one_build_make_it_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One compiles, the others wait; one that is killed keeps nobody waiting."""
-    path, calls = tmp_path / "bin", tmp_path / "calls"
-    path.mkdir()
-    gcc = shutil.which("g++")
-    (path / "g++").write_text(f'#!/bin/sh\necho >> {calls}\nsleep 0.3\nexec {gcc} "$@"\n')
-    (path / "g++").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{path}{os.pathsep}{os.environ['PATH']}")
-    command = [sys.executable, "-c", BUILDER, str(tmp_path / "build")]
-    killed = subprocess.Popen(command, start_new_session=True)
-    while not calls.is_file():
-        assert killed.poll() is None
-        time.sleep(0.01)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    builders = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    said = [process.communicate(timeout=120)[1] for process in builders]
-    assert [process.returncode for process in builders] == [0] * 4, said
-    assert len(calls.read_text()) == 2  # of the one that was killed, and of one of four

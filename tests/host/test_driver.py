@@ -254,17 +254,6 @@ def test_two_models_take_turns(bit: Path, tmp_path: Path) -> None:
         assert accelerator.parts.device.allocated == taken
 
 
-def test_two_drivers_of_one_overlay_do_not_take_each_others_weights(bit: Path) -> None:
-    overlay = pynq.Overlay(str(bit))
-    first, second = model_of(STACK), model_of((3, 8))
-    with Accelerator(overlay) as one, Accelerator(overlay) as other:
-        one.load_model(first, TINY)
-        other.load_model(second, TINY)
-        for accelerator, model in ((one, first), (other, second), (one, first)):
-            x = integers(model, 3, 4)
-            assert same(accelerator.run(x), right(model, x)[0])
-
-
 @pytest.mark.parametrize("device", ["zcu104"], indirect=True)
 def test_another_board(board: Accelerator) -> None:
     x = integers(board.model, 5, 4)

@@ -107,23 +107,30 @@ def test_ctrl_c_during_a_wait(board: Accelerator, monkeypatch: pytest.MonkeyPatc
     mended(board, x, right(board.model, x)[0])
 
 
-def test_ctrl_c_in_another_driver(bit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    overlay = pynq.Overlay(str(bit))
-    with Accelerator(overlay) as mine, Accelerator(overlay) as other:
-        mine.load_model(model_of(STACK), TINY)
-        x = integers(mine.model, 5, 2)
-        h, _ = right(mine.model, x)
+def test_ctrl_c_while_drivers_take_over(bit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overlay, mine = pynq.Overlay(str(bit)), model_of(STACK)
+    x = integers(mine, 5, 2)
+    h, _ = right(mine, x)
 
-        def call() -> None:
-            mine.run(x)  # which loads its weights again
+    def open_mine() -> Accelerator:
+        accelerator = Accelerator(overlay, take_over=True)
+        accelerator.load_model(mine, TINY)
+        return accelerator
+
+    def call() -> None:
+        open_mine().run(x)
+        with Accelerator(overlay, take_over=True) as other:
             other.load_model(model_of((5, 9)), TINY)
             other.run(x)
 
-        def then() -> None:
-            mended(mine, x, h)
-            other.reset()
+    def then() -> None:
+        with Accelerator(overlay, take_over=True) as accelerator:
+            accelerator.reset()
+            accelerator.load_model(mine, TINY)
+            assert same(accelerator.run(x), h)
 
-        assert Interrupting(monkeypatch, overlay.device).sweep(call, then) > 50
+    assert Interrupting(monkeypatch, overlay.device).sweep(call, then) > 50
+    assert overlay.device.allocated == (0, 0)
 
 
 def test_ctrl_c_within_a_program(board: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@ the right bits; bad input is refused in a sentence and leaves nothing behind."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,8 +53,6 @@ POLLING = 0.3
 """Simulated seconds that may pass beyond a time limit: accesses to a stuck engine take long."""
 PARTS = ("engine ", "IP_ISR", "dma.MM2S ", "dma.S2MM ", "dma_weights.MM2S ")
 """What a message decodes the registers of."""
-PATIENT = 5.0
-"""Seconds of the clock on the wall."""
 
 
 def failing(
@@ -63,14 +60,13 @@ def failing(
 ) -> None:
     """See a call fail in time, the next one refused, and the right bits after a reset."""
     device = board.parts.device
-    began, seconds = device.now(), time.perf_counter()
+    began = device.now()
     with pytest.raises(error, match=words) as raised:
         call()
     assert type(raised.value) is error and "call reset()" in str(raised.value)
     if error is not OverlayGone:
         assert all(part in str(raised.value) for part in PARTS)
     assert device.now() - began < 1.1 + POLLING
-    assert time.perf_counter() - seconds < PATIENT
     model = board.model
     x = integers(model, 5, 3)
     with pytest.raises(BoardError, match=r"call reset\(\) first"):
@@ -255,10 +251,12 @@ def test_closing_leaves_the_other_overlay_alone(
     x = integers(model, 5, 3)
     with Accelerator(bit) as first:
         first.load_model(model, TINY)
-        second = Accelerator(other)
-        second.load_model(model, TINY)
+        pynq.Overlay(str(other))
         with pytest.raises(OverlayGone):
             first.run(x)
+    second = Accelerator(other)
+    second.load_model(model, TINY)
+    first.close()
     assert same(second.run(x), right(model, x)[0])
     second.close()
     assert device.allocated == (0, 0)

@@ -20,7 +20,7 @@ from lstm_sharp.engine.hls import hls_cycles
 from lstm_sharp.engine.program import Program
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
-from lstm_sharp.numerics import golden
+from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.run import package
 from lstm_sharp.run.deploy import deploy
@@ -91,7 +91,11 @@ def test_about_says_what_there_is(
     assert about["engine"] == read.cfg.engine == engine
     assert about["identity"] == TINY.with_format("W8A8").of(engine).digest
     assert about["config"] == TINY.with_format("W8A8").knobs()
+    error = about["calibration"].pop("max_abs_error")
     assert about["calibration"] == {"source": "data", "shape": [11, 9, 3]}
+    x = np.load("x.npy")
+    h, _ = golden.run(read.model, read.model.quantize_input(x))
+    assert error == np.abs(read.model.dequantize_h(h) - reference.run(load("m.npz"), x).h).max() > 0
     assert about["vectors"] == {"sequences": 8, "steps": 9}
     assert about["predicted_cycles"] == {
         name: sum(cycles_of(read.cfg, program) for program in programs)
@@ -105,7 +109,9 @@ def test_about_says_what_there_is(
     assert [q["reverse"] for q in about["layers"]] == [False, False]
     assert [q["x_frac"] for q in about["layers"]] == [5, 7]
     assert set(about["files"]) == {"model.npz", "vectors.npz", "run.py"}
-    assert package.read("p").about["calibration"] == {"source": "U(-1, 1)", "seed": 1}
+    drawn = dict(package.read("p").about["calibration"])
+    assert 0 < drawn.pop("max_abs_error") < 3e-3
+    assert drawn == {"source": "U(-1, 1)", "seed": 1}
     with np.load("q/model.npz") as arrays:
         types = {name: str(value.dtype) for name, value in arrays.items()}
     assert types["w_ih_l0"] == types["w_hh_l1"] == "int8" and types["b_l1"] == "int32"

@@ -134,7 +134,7 @@ def test_nothing_to_test(
     bundle = tmp_path / "b.zip"
     for options, said in (
         ([str(tmp_path)], "package.json cannot be read"),
-        ([str(folder), "--overlay", "none.bit"], "none.bit and its .hwh cannot be loaded"),
+        ([str(folder), "--overlay", "none.bit"], "none.bit and its .hwh are not there"),
     ):
         assert selftest.main([*options, "--bundle", str(bundle)]) == 2
         error = capsys.readouterr().err

@@ -54,7 +54,8 @@ def simulate() -> Simulate:
     place.mkdir(exist_ok=True)
     rtl = verilate.chosen(CFG, folder, place)
     runner = get_runner("verilator")
-    with mock.patch.dict(os.environ, verilate.environment(), clear=True):
+    quiet = mock.patch.dict(os.environ, verilate.environment(), clear=True)
+    with tools.alone(place / "build"), quiet:
         try:
             runner.build(
                 sources=rtl.sources,

@@ -7,7 +7,6 @@ small, so that many cases run; the large one is among the slow tests.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 
 import numpy as np
@@ -135,12 +134,9 @@ def test_padding_reconfiguration_fills_1024_multipliers(
     stage = Stage(model, plan, 0)
     job = [stage.load(), stage.run_of(start, model.quantize_input(x), None, False)]
     rtl = engines.build("rtl", FOUR)
-    began = time.perf_counter()
-    loaded, ran = engines.play(rtl, job)
-    rate = (loaded.cycles + ran.cycles) / (time.perf_counter() - began)
+    _, ran = engines.play(rtl, job)
     utilization = model.macs_per_step * steps / FOUR.macs / ran.cycles
     with capsys.disabled():
-        print(f"\nX = H = 340: utilisation {utilization:.4f}; {rate:,.0f} cycles a second")
+        print(f"\nX = H = 340: utilisation {utilization:.4f}")
     assert ran.cycles == cycles.predict(FOUR, plan.program_of(start)).cycles
     assert utilization >= 0.98
-    assert rate >= 50_000

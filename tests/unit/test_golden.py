@@ -143,7 +143,7 @@ def test_state_carries_on(backend: str, reverse: bool) -> None:
     model = pytorch_like(5, [3, 5, 4])
     model = Model(tuple(replace(cell, reverse=reverse) for cell in model.layers))
     x = np.random.default_rng(5).uniform(-1, 1, (2, 9, 3))
-    run = _golden(model, x) if backend == "golden" else lambda *a: reference.run(model, *a)
+    run = _golden(model, x) if backend == "golden" else lambda *a: reference.run(model, *a)[:3]
     whole, *end = run(x)
     # A reverse stack meets the last steps first.
     parts = [x[:, 4:], x[:, :4]] if reverse else [x[:, :4], x[:, 4:]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -145,9 +144,7 @@ def test_command_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    begin = time.monotonic()
     assert main(["tiny", "pynq-z2", "zcu104"]) == 0
-    assert time.monotonic() - begin < 30  # about 3 on an idle machine
     lines = [f"{name}: kernel clean" for name in ("tiny", "pynq-z2", "zcu104")]
     assert capsys.readouterr().out.splitlines() == lines
     assert main(["no-such-config"]) == 2

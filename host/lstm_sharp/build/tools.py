@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -50,9 +51,20 @@ def build_folder(cfg: Config, root: Path | None = None) -> Path:
 
 
 def run(
-    command: Sequence[str | Path], cwd: Path, log: Path, env: dict[str, str] | None = None
+    command: Sequence[str | Path],
+    cwd: Path,
+    log: Path,
+    env: dict[str, str] | None = None,
+    keeps: Sequence[int] = (),
 ) -> str:
     """Run a command in a folder; what it prints goes to ``log`` and is returned.
+
+    Args:
+        command: its words.
+        cwd: the folder.
+        log: a file.
+        env: its environment, by default ours.
+        keeps: file descriptors that it inherits.
 
     Raises:
         ToolError: it failed.
@@ -62,6 +74,7 @@ def run(
         [str(part) for part in command],
         cwd=cwd,
         env=env,
+        pass_fds=keeps,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -87,31 +100,43 @@ def build(
 ) -> Path:
     """Run the command that makes a target, unless the same made it from the same sources.
 
-    Of several processes that want it one makes it, and the others wait.
+    Of several processes that want it one makes it, and the others wait. The command writes to
+    ``fresh(target.name)``; what it made then takes the target's place in one step, also where the
+    old one is being run.
 
     Raises:
         ToolError: the command failed.
     """
     made_from = digest(sources, "\0".join(str(part) for part in command))
     stamp = target.with_name(target.name + ".made-from")
-    with _alone(target):
+    with alone(target) as lock:
         if target.is_file() and stamp.is_file() and stamp.read_text() == made_from:
             return target
         stamp.unlink(missing_ok=True)
         if sys.stderr.isatty():
             print(f"building {target.name} in {cwd}, once ...", file=sys.stderr)
-        run(command, cwd, target.with_name(target.name + ".log"), env)
+        run(command, cwd, target.with_name(target.name + ".log"), env, [lock])
+        os.replace(target.with_name(fresh(target.name)), target)
         stamp.write_text(made_from)
     return target
 
 
+def fresh(name: str) -> str:
+    """Return the name under which a command makes a file for ``build``."""
+    return f"{name}.new"
+
+
 @contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Keep other processes from building a target; one that ends, however it does, lets go."""
+def alone(target: Path) -> Iterator[int]:
+    """Keep other processes from building a target; one that ends, however it does, lets go.
+
+    Yields a file descriptor. A command that inherits it keeps the others waiting where it outlives
+    the process that started it, as a compiler may.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_name(target.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
 def digest(sources: Sequence[Path], text: str = "") -> str:

@@ -32,7 +32,7 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
     Raises:
         UsageError: the config does not hold the model.
     """
-    quantized, stages, made = vectors.prepare(model, cfg)
+    quantized, stages, made, _ = vectors.prepare(model, cfg)
     folder = out / "vectors"
     folder.mkdir(parents=True, exist_ok=True)
     names = [str(index) for index in range(len(stages))] if len(stages) > 1 else [""]

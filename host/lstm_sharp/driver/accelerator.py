@@ -5,14 +5,15 @@ pynq is imported when an ``Accelerator`` is made, and only then.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from lstm_sharp.driver import board, errors
+from lstm_sharp.driver import board, errors, owner
 from lstm_sharp.driver.runner import Runner
 from lstm_sharp.driver.throughput import Phases, Throughput, measure
 from lstm_sharp.engine import pack
@@ -32,19 +33,42 @@ START_CYCLES = 200_000
 core; an assumption, until boards have been measured."""
 
 
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+def _in_turn(call: Call) -> Call:
+    """Have a method wait for other threads, and refuse where another driver owns the device."""
+
+    @wraps(call)
+    def waiting(self: Accelerator, *args: Any, **named: Any) -> Any:
+        with self._seat.turn(self):
+            return call(self, *args, **named)
+
+    return cast(Call, waiting)
+
+
 class Accelerator:
-    """Drives the engine of an overlay.
+    """Drives the engine of an overlay; alone, until it is closed. Threads take turns, call by call.
 
     Args:
         overlay: path of a ``.bit`` with its ``.hwh`` beside it, or a ``pynq.Overlay``.
+        take_over: close the ``Accelerator`` of this process that drives the device, if one does.
 
     Raises:
+        Busy: another ``Accelerator`` drives the device, or another process does; also from every
+            call, where another has taken over.
         BoardError: no engine or no DMAs in the overlay, or an engine that does not answer.
         UsageError: pynq is missing, or the file is.
     """
 
-    def __init__(self, overlay: str | Path | Any) -> None:
-        self.runner = Runner(board.find(board.open_overlay(overlay)))
+    def __init__(self, overlay: str | Path | Any, take_over: bool = False) -> None:
+        self._seat = owner.seat(board.device_of(overlay))
+        with self._seat.turn(self, take_over):
+            try:
+                self.runner = Runner(board.find(board.open_overlay(overlay)))
+            except BaseException:
+                self._seat.leave()
+                raise
         self._loads: dict[object, jobs.Result] = {}
         self._stages: dict[tuple[int, int], tuple[Stage, ...]] = {}
         self._model: QuantModel | None = None
@@ -56,6 +80,8 @@ class Accelerator:
         """Seconds of the last call's phases."""
         self.cycles = 0
         """Cycles of the last call's programs, loads left out."""
+        self.clipped = 0
+        """Values of the last call's x beyond the scale that calibration gave it: clipped to it."""
 
     def __enter__(self) -> Accelerator:
         return self
@@ -69,11 +95,12 @@ class Accelerator:
         self.close()
 
     def close(self) -> None:
-        """Free all buffers; the accelerator can load a package again afterwards."""
-        if self.runner.failed and self.parts.overlay.is_loaded():
-            self.parts.reset()  # no DMA may go on writing to what is freed
-        self._forget()
-        self._model = None
+        """Free all buffers and give the device up; it can load a package again, if it is free."""
+        with self._seat.closing(self) as owns:
+            if owns and self.runner.failed and self.parts.overlay.is_loaded():
+                self.parts.reset()  # no DMA may go on writing to what is freed
+            self._forget()
+            self._model = None
 
     @property
     def parts(self) -> board.Parts:
@@ -112,6 +139,7 @@ class Accelerator:
         """What a start costs, and what the DMA takes of h at once."""
         return Host(self.start_cycles, self.parts.h.limit * 8 // self.cfg.stream_bits)
 
+    @_in_turn
     def load(self, source: str | Path | package.Package) -> None:
         """Load a package: check it against the engine, and load its weights.
 
@@ -122,6 +150,7 @@ class Accelerator:
         read = source if isinstance(source, package.Package) else package.read(source)
         self.load_model(read.model, read.cfg, read.schedule)
 
+    @_in_turn
     def load_model(self, model: QuantModel, cfg: Config, schedule: str = "best") -> None:
         """Load a quantised model; it is compiled for ``cfg``, which must be the overlay's engine.
 
@@ -151,6 +180,7 @@ class Accelerator:
         if len(stages) == 1:
             self._load(stages[0])
 
+    @_in_turn
     def stages(self, steps: int, sequences: int) -> tuple[Stage, ...]:
         """Lay the model out for so many steps and sequences.
 
@@ -162,6 +192,7 @@ class Accelerator:
             self._stages[key] = deploy.deploy(self.model, self.cfg, self._schedule, *key)
         return self._stages[key]
 
+    @_in_turn
     def run(
         self,
         x: np.ndarray | Sequence[np.ndarray],
@@ -187,11 +218,13 @@ class Accelerator:
         """
         self.phases = Phases()
         asked = read_request(self.model, x, state)
+        self.clipped = asked.clipped
         stages = self.stages(max(asked.lengths), len(asked.lengths))
         h, after, _ = self.run_integers(stages, asked.x, asked.state, return_state)
         self.phases.pause("unpack")
         return asked.answer(self.model, h, after)
 
+    @_in_turn
     def run_integers(
         self, stages: Sequence[Stage], batch: pack.Batch, state: Pair | None, give: bool
     ) -> tuple[pack.Batch, Pair | None, list[Sequence[jobs.Result]]]:
@@ -220,6 +253,7 @@ class Accelerator:
         self.phases.begin()
         return results
 
+    @_in_turn
     def reset(self) -> None:
         """Make the board usable again after an error; weights are loaded again at the next run.
 
@@ -228,6 +262,7 @@ class Accelerator:
         """
         self.runner.reset()
 
+    @_in_turn
     def throughput_test(self, batch: int = 64, steps: int = 100, repeats: int = 3) -> Throughput:
         """Time the phases of a call on random integers, and the latency of a single sequence.
 

@@ -68,11 +68,11 @@ class Parts:
             channel.restart()
 
 
-def open_overlay(overlay: str | Path | Any) -> Any:
-    """Return a ``pynq.Overlay``, loading it if a file is named.
+def device_of(overlay: str | Path | Any) -> Any:
+    """Return the ``pynq.Device`` that an overlay is on, or a file would be loaded on.
 
     Raises:
-        UsageError: pynq is missing, or the file, or a board.
+        UsageError: pynq is missing, or a board.
     """
     if os.environ.get(VIRTUAL):
         import lstm_sharp.virtual
@@ -87,16 +87,34 @@ def open_overlay(overlay: str | Path | Any) -> Any:
             f"install lstm-sharp[virtual] and set {VIRTUAL}=pynq-z2"
         ) from None
     if not isinstance(overlay, (str, Path)):
+        return overlay.device
+    try:
+        return pynq.Device.active_device
+    except RuntimeError as error:
+        raise UsageError(
+            f"pynq finds no board ({error}); to run on a virtual one, set {VIRTUAL}=pynq-z2"
+        ) from None
+
+
+def open_overlay(overlay: str | Path | Any) -> Any:
+    """Return a ``pynq.Overlay``, loading it on ``device_of`` it if a file is named.
+
+    Raises:
+        UsageError: the file is missing or damaged.
+    """
+    import pynq
+
+    if not isinstance(overlay, (str, Path)):
         return overlay
     try:
-        return pynq.Overlay(str(overlay))
+        return pynq.Overlay(str(overlay))  # pynq finds those of installed packages by name
     except UsageError:
         raise
-    except Exception as error:  # no such file, no device, a damaged .hwh: pynq raises anything
-        raise UsageError(
-            f"{overlay} and its .hwh cannot be loaded ({type(error).__name__}: {error}); without a "
-            f"board, set {VIRTUAL}=pynq-z2"
-        ) from None
+    except Exception as error:  # no such file, a damaged .hwh, a device that fails: pynq raises all
+        why = f"cannot be loaded ({type(error).__name__}: {error}); build or copy them again"
+        if not Path(overlay).is_file():
+            why = "are not there; name the .bit of an overlay, its .hwh beside it"
+        raise UsageError(f"{overlay} and its .hwh {why}") from None
 
 
 def find(overlay: Any) -> Parts:

@@ -9,6 +9,10 @@ class BoardError(UsageError):
     """Something on the board is not as it should be; ``Accelerator.reset`` makes it usable."""
 
 
+class Busy(BoardError):
+    """Another ``Accelerator``, of this process or another, drives the device."""
+
+
 class EngineTimeout(BoardError):
     """The engine was not done in time."""
 

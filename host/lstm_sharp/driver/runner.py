@@ -48,6 +48,7 @@ class Runner:
 
     def identify(self) -> None:
         """Ask the engine who it is: its outputs are valid after a run alone."""
+        self.parts.engine.forget()  # who drove it before may have left anything
         self.identity = self.parts.engine.get("identity")  # 0 unless it has run before
         self.identity = self.execute(jobs.Run(null_program())).identity
 

@@ -12,7 +12,9 @@ SUPPORTED = ("W16A16", "W8A16", "W8A8")
 C_BITS = 24
 """Width of the cell state, signed, saturating."""
 C_FRAC = 16
-"""Fraction bits of the cell state: range [-128, 128)."""
+"""Fraction bits of the cell state."""
+C_LIMIT = 1 << (C_BITS - 1 - C_FRAC)
+"""The cell state is held to [-C_LIMIT, C_LIMIT)."""
 SIGMA_FRAC = 17
 """Fraction bits of sigma's result and of tanh's centre 2 y + 1."""
 

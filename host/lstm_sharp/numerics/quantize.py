@@ -92,6 +92,11 @@ class QuantModel:
         """Turn x (batch, time, X) float into int64, rounded half up, saturated."""
         return _to_int(x, self.x_frac, self.fmt.activation_bits)
 
+    def clipped(self, x: np.ndarray) -> int:
+        """Count values of x (..., X) float that saturate, by more than the one LSB at the top."""
+        most = 2.0 ** (self.fmt.activation_bits - 1 - self.x_frac)
+        return int(np.count_nonzero(np.abs(x) > most))
+
     def quantize_state(self, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turn h and c (cells, batch, H) float into int64, rounded half up, saturated."""
         return _to_int(h, self.fmt.h_frac, self.fmt.activation_bits), _to_int(c, C_FRAC, C_BITS)
@@ -113,17 +118,23 @@ def quantize(
     Args:
         model: the float model.
         fmt: widths of weights and activations.
-        calibration: x as the model will see it, (..., X) float; sets the scale of the input.
+        calibration: x as the model will see it, (..., X) float; sets the scale of the input, which
+            values that are all the same do not tell.
         max_shift: the largest x_shift of the engine.
 
     Raises:
-        UsageError: NaN in the data, or recurrent weights of 128 and more.
+        UsageError: NaN in the data, or nothing but one value; or recurrent weights of 128 and more.
     """
     calibration = np.asarray(calibration, dtype=np.float64)
     if calibration.size == 0 or not np.isfinite(calibration).all():
         raise UsageError(
             f"calibration data of shape {calibration.shape} is empty or has NaN or infinity; "
             "give a few typical inputs"
+        )
+    if calibration.min() == calibration.max():
+        raise UsageError(
+            f"calibration data (without any: the first input) is {calibration.flat[0]:g} "
+            "throughout, which does not tell the scale of x; give a few typical inputs"
         )
     x_frac = _largest_frac(calibration, fmt.activation_bits, fmt.activation_bits + 16)
     layers: list[QuantLayer] = []

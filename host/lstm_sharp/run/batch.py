@@ -3,13 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import le
 
 import numpy as np
+
+from lstm_sharp.errors import UsageError
 
 Pair = tuple[np.ndarray, np.ndarray]
 """h and c, (cells, batch, H) each."""
 Run = Callable[[np.ndarray, "Pair | None"], tuple[np.ndarray, Pair]]
 """Takes x (batch, time, X) and a state; gives h (batch, time, width) and the state after."""
+
+
+Head = Callable[[np.ndarray], np.ndarray]
+"""What a model computes after its LSTM: h (batch, time, width) to an output."""
+
+
+def head_by_length(head: Head, h: np.ndarray, lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Run a head on each sequence's own steps.
+
+    Args:
+        head: of the model.
+        h: (batch, time, width).
+        lengths: steps of each sequence.
+
+    Returns:
+        The output in the shape that the whole h gives it, zero where a sequence has no step.
+
+    Raises:
+        UsageError: an output in which sequences do not stand one by one.
+    """
+    whole = head(h)
+    if np.all(np.asarray(lengths) == h.shape[1]):
+        return whole
+    out = np.zeros_like(whole)
+    for row, length in enumerate(lengths):
+        own = head(h[row : row + 1, :length])
+        sides = [a for a, size in enumerate(own.shape) if size == 1 and whole.shape[a] == len(h)]
+        fits = own.ndim == whole.ndim and all(map(le, own.shape, whole.shape))
+        if not (sides and fits):
+            raise UsageError(
+                f"what follows the LSTM gives {own.shape} for one sequence and {whole.shape} for "
+                f"{len(h)}, not one for each; leave out lengths, or take h"
+            )
+        place = [slice(size) for size in own.shape]
+        place[sides[0]] = slice(row, row + 1)
+        out[tuple(place)] = own
+    return out
 
 
 def by_length(

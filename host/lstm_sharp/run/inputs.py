@@ -8,11 +8,13 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics.formats import C_BITS, C_FRAC
+from lstm_sharp.numerics.formats import C_LIMIT
 from lstm_sharp.numerics.quantize import QuantModel
 
 FloatState = tuple[np.ndarray, np.ndarray]
 """h and c, (cells, batch, H) each, H the widest cell's; a cell is one direction of a layer."""
+ENGINE_LIMITS = 1.0, float(C_LIMIT)
+FLOAT_LIMITS = np.inf, np.inf
 
 
 def check_input(model: Model | QuantModel, x: np.ndarray, what: str) -> np.ndarray:
@@ -60,15 +62,23 @@ def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray | None) -> 
     return ends.astype(np.int64)
 
 
-def check_state(model: Model | QuantModel, batch: int, state: FloatState) -> FloatState:
+def check_state(
+    model: Model | QuantModel, batch: int, state: FloatState, limits: tuple[float, float]
+) -> FloatState:
     """Return h and c as float64.
 
+    Args:
+        model: whose state it is.
+        batch: sequences.
+        state: h and c.
+        limits: largest abs(h) and abs(c): ``ENGINE_LIMITS``, or ``FLOAT_LIMITS``.
+
     Raises:
-        UsageError: wrong shape, NaN or infinity, or out of the range that the engine holds.
+        UsageError: wrong shape, NaN or infinity, or out of range.
     """
     widest = max(layer.hidden_size for layer in model.layers)
     want = (len(model.layers), batch, widest)
-    for name, value, most in zip(("h", "c"), state, (1, 1 << (C_BITS - 1 - C_FRAC))):
+    for name, value, most in zip(("h", "c"), state, limits):
         if np.shape(value) != want:
             raise UsageError(
                 f"state {name} has shape {np.shape(value)}; (cells, batch, hidden) = {want} is "
@@ -79,7 +89,7 @@ def check_state(model: Model | QuantModel, batch: int, state: FloatState) -> Flo
         reach = float(np.abs(np.asarray(value, dtype=np.float64)).max())
         if reach > most:
             raise UsageError(
-                f"state {name} reaches {reach:g}, at most {most} is possible; give what a run of "
-                "this model has left behind"
+                f"state {name} reaches {reach:g}, an engine holds {most:g}; give what a run of "
+                "this model on an engine has left behind, or run it with backend float"
             )
     return np.asarray(state[0], dtype=np.float64), np.asarray(state[1], dtype=np.float64)

@@ -85,7 +85,7 @@ def write(
             f"{overlay} has the {has} engine, and the package is to be for {cfg.engine}; name an "
             f"overlay with that one, or make the package with --engine {has}"
         )
-    quantized, stages, made = vectors.prepare(model, cfg, schedule, calibration)
+    quantized, stages, made, data = vectors.prepare(model, cfg, schedule, calibration)
     weights = {
         f"{name}_l{index}": getattr(layer, name)
         for index, layer in enumerate(quantized.layers)
@@ -101,9 +101,14 @@ def write(
     about = {
         "creator": f"lstm-sharp {__version__}",
         **_describe(quantized, cfg, stages, made),
-        "calibration": {"source": "U(-1, 1)", "seed": vectors.SEED}
-        if calibration is None
-        else {"source": "data", "shape": list(np.shape(calibration))},
+        "calibration": {
+            **(
+                {"source": "U(-1, 1)", "seed": vectors.SEED}
+                if calibration is None
+                else {"source": "data", "shape": list(data.shape)}
+            ),
+            "max_abs_error": vectors.largest_error(model, quantized, data),
+        },
     }
     with folders.replacing(target) as beside:
         folders.write(beside, about, contents)

@@ -33,7 +33,7 @@ class Report:
     ideal_cycles: float | None = None
     utilization: float | None = None  # ideal / cycles, or / predicted_cycles where none were seen
     limited_by: str | None = None
-    notes: tuple[str, ...] = ()  # what quantisation coarsened
+    notes: tuple[str, ...] = ()  # what integers do not hold
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values for JSON."""

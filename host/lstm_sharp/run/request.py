@@ -12,7 +12,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.numerics.quantize import QuantModel
 from lstm_sharp.run.batch import Pair
-from lstm_sharp.run.inputs import FloatState, check_input, check_state
+from lstm_sharp.run.inputs import ENGINE_LIMITS, FloatState, check_input, check_state
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Request:
     state: Pair | None
     alone: bool  # a single sequence was given
     floats: bool
+    clipped: int = 0
+    """Values of x beyond what its scale holds; they are taken as the largest that it does."""
 
     @property
     def lengths(self) -> list[int]:
@@ -71,8 +73,11 @@ def read_request(
         raise UsageError("some sequences are floats and some integers; give one kind")
     floats = kinds == {False}
     bits = model.fmt.activation_bits
+    clipped = 0
     if floats:
-        whole = [model.quantize_input(check_input(model, part, "x")) for part in parts]
+        checked = [check_input(model, part, "x") for part in parts]
+        whole = [model.quantize_input(part) for part in checked]
+        clipped = sum(map(model.clipped, checked))
     else:
         wanted = f"(batch, time, {model.input_size}) of at least one step"
         for part in parts:
@@ -80,7 +85,7 @@ def read_request(
             _check_integers("x", part, fits, wanted, bits)
         whole = parts
     found = whole[0] if isinstance(x, np.ndarray) else [part[0] for part in whole]
-    return Request(found, _read_state(model, len(found), state, floats), alone, floats)
+    return Request(found, _read_state(model, len(found), state, floats), alone, floats, clipped)
 
 
 def _read_state(
@@ -91,7 +96,7 @@ def _read_state(
     if len(state) != 2:
         raise UsageError(f"a state is h and c, {len(state)} arrays were given; give both")
     if floats:
-        return model.quantize_state(*check_state(model, batch, state))
+        return model.quantize_state(*check_state(model, batch, state, ENGINE_LIMITS))
     widest = max(layer.hidden_size for layer in model.layers)
     shape = (len(model.layers), batch, widest)
     h, c = np.asarray(state[0]), np.asarray(state[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,14 +20,21 @@ from lstm_sharp.engine.starts import FREE, Host
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden, reference
-from lstm_sharp.numerics.formats import Format
+from lstm_sharp.numerics.formats import C_LIMIT, Format
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, QuantModel, quantize
 from lstm_sharp.run import deploy, engines, jobs
 from lstm_sharp.run.batch import Run, by_length
 from lstm_sharp.run.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.run.deploy import Stage
-from lstm_sharp.run.inputs import FloatState, check_input, check_lengths, check_state
+from lstm_sharp.run.inputs import (
+    ENGINE_LIMITS,
+    FLOAT_LIMITS,
+    FloatState,
+    check_input,
+    check_lengths,
+    check_state,
+)
 from lstm_sharp.run.report import Report
 
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
@@ -106,7 +114,10 @@ class Session:
         self._model: QuantModel | None = None
         self._stages: dict[tuple[int, int], tuple[Stage, ...]] = {}
         self._others: dict[tuple[int, int], tuple[Plan, ...]] = {}
-        self._kept: FloatState | None = None
+        self._turn = threading.RLock()
+        """A session's calls wait for each other: what one leaves behind is the next one's."""
+        self._kept: tuple[FloatState, FloatState] | None = None
+        """What the last run left behind, and what the float model would have."""
         self._notes: tuple[str, ...] = ()
         if calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
@@ -200,13 +211,18 @@ class Session:
         """
         x = check_input(self.model, x, "input")
         ends = check_lengths(x, lengths)
-        state = self._kept if state is None else state
-        if state is not None:
-            state = check_state(self.model, x.shape[0], state)
-        give = return_state or self.stateful
-        hs, after = self._run([s[:end] for s, end in zip(x, ends)], state, give)
-        if self.stateful:
-            self._kept = after
+        limits = FLOAT_LIMITS if self.backend == "float" else ENGINE_LIMITS
+        with self._turn:
+            kept = self._kept if state is None else (state, state)
+            if kept is not None:
+                own, of_float = kept
+                own = check_state(self.model, x.shape[0], own, limits)
+                kept = own, own if state is not None else of_float
+            give = return_state or self.stateful
+            hs, left = self._run([s[:end] for s, end in zip(x, ends)], kept, give)
+            after = left[0] if left else None
+            if self.stateful:
+                self._kept = left
         h = np.zeros((*x.shape[:2], self.model.hidden_size), np.float32)
         for row, found in zip(h, hs):
             row[: len(found)] = found
@@ -229,7 +245,8 @@ class Session:
             UsageError: as ``run``.
         """
         xs = [check_input(self.model, x, "input") for x in xs]
-        hs, _ = self._run([s for x in xs for s in x], None, False, progress)
+        with self._turn:
+            hs, _ = self._run([s for x in xs for s in x], None, False, progress)
         ends = np.cumsum([len(x) for x in xs])
         return [np.stack(hs[end - len(x) : end]) for x, end in zip(xs, ends)]
 
@@ -241,15 +258,21 @@ class Session:
     def _run(
         self,
         xs: Sequences,
-        state: FloatState | None,
+        states: tuple[FloatState, FloatState] | None,
         give: bool,
         progress: Progress | None = None,
-    ) -> tuple[Sequences, FloatState | None]:
-        """Run sequences (T, X) on the backend, beside the float model, and report."""
+    ) -> tuple[Sequences, tuple[FloatState, FloatState] | None]:
+        """Run sequences (T, X) on the backend, beside the float model, and report.
+
+        States are the backend's and the float model's: the one may saturate, the other does not.
+        """
         if self._model is None:
             self._quantize(np.concatenate(xs))
+        state, of_float = states or (None, None)
         began = time.perf_counter()
-        expected, left = by_length(xs, state, _reference(self.model))
+        peaks: list[float] = []
+        expected, left = by_length(xs, of_float, _reference(self.model, peaks))
+        notes = list(self._notes)
         seen: Sequence[Sequence[jobs.Result]] = []
         after: FloatState | None = left
         if self.backend == "float":
@@ -257,6 +280,7 @@ class Session:
         else:
             model = self.quantized
             integers = [model.quantize_input(x) for x in xs]
+            notes += _told(model, xs, max(peaks))
             found: Sequence[np.ndarray] | np.ndarray
             before = None if state is None else model.quantize_state(*state)
             if self.backend == "golden":
@@ -272,8 +296,9 @@ class Session:
             after = after and (model.dequantize_h(after[0]), model.dequantize_c(after[1]))
         seconds = time.perf_counter() - began
         error = max(float(np.abs(h - r).max()) for h, r in zip(hs, expected))
-        self.report = self._report(xs, state is not None, give, seen, error, seconds)
-        return hs, after
+        report = self._report(xs, state is not None, give, seen, error, seconds)
+        self.report = replace(report, notes=(*notes, *report.notes))
+        return hs, (after, left) if after else None
 
     def _player(self, progress: Progress | None) -> deploy.Play:
         """Return what plays a stage's runs on csim or rtl, and checks them."""
@@ -299,7 +324,6 @@ class Session:
             steps=sum(lengths),
             max_abs_error=error,
             seconds=seconds,
-            notes=self._notes,
         )
         if self._model is None or self.cfg is None:
             return report
@@ -310,7 +334,7 @@ class Session:
             least = deploy.lower_bound(on_sv, *asked)
             hls, _ = deploy.own_cycles(self._plans("hls", *size), *asked)
         except UsageError as reason:  # too long for the engine, which this backend does not need
-            return replace(report, notes=(*report.notes, str(reason)))
+            return replace(report, notes=(str(reason),))
         real = self.backend in ("rtl", "board")
         counted = [[r.cycles for r in results] for results in seen if real]
         took = sum(sum(cycles[1:]) for cycles in counted)
@@ -350,10 +374,31 @@ class Session:
             self.stages()
 
 
-def _reference(model: Model) -> Run:
+def _told(model: QuantModel, xs: Sequences, peak: float) -> list[str]:
+    """Say in words what integers do not hold of a run: of its x, and of c, whose peak is given."""
+    said = []
+    clipped = sum(map(model.clipped, xs))
+    if clipped:
+        most = 2.0 ** (model.fmt.activation_bits - 1 - model.x_frac)
+        said.append(
+            f"x: {clipped} of {sum(x.size for x in xs)} values are clipped to +-{most:g}, which is "
+            "what the calibration data reaches; calibrate with inputs like these"
+        )
+    if peak >= C_LIMIT:
+        said.append(
+            f"c reaches {peak:.4g} in the float model and saturates at +-{C_LIMIT}: h is wrong "
+            "from there on; reset the state before, or run shorter sequences"
+        )
+    return said
+
+
+def _reference(model: Model, peaks: list[float]) -> Run:
+    """Return the float model, which notes the peak of c."""
+
     def run(x: np.ndarray, state: FloatState | None) -> tuple[np.ndarray, FloatState]:
-        y, h, c = reference.run(model, x, state)
-        return y, (h, c)
+        found = reference.run(model, x, state)
+        peaks.append(found.peak_c)
+        return found.h, (found.last_h, found.last_c)
 
     return run
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lstm_sharp.engine.config import Config
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics import golden
+from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import QuantModel, quantize
 from lstm_sharp.run.deploy import Stage, deploy
@@ -41,7 +41,7 @@ class Vectors:
 
 def prepare(
     model: Model, cfg: Config, schedule: str = "best", calibration: np.ndarray | None = None
-) -> tuple[QuantModel, tuple[Stage, ...], Vectors]:
+) -> tuple[QuantModel, tuple[Stage, ...], Vectors, np.ndarray]:
     """Quantise a model, lay it out on an engine, and make its test vectors.
 
     Args:
@@ -50,6 +50,9 @@ def prepare(
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
         calibration: typical x, (batch, time, X) float: sets the scale of x, and its first
             sequences become the vectors, over again if there are fewer. By default U(-1, 1).
+
+    Returns:
+        The integer model, its stages, its vectors, and the calibration data, float64.
 
     Raises:
         UsageError: the config does not hold the model, or calibration data that cannot be used.
@@ -62,7 +65,17 @@ def prepare(
     stages = deploy(quantized, cfg, schedule, sequences=SEQUENCES // 2)
     first = np.arange(SEQUENCES) % len(calibration)
     x = calibration[first, : _steps(stages)]
-    return quantized, stages, make(quantized, quantized.quantize_input(x))
+    return quantized, stages, make(quantized, quantized.quantize_input(x)), calibration
+
+
+def largest_error(model: Model, quantized: QuantModel, x: np.ndarray) -> float:
+    """Return the largest abs(h - float h) over x (batch, time, X) float."""
+    errors = []
+    for at in range(0, len(x), 256):
+        part = x[at : at + 256]
+        h, _ = golden.run(quantized, quantized.quantize_input(part))
+        errors.append(np.abs(quantized.dequantize_h(h) - reference.run(model, part).h).max())
+    return float(max(errors))
 
 
 def make(model: QuantModel, x: np.ndarray) -> Vectors:

@@ -52,7 +52,7 @@ class _Cell(NamedTuple):
 
 
 class VirtualDevice(pynq.Device):
-    """A board of nothing but software.
+    """A board of nothing but software, and of this process alone.
 
     Args:
         board: a folder of overlays/.
@@ -61,6 +61,8 @@ class VirtualDevice(pynq.Device):
     Raises:
         UsageError: there is no such board.
     """
+
+    simulated = True
 
     def __init__(self, board: str = "pynq-z2", build: Path = Path("build")) -> None:
         self.system = system(board)

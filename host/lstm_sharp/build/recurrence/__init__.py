@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lstm_sharp import paths
+from lstm_sharp import files, paths
 from lstm_sharp.board import board
 from lstm_sharp.build import synth, tools, witness
 from lstm_sharp.build.recurrence import dataflow, delays, layout, verilog
@@ -85,14 +85,14 @@ class Steps:
         self.folder = self.rendered / "recurrence"
         self.sources = sorted((paths.hardware() / "lint" / "steps").iterdir())
         flags = ("-DLSTM_SHARP_VITIS", "-I", str(paths.hardware() / "tb" / "vitis"))
-        form = self._clang("steps.ll", *flags, "-S", "-emit-llvm", "-o", "recurrence/steps.ll")
+        form = self._clang("steps.ll", *flags, "-S", "-emit-llvm")
         module = Module(form.read_text(encoding="utf-8"))
         self.layouts = self._layouts(form)
         self.steps = {name: dataflow.step(module, name, self.layouts[name]) for name in STEPS}
 
     def native_layouts(self) -> dict[str, dict[str, Layout]]:
         """Where the same fields lie with the native integers of csim."""
-        return self._layouts(self._clang("native.o", "-c", "-o", "recurrence/native.o"))
+        return self._layouts(self._clang("native.o", "-c"))
 
     def _clang(self, target: str, *flags: str) -> Path:
         """Compile the updates; what clang tells of records is in the log."""
@@ -101,6 +101,7 @@ class Steps:
         headers = sorted((self.rendered / "hls").rglob("*.hpp"))
         here = next(path for path in self.sources if path.name == "steps.cpp")
         command = [sys.executable, "-m", "ziglang", "c++", *_CLANG, *layout.FLAGS, *flags]
+        command += ["-o", f"recurrence/{tools.fresh(target)}"]
         self.folder.mkdir(parents=True, exist_ok=True)
         # What zig finds in its cache it does not compile, and then tells nothing of records.
         with tempfile.TemporaryDirectory() as cache:
@@ -159,7 +160,7 @@ def source(folder: Path, step: Step) -> Path:
     """Write the Verilog that is measured."""
     path = folder / "rtl" / f"{step.name}.v"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(verilog.registered(step), encoding="utf-8")
+    files.write_text(str(path), verilog.registered(step))
     return path
 
 

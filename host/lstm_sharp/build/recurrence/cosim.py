@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from lstm_sharp import files
 from lstm_sharp.build import tools, verilate
 from lstm_sharp.build.recurrence import STEPS, Steps, verilog
 from lstm_sharp.build.recurrence.dataflow import Step
@@ -31,9 +32,9 @@ def build(steps: Steps) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rtl = folder / "steps.v"
     logic = [verilog.logic(step) for step in steps.steps.values()]
-    rtl.write_text("\n".join([*logic, _top(steps.steps.values())]), encoding="utf-8")
+    files.write_text(str(rtl), "\n".join([*logic, _top(steps.steps.values())]))
     fields = folder / "fields.hpp"
-    fields.write_text(_fields(steps), encoding="utf-8")
+    files.write_text(str(fields), _fields(steps))
     main = next(path for path in steps.sources if path.name == "steps_main.cpp")
     env = verilate.environment()
     includes = f"-I{main.parent} -I{steps.rendered / 'hls'} -I{folder}"
@@ -42,7 +43,7 @@ def build(steps: Steps) -> Path:
         *("-Wno-lint", "--top-module", "steps", "--prefix", "Vsteps", "-Mdir", "made"),
         *("-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O1 OPT_GLOBAL=-O1"),
         *("-CFLAGS", f"-O1 -fno-lifetime-dse -Wno-unknown-pragmas -Wno-unused-label {includes}"),
-        *(rtl.name, os.path.relpath(main, folder), "-o", "steps"),
+        *(rtl.name, os.path.relpath(main, folder), "-o", tools.fresh("steps")),
     ]
     headers = sorted((steps.rendered / "hls").rglob("*.hpp"))
     return tools.build(
