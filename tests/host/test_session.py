@@ -7,7 +7,10 @@ import pytest
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.hls import hls_cycles
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.run import deploy
+from lstm_sharp.run.batch import head_by_length
 from lstm_sharp.run.session import Session
 from models import pytorch_like
 
@@ -60,3 +63,83 @@ def test_what_has_one_distance_is_compiled_once(
         report = session.report
     assert seen == [(engine, 5, 3) for engine in searched]
     assert report is not None and report.hls_cycles
+
+
+ONLY_G = np.array([[0.0], [0.0], [1.0], [0.0]])
+COUNTER = Model((Layer(9 * ONLY_G, 0.05 * ONLY_G, 20 * (1 - ONLY_G[:, 0])),))
+"""c counts the steps with x = 1 up, those with x = -1 down."""
+
+
+def steps(up: int, down: int) -> np.ndarray:
+    return np.repeat([1.0, -1.0], [up, down])[None, :, None]
+
+
+@pytest.mark.parametrize("backend", ["golden", "csim"])
+def test_a_state_that_saturates_is_told(backend: str) -> None:
+    """In the run in which it does, also if c has come back by its end, and ever after."""
+    typical = steps(4, 4)
+    with Session(COUNTER, "tiny", backend, calibration=typical, stateful=True) as session:
+        session.run(steps(100, 0))
+        assert session.report and not session.report.notes
+        h = session.run(steps(150, 150))
+        assert session.report.notes == (
+            "c reaches 250 in the float model and saturates at +-128: h is wrong from there on; "
+            "reset the state before, or run shorter sequences",
+        )
+        assert h[0, -1, 0] < -0.99 and session.report.max_abs_error > 1.9  # the float h is 1
+        h = session.run(steps(0, 50))
+        assert session.report.max_abs_error > 1.9  # the float model has kept its own c
+        session.reset()
+        h = session.run(steps(10, 0))
+        assert not session.report.notes and session.report.max_abs_error < 1e-3
+
+
+def test_float_goes_on_from_any_state_that_it_left() -> None:
+    with Session(COUNTER, backend="float", stateful=True) as session:
+        session.run(steps(300, 0))
+        h, state = session.run(steps(0, 150), return_state=True)
+        assert h[0, -1, 0] > 0.99 and state[1][0, 0, 0] == pytest.approx(150, abs=1e-3)
+        again, _ = session.run(steps(0, 50), state, return_state=True)
+    with Session(COUNTER, backend="float") as other:
+        assert np.array_equal(other.run(steps(0, 50), state), again)
+    with (
+        Session(COUNTER, calibration=steps(1, 1)) as golden,
+        pytest.raises(UsageError, match="c reaches 150, an engine holds 128; .* backend float"),
+    ):
+        golden.run(steps(1, 1), state)
+
+
+def test_a_warm_up_of_zeros_does_not_calibrate() -> None:
+    with Session(MODEL, "tiny", stateful=True) as session:
+        with pytest.raises(UsageError, match="first input.* is 0 throughout.* typical inputs"):
+            session.run(np.zeros_like(X))
+        session.run(X)
+        assert session.report and session.report.max_abs_error < 3e-3
+        session.run(np.zeros_like(X))  # now that the scale is known
+        assert not session.report.notes
+        loud = X.copy()
+        loud[0, 0] = 40
+        session.run(loud)
+        assert session.report.notes[0].startswith("x: 3 of 45 values are clipped to +-1,")
+
+
+def test_a_head_sees_each_sequences_own_steps() -> None:
+    h, lengths = np.random.default_rng(0).random((4, 6, 3)), [6, 2, 1, 5]
+    mix = np.random.default_rng(1).random((3, 2))
+    parts = [h[row : row + 1, :end] for row, end in enumerate(lengths)]
+    for last in (lambda h: h[:, -1] @ mix, lambda h: h.mean(axis=1)):
+        assert np.array_equal(
+            head_by_length(last, h, lengths), np.concatenate(list(map(last, parts)))
+        )
+    running = head_by_length(lambda h: (h[:, ::-1].cumsum(axis=1) @ mix).swapaxes(0, 1), h, lengths)
+    assert running.shape == (6, 4, 2)  # time first
+    for row, part in enumerate(parts):
+        wanted = part[0, ::-1].cumsum(axis=0) @ mix
+        assert (
+            np.allclose(running[: len(wanted), row], wanted)
+            and not running[len(wanted) :, row].any()
+        )
+    assert np.array_equal(head_by_length(lambda h: h[:, -1], h, [6] * 4), h[:, -1])
+    for mixing in (lambda h: h.sum(axis=0), lambda h: h.reshape(-1, 3)):
+        with pytest.raises(UsageError, match="for one sequence and .* for 4, not one for each"):
+            head_by_length(mixing, h, lengths)

@@ -166,7 +166,8 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
         "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
         "-CFLAGS",
         "-march=native -fPIC -fvisibility=hidden -DVL_USER_FATAL "
-        f"-DRTL_{rtl.kind.upper()} -DSTREAM_BITS={cfg.stream_bits} -I../hls/tb",  # from the place: make takes no path with a space
+        # Relative, for make and the shell see it: the folder's own name may be anything.
+        f"-DRTL_{rtl.kind.upper()} -DSTREAM_BITS={cfg.stream_bits} -I../hls/tb",
         *(os.path.relpath(p, folder) for p in [*rtl.sources, *mains]),
         "-o",
         tools.fresh("rtl"),
