@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings
 
 from lstm_sharp.build import hls_rtl
+from lstm_sharp.errors import UsageError
 
 # A test must not fail because the machine was busy; a failure prints how to run it again. CI draws
 # the same cases every time: new ones are for people, who can look at what they find.
@@ -39,6 +40,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail each test that is skipped and needs neither Vitis HLS nor a board",
     )
+
+
+def pytest_configure() -> None:
+    """Refuse an RTL that there is none of, in the words of whoever knows them."""
+    try:
+        hls_rtl.chosen()
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _absent(marker: str) -> str | None:

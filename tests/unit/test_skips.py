@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lstm_sharp.build import hls_rtl
+
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 FINE = """
 import pytest
@@ -94,3 +96,25 @@ def test_tools_and_boards_may_be_absent(tmp_path: Path) -> None:
     status, said, skipped = run(tmp_path, {"test_fine.py": FINE}, "--no-skips")
     assert status == 0, said
     assert len(skipped) == 2
+
+
+def test_an_rtl_that_there_is_none_of(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, hls_rtl.CHOICE: "foo"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert done.stderr.strip().startswith("ERROR: RTL=foo is unknown; sv is the SystemVerilog")
+
+
+def test_no_test_measures_seconds() -> None:
+    """A busy machine would fail it: speeds are the bench's, which takes them as ratios."""
+    clock = re.compile(r"\btime\.(perf_counter|monotonic|process_time|time)\b")
+    tests = [path for path in CONFTEST.parent.rglob("*.py") if path.parent.name != "bench"]
+    reading = [path.name for path in tests if clock.search(path.read_text())]
+    assert len(tests) > 50 and not reading

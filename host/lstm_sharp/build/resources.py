@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
             cells = synth.synthesise(cfg)
         except UsageError as error:
             print(error, file=sys.stderr)
-            return 1
+            return 2
         used, verdict = usage(cells.types), witness.judge(cells)
         where = made.name if made else "no board"
         print(f"{name} on {where}: engine alone, Yosys mapping, not placed")
