@@ -111,10 +111,14 @@ def open_overlay(overlay: str | Path | Any) -> Any:
     except UsageError:
         raise
     except Exception as error:  # no such file, a damaged .hwh, a device that fails: pynq raises all
-        why = f"cannot be loaded ({type(error).__name__}: {error}); build or copy them again"
         if not Path(overlay).is_file():
-            why = "are not there; name the .bit of an overlay, its .hwh beside it"
-        raise UsageError(f"{overlay} and its .hwh {why}") from None
+            raise UsageError(
+                f"{overlay} and its .hwh are not there; name the .bit of an overlay"
+            ) from None
+        raise UsageError(
+            f"{overlay} and its .hwh cannot be loaded ({type(error).__name__}: {error}); build or "
+            "copy them again"
+        ) from None
 
 
 def find(overlay: Any) -> Parts:
