@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lstm_sharp import paths
+from lstm_sharp import files, paths
 from lstm_sharp.build import hls_rtl, processors, synth, tools, xilinx
 from lstm_sharp.build.design import Design, design
 from lstm_sharp.build.render import environment, render
@@ -205,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    about = json.loads(bit.with_suffix(".json").read_text(encoding="utf-8"))
+    about = files.read_json(bit.with_suffix(".json"))
     slack = ", ".join(f"{kind} {ns:g} ns" for kind, ns in about["slack_ns"].items())
     used = ", ".join(f"{count} {kind}" for kind, count in about["used"].items())
     print(f"{bit} (slack: {slack}; used: {used})")
