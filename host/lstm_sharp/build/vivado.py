@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -98,7 +97,7 @@ def build(
     made = design(cfg, board)
     folder = tools.build_folder(cfg, build_dir)
     work = folder / f"overlay-{board}-{cfg.engine}"
-    shutil.rmtree(work / "built", ignore_errors=True)
+    tools.clear(work / "built", work / SCRIPT)
     env = xilinx.environment(settings)
     vivado = xilinx.find("vivado", env)
     if vivado is None:
