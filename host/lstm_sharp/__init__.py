@@ -10,7 +10,8 @@ __all__ = ["Config", "Format", "Model", "Session", "UsageError", "load", "quanti
 if TYPE_CHECKING:
     from lstm_sharp.engine.config import Config
     from lstm_sharp.errors import UsageError
-    from lstm_sharp.model import Model, load
+    from lstm_sharp.model.load import load
+    from lstm_sharp.model.model import Model
     from lstm_sharp.numerics.formats import Format
     from lstm_sharp.numerics.quantize import quantize
     from lstm_sharp.run.session import Session

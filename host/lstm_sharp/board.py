@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lstm_sharp import paths
+from lstm_sharp import files, paths
 from lstm_sharp.errors import UsageError
 
 KINDS = ("lut", "lutram", "ff", "bram36", "uram", "dsp")
@@ -86,6 +85,5 @@ def system(name: str) -> System:
 def _facts(name: str) -> dict[str, Any]:
     if name not in boards():
         raise UsageError(f"board {name!r} is unknown; there are {', '.join(boards())}")
-    text = (paths.overlays() / name / "board.json").read_text(encoding="utf-8")
-    facts: dict[str, Any] = json.loads(text)
+    facts: dict[str, Any] = files.read_json(paths.overlays() / name / "board.json")
     return facts

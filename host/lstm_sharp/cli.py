@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from lstm_sharp import __version__, files
+from lstm_sharp import __version__, arrays, files
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES
@@ -117,10 +117,10 @@ def _run(options: argparse.Namespace) -> None:
     model = load(options.model, options.prefix)
     if options.output_of == "head" and model.head is None:
         raise UsageError(f"{options.model} has nothing after its LSTM; leave out --output-of head")
-    calibration = files.read_array(options.calibration) if options.calibration else None
-    x = files.read_array(options.input)
-    lengths = files.read_array(options.lengths) if options.lengths else None
-    state = files.read_state(options.state) if options.state else None
+    calibration = arrays.read_npy(options.calibration) if options.calibration else None
+    x = arrays.read_npy(options.input)
+    lengths = arrays.read_npy(options.lengths) if options.lengths else None
+    state = arrays.read_state(options.state) if options.state else None
     files.check_outputs(
         (options.output, options.state_out, options.json),
         (options.model, options.input, options.lengths, options.calibration, options.state),
@@ -224,7 +224,7 @@ def _package(options: argparse.Namespace) -> None:
     from lstm_sharp.run.package_folder import overlay_engine
 
     cfg = config.load(options.config).with_format(options.format)
-    calibration = files.read_array(options.calibration) if options.calibration else None
+    calibration = arrays.read_npy(options.calibration) if options.calibration else None
     model = load(options.model, options.prefix)
     with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
         overlay = options.overlay or package.built_overlay(cfg)

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lstm_sharp import arrays, files
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Model, load
@@ -64,7 +65,7 @@ def main() -> int:
 
 def _run(console: Console) -> tuple[dict[str, Level], Path]:
     model = load(_DATA / "vowels.onnx")
-    data = np.load(_DATA / "vowels_test.npz", allow_pickle=False)
+    data = arrays.read_npz(_DATA / "vowels_test.npz")
     lengths, labels = data["lengths"], data["labels"]
     groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
     xs = [data["x"][group, : lengths[group[0]]] for group in groups]
@@ -107,7 +108,7 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
         name: {**level.report.as_dict(), "accuracy": level.accuracy}
         for name, level in levels.items()
     }
-    (OUT / "demo.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    files.write_text(OUT / "demo.json", json.dumps(figures, indent=2) + "\n")
     return levels, picture
 
 

@@ -1,9 +1,53 @@
-"""The one exception that stands for bad input."""
+"""The exception that stands for bad input, and how a message is made fit to print."""
+
+from __future__ import annotations
+
+import operator
+
+_MOST = 300
+"""Characters of a message."""
+
+
+def printable(text: object, most: int = _MOST) -> str:
+    """Return a text as one line that a terminal shows as it is.
+
+    Args:
+        text: whatever names out of files and arguments have come into.
+        most: characters; of what is longer the middle is left out.
+
+    Returns:
+        The text, in it escaped what would not be seen or would change how the rest is: line
+        ends, control characters, marks that turn the direction, surrogates.
+    """
+    whole = str(text)
+    if len(whole) > 2 * most:  # an escape takes up to ten characters, and a name may be megabytes
+        whole = whole[:most] + "\n" + whole[-most:]
+    whole = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in whole.strip())
+    keep = (most - 5) // 2
+    return whole if len(whole) <= most else f"{whole[:keep]} ... {whole[-keep:]}"
 
 
 class UsageError(ValueError):
     """Something the user gave cannot be used.
 
-    The text is one sentence with the numbers and the remedy; the command line prints it and
-    exits with status 2, the Python interface raises it.
+    The text is one printable sentence with the numbers and the remedy, of at most 300 characters;
+    the command line prints it and exits with status 2, the Python interface raises it.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+def check_range(name: str, value: int, least: int, most: int) -> None:
+    """Refuse a number out of its range.
+
+    Raises:
+        UsageError: it is, or it is no whole number.
+    """
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise UsageError(f"{name} {value!r} is no whole number; give {least} to {most}") from None
+    if not least <= whole <= most:
+        told = str(whole) if abs(whole) < 10**20 else "of more than 20 digits"
+        raise UsageError(f"{name} {told} must be {least} to {most}")

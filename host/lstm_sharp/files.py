@@ -1,115 +1,317 @@
-"""Reading and writing arrays: one sentence when it does not work, never half a file."""
+"""Files that a user names, read within bounds and written whole.
+
+Every file that is read goes through ``opened``: it is a regular one and no larger than the bound,
+or it is refused. What arrays lie in, and in which form, is the matter of arrays.py.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 import os
-import zipfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import IO
+import secrets
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
 from lstm_sharp.errors import UsageError
 
+Name = str | os.PathLike[str]
 
-def read_array(path: str) -> np.ndarray:
-    """Read a .npy file.
+JSON_BYTES = 32 << 20
+"""Of a document: a list in it takes twenty times the memory that it takes in the file."""
+_NESTING = 64
+_DIGITS = 20
+
+_max_memory: ContextVar[int] = ContextVar("max_memory", default=2 << 30)
+
+
+@contextmanager
+def max_memory(size: int) -> Iterator[None]:
+    """Read larger files than of 2 GiB, or only smaller ones, inside a ``with``.
+
+    Args:
+        size: bytes of a file, and of the arrays in it unpacked.
+    """
+    token = _max_memory.set(size)
+    try:
+        yield
+    finally:
+        _max_memory.reset(token)
+
+
+def check_size(size: int, what: str) -> None:
+    """Refuse what takes more memory than is allowed.
 
     Raises:
-        UsageError: missing, or not an array of numbers.
+        UsageError: it does.
+    """
+    if size > _max_memory.get():
+        raise UsageError(
+            f"{what} takes {size} bytes, at most {_max_memory.get()} are read; raise that with "
+            "--max-memory"
+        )
+
+
+def why(error: BaseException) -> str:
+    """Return the first line of a foreign error's text, or its type where it has none."""
+    text = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, KeyError):
+        return f"it lacks {text}"
+    return text.strip().split("\n")[0].rstrip(".") or type(error).__name__
+
+
+@contextmanager
+def refusing(what: str, remedy: str) -> Iterator[None]:
+    """Turn whatever damaged data makes a library raise into a sentence."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # zipfile, zlib, protobuf and numpy raise almost anything
+        raise UsageError(f"{what} ({why(error)}); {remedy}") from None
+
+
+def check_name(path: Name) -> None:
+    """Refuse what the system cannot take for a name.
+
+    Raises:
+        UsageError: it is empty, has a byte 0, or letters that the file system cannot spell.
     """
     try:
-        value = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError, zipfile.BadZipFile):
-        raise UsageError(f"{path} is no .npy array; write it with numpy.save") from None
-    if not isinstance(value, np.ndarray):
-        value.close()
-        raise UsageError(f"{path} is an .npz archive; one .npy array is expected")
+        if os.fspath(path) and b"\0" not in os.fsencode(path):
+            return
+    except ValueError:
+        pass
+    raise UsageError(f"{os.fspath(path)!r} is no name of a file; give one")
+
+
+@contextmanager
+def opened(path: Name) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file to read; give it and its size in bytes.
+
+    Raises:
+        UsageError: it is missing, no regular file, too large, or reading it fails.
+    """
+    check_name(path)
+    try:
+        # Without O_NONBLOCK, a pipe that nobody writes to would be waited for.
+        with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise UsageError(f"{os.fspath(path)} is a device or a pipe; give a regular file")
+            check_size(found.st_size, os.fspath(path))
+            yield file, found.st_size
+    except UsageError:
+        raise
+    except (OSError, MemoryError) as error:
+        raise UsageError(f"{os.fspath(path)} cannot be read ({why(error)})") from None
+
+
+def read_bytes(path: Name) -> bytes:
+    """Read a file.
+
+    Raises:
+        UsageError: as ``opened``.
+    """
+    with opened(path) as (file, size):
+        return file.read(size)
+
+
+def read_text(path: Name) -> str:
+    """Read a UTF-8 file.
+
+    Raises:
+        UsageError: as ``opened``, or it is not UTF-8.
+    """
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{os.fspath(path)} is not UTF-8 ({error})") from None
+
+
+def read_json(path: Name, most: int = JSON_BYTES) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UsageError: as ``opened`` and ``parse_json``.
+    """
+    return parse_json(read_bytes(path), os.fspath(path), most)
+
+
+def parse_json(data: bytes, what: str, most: int = JSON_BYTES) -> Any:
+    """Parse JSON out of a file.
+
+    Args:
+        data: UTF-8.
+        what: how an error calls it.
+        most: bytes.
+
+    Raises:
+        UsageError: too long, no JSON, deep, or with numbers that no file of ours has.
+    """
+    try:
+        if len(data) > most:
+            raise ValueError(f"{len(data)} bytes, at most {most} are read")
+        value = json.loads(
+            data.decode(), parse_int=_whole, parse_constant=_no_number, object_pairs_hook=_object
+        )
+        if _is_deep(value):
+            raise ValueError(f"nested more than {_NESTING} deep")
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UsageError(f"{what} is not JSON that can be read ({why(error)})") from None
     return value
 
 
-def read_state(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read h and c from an .npz file.
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
 
-    Raises:
-        UsageError: missing, no .npz, or without h and c.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = {"h", "c"} - set(archive.files)
-            if missing:
-                raise UsageError(
-                    f"{path} lacks {' and '.join(sorted(missing))}; it has "
-                    f"{', '.join(archive.files) or 'nothing'}"
-                )
-            return archive["h"], archive["c"]
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror or error})") from None
-    except (AttributeError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(
-            f"{path} is no .npz file; write it with numpy.savez(h=..., c=...)"
-        ) from None
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_NESTING):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (list, dict))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
 
 
 def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None]) -> None:
     """Refuse files that cannot be written, before any long work.
 
     Args:
-        outputs: files that will be written; None and ``-`` are left out.
+        outputs: files that will be written, ``-`` for standard output; None are left out.
         inputs: files that are read.
 
     Raises:
         UsageError: no such folder, not writable, or one file named twice.
     """
-    taken = {Path(name).resolve(): name for name in inputs if name}
+    taken = {_same(name): name for name in inputs if name is not None}
     for name in outputs:
-        if name is None or name == "-":
+        if name is None:
             continue
-        file = Path(name).resolve()
-        if not name or file.is_dir():
-            raise UsageError(f"{name!r} is no file to write to; name one")
-        if not file.parent.is_dir():
-            raise UsageError(f"{name} cannot be written: {file.parent} is no folder; make it first")
-        if not os.access(file if file.exists() else file.parent, os.W_OK):
+        check_name(name)
+        if os.path.isdir(name):
+            raise UsageError(f"{name} is a folder; name a file to write to")
+        if _same(name) in taken and not _may_share(name):
+            raise UsageError(
+                f"{name} would overwrite {taken[_same(name)]}; give each file its own name"
+            )
+        taken[_same(name)] = name
+        if is_stdout(name):
+            continue
+        file = os.path.realpath(name)
+        folder = os.path.dirname(file)
+        if not os.path.isdir(folder):
+            raise UsageError(f"{name} cannot be written: {folder} is no folder; make it first")
+        ends = [file] if os.path.lexists(file) else []
+        if os.path.isfile(file) or not ends:
+            ends.append(folder)  # of what is regular, a new one takes the place
+        if not all(os.access(end, os.W_OK) for end in ends):
             raise UsageError(f"{name} cannot be written: permission denied; choose another place")
-        if file in taken and (file.is_file() or not file.exists()):
-            raise UsageError(f"{name} would overwrite {taken[file]}; give each file its own name")
-        taken[file] = name
 
 
-def write_array(path: str, value: np.ndarray) -> None:
-    """Write a .npy file, whole or not at all."""
+def is_stdout(name: Name | None) -> bool:
+    """Whether this is standard output, by ``-`` or by a name of the system's such as /dev/stdout.
+
+    A file that the shell has led standard output to is it, too.
+    """
+    if name is None or os.fspath(name) == "-":
+        return name is not None
+    try:
+        return os.path.samestat(os.stat(name), os.fstat(1)) and not _may_share(name)
+    except (OSError, ValueError):
+        return False
+
+
+def _same(name: str) -> str:
+    return "-" if is_stdout(name) else os.path.realpath(name)
+
+
+def _may_share(name: Name) -> bool:
+    """Whether several outputs may go there: /dev/null."""
+    try:
+        return os.path.samestat(os.stat(name), os.stat(os.devnull))
+    except (OSError, ValueError):
+        return False
+
+
+def write_array(path: Name, value: np.ndarray) -> None:
+    """Write a .npy file."""
     _write(path, lambda file: np.save(file, value))
 
 
-def write_state(path: str, h: np.ndarray, c: np.ndarray) -> None:
-    """Write h and c as float32 to an .npz file, whole or not at all."""
+def write_state(path: Name, h: np.ndarray, c: np.ndarray) -> None:
+    """Write h and c as float32 to an .npz file."""
     _write(path, lambda file: np.savez(file, h=h.astype(np.float32), c=c.astype(np.float32)))
 
 
-def write_text(path: str, text: str) -> None:
-    """Write a text file, whole or not at all."""
+def write_text(path: Name, text: str) -> None:
+    """Write a text file."""
     _write(path, lambda file: file.write(text.encode()))
 
 
-def _write(path: str, write: Callable[[IO[bytes]], object]) -> None:
-    """Write beside the target and put it into place; a device or pipe is written to directly."""
-    target = Path(path).resolve()
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
+def _write(path: Name, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a regular file whole or not at all, and into anything else as it is.
+
+    A regular or new file is written beside its place, under a name of ours, and then put there;
+    it has the permissions of the one that it replaces. A link stays, and what it leads to is
+    replaced. Standard output, a device or a pipe is written into; for a pipe's reader is waited.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
-        if target.exists() and not target.is_file():
-            with target.open("wb") as file:
-                write(file)
+        if is_stdout(path) or (os.path.exists(path) and not os.path.isfile(path)):
+            whole = io.BytesIO()  # an .npz seeks, which a pipe cannot
+            write(whole)
+            if is_stdout(path):
+                _to_stdout(whole.getbuffer())
+            else:
+                with open(path, "wb") as file:
+                    file.write(whole.getbuffer())
             return
-        with beside.open("wb") as file:
-            write(file)
-        os.replace(beside, target)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror})") from None
-    finally:
-        beside.unlink(missing_ok=True)
+        target = os.path.realpath(path)
+        beside = os.path.join(os.path.dirname(target), f".lstm-sharp-{secrets.token_hex(8)}")
+        try:
+            with open(beside, "xb") as file:
+                if os.path.exists(target):
+                    os.fchmod(file.fileno(), stat.S_IMODE(os.stat(target).st_mode))
+                write(file)
+            os.replace(beside, target)
+        finally:
+            if os.path.exists(beside):
+                os.unlink(beside)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{os.fspath(path)} cannot be written ({why(error)})") from None
+
+
+def _to_stdout(data: memoryview) -> None:
+    """Write behind what was printed, wherever the shell has led standard output."""
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream is None:  # a notebook's, or none at all
+        raise UsageError("standard output takes no bytes here; name a file")
+    sys.stdout.flush()
+    stream.write(data)
+    stream.flush()

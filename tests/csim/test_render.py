@@ -14,6 +14,7 @@ import pytest
 from lstm_sharp import paths
 from lstm_sharp.build.render import context, render
 from lstm_sharp.engine import config
+from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics import activation
 
 _TINY = config.load("tiny")
@@ -27,15 +28,27 @@ def test_only_what_changes_is_written(tmp_path: Path) -> None:
     render(_TINY, out)
     files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     assert {"config.hpp", "top.cpp", "compute.hpp", "lstm_pkg.sv"} <= {path.name for path in files}
-    stale = out / "hls" / "kernel" / "no_longer_there.hpp"
-    stale.write_text("// of an older version\n")
     render(_TINY, out)
-    assert not stale.exists()
     assert files == {path: path.stat().st_mtime_ns for path in files}
     render(config.resized(_TINY, name="other", max_hidden=16), out)
     changed = {path.name for path, time in files.items() if path.stat().st_mtime_ns != time}
     assert "config.hpp" in changed and "compute.hpp" not in changed
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["hls/kernel/mine.hpp", "rtl/mine.sv", "hls/tb/mine.cpp"])
+@pytest.mark.parametrize("rendered", [True, False])
+def test_what_is_not_made_here_stays(tmp_path: Path, name: str, rendered: bool) -> None:
+    """Beside a render it would be compiled too; where there is none, all is a user's."""
+    if rendered:
+        render(_TINY, tmp_path / "out")
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    (mine if rendered else mine.with_name("dispatcher.hpp")).write_text("// mine\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="is of no render of this version"):
+        render(config.resized(_TINY, name="other", max_hidden=16), tmp_path / "out")
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_a_list_of_one_k_renders_what_no_list_does(tmp_path: Path) -> None:

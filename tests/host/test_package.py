@@ -295,7 +295,10 @@ DAMAGE: dict[str, tuple[Callable[[], object], str]] = {
     "type": (lambda: _rewrite(dict, h=lambda h: h.astype(float)), "h is int16 (8, 16, 4)"),
     "range": (lambda: _rewrite(dict, c_end=lambda c: c + (1 << 23)), "c_end is within 24 bits"),
     "no array": (lambda: _rewrite(dict, b_l1=lambda b: None), "it lacks"),
-    "pickle": (lambda: _rewrite(dict, x=lambda x: x.astype(object)), "is damaged"),
+    "pickle": (
+        lambda: _rewrite(dict, x=lambda x: x.astype(object)),
+        "p/vectors.npz: tensor x cannot",
+    ),
 }
 
 

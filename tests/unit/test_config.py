@@ -120,7 +120,11 @@ def test_impossible_configs(tmp_path: Path, change: dict[str, object], said: str
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{", "not a readable JSON config"), ("[]", "one JSON object"), ("{}", "missing key 'name'")],
+    [
+        ("{", "is not JSON that can be read"),
+        ("[]", "one JSON object"),
+        ("{}", "missing key 'bias_blocks'"),
+    ],
 )
 def test_broken_config_files(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "c.json"

@@ -107,7 +107,7 @@ def test_torch_names_refused(tmp_path: Path, text: str) -> None:
 
 def test_files_refused(tmp_path: Path) -> None:
     refused(tmp_path, "is a directory")
-    refused(tmp_path / "no.npz", "cannot be opened (No such file or directory)")
+    refused(tmp_path / "no.npz", "no.npz cannot be read (No such file or directory)")
     refused(tmp_path / "m.keras", ".keras is not supported yet; export it as ONNX")
     refused(tmp_path / "m.pt", "the suffix .pt is unknown; give .onnx, .safetensors, .npz")
     for suffix in ("npz", "safetensors"):
@@ -120,5 +120,5 @@ def test_files_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     write_safetensors(path, {"weight_ih_l0": ("F32", np.ones(9, "f"))})
     path.write_bytes(path.read_bytes()[:-1])
-    refused(path, "weight_ih_l0 has 35 bytes, but F32 of shape [9] takes 36")
+    refused(path, "weight_ih_l0 ends at byte 36 of 35: it is cut short or damaged")
     refused(write_safetensors(path, {"weight_ih_l0": ("F8_E5M2", np.ones(1, "b"))}), "is F8_E5M2")

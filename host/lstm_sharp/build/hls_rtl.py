@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lstm_sharp import files
 from lstm_sharp.build import tools
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
@@ -131,8 +132,8 @@ def read_stamp(out: Path) -> dict[str, object]:
         UsageError: its run did not end, or the kernel beside it is another by now.
     """
     try:
-        stamp: dict[str, object] = json.loads((out / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stamp: dict[str, object] = files.read_json(out / STAMP)
+    except UsageError:
         raise UsageError(
             f"{out} has no {STAMP}: no run of Vitis HLS came to its end there; run `make hls`"
         ) from None
@@ -145,8 +146,8 @@ def read_stamp(out: Path) -> dict[str, object]:
 
 def kernel_digest(folder: Path) -> str:
     """Hash the kernel and its script below a rendered project."""
-    files = (p for p in (folder / "hls").rglob("*") if p.suffix in (".hpp", ".cpp", ".tcl"))
-    return tools.digest(sorted(files))
+    sources = (p for p in (folder / "hls").rglob("*") if p.suffix in (".hpp", ".cpp", ".tcl"))
+    return tools.digest(sorted(sources))
 
 
 def copy_data(rtl: HlsRtl, *folders: Path) -> None:

@@ -5,13 +5,14 @@ What counts for how much is in docs/resources.md.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from lstm_sharp import files
 
 MAX_LUTS = 4
 """LUT levels between two registers."""
@@ -101,7 +102,7 @@ class Netlist:
     @classmethod
     def read(cls, path: Path, top: str) -> Netlist:
         """Read a JSON netlist."""
-        return cls(json.loads(path.read_text(encoding="utf-8"))["modules"][top])
+        return cls(files.read_json(path, path.stat().st_size)["modules"][top])
 
 
 def _cell(name: str, cell: dict[str, Any]) -> Cell:

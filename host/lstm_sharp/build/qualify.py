@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lstm_sharp import __version__
+from lstm_sharp import __version__, files
 from lstm_sharp.build import hls_rtl, reports, tools, vitis, vivado, xilinx
-from lstm_sharp.driver.proof import QUALIFICATION
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
@@ -25,6 +24,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
 from lstm_sharp.model.model import Model
 from lstm_sharp.run import package
+from lstm_sharp.run.package_folder import QUALIFICATION
 
 
 def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
@@ -61,7 +61,7 @@ def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
     print("testing the RTL with Verilator ...", flush=True)
     found["cosim"] = _simulated(folder, cfg.engine)
     bit = vivado.build(cfg, board, build_dir=build_dir)
-    found["vivado"] = json.loads(bit.with_suffix(".json").read_text(encoding="utf-8"))
+    found["vivado"] = files.read_json(bit.with_suffix(".json"))
     text = json.dumps(found, indent=2) + "\n"
     out = folder / f"qualify-{board}-{cfg.engine}"
     package.write(model, cfg, out, overlay=bit, more={QUALIFICATION: text.encode()})

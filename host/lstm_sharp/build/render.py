@@ -8,9 +8,8 @@ one that begins with ``//#`` a comment: what a template takes, at its top.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -34,6 +33,8 @@ _FOLDERS = {"hls": "hls", "rtl": "sv"}
 """Folders of templates/ that make up the rendered tree, and the engine that each makes."""
 _SOURCES = {"hls": ("kernel", "tb"), "rtl": ("rtl",)}
 """Folders of hls/ that each takes along."""
+_MARKS = {"hls": "config.hpp", "rtl": "lstm_pkg.sv"}
+"""The file of each that is written first, and that tells it from a folder of someone else's."""
 _SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
 
 
@@ -153,7 +154,7 @@ def render(cfg: Config, out: Path) -> None:
     tree is complete in a temporary folder before anything appears under ``out``.
 
     Raises:
-        UsageError: Jinja2 is not installed.
+        UsageError: Jinja2 is not installed, or something else lies in the folders.
     """
     rendering = environment()
     names = {folder: context(cfg.of(engine)) for folder, engine in _FOLDERS.items()}
@@ -188,21 +189,37 @@ def _copies() -> Iterator[tuple[Path, Path]]:
 
 
 def _settle(fresh: Path, out: Path) -> None:
-    """Move what is new or changed into place, file by file, and drop what is no longer made."""
+    """Move what is new or changed into place, file by file; nothing is ever deleted.
+
+    What this version does not make may be a user's, so it is told instead.
+    """
     made = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
-    for name in sorted(made):
+    for folder, mark in _MARKS.items():
+        _check_folder(out, folder, mark, made)
+    marks = {Path(folder, mark) for folder, mark in _MARKS.items()}
+    for name in sorted(made, key=lambda name: (name not in marks, name)):
         target = out / name
         if target.is_file() and target.read_bytes() == (fresh / name).read_bytes():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(fresh / name, target)
-    for folder in _FOLDERS:
-        for path in sorted((out / folder).rglob("*")):
-            if path.suffix in _SUFFIXES and path.relative_to(out) not in made:
-                path.unlink(missing_ok=True)
-    for folder in _FOLDERS:
-        if (out / folder).is_dir() and not any((out / folder).iterdir()):
-            shutil.rmtree(out / folder, ignore_errors=True)
+
+
+def _check_folder(out: Path, folder: str, mark: str, made: Collection[Path]) -> None:
+    """Refuse to write among files that no render has made.
+
+    Raises:
+        UsageError: the folder has sources but no mark of a render, or others than a render's.
+    """
+    held = [p for p in sorted((out / folder).rglob("*")) if p.suffix in _SUFFIXES]
+    others = [path for path in held if path.relative_to(out) not in made]
+    if held and not (out / folder / mark).is_file():
+        others = held
+    if others:
+        raise UsageError(
+            f"{others[0]} is of no render of this version, and {out / folder} is to hold nothing "
+            "else; remove it, or name another folder"
+        )
 
 
 def _write(path: Path, text: str) -> None:

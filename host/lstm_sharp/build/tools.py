@@ -50,6 +50,26 @@ def build_folder(cfg: Config, root: Path | None = None) -> Path:
     return (root or Path("build")).resolve() / f"{cfg.name}-{cfg.digest}"
 
 
+def clear(folder: Path, mark: Path) -> None:
+    """Delete a folder that a tool has filled.
+
+    Args:
+        folder: what the tool named in it, it knows alone.
+        mark: a file that is written before the tool is begun: without it the folder is not ours.
+
+    Raises:
+        UsageError: something is there without the mark, or it cannot be deleted.
+    """
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not mark.is_file():
+        raise UsageError(f"{folder} is no folder of a tool's ({mark.name} lacks); move it away")
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be deleted ({error.strerror})") from None
+
+
 def run(
     command: Sequence[str | Path],
     cwd: Path,

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from lstm_sharp import files
 from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.run import jobs, vectors
 from lstm_sharp.run.deploy import Stage
 from lstm_sharp.run.vectors import Vectors
+
+ABOUT = "vectors.json"
+"""Written first: it tells the folder from one of someone else's."""
 
 
 def write_vectors(model: Model, cfg: Config, out: Path) -> None:
@@ -30,18 +35,16 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
     The programs are compiled for the config's engine, which ``vectors.json`` names.
 
     Raises:
-        UsageError: the config does not hold the model.
+        UsageError: the config does not hold the model, or the folder holds something else.
     """
     quantized, stages, made, _ = vectors.prepare(model, cfg)
     folder = out / "vectors"
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
+        raise UsageError(
+            f"{folder} has no {ABOUT}, so it holds something else; name another folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     names = [str(index) for index in range(len(stages))] if len(stages) > 1 else [""]
-    for name, (runs, h) in zip(names, stage_jobs(stages, made)):
-        jobs.write_job(folder / f"job{name}", runs)
-        np.save(folder / f"h{name}.npy", h)
-    np.save(folder / "x.npy", (made.x * 0.5**quantized.x_frac).astype(np.float32))
-    np.save(folder / "h_end.npy", made.h_end)
-    np.save(folder / "c_end.npy", made.c_end)
     about = {
         "model": model.name,
         "config": cfg.name,
@@ -53,7 +56,13 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
         "x_frac": quantized.x_frac,
         "h_frac": quantized.fmt.h_frac,
     }
-    (folder / "vectors.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    files.write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    for name, (runs, h) in zip(names, stage_jobs(stages, made)):
+        jobs.write_job(folder / f"job{name}", runs)
+        files.write_array(folder / f"h{name}.npy", h)
+    files.write_array(folder / "x.npy", (made.x * 0.5**quantized.x_frac).astype(np.float32))
+    files.write_array(folder / "h_end.npy", made.h_end)
+    files.write_array(folder / "c_end.npy", made.c_end)
 
 
 def stage_jobs(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -92,11 +91,10 @@ def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAG
     out = folder / FOLDER
     env = xilinx.environment()
     command, release = find(env)
-    shutil.rmtree(out, ignore_errors=True)
+    tools.clear(out, out / LOG)
     xilinx.announce(f"Vitis HLS {release} ({command[0]})", release, out / LOG)
     render.render(cfg, folder)
     programs = write_job(cfg, model, folder / "vectors", build_dir)
-    out.mkdir(parents=True)
     _follow([*command, folder / "hls" / "run_hls.tcl"], out, env, stages)
     write_stamp(cfg, folder, {"tool": release, "stages": list(stages), "programs": programs})
     return out
@@ -158,6 +156,7 @@ def _follow(
 ) -> None:
     """Run the tool; its output goes to the log as it comes, stages to the terminal too."""
     log, said = out / LOG, ["setup"]
+    out.mkdir(parents=True)
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             [str(part) for part in command],

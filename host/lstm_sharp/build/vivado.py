@@ -9,11 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
-from lstm_sharp import paths
+from lstm_sharp import files, paths
 from lstm_sharp.build import hls_rtl, processors, synth, tools, xilinx
 from lstm_sharp.build.design import Design, design
 from lstm_sharp.build.render import environment, render
@@ -98,7 +97,7 @@ def build(
     made = design(cfg, board)
     folder = tools.build_folder(cfg, build_dir)
     work = folder / f"overlay-{board}-{cfg.engine}"
-    shutil.rmtree(work / "built", ignore_errors=True)
+    tools.clear(work / "built", work / SCRIPT)
     env = xilinx.environment(settings)
     vivado = xilinx.find("vivado", env)
     if vivado is None:
@@ -205,7 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    about = json.loads(bit.with_suffix(".json").read_text(encoding="utf-8"))
+    about = files.read_json(bit.with_suffix(".json"))
     slack = ", ".join(f"{kind} {ns:g} ns" for kind, ns in about["slack_ns"].items())
     used = ", ".join(f"{count} {kind}" for kind, count in about["used"].items())
     print(f"{bit} (slack: {slack}; used: {used})")

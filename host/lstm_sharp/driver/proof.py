@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,8 @@ from lstm_sharp import __version__, files
 from lstm_sharp.driver import board
 from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import package
+from lstm_sharp.run import package, package_folder
 from lstm_sharp.run.package import Package
-
-QUALIFICATION = "qualification.json"
-"""What `make qualify` puts into a package: how its overlay was built."""
 
 
 def main(folder: str | Path, arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +48,7 @@ def main(folder: str | Path, arguments: Sequence[str] | None = None) -> int:
 
 def _complete(folder: Path, accelerator: Accelerator, wrong: str, cycles: int) -> str:
     """Add what this board has shown to the qualification that came with the package, if one did."""
-    begun = folder / QUALIFICATION
+    begun = folder / package_folder.QUALIFICATION
     if not begun.is_file():
         return ""
     seen = {
@@ -60,8 +58,11 @@ def _complete(folder: Path, accelerator: Accelerator, wrong: str, cycles: int) -
         "clock_mhz": round(accelerator.runner.check_clock(accelerator.cfg), 1),
         "virtual": hasattr(accelerator.parts.device, "inject"),
     }
-    whole = {**json.loads(begun.read_text(encoding="utf-8")), "on_board": seen}
-    done = Path(f"qualified-{whole['board']}-{whole['engine']}.json")
+    whole = {**files.read_json(begun), "on_board": seen}
+    name = f"qualified-{whole.get('board')}-{whole.get('engine')}.json"
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):  # it must not lead elsewhere
+        raise UsageError(f"{begun} names no board and engine; make the package again")
+    done = Path(name)
     files.write_text(str(done), json.dumps(whole, indent=2) + "\n")
     return f"; {done} is complete, send it in (docs/qualified.md)"
 

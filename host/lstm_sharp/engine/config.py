@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
 
-from lstm_sharp import paths
+from lstm_sharp import files, paths
 from lstm_sharp.engine import storage, tile
 from lstm_sharp.engine.config_checks import board_problems, problems
 from lstm_sharp.engine.pipeline import Stage, tail_stages
@@ -356,15 +357,12 @@ def load(name_or_path: str) -> Config:
     path = Path(name_or_path)
     if path.suffix != ".json":
         path = paths.configs() / f"{name_or_path}.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(
             f"config {name_or_path!r} not found; shipped are {', '.join(shipped())}, "
             "or give the path of a .json file"
         )
-    try:
-        knobs = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not a readable JSON config: {error}") from None
+    knobs = files.read_json(path)
     if not isinstance(knobs, dict):
         raise UsageError(f"{path} must hold one JSON object of knobs, not a {type(knobs).__name__}")
     cfg = from_knobs(knobs, str(path))
@@ -375,8 +373,8 @@ def load(name_or_path: str) -> Config:
 
 def shipped() -> list[str]:
     """Names of the shipped configs, fewest MACs first."""
-    files = paths.configs().glob("*.json")
-    return sorted((p.stem for p in files), key=lambda name: load(name).macs)
+    found = paths.configs().glob("*.json")
+    return sorted((p.stem for p in found), key=lambda name: load(name).macs)
 
 
 def resized(cfg: Config, **knobs: str | int | tuple[int, ...]) -> Config:

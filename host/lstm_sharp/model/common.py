@@ -9,17 +9,10 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 
 
-def one_line(error: Exception) -> str:
-    """Returns the first line of a foreign error's text, or its type when it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
 def some(names: Iterable[object], limit: int = 8) -> str:
     """Returns at most ``limit`` different names in their order, and how many were left out."""
     unique = list(dict.fromkeys(names))
     rest = len(unique) - limit
-    # Names out of a damaged ONNX file come as bytes.
     return ", ".join(map(str, unique[:limit])) + (f" and {rest} more" if rest > 0 else "")
 
 

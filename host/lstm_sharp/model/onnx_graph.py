@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstm_sharp.arrays import read_onnx
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import one_line, some
+from lstm_sharp.files import why
+from lstm_sharp.model.common import some
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -43,23 +45,8 @@ class Graph:
     """
 
     def __init__(self, file: Path) -> None:
-        try:
-            import onnx
-        except ImportError as error:
-            raise UsageError(
-                f"{file.name} needs the onnx package; run pip install 'lstm-sharp[onnx]'"
-            ) from error
         self.source = file.name
-        try:
-            self._model: ModelProto = onnx.load(str(file))
-            if self._model.functions:
-                import onnx.inliner
-
-                self._model = onnx.inliner.inline_local_functions(self._model)
-        except Exception as error:  # of onnx, protobuf, or the file system: external data
-            raise UsageError(
-                f"{file.name} cannot be read as ONNX ({one_line(error)}); export it again"
-            ) from error
+        self._model: ModelProto = read_onnx(file)
         graph = self._model.graph
         self.nodes = list(graph.node)
         self.outputs = [value.name for value in graph.output]
@@ -135,9 +122,7 @@ class Graph:
             feeds = {name: values[name] for name in evaluator.input_names}
             values.update(zip(names, evaluator.run(names, feeds)))
         except Exception as error:  # whatever the op's implementation runs into
-            raise UsageError(
-                f"{self.source}: {what} cannot be evaluated ({one_line(error)})"
-            ) from error
+            raise UsageError(f"{self.source}: {what} cannot be evaluated ({why(error)})") from error
         hidden = {name for name in known if _has_nan(known[name])}
         for node in nodes:
             if hidden.isdisjoint(_reads(node)):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_sharp import paths
+from lstm_sharp import arrays, paths
 from lstm_sharp.board import boards
 from lstm_sharp.driver.board import VIRTUAL
 from lstm_sharp.engine import config
@@ -103,7 +103,7 @@ def _vowels() -> tuple[Model, np.ndarray]:
             "the package of the vowels is missing here; run first_steps in a checkout, on a laptop "
             "with lstm-sharp[demo,virtual], and copy its folder packages beside this notebook"
         )
-    arrays = np.load(data / "vowels_test.npz")
-    long = arrays["calib_x"][arrays["calib_lengths"] >= 16]
+    held = arrays.read_npz(data / "vowels_test.npz")
+    long = held["calib_x"][held["calib_lengths"] >= 16]
     spread = np.arange(8) * len(long) // 8  # they are in the order of the speakers
     return load(data / "vowels.onnx"), np.concatenate([long[spread], long])[:, :16]

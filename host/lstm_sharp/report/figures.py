@@ -6,14 +6,13 @@ hold both against a new run.
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import numpy as np
 from rich.progress import track
 
-from lstm_sharp import demo
+from lstm_sharp import demo, files
 from lstm_sharp.engine import config, cycles, pack
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.group import group
@@ -39,7 +38,7 @@ def main() -> int:
     try:
         seen = [run(*case) for case in track(cases(), "simulating")]
         results.write("figures", {"steps": STEPS, "runs": seen})
-        results.write("demo", of_demo(json.loads((demo.OUT / "demo.json").read_text())))
+        results.write("demo", of_demo(files.read_json(demo.OUT / "demo.json")))
         tables.rewrite()
     except UsageError as error:
         print(error, file=sys.stderr)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from lstm_sharp import files
 from lstm_sharp.errors import UsageError
 from lstm_sharp.report import results
 
@@ -31,7 +31,7 @@ def rows() -> list[list[str]]:
     found = [list(_HEAD)]
     for path in sorted((results.DOCS / "results" / "qualified").glob("*.json")):
         try:
-            found.append(_row(json.loads(path.read_text(encoding="utf-8"))))
+            found.append(_row(files.read_json(path)))
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(
                 f"{path} is no complete qualification ({type(error).__name__}: {error}); run.py "

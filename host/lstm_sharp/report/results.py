@@ -24,10 +24,9 @@ def read(name: str) -> dict[str, Any]:
     """
     path = _path(name)
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        verb = _MADE_BY.get(name, name)
-        raise UsageError(f"{path} cannot be read ({error}); `make {verb}` makes it") from None
+        result: dict[str, Any] = files.read_json(path)
+    except UsageError as error:
+        raise UsageError(f"{error}; `make {_MADE_BY.get(name, name)}` makes it") from None
     return result
 
 

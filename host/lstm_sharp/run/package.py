@@ -6,7 +6,7 @@ docs/package.md is the format's page. Reading needs NumPy alone.
 from __future__ import annotations
 
 import io
-import zipfile
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_sharp import __version__, paths
+from lstm_sharp import __version__, arrays, files, paths
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
@@ -28,7 +28,6 @@ from lstm_sharp.run import vectors
 from lstm_sharp.run.deploy import Stage, deploy, own_cycles
 from lstm_sharp.run.vectors import Vectors
 
-_MODEL, _VECTORS = "model.npz", "vectors.npz"
 _WEIGHTS = ("w_ih", "w_hh", "b")
 _SCALES = ("x_frac", "w_ih_frac", "w_hh_frac", "x_shift")
 
@@ -76,7 +75,8 @@ def write(
             overlay that cannot be read or has the other engine, or a folder that is not empty and
             no package.
     """
-    target = Path(out).resolve()
+    files.check_name(out)
+    target = Path(os.path.realpath(out))
     folders.check_target(target)
     joined = folders.read_overlay(overlay, cfg.name) if overlay else {}
     has = folders.overlay_engine(overlay) if overlay else cfg.engine
@@ -92,8 +92,8 @@ def write(
         for name in _WEIGHTS
     }
     contents = {
-        _MODEL: _npz(weights, _model_layout(cfg.fmt, _sizes(quantized))),
-        _VECTORS: _npz(vars(made), _vector_layout(quantized, *made.x.shape[:2])),
+        folders.MODEL: _npz(weights, _model_layout(cfg.fmt, _sizes(quantized))),
+        folders.VECTORS: _npz(vars(made), _vector_layout(quantized, *made.x.shape[:2])),
         folders.SCRIPT: folders.SCRIPT_TEXT,
         **joined,
         **(more or {}),
@@ -122,8 +122,8 @@ def read(folder: str | Path) -> Package:
         UsageError: something is missing, damaged, of another version or for another engine.
     """
     folder = Path(folder)
-    about, contents = folders.read(folder, (_MODEL, _VECTORS))
-    try:
+    about, contents = folders.read(folder, (folders.MODEL, folders.VECTORS))
+    with files.refusing(f"{folder} is damaged", "make the package again"):
         engines = ", ".join(ENGINE_VLNVS)
         _require(about["engine"] in ENGINE_VLNVS, f"engine is one of {engines}")
         cfg = config.from_knobs(about["config"], f"{folder / folders.ABOUT}: config")
@@ -133,28 +133,14 @@ def read(folder: str | Path) -> Package:
                 f"{folder}: its config has the identity {cfg.digest}, the package says "
                 f"{about['identity']}; make the package again with this version"
             )
-        model = _read_model(about, cfg.fmt, contents[_MODEL])
+        model = _read_model(about, cfg.fmt, contents[folders.MODEL], folder / folders.MODEL)
         count, steps = (_whole(about["vectors"], name, 1) for name in ("sequences", "steps"))
         _require(count % 2 == 0, "sequences is even")
-        made = Vectors(**_arrays(contents[_VECTORS], _vector_layout(model, count, steps)))
+        layout = _vector_layout(model, count, steps)
+        made = Vectors(**_arrays(contents[folders.VECTORS], layout, folder / folders.VECTORS))
         known = (*SCHEDULES, "best")
         _require(about["schedule"] in known, f"schedule is one of {', '.join(known)}")
         deploy(model, cfg, about["schedule"], steps)
-    except UsageError:
-        raise
-    except KeyError as error:
-        raise UsageError(
-            f"{folder} is damaged (it lacks {error}); make the package again"
-        ) from None
-    except (
-        AttributeError,
-        TypeError,
-        ValueError,
-        EOFError,
-        RuntimeError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise UsageError(f"{folder} is damaged ({error}); make the package again") from None
     return Package(model, cfg, about["schedule"], made, about)
 
 
@@ -249,17 +235,17 @@ def _npz(arrays: Mapping[str, np.ndarray], layout: _Layout) -> bytes:
     return file.getvalue()
 
 
-def _arrays(data: bytes, layout: _Layout) -> dict[str, np.ndarray]:
+def _arrays(data: bytes, layout: _Layout, what: Path) -> dict[str, np.ndarray]:
     """Read arrays of exactly these shapes and types, all values within their bits, as int64."""
-    arrays = {}
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+    read = {}
+    with arrays.open_npz(data, str(what)) as held:
         for name, (shape, bits) in layout.items():
-            value, kind = archive[name], _integer(bits)
+            value, kind = held[name], _integer(bits)
             _require(value.shape == shape and value.dtype == kind, f"{name} is {kind} {shape}")
             wide, half = value.astype(np.int64), 1 << (bits - 1)
             _require(((-half <= wide) & (wide < half)).all(), f"{name} is within {bits} bits")
-            arrays[name] = wide
-    return arrays
+            read[name] = wide
+    return read
 
 
 def _require(holds: object, what: str) -> None:
@@ -267,15 +253,15 @@ def _require(holds: object, what: str) -> None:
         raise ValueError(f"it must be that {what}")
 
 
-def _read_model(about: Mapping[str, Any], fmt: Format, data: bytes) -> QuantModel:
+def _read_model(about: Mapping[str, Any], fmt: Format, data: bytes, what: Path) -> QuantModel:
     """Check and put together the cells."""
     facts = about["layers"]
     sizes = [(_whole(q, "input_size", 1), _whole(q, "hidden_size", 1)) for q in facts]
-    arrays = _arrays(data, _model_layout(fmt, sizes))
+    held = _arrays(data, _model_layout(fmt, sizes), what)
     layers: list[QuantLayer] = []
     for index, q in enumerate(facts):
         parts: dict[str, Any] = {name: _whole(q, name, -1000) for name in _SCALES}
-        parts.update({name: arrays[f"{name}_l{index}"] for name in _WEIGHTS})
+        parts.update({name: held[f"{name}_l{index}"] for name in _WEIGHTS})
         _require(type(q["reverse"]) is bool, "reverse is true or false")
         layer = QuantLayer(**parts, reverse=q["reverse"])
         finer = fmt.h_frac + layer.w_hh_frac - layer.x_frac - layer.w_ih_frac

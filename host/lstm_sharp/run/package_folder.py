@@ -6,22 +6,33 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from lstm_sharp import files
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
+from lstm_sharp.files import why
 
 VERSION = 2
 """Of the format; a reader refuses any other."""
 ABOUT = "package.json"
 _MARK = "lstm_sharp_package"
 """The key that tells a package from other JSON; its value is the version."""
+MODEL, VECTORS = "model.npz", "vectors.npz"
+QUALIFICATION = "qualification.json"
+"""What `make qualify` puts into a package: how its overlay was built."""
 SCRIPT = "run.py"
+_OURS = re.compile(
+    "|".join(map(re.escape, (ABOUT, MODEL, VECTORS, QUALIFICATION, SCRIPT)))
+    + r"|[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.(?:bit|hwh)"
+)
+"""All files that are ever written into a package; the overlay has its config's name."""
 SCRIPT_TEXT = b'''"""Run this package's test on the board: python run.py [--overlay FILE.bit]."""
 
 import sys
@@ -42,6 +53,7 @@ def write(folder: Path, about: Mapping[str, object], contents: Mapping[str, byte
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     text = json.dumps({_MARK: VERSION, **about, "files": sums}, indent=2) + "\n"
     for name, data in {**contents, ABOUT: text.encode()}.items():
+        assert _OURS.fullmatch(name), name
         (folder / name).write_bytes(data)
 
 
@@ -65,17 +77,13 @@ def read_overlay(bit: str | Path, name: str) -> dict[str, bytes]:
     Raises:
         UsageError: one of its two files cannot be read.
     """
-    contents = {}
-    for suffix in (".bit", ".hwh"):
-        path = Path(bit).with_suffix(suffix)
-        try:
-            contents[name + suffix] = path.read_bytes()
-        except OSError as error:
-            raise UsageError(
-                f"{path} cannot be read ({error.strerror}); an overlay is a .bit and a .hwh of one "
-                "name"
-            ) from None
-    return contents
+    try:
+        return {
+            name + suffix: files.read_bytes(Path(bit).with_suffix(suffix))
+            for suffix in (".bit", ".hwh")
+        }
+    except UsageError as error:
+        raise UsageError(f"{error}; an overlay is a .bit and a .hwh of one name") from None
 
 
 def overlay_engine(bit: str | Path) -> str:
@@ -85,12 +93,9 @@ def overlay_engine(bit: str | Path) -> str:
         UsageError: the ``.hwh`` cannot be read, or does not name one engine.
     """
     hwh = Path(bit).with_suffix(".hwh")
-    try:
-        modules = ElementTree.fromstring(hwh.read_bytes()).iter("MODULE")
-    except OSError as error:
-        raise UsageError(f"{hwh} cannot be read ({error.strerror})") from None
-    except (ElementTree.ParseError, ValueError) as error:
-        raise UsageError(f"{hwh} is no hardware handoff ({error}); name another overlay") from None
+    text = files.read_bytes(hwh)
+    with files.refusing(f"{hwh} is no hardware handoff", "name another overlay"):
+        modules = list(ElementTree.fromstring(text).iter("MODULE"))
     names = [module.get("VLNV") for module in modules]
     found = [engine for engine, vlnv in ENGINE_VLNVS.items() for name in names if name == vlnv]
     if len(found) != 1:
@@ -103,57 +108,74 @@ def overlay_engine(bit: str | Path) -> str:
 def check_target(target: Path) -> None:
     """Refuse to replace what is not ours.
 
+    What a package holds is told by names from here. Its package.json can only make them fewer.
+
     Raises:
-        UsageError: a file, or a folder that holds something that no package lists.
+        UsageError: a file, or a folder that holds something that no package of ours holds.
     """
-    if not target.exists():
+    if not os.path.lexists(target):
         return
     if not target.is_dir():
         raise UsageError(f"{target} is a file; name a folder")
     try:
-        about = json.loads((target / ABOUT).read_bytes())
-        ours = {ABOUT, *about["files"]} if _MARK in about else set()
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        ours = set()
-    others = {path.name for path in target.iterdir()} - ours
+        about = files.read_json(target / ABOUT)
+        listed = {ABOUT, *about["files"]} if _MARK in about else set()
+    except (UsageError, KeyError, TypeError):
+        listed = set()
+    with os.scandir(target) as entries:
+        others = [entry.name for entry in entries if not _is_ours(entry, listed)]
     if others:
         raise UsageError(
             f"{target} holds {min(others)}, which is not of a package; name a new folder"
         )
 
 
+def _is_ours(entry: os.DirEntry[str], listed: Collection[str]) -> bool:
+    return (
+        entry.name in listed
+        and _OURS.fullmatch(entry.name) is not None
+        and entry.is_file(follow_symlinks=False)
+    )
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Give a folder to write to, and put it in target's place once it is complete.
 
+    Of what was there, files are deleted by the names that ``check_target`` lets through.
+
     Raises:
         UsageError: it cannot be written; what was there is there still.
     """
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    old = target.with_name(f"{beside.name}.old")
+    beside, old = (target.with_name(f".lstm-sharp-{secrets.token_hex(8)}") for _ in range(2))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside.mkdir()
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written ({why(error)})") from None
+    try:
         yield beside
         if target.exists():
+            beside.chmod(target.stat().st_mode)
             target.rename(old)
+            check_target(old)  # again: it has taken a while
         beside.rename(target)
+        if old.exists():
+            for path in old.iterdir():
+                if _OURS.fullmatch(path.name):
+                    path.unlink()
+            old.rmdir()
     except OSError as error:
-        raise UsageError(f"{target} cannot be written ({error.strerror})") from None
+        raise UsageError(f"{target} cannot be written ({why(error)})") from None
     finally:
         if old.exists() and not target.exists():
             old.rename(target)
-        for left in (beside, old):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
     """Read package.json as far as all versions have it."""
-    data = _read_file(folder, ABOUT)
-    try:
-        about = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{folder / ABOUT} is not JSON ({error})") from None
+    about = files.parse_json(_read_file(folder, ABOUT), str(folder / ABOUT))
     if not isinstance(about, dict) or _MARK not in about:
         raise UsageError(f"{folder / ABOUT} is of something else: it lacks {_MARK!r}")
     if about[_MARK] != VERSION:
@@ -168,8 +190,8 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 def _read_files(folder: Path, about: Mapping[str, Any], needed: Sequence[str]) -> dict[str, bytes]:
     """Read all listed files, and hold each against its sum."""
-    files = about.get("files")
-    listed = files if isinstance(files, dict) else {}
+    sums = about.get("files")
+    listed = sums if isinstance(sums, dict) else {}
     wrong = [name for name in listed if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]
     wrong += [name for name in needed if name not in listed]
     if wrong:
@@ -177,9 +199,11 @@ def _read_files(folder: Path, about: Mapping[str, Any], needed: Sequence[str]) -
             f"{folder / ABOUT}: files must list {' and '.join(needed)} by plain "
             f"names, {wrong[0]!r:.40} is wrong; make the package again"
         )
-    contents = {name: _read_file(folder, name) for name in listed}
-    for name, data in contents.items():
-        if hashlib.sha256(data).hexdigest() != listed[name]:
+    contents: dict[str, bytes] = {}
+    for name in listed:
+        contents[name] = _read_file(folder, name)
+        files.check_size(sum(map(len, contents.values())), str(folder))
+        if hashlib.sha256(contents[name]).hexdigest() != listed[name]:
             raise UsageError(
                 f"{folder / name} is not as it was written (its SHA-256 differs); copy or make the "
                 "package again"
@@ -189,8 +213,6 @@ def _read_files(folder: Path, about: Mapping[str, Any], needed: Sequence[str]) -
 
 def _read_file(folder: Path, name: str) -> bytes:
     try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{folder / name} cannot be read ({error.strerror}); give the folder of a package"
-        ) from None
+        return files.read_bytes(folder / name)
+    except UsageError as error:
+        raise UsageError(f"{error}; give the folder of a package") from None

@@ -65,21 +65,16 @@ def read_virtual(path: str | Path) -> Config:
         UsageError: it cannot be read, is a real bitstream or damaged, or its identity is not that
             of its knobs.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+    data = files.read_bytes(path)
     mark, _, text = data.partition(b"\n")
     if mark.rstrip() != _MARK.encode():
         raise UsageError(
             f"{path} is no virtual overlay, and a virtual board has nothing to run a bitstream "
             "on; write one with lstm_sharp.virtual.overlay.virtual_overlay"
         )
-    try:
-        facts = json.loads(text)
+    with files.refusing(f"{path} is damaged", "write the virtual overlay again"):
+        facts = files.parse_json(text, "its config")
         knobs, identity = dict(facts["knobs"]), facts["identity"]
-    except (ValueError, RecursionError, KeyError, TypeError):
-        raise UsageError(f"{path} is damaged; write the virtual overlay again") from None
     cfg = config.from_knobs(knobs, f"{path}: knobs")
     if cfg.digest != identity:
         raise UsageError(
