@@ -116,7 +116,7 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     model = load(options.model, options.prefix)
     if options.output_of == "head" and model.head is None:
-        raise UsageError(f"{options.model} has nothing after its LSTM; leave out --output-of head")
+        raise UsageError(f"{options.model}: {model.no_head}; leave out --output-of head")
     calibration = arrays.read_npy(options.calibration) if options.calibration else None
     x = arrays.read_npy(options.input)
     lengths = arrays.read_npy(options.lengths) if options.lengths else None

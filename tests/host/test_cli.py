@@ -283,7 +283,7 @@ def test_bad_files(folder: Path, capsys: pytest.CaptureFixture[str], how: str, s
         (["--lengths", "short.npy"], "sequence 1 has a length of 0; 1 to the 5 steps"),
         (["--lengths", "long.npy"], "sequence 0 has a length of 6; 1 to the 5 steps"),
         (["--lengths", "three.npy"], "shape (3,); one whole number for each of 2 sequences"),
-        (["--output-of", "head"], "nothing after its LSTM"),
+        (["--output-of", "head"], "nothing follows its LSTM"),
         (["--output", "x.npy/y.npy"], "x.npy is no folder"),
         (["--output", "nowhere/y.npy"], "nowhere is no folder; make it first"),
         (["--output", "x.npy"], "x.npy would overwrite x.npy"),

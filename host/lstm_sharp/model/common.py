@@ -32,6 +32,11 @@ def match_prefix(names: Iterable[str], prefix: str) -> list[str]:
     return whole or [name for name, p in paths.items() if p.startswith(wanted)]
 
 
+def is_float(dtype: np.dtype) -> bool:
+    """Tells whether a type is a float; bfloat16 is one that NumPy counts under no float kind."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
 def as_float(value: np.ndarray, what: str) -> np.ndarray:
     """Widens float16, bfloat16, float32 or float64 weights, which float64 holds exactly.
 
@@ -45,8 +50,7 @@ def as_float(value: np.ndarray, what: str) -> np.ndarray:
     Raises:
         UsageError: another element type, as of a model that is quantised already.
     """
-    # bfloat16 comes as an extension type of ml_dtypes, which NumPy counts under no float kind.
-    if value.dtype.kind != "f" and value.dtype.name != "bfloat16":
+    if not is_float(value.dtype):
         raise UsageError(
             f"{what} is {value.dtype}, not float; save the float weights, quantisation comes after"
         )

@@ -16,14 +16,14 @@ _TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Head:
-    """The nodes after the last LSTM, computed by the reference evaluator of onnx."""
+    """The nodes after the last LSTM, computed by ONNX Runtime or the evaluator of onnx."""
 
     stack: Stack = field(repr=False)
     output: str
     sizes: tuple[int, int]  # batch and time it is bound to, 0 for any
 
     def __call__(self, h: np.ndarray) -> np.ndarray:
-        """Computes the graph's first output.
+        """Computes the graph's output.
 
         Args:
             h: (batch, time, hidden) float, the last layer's.
@@ -32,37 +32,47 @@ class Head:
             The output in the shape and type that the graph gives it.
 
         Raises:
-            UsageError: onnx lacks an op of it, or the file fixes other sizes.
+            UsageError: an op of it cannot be computed, or the file fixes other sizes.
         """
         if any(size not in (0, given) for size, given in zip(self.sizes, h.shape)):
             raise UsageError(
                 f"{self.stack.graph.source}: what follows the LSTM works for batch, time "
                 f"{self.sizes} (0 is any) only, not {h.shape[:2]}; export with dynamic axes"
             )
-        return self.stack.graph.evaluate(self.output, self.stack.feeds(h), f"output {self.output}")
+        return self.stack.graph.compute(self.output, self.stack.feeds(h), f"output {self.output}")
 
 
-def make_head(stack: Stack) -> Head | None:
-    """Returns what follows the last LSTM.
+def make_head(stack: Stack) -> tuple[Head | None, str]:
+    """Returns what follows the last LSTM, up to the first output that is no h or state itself.
 
     Returns:
-        None when that is h itself in whatever order of axes, or when h does not determine it,
-        as it does not determine the c of the last step.
+        None where all outputs are such, in whatever order of axes, or where h does not determine
+        the first that is not, as it does not determine the c of the last step; and why.
     """
-    if not stack.graph.outputs:
-        return None
-    output = stack.graph.outputs[0]
-    h = stack.random_h(*stack.probe_sizes(), stack.hidden_size)
-    head = Head(stack, output, (0, 0))
-    try:
-        value = head(h)
-    except HiddenValueError:
-        return None
-    except UsageError:
-        return head  # it tells what is wrong to whom wants the head; h needs none
-    if any(close(value, same, _TOLERANCE) for same in (h, h.swapaxes(0, 1))):
-        return None
-    return head if _takes_any_size(head) else Head(stack, output, stack.sizes)
+    graph = stack.graph
+    states = {name for node in stack.nodes for name in node.output}
+    reason = "the file has no output"
+    for output in graph.outputs:
+        origins, _ = graph.trace(output)
+        moved = states.issuperset(origins)
+        reason = f"its output {output} is h or a state as it is"
+        if moved and output != graph.outputs[0]:
+            continue
+        h = stack.random_h(*stack.probe_sizes(), stack.hidden_size)
+        head = Head(stack, output, (0, 0))
+        try:
+            value = graph.evaluate(output, stack.feeds(h), f"output {output}")
+        except HiddenValueError:
+            reason = f"its output {output} takes {stack.beside_h(output)} beside h, which is all"
+            reason += " that an engine gives"
+            if not moved:
+                return None, reason
+            continue
+        except UsageError:
+            return head, ""  # it tells what is wrong to whom wants the head; h needs none
+        if not any(close(value, same, _TOLERANCE) for same in (h, h.swapaxes(0, 1))):
+            return (head if _takes_any_size(head) else Head(stack, output, stack.sizes)), ""
+    return None, reason
 
 
 def _takes_any_size(head: Head) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import as_float, match_prefix, some
-from lstm_sharp.model.model import Layer, Model
-from lstm_sharp.model.onnx_graph import Graph, label
+from lstm_sharp.model.model import Layer, Model, Sizes
+from lstm_sharp.model.onnx_graph import Graph, inner_ops, label
 from lstm_sharp.model.onnx_head import make_head
 from lstm_sharp.model.onnx_stack import Stack
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
 
+_NO_CLIP = 18
+"""Beyond it a gate is 0 or 1 to a 2**-25, so that a clip there changes nothing that h shows."""
 _REVERSE = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 """Whether each cell of a node is reverse, by its direction."""
 
@@ -46,20 +48,19 @@ def load_onnx(file: Path, prefix: str = "") -> Model:
     cells = tuple(cell for level in levels for cell in level)
     # Cells that do not fit are refused here, before anything runs through them.
     model = Model(cells, file.stem, directions=tuple(map(len, levels)))
-    return replace(model, head=make_head(Stack(graph, nodes, model.levels)))
+    stack = Stack(graph, nodes, model.levels)
+    head, reason = make_head(stack)
+    sizes = Sizes(*stack.sizes, time_first=not stack.batch_first)
+    return replace(model, head=head, no_head=reason, sizes=sizes)
 
 
 def _pick(graph: Graph, prefix: str) -> list[NodeProto]:
     """Returns the LSTM nodes under the prefix, in the order of execution."""
     nodes = [n for n in graph.nodes if n.op_type == "LSTM" and n.domain in ("", "ai.onnx")]
+    used = {id(n) for output in graph.outputs for n in graph.ancestors(output)[0]}
+    nodes = [node for node in nodes if id(node) in used] or nodes
     if not nodes:
-        ops = [node.op_type for node in graph.nodes]
-        counts = {op: ops.count(op) for op in ("GRU", "RNN") if op in ops}
-        what = f"its {len(ops)} nodes are {some(ops) or 'none'}"
-        if counts:
-            nouns = (f"{n} {op} node{'s' if n > 1 else ''}" for op, n in counts.items())
-            what = f"it has {' and '.join(nouns)}"
-        raise UsageError(f"no LSTM in {graph.source}: {what}; export a model with an LSTM layer")
+        raise UsageError(f"no LSTM in {graph.source}: {_instead(graph)}")
     if prefix:
         for names in ([node.name for node in nodes], [node.input[1] for node in nodes]):
             chosen = match_prefix(names, prefix)
@@ -68,6 +69,27 @@ def _pick(graph: Graph, prefix: str) -> list[NodeProto]:
         listed = some(label(node) for node in nodes)
         raise UsageError(f"{graph.source} has no LSTM under the prefix {prefix}; it has {listed}")
     return nodes
+
+
+def _instead(graph: Graph) -> str:
+    """Says what a graph without an LSTM node has, and what to do."""
+    ops = [node.op_type for node in graph.nodes]
+    inside = sorted({n.op_type for n in graph.nodes if "LSTM" in inner_ops(n)})
+    if inside:
+        return f"it lies in the body of {' and '.join(inside)}; export it outside of a condition"
+    quantised = [op for op in ops if "Quant" in op and "LSTM" in op]
+    if quantised:
+        return f"its {quantised[0]} is quantised already; give the float model"
+    counts = {op: ops.count(op) for op in ("GRU", "RNN") if op in ops}
+    if counts:
+        nouns = (f"{n} {op} node{'s' if n > 1 else ''}" for op, n in counts.items())
+        return f"it has {' and '.join(nouns)}; export a model with an LSTM layer"
+    what = f"its {len(ops)} nodes are {some(ops) or 'none'}"
+    everywhere = {*ops, *(op for node in graph.nodes for op in inner_ops(node))}
+    if {"Sigmoid", "Tanh"} <= everywhere and everywhere & {"Gemm", "MatMul"}:
+        what = "it has Sigmoid, Tanh and products, which may be a cell that was taken apart"
+        return f"{what}; export the layer as one LSTM node, for PyTorch of torch.nn.LSTM"
+    return f"{what}; export a model with an LSTM layer"
 
 
 def _chain(graph: Graph, nodes: list[NodeProto]) -> list[NodeProto]:
@@ -95,7 +117,13 @@ def _chain(graph: Graph, nodes: list[NodeProto]) -> list[NodeProto]:
 
 def _below(graph: Graph, node: NodeProto) -> str:
     """Returns what feeds the x of a node: a graph input or the Y of another LSTM."""
-    name, _ = graph.trace(node.input[0])
+    origins, _ = graph.trace(node.input[0])
+    name = origins[0]
+    if len(origins) > 1:
+        raise UsageError(
+            f"{graph.source}: {label(node)} takes {some(origins)} side by side; an LSTM of a stack "
+            "takes the output of one layer"
+        )
     origin = graph.producer(name)
     if origin is None:
         if name not in graph.inputs:
@@ -137,18 +165,14 @@ def _check_node(graph: Graph, node: NodeProto) -> None:
     if activations and [item.lower() for item in activations] != wanted:
         remedy = "train with Sigmoid,Tanh,Tanh for each direction"
         refuse(f"activations={','.join(activations)} are", remedy)
-    for name in ("activation_alpha", "activation_beta", "clip", "input_forget"):
-        value = attributes.get(name)
-        # A clip of 0 is set, too: it would hold every gate at 0.
-        if value or (name == "clip" and value is not None):
-            refuse(f"{name}={value} is", "export the model without it")
+    # Alphas and betas are of other activations than these.
+    clip = attributes.get("clip")
+    if clip is not None and not clip >= _NO_CLIP:
+        refuse(f"clip={clip} is", f"export the model without it, or with {_NO_CLIP} and more")
+    if attributes.get("input_forget"):
+        refuse(f"input_forget={attributes['input_forget']} is", "export the model without it")
     if attributes.get("layout", 0) not in (0, 1):
         refuse(f"layout={attributes['layout']} is", "export with layout=0")
-    inputs = [*node.input, *[""] * 8]
-    if inputs[4]:
-        refuse(f"sequence_lens ({inputs[4]}) is", "export without a mask or packed sequences")
-    if inputs[7]:
-        refuse(f"P ({inputs[7]}), the peepholes, is", "train a plain LSTM")
 
 
 def _direction(node: NodeProto) -> str:
@@ -192,6 +216,15 @@ def _read_level(graph: Graph, node: NodeProto) -> tuple[Layer, ...]:
             f"{graph.source}: B of {where} has {bias.shape[1]} values; expected {2 * rows}"
         )
     hidden = w_hh.shape[2]
+    if rows != 4 * hidden:
+        raise UsageError(
+            f"{graph.source}: R of {where} has shape {w_hh.shape}, not (directions, 4H, H); a "
+            "projection (proj_size), which would have that, is not supported"
+        )
+    if w_ih.shape[1] != rows:
+        raise UsageError(
+            f"{graph.source}: W of {where} has {w_ih.shape[1]} rows and R {rows}; export it again"
+        )
     stated = next((a.i for a in node.attribute if a.name == "hidden_size"), hidden)
     if stated != hidden:
         raise UsageError(

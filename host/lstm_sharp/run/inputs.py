@@ -40,6 +40,26 @@ def check_input(model: Model | QuantModel, x: np.ndarray, what: str) -> np.ndarr
     return x.astype(np.float64)
 
 
+def check_sizes(model: Model, x: np.ndarray) -> None:
+    """Refuse x (batch, time, X) that contradicts sizes that the model's file fixes.
+
+    Raises:
+        UsageError: it does, as x does whose first two axes are swapped.
+    """
+    fixed = model.sizes.batch, model.sizes.time
+    if all(size in (0, given) for size, given in zip(fixed, x.shape)):
+        return
+    order = ("time", "batch") if model.sizes.time_first else ("batch", "time")
+    sizes = dict(zip(("batch", "time"), fixed))
+    told = ", ".join(f"{name} {sizes[name] or 'any'}" for name in order)
+    swapped = all(size in (0, given) for size, given in zip(fixed, x.shape[1::-1]))
+    remedy = "swap its first two axes" if swapped else "export the model with dynamic axes"
+    raise UsageError(
+        f"input has shape {x.shape}, (batch, time, features), and the file of {model.name} fixes "
+        f"({told}, features {model.input_size}); {remedy}"
+    )
+
+
 def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray | None) -> np.ndarray:
     """Return the steps of each sequence of x (batch, time, X), (batch,) int64.
 

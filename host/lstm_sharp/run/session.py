@@ -33,6 +33,7 @@ from lstm_sharp.run.inputs import (
     FloatState,
     check_input,
     check_lengths,
+    check_sizes,
     check_state,
 )
 from lstm_sharp.run.report import Report
@@ -210,6 +211,7 @@ class Session:
             UsageError: x, state or lengths of the wrong shape, NaN, or too long for the engine.
         """
         x = check_input(self.model, x, "input")
+        check_sizes(self.model, x)
         ends = check_lengths(x, lengths)
         limits = FLOAT_LIMITS if self.backend == "float" else ENGINE_LIMITS
         with self._turn:
@@ -245,6 +247,8 @@ class Session:
             UsageError: as ``run``.
         """
         xs = [check_input(self.model, x, "input") for x in xs]
+        for x in xs:
+            check_sizes(self.model, x)
         with self._turn:
             hs, _ = self._run([s for x in xs for s in x], None, False, progress)
         ends = np.cumsum([len(x) for x in xs])
