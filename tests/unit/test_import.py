@@ -75,7 +75,21 @@ def test_reverse_names_make_layers_bidirectional(tmp_path: Path) -> None:
     np.testing.assert_allclose(float_h(model, x_of()), float_h(want, x_of()), rtol=0, atol=1e-6)
 
 
+def test_names_of_a_single_cell(tmp_path: Path) -> None:
+    cell = {name.removesuffix("_l0"): value for name, value in weights().items()}
+    np.savez(tmp_path / "m.npz", **{f"enc.cell.{name}": value for name, value in cell.items()})
+    model = load(tmp_path / "m.npz")
+    np.testing.assert_array_equal(model.layers[0].w_ih, weights()["weight_ih_l0"])
+    np.testing.assert_array_equal(model.layers[0].w_hh, weights()["weight_hh_l0"])
+    assert model.layers[0].b.any() and len(model.layers) == 1
+
+
 TORCH_REFUSALS = {
+    "weight_hh_l0_g is part of a weight under weight norm; call remove_weight_norm": weights()
+    | {"weight_hh_l0_g": np.ones((4 * H, 1)), "weight_hh_l0_v": np.ones((4 * H, H))},
+    "parametrizations.weight_hh_l1.original0 is part of a weight under weight norm": weights()
+    | {"parametrizations.weight_hh_l1.original0": np.ones((4 * H, 1))},
+    "rnn.weight_ih_v is part of a weight under weight norm": {"rnn.weight_ih_v": np.ones(3)},
     "holds 2 LSTMs; choose one by prefix: lstm., lstm2.": two_lstms(),
     "no tensor named like weight_ih_l0; its 1 tensors are conv.w": {"conv.w": np.ones(3)},
     "lacks weight_ih_l0 but has weight_ih_l0_reverse": {"weight_ih_l0_reverse": np.ones((16, X))},
@@ -108,8 +122,16 @@ def test_torch_names_refused(tmp_path: Path, text: str) -> None:
 def test_files_refused(tmp_path: Path) -> None:
     refused(tmp_path, "is a directory")
     refused(tmp_path / "no.npz", "no.npz cannot be read (No such file or directory)")
-    refused(tmp_path / "m.keras", ".keras is not supported yet; export it as ONNX")
-    refused(tmp_path / "m.pt", "the suffix .pt is unknown; give .onnx, .safetensors, .npz")
+    for ending, remedy in (
+        ("keras", "in Keras: model.export"),
+        ("h5", "in Keras: model.export"),
+        ("pt", "in PyTorch: safetensors.torch.save_file"),
+        ("tflite", "convert it with tf2onnx"),
+        ("txt", "export it as ONNX, or save its tensors by name"),
+    ):
+        said = f".{ending} is not read, .onnx, .safetensors, .npz are; {remedy}"
+        refused(tmp_path / f"m.{ending}", said)
+    refused(tmp_path / "m", "m: no suffix is not read")
     for suffix in ("npz", "safetensors"):
         (tmp_path / f"m.{suffix}").write_bytes(b"PK\3\4 and so on")
         refused(tmp_path / f"m.{suffix}", f"m.{suffix} cannot be read as ")

@@ -87,7 +87,8 @@ def test_zero_weights_quantise() -> None:
     [
         (_layer(w_hh=128.5), 1.0, "recurrent weights reach 128.5"),
         (_layer(), np.nan, "NaN"),
-        (_layer(w_hh=100.0), 1e9, "scale the input or w_ih down"),
+        (_layer(w_hh=100.0), 1e9, "x and w_ih together reach .* scale the input or w_ih down"),
+        (_layer(b=1e9), 1.0, r"the bias of 1e\+09 reaches .* scale the bias down"),
     ],
 )
 def test_what_cannot_be_quantised(model: Model, x: float, said: str) -> None:

@@ -8,8 +8,11 @@ from lstm_sharp.engine import config, cycles
 from lstm_sharp.engine.cover import Tiling
 from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.perf import best_plan, perf
+from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES, make_plan
 from lstm_sharp.errors import UsageError
+from lstm_sharp.run.deploy import plans, predict_plans
+from models import pytorch_like
 
 SIZES = (128, 256, 340, 512, 1024)
 
@@ -35,7 +38,7 @@ def test_perf_reports_the_model() -> None:
         ({"chains": 65}, "chains = 65 must be a whole number 1 to 64"),
         ({"chains": 60}, "240 instructions, the window holds 127"),
         ({"steps": 0}, "steps 0"),
-        ({"steps": 10**9}, "1000000000 steps are over the 65537"),
+        ({"steps": 10**9}, "1000000000 steps are over the 65536"),
         ({"schedule": "fast"}, "schedule 'fast' is unknown"),
         ({"macs": 7}, "7 MACs have no tile shape"),
         ({"k_list": "8,x"}, "list of K's '8,x' must be numbers with commas"),
@@ -187,3 +190,12 @@ def test_many_chains_of_an_engine_of_several_shapes(chains: int) -> None:
         plan.program((4,) * chains, with_state=True, give_state=True).encode(plan.cfg)
     whole = make_plan([shape], plan.cfg, "unfolded", tiling=Tiling(128))
     assert plan.tiles <= whole.tiles
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_most_steps_are_what_any_program_holds(schedule: str) -> None:
+    cfg, model = config.load("tiny"), pytorch_like(0, [3, 8])
+    (plan,) = plans(model, cfg, schedule, MAX_STEPS, 1)
+    assert predict_plans([plan], [MAX_STEPS])[0].cycles
+    with pytest.raises(UsageError, match="repeats = 6553[67] needs more than 16 bits"):
+        predict_plans([plan], [MAX_STEPS + 2])

@@ -123,8 +123,8 @@ INSTRUCTION = {
     "h_lane": Field(5, 16, 8),
     "loop_back": Field(5, 24, 8),  # instructions from the loop's first to this one
 }
-MAX_STEPS = (1 << INSTRUCTION["repeats"].width) + 1
-"""Steps of the longest program: a loop, and one step on either side of it."""
+MAX_STEPS = 1 << INSTRUCTION["repeats"].width
+"""Steps that a program of any schedule has room for: a loop, and one step beside it."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,14 @@ from lstm_sharp.files import refusing
 from lstm_sharp.model.model import Model
 from lstm_sharp.model.torch_names import from_torch_names
 
+_REMEDIES = {
+    (".pt", ".pth", ".ckpt", ".bin"): "in PyTorch: "
+    "safetensors.torch.save_file(model.state_dict(), path), or torch.onnx.export",
+    (".keras", ".h5", ".hdf5"): "in Keras: model.export(path, format='onnx')",
+    (".tflite", ".pb", ".savedmodel"): "convert it with tf2onnx",
+}
+"""What makes a file that is read of one that is not."""
+
 
 def load(path: str | os.PathLike[str], prefix: str = "") -> Model:
     """Reads a trained LSTM.
@@ -33,20 +41,16 @@ def load(path: str | os.PathLike[str], prefix: str = "") -> Model:
     if file.is_dir():
         raise UsageError(f"{file} is a directory; give the model file inside it")
     suffix = file.suffix.lower()
-    if suffix == ".keras":
-        raise UsageError(
-            f"{file.name}: .keras is not supported yet; export it as ONNX, "
-            "for example with model.export(path, format='onnx')"
-        )
     readers: dict[str, Callable[[Path, str], Model]] = {
         ".onnx": _load_onnx,
         ".safetensors": _load_safetensors,
         ".npz": _load_npz,
     }
     if suffix not in readers:
+        remedies = (remedy for endings, remedy in _REMEDIES.items() if suffix in endings)
+        remedy = next(remedies, "export it as ONNX, or save its tensors by name")
         raise UsageError(
-            f"{file.name}: the suffix {suffix or '(none)'} is unknown; give {', '.join(readers)}, "
-            "for PyTorch for example safetensors.torch.save_file(model.state_dict(), path)"
+            f"{file.name}: {suffix or 'no suffix'} is not read, {', '.join(readers)} are; {remedy}"
         )
     return readers[suffix](file, prefix)
 

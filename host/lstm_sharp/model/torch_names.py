@@ -13,8 +13,13 @@ from lstm_sharp.model.model import Layer, Model
 
 _NAME = re.compile(
     r"(?P<prefix>(?:.*[./])?)(?P<kind>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
-    r"_l(?P<layer>\d+)(?P<reverse>_reverse)?"
+    r"(?:_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"
 )
+_REPARAMETRIZED = re.compile(
+    r"(?:.*[./])?(?:parametrizations[./])?weight_(?:ih|hh)(?:_l\d+(?:_reverse)?)?"
+    r"(?:_[gv]|[./]original\d)"
+)
+"""What weight norm makes of a weight: its length and direction, by either name that torch has."""
 
 
 def from_torch_names(
@@ -22,7 +27,8 @@ def from_torch_names(
 ) -> Model:
     """Builds the stack of ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ...
 
-    Names that end in ``_reverse`` make every layer bidirectional. Both biases are summed and an
+    Names that end in ``_reverse`` make every layer bidirectional. ``weight_ih``, as of a
+    ``torch.nn.LSTMCell``, stands for ``weight_ih_l0``. Both biases are summed and an
     absent one is zero. Other tensors, as of a linear head, are
     left unread: the accelerator's output is the last layer's h.
 
@@ -34,17 +40,25 @@ def from_torch_names(
 
     Raises:
         UsageError: no LSTM, several of them, one that lacks a tensor, a GRU or a plain RNN,
-            ``proj_size``, or weights that are no floats.
+            ``proj_size``, weight norm, or weights that are no floats.
     """
     found: dict[str, list[re.Match[str]]] = {}
     for tensor in tensors:
+        if _REPARAMETRIZED.fullmatch(tensor):
+            raise UsageError(
+                f"{name}: {tensor} is part of a weight under weight norm; call remove_weight_norm, "
+                "or parametrize.remove_parametrizations, before you save"
+            )
         match = _NAME.fullmatch(tensor)
         if match:
             found.setdefault(match["prefix"], []).append(match)
     chosen = found[_choose(list(found), list(tensors), name, prefix)]
     _refuse_projection(chosen, name)
-    names = {match[0].removeprefix(match["prefix"]): match[0] for match in chosen}
-    depth = 1 + max(int(match["layer"]) for match in chosen)
+    names = {
+        f"{match['kind']}_l{match['layer'] or 0}{match['reverse'] or ''}": match[0]
+        for match in chosen
+    }
+    depth = 1 + max(int(match["layer"] or 0) for match in chosen)
     endings = ("", "_reverse") if any(match["reverse"] for match in chosen) else ("",)
     cells = [
         _cell(tensors, names, index, ending, name) for index in range(depth) for ending in endings

@@ -170,7 +170,9 @@ def _quantize_cell(
             "less than 128; rescale the model"
         )
     bias_room = _largest_frac(layer.b, fmt.bias_bits, 64) - x_frac
+    too_large, scale = "x and w_ih together reach", "the input or w_ih"
     if bias_room < ih_frac:
+        too_large, scale = f"the bias of {np.abs(layer.b).max():.4g} reaches", "the bias"
         notes.append(
             f"{where}: w_ih coarsened from {ih_frac} to {bias_room} fraction bits "
             f"so that its bias fits {fmt.bias_bits} bits"
@@ -199,8 +201,8 @@ def _quantize_cell(
         hh_frac = hh_coarse
         if shift > max_shift:
             raise UsageError(
-                f"{where}: x and w_ih together reach 2**{shift - max_shift} times more than "
-                f"x_shift {max_shift} allows; scale the input or w_ih down"
+                f"{where}: {too_large} 2**{shift - max_shift} times more than "
+                f"x_shift {max_shift} allows; scale {scale} down"
             )
     cell = QuantLayer(
         _to_int(layer.w_ih, ih_frac, w_bits),
