@@ -302,8 +302,8 @@ def _npz_changed(rng: Rng, data: bytes) -> bytes:
 def _safetensors_changed(rng: Rng, data: bytes) -> bytes:
     length = int.from_bytes(data[:8], "little")
     text = _json_changed(rng, data[8 : 8 + length])
-    told = len(text) if rng.integers(0, 5) else int(rng.choice([0, 1, 1 << 20, (1 << 64) - 1]))
-    return told.to_bytes(8, "little") + text + data[8 + length :]
+    told = len(text) if rng.integers(0, 5) else [0, 1, 1 << 20, 1 << 64][int(rng.integers(0, 4))]
+    return min(told, (1 << 64) - 1).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def _onnx_changed(rng: Rng, data: bytes) -> bytes:
