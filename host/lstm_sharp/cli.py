@@ -303,7 +303,3 @@ def _tell(where: str | None, report: dict[str, object], stream: TextIO | None = 
         files.write_text(where, text + "\n")
     else:
         say(", ".join(f"{k} {v}" for k, v in report.items() if v not in (None, ())), stream, _WIDE)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

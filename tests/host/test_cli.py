@@ -217,6 +217,14 @@ def test_render_writes_a_project(folder: Path, capsys: pytest.CaptureFixture[str
     assert (about["engine"], about["identity"]) == ("hls", tiny.of("hls").digest)
 
 
+def test_render_leaves_vectors_of_a_user(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("vectors").mkdir()
+    Path("vectors/x.npy").write_text("mine")
+    assert cli.main(["render", "--config", "tiny", "-o", ".", "m.npz"]) == 2
+    assert "vectors has no vectors.json" in capsys.readouterr().err
+    assert Path("vectors/x.npy").read_text() == "mine"
+
+
 def test_perf_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["perf", "--input-size", "64", "--hidden-size", "64", "--macs", "208"]) == 0
     report = json.loads(capsys.readouterr().out)

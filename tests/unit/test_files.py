@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from lstm_sharp import arrays, files, paths
+from lstm_sharp.build import tools
 from lstm_sharp.errors import UsageError, printable
 from lstm_sharp.terminal import ended
 
@@ -405,6 +406,21 @@ def test_outputs_that_share_a_place(folder: Path) -> None:
     with pytest.raises(UsageError, match="loop is a link that leads to itself"):
         files.check_outputs(["loop"], [])
     files.check_outputs(["x", "z", None], ["-"])
+
+
+@pytest.mark.parametrize("there", ["file", "link", "folder"])
+def test_a_folder_of_no_tool_is_not_cleared(folder: Path, there: str) -> None:
+    Path("mine").mkdir()
+    Path("mine/thesis.tex").write_text("years of work")
+    Path("mark").write_text("")
+    make = {"file": "mine/thesis.tex", "link": "link", "folder": "mine"}[there]
+    Path("link").symlink_to("mine")
+    with pytest.raises(UsageError, match="is no folder of a tool's"):
+        tools.clear(Path(make), Path("nowhere" if there == "folder" else "mark"))
+    assert Path("mine/thesis.tex").read_text() == "years of work"
+    tools.clear(Path("absent"), Path("nowhere"))
+    tools.clear(Path("mine"), Path("mark"))
+    assert not Path("mine").exists()
 
 
 def test_shipped_files_are_read_by_it(folder: Path) -> None:
