@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +56,13 @@ def board(name: str) -> Board | None:
     """
     if name == "none":
         return None
-    facts = _facts(name)
-    return Board(
-        facts["name"],
-        facts["yosys_family"],
-        {kind: facts[kind] for kind in KINDS},
-        facts["reserve"],
-    )
+    with _facts(name) as facts:
+        return Board(
+            facts["name"],
+            facts["yosys_family"],
+            {kind: operator.index(facts[kind]) for kind in KINDS},
+            {kind: operator.index(n) for kind, n in facts["reserve"].items()},
+        )
 
 
 def system(name: str) -> System:
@@ -69,21 +71,24 @@ def system(name: str) -> System:
     Raises:
         UsageError: there are no facts of such a board.
     """
-    facts = _facts(name)
-    return System(
-        facts["name"],
-        facts["part"],
-        facts["board_part"],
-        facts["ps"],
-        facts["hp_bits"],
-        facts["pll_mhz"],
-        int(facts["ddr_bytes"], 16),
-        {cell: int(base, 16) for cell, base in facts["addresses"].items()},
-    )
+    with _facts(name) as facts:
+        return System(
+            facts["name"],
+            facts["part"],
+            facts["board_part"],
+            facts["ps"],
+            facts["hp_bits"],
+            facts["pll_mhz"],
+            int(facts["ddr_bytes"], 16),
+            {cell: int(base, 16) for cell, base in facts["addresses"].items()},
+        )
 
 
-def _facts(name: str) -> dict[str, Any]:
+@contextmanager
+def _facts(name: str) -> Iterator[dict[str, Any]]:
+    """Read a board's file; what it lacks is told as its fault."""
     if name not in boards():
         raise UsageError(f"board {name!r} is unknown; there are {', '.join(boards())}")
-    facts: dict[str, Any] = files.read_json(paths.overlays() / name / "board.json")
-    return facts
+    path = paths.overlays() / name / "board.json"
+    with files.refusing(f"{path} is damaged", "see docs/adding-a-board.md"):
+        yield files.read_json(path)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TextIO
 
 import numpy as np
 
@@ -21,11 +21,15 @@ from lstm_sharp.model import load
 from lstm_sharp.numerics.formats import SUPPORTED
 from lstm_sharp.run.batch import head_by_length
 from lstm_sharp.run.session import BACKENDS, Session
+from lstm_sharp.terminal import Parser, ended, say, size
+
+_WIDE = 10_000
+"""Characters of a line of figures."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status, 2 for what the user can mend."""
-    parser = _Parser(
+    parser = Parser(
         prog="lstm-sharp", description="LSTM inference on FPGAs, from a trained model to a board."
     )
     parser.add_argument("--version", action="version", version=__version__)
@@ -36,29 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_render(commands)
     _add_perf(commands)
     options = parser.parse_args(arguments)
-    try:
-        options.command(options)
-    except UsageError as error:
-        print(f"lstm-sharp: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a folder that cannot be made, a full disk, a closed pipe
-        print(f"lstm-sharp: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    with files.max_memory(vars(options).pop("max_memory", None)):
+        return ended(lambda: options.command(options), "lstm-sharp: ")
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with status 2."""
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
-        sys.exit(2)
+def _add_max_memory(command: Parser) -> None:
+    command.add_argument(
+        "--max-memory", type=size, metavar="SIZE", help="of a file that is read; default 2G"
+    )
 
 
-def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
     run = commands.add_parser(
         "run",
         help="run a model on an input",
@@ -110,6 +102,7 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="write h, or what the model computes after the LSTM",
     )
     run.add_argument("--json", metavar="FILE", help="write what was seen; - for stdout")
+    _add_max_memory(run)
     run.set_defaults(command=_run)
 
 
@@ -146,11 +139,12 @@ def _run(options: argparse.Namespace) -> None:
         y = model.head(y) if lengths is None else head_by_length(model.head, y, lengths)
     files.write_array(options.output, y)
     for note in session.report.notes:
-        print(f"note: {note}", file=sys.stderr)
-    _tell(options.json, report)
+        say(f"note: {note}", sys.stderr)
+    aside = any(map(files.is_stdout, (options.output, options.state_out)))
+    _tell(options.json, report, sys.stderr if aside else sys.stdout)
 
 
-def _add_fit(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_fit(commands: argparse._SubParsersAction[Parser]) -> None:
     fit = commands.add_parser(
         "fit",
         help="ask which engine holds a model",
@@ -164,6 +158,7 @@ def _add_fit(commands: argparse._SubParsersAction[_Parser]) -> None:
     fit.add_argument("--steps", type=int, default=100, metavar="T", help="of one call; default 100")
     fit.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
     fit.add_argument("--json", metavar="FILE", help="write the answer; - for stdout, no table then")
+    _add_max_memory(fit)
     fit.set_defaults(command=_fit)
 
 
@@ -173,8 +168,9 @@ def _fit(options: argparse.Namespace) -> None:
     files.check_outputs((options.json,), (options.model,))
     model = load(options.model, options.prefix)
     answer = fit(model, options.board, options.format, options.steps)
-    if options.json != "-":
-        print(table(answer))
+    if not files.is_stdout(options.json):
+        for line in table(answer).split("\n"):
+            say(line, most=_WIDE)
     if options.json:
         _tell(options.json, answer.as_dict())
     if answer.best is None:
@@ -183,7 +179,7 @@ def _fit(options: argparse.Namespace) -> None:
         raise UsageError(f"no shipped config {where} holds {model.name}")
 
 
-def _add_package(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_package(commands: argparse._SubParsersAction[Parser]) -> None:
     package = commands.add_parser(
         "package",
         help="write what goes to the board",
@@ -216,6 +212,7 @@ def _add_package(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="engine to compile for; default: the overlay's, hls if there is none",
     )
     overlay.add_argument("--virtual", action="store_true", help="an overlay for the virtual board")
+    _add_max_memory(package)
     package.set_defaults(command=_package)
 
 
@@ -236,20 +233,20 @@ def _package(options: argparse.Namespace) -> None:
         cfg = cfg.of(options.engine or has)
         made = package.write(model, cfg, options.output, options.schedule, calibration, overlay)
     for note in made.model.notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}", sys.stderr)
     data = "the calibration data"
     if calibration is None:
-        print("no --calibration: x is scaled for U(-1, 1), and so is the test", file=sys.stderr)
+        say("no --calibration: x is scaled for U(-1, 1), and so is the test", sys.stderr)
         data = "U(-1, 1)"
     error = made.about["calibration"]["max_abs_error"]
-    print(f"largest error of h on {data}, against the float model: {error:.2g}")
+    say(f"largest error of h on {data}, against the float model: {error:.2g}")
     count, steps = made.vectors.x.shape[:2]
     size = f"{count} x {steps} steps, {'with' if overlay else 'without'} an overlay"
     engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
-    print(f"{options.output}: {model.name} for {engine}, {size}")
+    say(f"{options.output}: {model.name} for {engine}, {size}")
 
 
-def _add_render(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_render(commands: argparse._SubParsersAction[Parser]) -> None:
     render = commands.add_parser(
         "render",
         help="write HLS project and RTL of a config",
@@ -261,6 +258,7 @@ def _add_render(commands: argparse._SubParsersAction[_Parser]) -> None:
     render.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
     render.add_argument("--format", help=f"instead of the config's: {', '.join(SUPPORTED)}")
     render.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
+    _add_max_memory(render)
     render.set_defaults(command=_render)
 
 
@@ -275,10 +273,10 @@ def _render(options: argparse.Namespace) -> None:
         write_vectors(model, cfg.of("hls"), out)
     render(cfg, out)
     both = ", ".join(f"{engine} {cfg.of(engine).digest}" for engine in ENGINE_VLNVS)
-    print(f"{out}: {cfg.name} ({both})")
+    say(f"{out}: {cfg.name} ({both})")
 
 
-def _add_perf(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_perf(commands: argparse._SubParsersAction[Parser]) -> None:
     perf = commands.add_parser(
         "perf",
         help="ask the cycle model",
@@ -306,16 +304,13 @@ def _perf(options: argparse.Namespace) -> None:
     _tell(options.json, perf(**given))
 
 
-def _tell(where: str | None, report: dict[str, object]) -> None:
+def _tell(where: str | None, report: dict[str, object], stream: TextIO | None = None) -> None:
     """Write a report as JSON; a few of its figures to the terminal where no file takes it."""
     text = json.dumps(report, indent=2)
-    if where == "-":
+    if files.is_stdout(where):
         print(text)
     elif where:
         files.write_text(where, text + "\n")
     else:
-        print(", ".join(f"{k} {v}" for k, v in report.items() if v is not None and k != "notes"))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        told = (f"{k} {v}" for k, v in report.items() if v not in (None, ()) and k != "notes")
+        say(", ".join(told), stream, _WIDE)

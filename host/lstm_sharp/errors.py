@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 
-_MOST = 300
+MOST = 300
 """Characters of a message."""
 
 
-def printable(text: object, most: int = _MOST) -> str:
+def printable(text: object, most: int = MOST) -> str:
     """Return a text as one line that a terminal shows as it is.
 
     Args:
@@ -22,7 +22,7 @@ def printable(text: object, most: int = _MOST) -> str:
     whole = str(text)
     if len(whole) > 2 * most:  # an escape takes up to ten characters, and a name may be megabytes
         whole = whole[:most] + "\n" + whole[-most:]
-    whole = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in whole.strip())
+    whole = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in whole.rstrip())
     keep = (most - 5) // 2
     return whole if len(whole) <= most else f"{whole[:keep]} ... {whole[-keep:]}"
 

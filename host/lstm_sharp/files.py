@@ -32,13 +32,13 @@ _max_memory: ContextVar[int] = ContextVar("max_memory", default=2 << 30)
 
 
 @contextmanager
-def max_memory(size: int) -> Iterator[None]:
+def max_memory(size: int | None) -> Iterator[None]:
     """Read larger files than of 2 GiB, or only smaller ones, inside a ``with``.
 
     Args:
-        size: bytes of a file, and of the arrays in it unpacked.
+        size: bytes of a file, and of the arrays in it unpacked; None leaves it as it is.
     """
-    token = _max_memory.set(size)
+    token = _max_memory.set(size or _max_memory.get())
     try:
         yield
     finally:
@@ -226,6 +226,8 @@ def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None]) -
         if not os.path.isdir(folder):
             raise UsageError(f"{name} cannot be written: {folder} is no folder; make it first")
         ends = [file] if os.path.lexists(file) else []
+        if ends and not os.path.exists(file):
+            raise UsageError(f"{name} is a link that leads to itself; name a file to write to")
         if os.path.isfile(file) or not ends:
             ends.append(folder)  # of what is regular, a new one takes the place
         if not all(os.access(end, os.W_OK) for end in ends):
@@ -268,8 +270,13 @@ def write_state(path: Name, h: np.ndarray, c: np.ndarray) -> None:
 
 
 def write_text(path: Name, text: str) -> None:
-    """Write a text file."""
-    _write(path, lambda file: file.write(text.encode()))
+    """Write a UTF-8 file."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Name, data: bytes) -> None:
+    """Write a file."""
+    _write(path, lambda file: file.write(data))
 
 
 def _write(path: Name, write: Callable[[IO[bytes]], object]) -> None:

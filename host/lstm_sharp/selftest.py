@@ -5,7 +5,7 @@ Each check says PASS or why not. After a failure one .zip holds what a bug repor
 
 from __future__ import annotations
 
-import argparse
+import io
 import json
 import sys
 import traceback
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lstm_sharp import files
 from lstm_sharp.driver import proof
 from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.engine.config import Config
@@ -26,6 +27,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.run import deploy, jobs, package
 from lstm_sharp.run.package import Package
+from lstm_sharp.terminal import Parser, ended, say
 
 _BUNDLE = "lstm-sharp-selftest.zip"
 
@@ -76,8 +78,9 @@ class Selftest:
         return True
 
     def say(self, line: str) -> None:
-        """Print a line, and keep it for the bundle."""
-        print(line)
+        """Print a line, or a traceback's, and keep it for the bundle."""
+        for part in line.splitlines():
+            say(part)
         self.lines.append(line)
 
     def identity(self) -> str:
@@ -140,7 +143,7 @@ class Selftest:
 
     def bundle(self, out: Path) -> None:
         """Write what a bug report needs."""
-        files = {
+        texts = {
             "log.txt": "\n".join(self.lines),
             "versions.json": json.dumps(proof.versions(), indent=2),
             "package.json": json.dumps(self.held.about, indent=2),
@@ -148,10 +151,12 @@ class Selftest:
         }
         hwh = self.overlay.with_suffix(".hwh")
         if hwh.is_file():
-            files[hwh.name] = hwh.read_text(encoding="utf-8")
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, text in files.items():
+            texts[hwh.name] = files.read_text(hwh)
+        whole = io.BytesIO()
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in texts.items():
                 archive.writestr(name, text)
+        files.write_bytes(out, whole.getvalue())
 
     def _registers(self) -> str:
         if self.accelerator is None:
@@ -182,25 +187,24 @@ def loopback(cfg: Config) -> tuple[jobs.Run, np.ndarray]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Test a board; return 0 only if every check passes, 2 where none could be made."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("package", help="folder that lstm-sharp package has made")
     parser.add_argument("--overlay", help="the .bit; default: the one in the package")
     parser.add_argument("--bundle", default=_BUNDLE, help=f"after a failure; default {_BUNDLE}")
     options = parser.parse_args(arguments)
-    try:
-        folder = Path(options.package)
-        held = package.read(folder)
-        overlay = Path(options.overlay) if options.overlay else proof.overlay_in(folder)
-        test = Selftest(overlay, held)
-        passed = test.run()
-        if not passed:
-            test.bundle(Path(options.bundle))
-            print(f"{options.bundle} holds versions, registers, .hwh and log for a bug report")
-        if test.accelerator:
-            test.accelerator.close()
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return ended(lambda: _test(Path(options.package), options.overlay, options.bundle))
+
+
+def _test(folder: Path, overlay: str | None, bundle: str) -> int:
+    files.check_outputs([bundle], [])
+    held = package.read(folder)
+    test = Selftest(Path(overlay) if overlay else proof.overlay_in(folder), held)
+    passed = test.run()
+    if not passed:
+        test.bundle(Path(bundle))
+        say(f"{bundle} holds versions, registers, .hwh and log for a bug report")
+    if test.accelerator:
+        test.accelerator.close()
     return 0 if passed else 1
 
 

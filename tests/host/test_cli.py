@@ -154,6 +154,43 @@ def test_devices_and_links_stay_what_they_are(folder: Path) -> None:
     assert Path("/dev/null").is_char_device()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("perf --chains 1000000000000", "chains 1000000000000 must be 1 to 64"),
+        ("perf --chains -1", "chains -1 must be 1 to 64"),
+        ("perf --tail 100000000000000000000000", "tail of more than 20 digits must be 1 to 4096"),
+        ("perf --steps 0", "steps 0 must be 1 to 65537"),
+        ("perf --steps nan", "invalid int value: 'nan'"),
+        ("perf --steps 1e3", "invalid int value: '1e3'"),
+        ("perf --input-size 99999999999", "input size 99999999999 must be 1 to 4096"),
+        ("perf --hidden-size 0", "hidden size 0 must be 1 to 4096"),
+        ("perf --macs 4194304", "MACs 4194304 must be 1 to 1048576"),
+        ("perf --k -8", "K = -8 must be 4, 8, 16"),
+        (f"perf --k {'9' * 5000}", "must be 4, 8, 16"),
+        ("perf --k \u00b2", "must be 4, 8, 16"),
+        (f"perf --chains {'9' * 5000}", "invalid int value"),
+        ("fit m.npz --steps 10000000000000", "steps 10000000000000 must be 1 to 65537"),
+        ("fit m.npz --max-memory 0", "'0' is no size; give one such as 512M or 8G"),
+        ("fit m.npz --max-memory 1K", "m.npz takes 3878 bytes, at most 1024 are read"),
+        (f"fit m.npz --max-memory {'9' * 99}G", "is no size"),
+    ],
+)
+def test_numbers_have_a_range(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: str, said: str
+) -> None:
+    command, *more = arguments.split()
+    sizes = ["--input-size", "8", "--hidden-size", "8", "--macs", "64"]
+    try:
+        status: object = cli.main([command, *(sizes if command == "perf" else []), *more])
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and len(error) <= 301
+    assert cli.main(["fit", "m.npz", "--max-memory", "4K"]) == 0
+
+
 def test_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["run", "m.npz"])
@@ -178,6 +215,14 @@ def test_render_writes_a_project(folder: Path, capsys: pytest.CaptureFixture[str
     assert f"hls {tiny.of('hls').digest}, sv {tiny.digest}" in out
     about = json.loads(Path("p/vectors/vectors.json").read_text())
     assert (about["engine"], about["identity"]) == ("hls", tiny.of("hls").digest)
+
+
+def test_render_leaves_vectors_of_a_user(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("vectors").mkdir()
+    Path("vectors/x.npy").write_text("mine")
+    assert cli.main(["render", "--config", "tiny", "-o", ".", "m.npz"]) == 2
+    assert "vectors has no vectors.json" in capsys.readouterr().err
+    assert Path("vectors/x.npy").read_text() == "mine"
 
 
 def test_perf_prints_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -237,8 +237,8 @@ def test_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--board", "z3"], "board 'z3' has no config; choose one of none, pynq-z2"),
         (["--format", "W4A4"], "format 'W4A4' is unknown"),
-        (["--steps", "0"], "0 steps must be 1 to 65536"),
-        (["--steps", "1000000000"], "1000000000 steps must be 1 to 65536"),
+        (["--steps", "0"], "steps 0 must be 1 to 65536"),
+        (["--steps", "1000000000"], "steps 1000000000 must be 1 to 65536"),
         (["--prefix", "decoder"], "decoder"),
         (["--json", "nowhere/f.json"], "nowhere is no folder"),
         (["--json", "m.npz"], "m.npz would overwrite m.npz"),

@@ -173,6 +173,72 @@ def test_package_is_replaced_whole_or_not_at_all(folder: Path) -> None:
     assert not [path.name for path in folder.rglob(".*")]
 
 
+def test_what_a_file_lists_is_not_deleted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only names that a package can hold, only files, and only inside the folder."""
+    Path("precious").mkdir()
+    Path("precious/thesis.tex").write_text("years of work")
+    Path("x.bit").write_text("mine")
+
+    def listing(*names: str) -> None:
+        about = json.loads(Path("p/package.json").read_text())
+        about["files"] = dict.fromkeys([*about["files"], *names], "")
+        Path("p/package.json").write_text(json.dumps(about))
+
+    def is_kept(what: str) -> None:
+        before = sorted(str(p) for p in folder.rglob("*"))
+        assert package_cli("p") == 2
+        assert f"holds {what}, which is not of a package" in capsys.readouterr().err
+        assert sorted(str(p) for p in folder.rglob("*")) == before
+        assert Path("precious/thesis.tex").read_text() == "years of work"
+
+    listing("precious", "../precious", "run.bit", "notes.txt", "link.bit", "a.bit")
+    assert package_cli("p") == 0 and Path("precious/thesis.tex").exists()
+    listing("precious", "../precious", "run.bit", "notes.txt", "link.bit", "a.bit")
+    for name in ("precious", "run.bit"):
+        (folder / "precious").rename(folder / "p" / name)
+        before = sorted(str(p) for p in folder.rglob("*"))
+        assert package_cli("p") == 2
+        assert f"holds {name}, which is not" in capsys.readouterr().err
+        assert sorted(str(p) for p in folder.rglob("*")) == before
+        (folder / "p" / name).rename(folder / "precious")
+    Path("p/notes.txt").write_text("mine")
+    is_kept("notes.txt")
+    Path("p/notes.txt").unlink()
+    Path("p/link.bit").symlink_to(folder / "x.bit")
+    is_kept("link.bit")
+    Path("p/link.bit").unlink()
+    Path("p/mine.bit").write_text("a bitstream of mine, listed nowhere")
+    is_kept("mine.bit")
+    Path("p/mine.bit").rename("p/a.bit")
+    assert package_cli("p") == 0 and not Path("p/a.bit").exists()
+    assert not [path.name for path in folder.rglob(".*")]
+
+
+def test_a_link_to_a_package_stays(folder: Path) -> None:
+    Path("link").symlink_to("p")
+    Path("p").chmod(0o750)
+    np.savez("m.npz", **torch_names(pytorch_like(0, [3, 5])))
+    assert package_cli("link") == 0
+    assert Path("link").is_symlink() and package.read("p").model.hidden_size == 5
+    assert Path("p").stat().st_mode & 0o777 == 0o750
+
+
+def test_what_comes_while_a_package_is_made_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = package.read
+
+    def slow(where: Path) -> package.Package:
+        Path("p/notes.txt").write_text("mine")
+        return read(where)
+
+    monkeypatch.setattr(package, "read", slow)
+    with pytest.raises(UsageError, match="holds notes.txt, which is not of a package"):
+        package.write(load("m.npz"), TINY, "p")
+    assert Path("p/notes.txt").read_text() == "mine" and read("p")
+    assert not [path.name for path in folder.rglob(".*")]
+
+
 def test_half_a_package_is_taken_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, write = contents("p"), Path.write_bytes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -412,6 +413,90 @@ def test_onnx_external_data(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(path).layers[0].w_hh, want)
     (tmp_path / "m.bin").unlink()
     refused(path, "m.bin cannot be read (No such file or directory)")
+
+
+def _changed(path: Path, change: Callable[[onnx.ModelProto], object]) -> Path:
+    graph = onnx.load(path, load_external_data=False)
+    change(graph)
+    path.write_bytes(graph.SerializeToString().replace(b"NOTUTF8", b"N\xff\xfeUTF8"))
+    return path
+
+
+def _point(model: onnx.ModelProto, **told: str) -> None:
+    """Let W0 lie in another file."""
+    tensor = next(t for t in model.graph.initializer if t.name == "W0")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": "m.bin", **told}.items():
+        tensor.external_data.add(key=key, value=value)
+
+
+def _function(model: onnx.ModelProto, name: str, *calls: str) -> None:
+    made = model.functions.add(name=name, domain="own", input=["a"], output=["b"])
+    made.opset_import.add(domain="own", version=1)
+    for number, call in enumerate(calls):
+        made.node.add(op_type=call, domain="own", input=["a"], output=[f"b{number}"])
+    if name == "f0":
+        model.opset_import.add(domain="own", version=1)
+        model.graph.node.add(op_type="f0", domain="own", input=["x"], output=["more"])
+
+
+HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
+    "type": (lambda m: setattr(m.graph.initializer[0], "data_type", 999), "type number 999"),
+    "no type": (lambda m: setattr(m.graph.initializer[0], "data_type", 0), "type number 0"),
+    "negative": (lambda m: m.graph.initializer[2].dims.__setitem__(0, -1), "has the size -1"),
+    "giant": (lambda m: m.graph.initializer[2].dims.__setitem__(0, 1 << 62), "bytes, but FLOAT of"),
+    "input": (
+        lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", 1 << 40),
+        "x has 67108864 elements and more",
+    ),
+    "negative input": (
+        lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", -5),
+        "a shape has the size -5",
+    ),
+    "text": (lambda m: setattr(m.graph.node[-1], "name", "NOTUTF8"), "is not UTF-8"),
+    "input's text": (lambda m: m.graph.node[-1].input.append("NOTUTF8"), "is not UTF-8"),
+    "ring": (
+        lambda m: m.graph.node.add(op_type="Identity", input=["r"], output=["r"]),
+        "Identity reads r, which nothing has made before it",
+    ),
+    "elsewhere": (lambda m: _point(m, location="../up.bin"), "outside of the folder"),
+    "absolute": (lambda m: _point(m, location="/etc/passwd"), "outside of the folder"),
+    "a link out": (lambda m: _point(m, location="link.bin"), "outside of the folder"),
+    "the folder": (lambda m: _point(m, location="."), "outside of the folder"),
+    "nowhere": (lambda m: _point(m, location=""), "outside of the folder"),
+    "a folder": (lambda m: _point(m, location="deep"), "Is a directory"),
+    "short": (lambda m: _point(m, offset="1"), "m.bin has 192 bytes, not 192 from 1 on"),
+    "before": (lambda m: _point(m, offset="-1"), "m.bin has 192 bytes, not 192 from -1 on"),
+    "length": (lambda m: _point(m, length="9"), "takes 192 bytes, not 9"),
+    "no number": (lambda m: _point(m, offset="a"), "invalid literal for int"),
+    "function of itself": (lambda m: _function(m, "f0", "f0"), "function f0 calls itself"),
+    "functions of functions": (
+        lambda m: [_function(m, f"f{n}", f"f{n + 1}", f"f{n + 1}") for n in range(40)],
+        "make more than 1048576 nodes",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_onnx_hostile(tmp_path: Path, how: str) -> None:
+    change, said = HOSTILE[how]
+    (tmp_path / "up.bin").write_bytes(bytes(192))
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "m.bin").write_bytes(bytes(192))
+    (folder / "link.bin").symlink_to(tmp_path / "up.bin")
+    refused(_changed(write_onnx(folder / "m.onnx", LSTM0 + OUT), change), said)
+
+
+def test_onnx_external_data_below_its_folder(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "m.onnx", LSTM0 + OUT)
+    want = load(path).layers[0].w_ih
+    (weights,) = [t.raw_data for t in onnx.load(path).graph.initializer if t.name == "W0"]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "w.bin").write_bytes(b"1234" + weights)
+    _changed(path, lambda m: _point(m, location="deep/w.bin", offset="4", checksum="unread"))
+    np.testing.assert_array_equal(load(path).layers[0].w_ih, want)
 
 
 def test_onnx_damaged(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ overlay, and writes a package; its ``run.py`` completes the file on the board; d
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -25,6 +24,7 @@ from lstm_sharp.model import load
 from lstm_sharp.model.model import Model
 from lstm_sharp.run import package
 from lstm_sharp.run.package_folder import QUALIFICATION
+from lstm_sharp.terminal import Parser
 
 
 def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
@@ -108,7 +108,7 @@ def _simulated(folder: Path, engine: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Qualify a board's engine."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("board", metavar="BOARD")
     parser.add_argument("--config", help="engine config (default: the board's)")
     parser.add_argument("--engine", choices=sorted(ENGINE_VLNVS), default="hls")

@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from lstm_sharp import files
 from lstm_sharp.board import board
 from lstm_sharp.build import hls_log
 from lstm_sharp.build.render import board_of
@@ -131,7 +132,7 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
     """
     xml = one(out, "syn/report/csynth.xml")
     try:
-        root = ElementTree.parse(xml).getroot()
+        root = ElementTree.fromstring(files.read_bytes(xml))
     except ElementTree.ParseError as error:
         raise UsageError(f"{xml} is no whole XML ({error}); run `make hls` again") from None
     source = _Source(xml, root)

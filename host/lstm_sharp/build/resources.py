@@ -7,7 +7,6 @@ shipped configs goes to docs/results/resources.json. See docs/resources.md.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Mapping
@@ -18,8 +17,9 @@ from lstm_sharp.build import netlist, synth, tools, witness
 from lstm_sharp.build.witness import Verdict
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import UsageError, check_range
 from lstm_sharp.report import results
+from lstm_sharp.terminal import Parser
 
 _LUT_MEMORIES = {  # LUTs of each
     "RAM32M": 4,
@@ -127,13 +127,14 @@ def entry(cfg: Config, made: Board | None, used: Mapping[str, float], verdict: V
 
 def main(arguments: list[str] | None = None) -> int:
     """Judge configs."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("configs", nargs="*", metavar="CONFIG", default=config.shipped())
     parser.add_argument("--paths", type=int, default=8, help="longest paths to show (default 8)")
     options = parser.parse_args(arguments)
     bad = False
     for name in options.configs:
         try:
+            check_range("paths", options.paths, 0, 1000)
             cfg = config.load(name)
             made = board(cfg.board)
             print(f"{name}: mapping with Yosys ...", file=sys.stderr)

@@ -62,7 +62,7 @@ def clear(folder: Path, mark: Path) -> None:
     """
     if not os.path.lexists(folder):
         return
-    if folder.is_symlink() or not mark.is_file():
+    if folder.is_symlink() or not folder.is_dir() or not mark.is_file():
         raise UsageError(f"{folder} is no folder of a tool's ({mark.name} lacks); move it away")
     try:
         shutil.rmtree(folder)

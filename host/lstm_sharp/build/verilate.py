@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from lstm_sharp.build.render import render
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.terminal import Parser
 
 TOP = "lstm_engine"
 OLDEST = (5, 36)
@@ -223,7 +223,7 @@ def lint(cfg: Config, folder: Path) -> None:
 
 def main() -> int:
     """Lint the configs named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--lint", nargs="+", metavar="CONFIG", required=True)
     for name in parser.parse_args().lint:
         cfg = config.load(name)

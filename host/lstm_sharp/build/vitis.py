@@ -6,7 +6,6 @@ reports; see docs/vitis.md.
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.run import deploy, engines, jobs, vectors
+from lstm_sharp.terminal import Parser
 
 STAGES = ("csim", "csynth", "cosim", "export")
 LOG = "vitis.log"
@@ -187,7 +187,7 @@ def _follow(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``make hls``."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("config", metavar="CONFIG")
     parser.add_argument("--stages", default=",".join(STAGES), help="default: %(default)s")
     parser.add_argument(

@@ -6,7 +6,6 @@ is: ``.bit``, ``.hwh`` and ``.json`` of one name. See docs/adding-a-board.md.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -20,6 +19,7 @@ from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_CELL, ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
+from lstm_sharp.terminal import Parser
 
 SCRIPT = "build_overlay.tcl"
 _TOP = "engine_ip"
@@ -190,7 +190,7 @@ def _metadata(made: Design) -> dict[str, object]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Build the overlay of a board."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("board", metavar="BOARD")
     parser.add_argument("--config", help="engine config (default: the board's)")
     parser.add_argument("--engine", choices=sorted(ENGINE_VLNVS), default="hls")

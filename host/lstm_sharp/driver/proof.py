@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import re
@@ -18,6 +17,7 @@ from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.errors import UsageError
 from lstm_sharp.run import package, package_folder
 from lstm_sharp.run.package import Package
+from lstm_sharp.terminal import Parser, ended, say
 
 
 def main(folder: str | Path, arguments: Sequence[str] | None = None) -> int:
@@ -30,20 +30,20 @@ def main(folder: str | Path, arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 only if every bit is right, 2 where it could not be found out.
     """
-    parser = argparse.ArgumentParser(description="Run the package's test on the board.")
+    parser = Parser(description="Run the package's test on the board.")
     parser.add_argument("--overlay", help="the .bit; default: the one in the package")
     options = parser.parse_args(arguments)
-    try:
+
+    def test() -> int:
         held = package.read(folder)
         with Accelerator(options.overlay or overlay_in(folder)) as accelerator:
             accelerator.load(held)
             wrong, cycles = prove(accelerator, held)
             told = _complete(Path(folder), accelerator, wrong, cycles)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"{wrong or 'PASS'}; {cycles} cycles{told}")
-    return 1 if wrong else 0
+        say(f"{wrong or 'PASS'}; {cycles} cycles{told}")
+        return 1 if wrong else 0
+
+    return ended(test)
 
 
 def _complete(folder: Path, accelerator: Accelerator, wrong: str, cycles: int) -> str:

@@ -26,7 +26,7 @@ from lstm_sharp.numerics.formats import Format
 INTERFACE_VERSION = 2
 """Version of program format, streams and register map; part of the identity."""
 
-_LIMITS = {  # knob: (least, most)
+LIMITS = {  # knob: (least, most)
     "rows": (4, 1024),
     "columns": (1, 1024),
     "lanes": (1, 256),
@@ -331,7 +331,7 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
     for name in ("name", "board", "format"):
         if not isinstance(knobs[name], str):
             raise UsageError(f"{where}: {name} = {knobs[name]!r} must be a text")
-    for name, (least, most) in _LIMITS.items():
+    for name, (least, most) in LIMITS.items():
         value = knobs.get(name, 0)
         if type(value) is not int or not least <= value <= most:
             raise UsageError(

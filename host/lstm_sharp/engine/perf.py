@@ -13,7 +13,7 @@ from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.engine.schedule import BY_GATE, Plan, check_schedule, make_plan
 from lstm_sharp.engine.tile import TileShape
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import UsageError, check_range
 
 
 def perf(
@@ -44,21 +44,18 @@ def perf(
         padding: whether rows or columns that do not fill tiles may take another shape.
 
     Raises:
-        UsageError: sizes below 1, more chains or steps than a program has, no legal tile shape, or
+        UsageError: a number out of its range, no legal tile shape, or
             options that do not go together.
     """
-    for name, value in (
-        ("input size", input_size),
-        ("hidden size", hidden_size),
-        ("MACs", macs),
-        ("steps", steps),
-        ("chains", chains),
-        ("tail", 1 if tail is None else tail),
+    for name, value, most in (
+        ("input size", input_size, config.LIMITS["max_input"][1]),
+        ("hidden size", hidden_size, config.LIMITS["max_hidden"][1]),
+        ("MACs", macs, config.LIMITS["rows"][1] * config.LIMITS["columns"][1]),
+        ("chains", chains, config.LIMITS["chains"][1]),
+        ("steps", steps, MAX_STEPS),
+        ("tail", 1 if tail is None else tail, config.LIMITS["min_tail"][1]),
     ):
-        if value < 1:
-            raise UsageError(f"{name} {value} must be at least 1")
-    if steps > MAX_STEPS:
-        raise UsageError(f"{steps} steps are over the {MAX_STEPS} of one program; take fewer")
+        check_range(name, value, 1, most)
     check_schedule(schedule)
     ks = _parse(k_list, macs) if k_list is not None else ()
     if len(ks) > 1 and schedule in BY_GATE:
@@ -195,7 +192,7 @@ def _tiles(plan: Plan) -> dict[str, int]:
 def _shapes(macs: int, k: str) -> list[int]:
     """K's to try, those near a square first."""
     if k != "best":
-        if not k.isdigit() or int(k) < 4 or macs % int(k):
+        if not k.isdecimal() or len(k) > 8 or int(k) < 4 or macs % int(k):
             raise UsageError(f"K = {k} must be 4, 8, 16, ... and divide {macs} MACs, or be best")
         return [int(k)]
     rows = [4 << i for i in range(10)]

@@ -54,4 +54,5 @@ def as_float(value: np.ndarray, what: str) -> np.ndarray:
         raise UsageError(
             f"{what} is {value.dtype}, not float; save the float weights, quantisation comes after"
         )
-    return value.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused later
+        return value.astype(np.float64)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.schedule import SCHEDULES, largest_square
 from lstm_sharp.errors import UsageError
 from lstm_sharp.report import bench_table, qualified, results, shape_tables
+from lstm_sharp.terminal import Parser
 
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _LEVELS = {
@@ -31,7 +31,7 @@ _LEVELS = {
 
 def main() -> int:
     """Rewrite the tables, or check them."""
-    parser = argparse.ArgumentParser(description="Make the tables of the documentation.")
+    parser = Parser(description="Make the tables of the documentation.")
     parser.add_argument("--check", action="store_true", help="fail if a table is out of date")
     check = parser.parse_args().check
     try:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import MAX_STEPS
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import UsageError, check_range, printable
 from lstm_sharp.model.model import Model
 from lstm_sharp.run.assess import MEMORIES, Fit, assess, best
 from lstm_sharp.run.instead import Option, options
@@ -55,8 +55,7 @@ def fit(model: Model, on: str | None = None, fmt: str | None = None, steps: int 
     Raises:
         UsageError: unknown board or format, or steps that no program runs.
     """
-    if not 1 <= steps <= MAX_STEPS:
-        raise UsageError(f"{steps} steps must be 1 to {MAX_STEPS}, what one program runs")
+    check_range("steps", steps, 1, MAX_STEPS)
     shipped = [config.load(name) for name in config.shipped()]
     known = sorted({cfg.board for cfg in shipped})
     if on is not None and on not in known:
@@ -92,7 +91,7 @@ def table(answer: Answer) -> str:
     rows = [_COLUMNS + _SPEED_COLUMNS, *(_row(found) for found in answer.configs)]
     widest = [max(map(len, column)) for column in zip(*rows)]
     lines = [
-        f"{answer.model}: {' -> '.join(sizes)}, {answer.weights:,} weights in "
+        f"{printable(answer.model)}: {' -> '.join(sizes)}, {answer.weights:,} weights in "
         f"{answer.weight_bytes:,} bytes, {answer.steps} steps",
         "",
         *("  ".join(cell.ljust(w) for cell, w in zip(row, widest)).rstrip() for row in rows),

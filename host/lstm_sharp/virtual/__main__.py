@@ -10,12 +10,13 @@ import sys
 from lstm_sharp.board import boards
 from lstm_sharp.driver.board import VIRTUAL
 from lstm_sharp.errors import UsageError
+from lstm_sharp.terminal import Parser
 from lstm_sharp.virtual import DEFAULT_BOARD, activate
 
 
 def main() -> None:
     """Run the script that the command line names, as Python would."""
-    parser = argparse.ArgumentParser(prog="python -m lstm_sharp.virtual", description=__doc__)
+    parser = Parser(prog="python -m lstm_sharp.virtual", description=__doc__)
     parser.add_argument(
         "--board", choices=boards(), default=os.environ.get(VIRTUAL) or DEFAULT_BOARD
     )

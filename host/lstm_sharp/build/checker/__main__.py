@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from lstm_sharp.build import tools
@@ -10,11 +9,12 @@ from lstm_sharp.build.checker import check
 from lstm_sharp.build.render import render
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.terminal import Parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Render and check; print findings, or a line for each config that has none."""
-    parser = argparse.ArgumentParser(prog="lstm_sharp.build.checker", description=__doc__)
+    parser = Parser(prog="lstm_sharp.build.checker", description=__doc__)
     parser.add_argument("configs", nargs="+", metavar="CONFIG")
     found = 0
     try:

@@ -5,18 +5,18 @@ What it saw of shipped configs goes to docs/results/recurrences.json.
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from lstm_sharp.build import recurrence
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.report import results
+from lstm_sharp.terminal import Parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="lstm_sharp.build.recurrence", description=(__doc__ or "").split("\n\n")[0]
     )
     parser.add_argument("configs", nargs="*", metavar="CONFIG", default=config.shipped())

@@ -1,0 +1,81 @@
+"""What commands say and how they end: one printable line and a status, whatever went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import NoReturn, TextIO
+
+from lstm_sharp.errors import MOST, UsageError, printable
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        say(f"{self.prog}: {message}; see {self.prog} --help", sys.stderr)
+        sys.exit(2)
+
+
+def size(text: str) -> int:
+    """Read a number of bytes, such as 8G.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([KMGT]?)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; give one such as 512M or 8G")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def say(text: object, stream: TextIO | None = None, most: int = MOST) -> None:
+    """Print a line, made printable, in what the stream's encoding has.
+
+    Args:
+        text: the line.
+        stream: by default standard output.
+        most: characters; more for a table's line, which is no message.
+    """
+    to = stream or sys.stdout
+    code = getattr(to, "encoding", None) or "utf-8"
+    print(printable(text, most).encode(code, "backslashreplace").decode(code), file=to)
+
+
+def ended(command: Callable[[], int | None], prefix: str = "") -> int:
+    """Run a command and return its exit status: 2 with a line on stderr for what a user can mend.
+
+    Args:
+        command: returns a status, or None for 0.
+        prefix: of the line.
+    """
+    try:
+        status = command() or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except UsageError as error:
+        told = str(error)
+    except OSError as error:  # a folder that cannot be made, a full disk, a closed pipe
+        told = f"{error.filename or 'output'}: {error.strerror or error}"
+        _drop_output()
+    except MemoryError:
+        told = "there is not enough memory for this; give less at once"
+    except KeyboardInterrupt:
+        return 130
+    say(f"{prefix}{told}", sys.stderr)
+    return 2
+
+
+def _drop_output() -> None:
+    """Let go of what could not be written: Python would try again, and complain, as it ends."""
+    if sys.stdout is sys.__stdout__ and sys.stdout is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

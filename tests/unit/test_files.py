@@ -1,0 +1,428 @@
+"""Files: bounds of what is read, where what is written goes, and how messages are printed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm_sharp import arrays, files, paths
+from lstm_sharp.build import tools
+from lstm_sharp.errors import UsageError, printable
+from lstm_sharp.terminal import ended
+
+HOST = Path(arrays.__file__).parent
+
+
+def test_nothing_else_reads_files() -> None:
+    """Data of a user's is read in two modules, and names out of it are printed in one."""
+    reads = re.compile(
+        r"\bnp\.load\b|numpy\.load|json\.loads?\b|onnx\.load|\bfromfile\b|np\.lib|"
+        r"ZipFile\((?!whole)|ElementTree\.parse|pickle|literal_eval|\byaml\b"
+    )
+    found = {
+        path.relative_to(HOST).as_posix()
+        for path in HOST.rglob("*.py")
+        if reads.search(path.read_text())
+    }
+    assert found == {"arrays.py", "files.py"}
+    parsers = [p.name for p in HOST.rglob("*.py") if "ArgumentParser(" in p.read_text()]
+    assert not parsers, "terminal.Parser tells in one line what is wrong"
+    assert (HOST / "cli.py").read_text().count("print(") == 1  # of JSON, which escapes
+
+
+def npy(text: str, data: bytes = bytes(120), version: int = 1, told: int | None = None) -> bytes:
+    header = text.encode() + b"\n"
+    size = (len(header) if told is None else told).to_bytes(2 if version == 1 else 4, "little")
+    return b"\x93NUMPY" + bytes([version, 0]) + size + header + data
+
+
+def head(descr: str = "<f4", shape: str = "(2, 5, 3)", order: str = "False") -> str:
+    return f"{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "does not begin as one does"),
+        (npy(head("|O")), "has type |O"),
+        (npy(head("<U1")), "has type <U1"),
+        (npy(head("<M8[ns]")), "has type <M8[ns]"),
+        (npy(head("<c8")), "has type <c8"),
+        (npy(head("|b1")), "has type |b1"),
+        (npy(head("|V4")), "has type |V4"),
+        (npy(head().replace("'<f4'", "[('a', '<f4')]")), "not that of an array of numbers"),
+        (npy(head(shape="(-2, 5, 3)")), "not that of an array of numbers"),
+        (npy(head(shape="(True, 5, 3)")), "not that of an array of numbers"),
+        (npy(head(shape="(2.0, 5, 3)")), "not that of an array of numbers"),
+        (npy(head(shape="(30)")), "is no tuple of sizes"),
+        (npy(head(shape="(2, , 3)")), "is no tuple of sizes"),
+        (npy(head(shape=f"({'9' * 5000},)")), "is no tuple of sizes"),
+        (npy(head(shape=f"({'1, ' * 33})")), "is no tuple of sizes"),
+        (npy(head(shape="(99999999999,)")), "120 bytes, but float32 of shape (99999999999,)"),
+        (npy(head(), bytes(119)), "119 bytes, but float32 of shape (2, 5, 3) takes 120"),
+        (npy(head(), bytes(121)), "121 bytes, but float32 of shape (2, 5, 3) takes 120"),
+        (npy("(" * 3000), "not that of an array of numbers"),
+        (npy("{" * 9000 + "-" * 900), "not that of an array of numbers"),
+        (npy(head().ljust(20_000)), "a header of 20001 bytes"),
+        (npy(head(), version=9), "does not begin as one does"),
+        (npy(head(), told=65_535), "a header of 65535 bytes"),
+        (npy(head(), told=5000), "not that of an array of numbers"),
+        (npy(head(shape="(0, 9223372036854775807, 9223372036854775807)"), b""), "is no .npy array"),
+    ],
+)
+def test_hostile_npy(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(data)
+    with pytest.raises(UsageError) as refused:
+        arrays.read_npy(path)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f8", "<f2", "|i1", "<i8", ">u2"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 0, 5), (2, 3, 4)])
+def test_arrays_come_back(tmp_path: Path, kind: str, shape: tuple[int, ...]) -> None:
+    drawn = np.random.default_rng(0).uniform(0, 9, shape).astype(kind)
+    for value in (drawn, np.asfortranarray(drawn), drawn.T):
+        np.save(tmp_path / "a.npy", value)
+        np.savez_compressed(tmp_path / "a.npz", a=value, b=drawn)
+        for read in (arrays.read_npy(tmp_path / "a.npy"), arrays.read_npz(tmp_path / "a.npz")["a"]):
+            assert read.dtype == value.dtype and read.flags.writeable
+            np.testing.assert_array_equal(read, value)
+    for version in ((1, 0), (2, 0), (3, 0)):
+        whole = io.BytesIO()
+        np.lib.format.write_array(whole, drawn, version)
+        (tmp_path / "a.npy").write_bytes(whole.getvalue())
+        np.testing.assert_array_equal(arrays.read_npy(tmp_path / "a.npy"), drawn)
+
+
+def archive(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> bytearray:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", method) as into:
+        for name, data in members:
+            into.writestr(name, data)
+    return bytearray(whole.getvalue())
+
+
+def _field(data: bytearray, offset: int, value: bytes) -> bytearray:
+    """Set a field of the first entry of the central directory, and the local one of the flags."""
+    at = data.find(b"PK\1\2") + offset
+    data[at : at + len(value)] = value
+    return data
+
+
+GOOD = npy(head())
+BOMB = npy(head(shape=f"({3 << 28},)"), b"")
+ARCHIVES: dict[str, tuple[Callable[[], bytes | bytearray], str]] = {
+    "encrypted": (
+        lambda: _field(archive([("a.npy", GOOD)]), 8, b"\1"),
+        "a.npy is encrypted",
+    ),
+    "method": (lambda: archive([("a.npy", GOOD)], zipfile.ZIP_LZMA), "packed by method 14"),
+    "sum": (lambda: archive([("a.npy", GOOD)]).replace(GOOD, GOOD[:-1] + b"\1"), "Bad CRC-32"),
+    "deflate": (
+        lambda: _field(archive([("a.npy", GOOD)]), 10, b"\x08"),
+        "tensor a cannot be read",
+    ),
+    "larger than it can be": (
+        lambda: _field(archive([("a.npy", GOOD)], 8), 24, (1 << 30).to_bytes(4, "little")),
+        "is to make 1073741824 bytes of",
+    ),
+    "two of a name": (
+        lambda: archive([("a.npy", GOOD), ("b.npy", GOOD)]).replace(b"b.npy", b"a.npy"),
+        "2 members are called a.npy",
+    ),
+    "no array": (lambda: archive([("a.npy", b"hello")]), "does not begin as one does"),
+    "too many bytes": (
+        lambda: _field(archive([("a.npy", GOOD + bytes(9000))], 8), 24, b"\xc8\0\0\0"),
+        "tensor a cannot be read",
+    ),
+    "bomb": (lambda: archive([("a.npy", BOMB + bytes(1 << 24))], 8), "takes 3221225472"),
+    "no archive": (lambda: b"PK\3\4 and so on", "cannot be read as .npz"),
+}
+
+
+@pytest.mark.parametrize("how", ARCHIVES)
+def test_hostile_npz(tmp_path: Path, how: str) -> None:
+    make, said = ARCHIVES[how]
+    (tmp_path / "a.npz").write_bytes(make())
+    with pytest.raises(UsageError) as refused:
+        arrays.read_npz(tmp_path / "a.npz")
+    assert said in str(refused.value)
+
+
+def test_bound_can_be_raised(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(4000, np.float32))
+    np.save(tmp_path / "a.npy", np.zeros(4000, np.float32))
+    with files.max_memory(8000):
+        for read in (arrays.read_npz, arrays.read_npy):
+            with pytest.raises(UsageError, match="at most 8000 are read; raise that with"):
+                read(tmp_path / ("a.npz" if read is arrays.read_npz else "a.npy"))
+        with files.max_memory(20_000):
+            assert arrays.read_npy(tmp_path / "a.npy").size == 4000
+    assert arrays.read_npz(tmp_path / "a.npz")["a"].size == 4000
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.symlink_to("/dev/zero"), "is a device or a pipe"),
+        (os.mkfifo, "is a device or a pipe"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+        (Path.mkdir, "Is a directory"),
+        (lambda path: path.write_bytes(b"") or os.truncate(path, 5 << 30), "takes 5368709120"),
+    ],
+)
+def test_only_regular_files_of_some_size(
+    tmp_path: Path, make: Callable[[Path], object], said: str
+) -> None:
+    make(tmp_path / "x.npy")
+    for read in (arrays.read_npy, arrays.read_npz, files.read_json, arrays.read_state):
+        with pytest.raises(UsageError, match=said):
+            read(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "\ud800", "a" * 300])
+def test_names_that_are_none(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for refuse in (files.read_bytes, lambda name: files.write_text(name, "a")):
+        with pytest.raises(UsageError):
+            refuse(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "is not JSON that can be read"),
+        ("[" * 70 + "]" * 70, "nested more than 64 deep"),
+        ('{"a": ' * 70 + "1" + "}" * 70, "nested more than 64 deep"),
+        ("9" * 5000, "a number of 5000 digits"),
+        ("NaN", "NaN is no number"),
+        ('{"a": 1, "a": 2}', "a key stands twice"),
+        ("\xff", "is not JSON that can be read"),
+        ('"' + "a" * (files.JSON_BYTES + 1) + '"', "bytes, at most"),
+    ],
+)
+def test_hostile_json(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        files.parse_json(text.encode("latin-1"), "it")
+    assert files.parse_json(b"[" * 60 + b"1" + b"]" * 60, "it")
+
+
+def safetensors(header: object, data: bytes = bytes(64), length: int | None = None) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+
+
+def entry(shape: object = (16,), offsets: object = (0, 64), dtype: object = "F32") -> object:
+    return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (safetensors(b"[" * 100_000), "its header is not JSON"),
+        (safetensors(b'{"a": ' + b"9" * 5000 + b"}"), "a number of 5000 digits"),
+        (safetensors({}, length=1 << 63), "a header of 9223372036854775808 bytes"),
+        (safetensors({}, length=1), "a header of 1 bytes"),
+        (safetensors([]), "cannot be read as .safetensors"),
+        (safetensors({"a": 1}), "cannot be read as .safetensors"),
+        (safetensors({"a": entry((True,))}), "a has no type, shape and range"),
+        (safetensors({"a": entry((-16,))}), "a has no type, shape and range"),
+        (safetensors({"a": entry(offsets=(0, 65))}), "a ends at byte 65 of 64"),
+        (safetensors({"a": entry(offsets=(64, 0))}), "a takes bytes 64 to 0"),
+        (safetensors({"a": entry(), "b": entry(offsets=(60, 64))}), "b takes bytes 60 to 64, 64"),
+        (safetensors({"a": entry((10**18,))}), "64 bytes, but F32"),
+        (safetensors({"a": entry((0, 1 << 62, 1 << 62), (0, 0))}), "a cannot be read"),
+        (safetensors({"a": entry(dtype="C64")}), "a is C64, not float"),
+    ],
+)
+def test_hostile_safetensors(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "m.safetensors").write_bytes(data)
+
+    def read() -> np.ndarray:
+        with arrays.open_safetensors(tmp_path / "m.safetensors") as tensors:
+            return tensors["a"]
+
+    with pytest.raises(UsageError) as refused:
+        read()
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb\r\tc", r"a\nb\r\tc"),
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("\u202egnp.exe\u2066", r"\u202egnp.exe\u2066"),
+        ("\udcff\ud800", r"\udcff\ud800"),
+        ("\u2028\x85\x00\x7f", r"\u2028\x85\x00\x7f"),
+        ("Größe 日本", "Größe 日本"),
+    ],
+)
+def test_messages_are_printable(text: str, shown: str) -> None:
+    assert printable(text) == str(UsageError(text)) == shown
+
+
+def test_messages_are_short() -> None:
+    for text in ("a" * 10**6, "\n" * 10**6, "\U000e0001" * 400, f"{'x' * 200}\n{'y' * 200}"):
+        told = str(UsageError(f"begin {text} end"))
+        assert len(told) <= 300 and told.isprintable()
+        assert told.startswith("begin ") and told.endswith(" end") and " ... " in told
+    assert str(UsageError("a" * 300)) == "a" * 300
+
+
+def test_whatever_is_raised_ends_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(error: BaseException) -> Callable[[], int]:
+        def command() -> int:
+            raise error
+
+        return command
+
+    for error in (UsageError("x" * 999), OSError(28, "No space left", "a\nb"), MemoryError()):
+        assert ended(fail(error), "lstm-sharp: ") == 2
+        told = capsys.readouterr().err
+        assert told.startswith("lstm-sharp: ") and told.count("\n") == 1 and len(told) <= 301
+    assert ended(fail(KeyboardInterrupt())) == 130
+
+
+# Outputs
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_file_keeps_its_permissions_and_its_links(folder: Path) -> None:
+    Path("real").write_text("old")
+    Path("real").chmod(0o640)
+    Path("link").symlink_to("real")
+    Path("dangling").symlink_to("new")
+    files.write_text("link", "new")
+    assert Path("link").is_symlink() and Path("real").read_text() == "new"
+    assert stat.S_IMODE(Path("real").stat().st_mode) == 0o640
+    files.write_text("dangling", "new")
+    assert Path("dangling").is_symlink() and Path("new").read_text() == "new"
+    files.write_text("a" * 255, "a name as long as can be")
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"real", "link", "dangling", "new", "a" * 255}
+
+
+def test_a_pipe_is_written_into(folder: Path) -> None:
+    os.mkfifo("pipe")
+    got: list[bytes] = []
+    for write, read in (
+        (lambda: files.write_array("pipe", np.arange(3)), lambda: np.load(io.BytesIO(got[-1]))),
+        (
+            lambda: files.write_state("pipe", np.arange(3), np.arange(3)),
+            lambda: np.load(io.BytesIO(got[-1]))["c"],
+        ),
+    ):
+        reader = threading.Thread(target=lambda: got.append(Path("pipe").read_bytes()))
+        reader.start()
+        write()
+        reader.join()
+        assert (read() == np.arange(3)).all()
+    assert [path.name for path in folder.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_device_is_told() -> None:
+    with pytest.raises(UsageError, match="/dev/full cannot be written .No space left"):
+        files.write_array("/dev/full", np.arange(3))
+    files.check_outputs(["/dev/null", "/dev/null"], [])
+    files.write_array("/dev/null", np.arange(3))
+    assert Path("/dev/null").is_char_device()
+
+
+def _python(code: str, shell: str = "", **more: str) -> subprocess.CompletedProcess[bytes]:
+    env = {**os.environ, "PYTHONPATH": str(HOST.parent), "CODE": code, "PY": sys.executable, **more}
+    return subprocess.run(
+        ["bash", "-c", f'"$PY" -W error -c "$CODE" {shell}'], env=env, capture_output=True
+    )
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.parametrize("shell", ["", "| cat", "> out; cat out"])
+def test_standard_output_is_written_into(folder: Path, name: str, shell: str) -> None:
+    """Also where it is a file: what was printed before and after is there, too."""
+    code = (
+        "import sys, numpy; from lstm_sharp import files; print('before')\n"
+        f"files.write_array({name!r}, numpy.arange(3)); print('after')\n"
+    )
+    done = _python(code, shell)
+    assert done.stderr == b""
+    assert done.stdout.startswith(b"before\n") and done.stdout.endswith(b"after\n")
+    assert (np.load(io.BytesIO(done.stdout[7:])) == np.arange(3)).all()
+
+
+PERF = (
+    "import sys; from lstm_sharp import cli\n"
+    "sys.exit(cli.main('perf --input-size 8 --hidden-size 8 --macs 64'.split()))"
+)
+
+
+@pytest.mark.parametrize(("shell", "said"), [("> /dev/full", b"No space"), ("| :", b"Broken pipe")])
+def test_output_that_cannot_be_written(folder: Path, shell: str, said: bytes) -> None:
+    done = _python(PERF, shell)
+    lines = done.stderr.splitlines()
+    assert len(lines) <= 1 and all(line.startswith(b"lstm-sharp: output: ") for line in lines)
+    assert "full" not in shell or (said in lines[0] and done.returncode == 2)
+
+
+@pytest.mark.parametrize("code", ["utf-8", "ascii", "latin-1"])
+def test_any_name_is_printed_in_any_encoding(folder: Path, code: str) -> None:
+    say = "import sys; from lstm_sharp import cli, terminal; terminal.say(sys.argv[1])\n"
+    say += "sys.exit(cli.main(['fit', sys.argv[1] + '.npz']))"
+    done = _python(say, "$'m\\xff\\n\\xe2\\x80\\xae\\xc3\\xa4'", PYTHONIOENCODING=code)
+    assert done.returncode == 2
+    assert b"cannot be read (No such file" in done.stderr and done.stderr.count(b"\n") == 1
+    assert done.stdout.count(b"\n") == 1
+
+
+def test_outputs_that_share_a_place(folder: Path) -> None:
+    Path("x").write_text("")
+    Path("y").symlink_to("x")
+    for outputs in (["-", "-"], ["x", "y"], ["x", "./x"]):
+        with pytest.raises(UsageError, match="would overwrite"):
+            files.check_outputs(outputs, [])
+    with pytest.raises(UsageError, match="y would overwrite x"):
+        files.check_outputs(["y"], ["x"])
+    Path("loop").symlink_to("loop")
+    with pytest.raises(UsageError, match="loop is a link that leads to itself"):
+        files.check_outputs(["loop"], [])
+    files.check_outputs(["x", "z", None], ["-"])
+
+
+@pytest.mark.parametrize("there", ["file", "link", "folder"])
+def test_a_folder_of_no_tool_is_not_cleared(folder: Path, there: str) -> None:
+    Path("mine").mkdir()
+    Path("mine/thesis.tex").write_text("years of work")
+    Path("mark").write_text("")
+    make = {"file": "mine/thesis.tex", "link": "link", "folder": "mine"}[there]
+    Path("link").symlink_to("mine")
+    with pytest.raises(UsageError, match="is no folder of a tool's"):
+        tools.clear(Path(make), Path("nowhere" if there == "folder" else "mark"))
+    assert Path("mine/thesis.tex").read_text() == "years of work"
+    tools.clear(Path("absent"), Path("nowhere"))
+    tools.clear(Path("mine"), Path("mark"))
+    assert not Path("mine").exists()
+
+
+def test_shipped_files_are_read_by_it(folder: Path) -> None:
+    for path in (*paths.configs().glob("*.json"), *paths.overlays().glob("*/board.json")):
+        assert files.read_json(path) == json.loads(path.read_text())
