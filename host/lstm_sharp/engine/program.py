@@ -57,9 +57,10 @@ class Status(IntEnum):
 
     FINE = 0
     HEADER = 1
-    INSTRUCTION = 2  # its number is in bits 15:8, as for WEIGHTS
+    INSTRUCTION = 2  # its number is in bits 15:8, as for WEIGHTS and DISTANCE
     WORDS = 3
     WEIGHTS = 4
+    DISTANCE = 5
 
 
 class Field(NamedTuple):
