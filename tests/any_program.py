@@ -56,8 +56,11 @@ def put(line: np.ndarray, field: Field, value: int) -> None:
 
 
 def instruction(line: np.ndarray) -> Instruction:
-    """Decode one; what is no number of an enum stays a plain one."""
-    return Instruction(**{name: get(line, field) for name, field in INSTRUCTION.items()})
+    """Decode one; an op that there is not stays a plain number."""
+    values = {name: get(line, field) for name, field in INSTRUCTION.items()}
+    if values["op"] in set(Op):
+        values["op"] = Op(values["op"])
+    return Instruction(**values)
 
 
 class Verdict:

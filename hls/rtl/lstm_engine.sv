@@ -128,7 +128,8 @@ module lstm_engine
   );
 
   // Dispatch
-  logic load_start, load_last, load_done, load_half, credit, room;
+  logic load_start, load_last, load_done, load_half, load_stop, credit, room, told;
+  logic state_early, early;
   logic give_request, give_done, giving, item_done, h_valid;
   always_ff @(posedge ap_clk) load_done <= ap_rst_n && (item_done || give_done);
   logic ring_some, ring_exhausted, ring_pull, ring_pop;
@@ -147,6 +148,7 @@ module lstm_engine
       .load_last,
       .load_done,
       .load_half,
+      .load_stop,
       .ring_head,
       .ring_some,
       .ring_exhausted,
@@ -157,6 +159,8 @@ module lstm_engine
       .give(give_request),
       .room,
       .slot(issue),
+      .early,
+      .told,
       .dispatched,
       .status(dispatch_status),
       .status_index(dispatch_index)
@@ -173,6 +177,16 @@ module lstm_engine
     end
   end
 
+  distances u_distances (
+      .clk(ap_clk),
+      .rst_n(ap_rst_n),
+      .issue,
+      .passed(slots[1:3]),
+      .state(load_start && (load_instr.op == OpLoadState || load_instr.op == OpGiveState)),
+      .state_early,
+      .early
+  );
+
   // Loads
   logic weight_we, bias_we, state_we;
   logic [15:0] load_addr;
@@ -185,7 +199,8 @@ module lstm_engine
   loader u_loader (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
-      .start(load_start && load_instr.op != OpGiveState),
+      .start(load_start && load_instr.op != OpGiveState && !state_early),
+      .stop(load_stop),
       .instr(load_instr),
       .done(item_done),
       .tdata(weights_TDATA),
@@ -304,7 +319,8 @@ module lstm_engine
   state_giver u_giver (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
-      .start(load_start && load_instr.op == OpGiveState),
+      .start(load_start && load_instr.op == OpGiveState && !state_early),
+      .stop(load_stop),
       .instr(load_instr),
       .run_last(load_last),
       .room,
@@ -375,6 +391,8 @@ module lstm_engine
   engine_checks u_checks (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
+      .start(run),
+      .told,
       .issue,
       .slot_read(slots[SumEdge-3]),
       .slot_sum(slots[SumEdge]),
