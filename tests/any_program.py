@@ -90,7 +90,8 @@ class Verdict:
                 return
             looped = index + 1 if loops else looped
         self.runs = count != 0
-        self._walk()
+        if self.runs:
+            self._walk()
 
     @property
     def program(self) -> Program:
@@ -226,7 +227,9 @@ class Drawer:
         words = verdict.pulled
         if verdict.runs:
             words = verdict.header["sequences"] * sum(
-                i.pulled(self.cfg) for i in verdict.program.walk() if i.source == Source.X
+                i.pulled(self.cfg)
+                for i in verdict.program.walk()
+                if i.op == Op.TILES and i.source == Source.X
             )
         put(lines[0], HEADER["x_words"], words)
         put(lines[0], HEADER["slots"], verdict.slots)

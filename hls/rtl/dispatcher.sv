@@ -256,7 +256,7 @@ module dispatcher
     slot.target.seq_addr <= seq_write_q;
     slot.target.vector_end <= ends_vector;
     slot.target.run_last <= cur.last;
-    past_q <= weight_q >= (WeightAddrBits + 1)'(WeightTiles);
+    past_q <= cur.past || weight_q >= (WeightAddrBits + 1)'(WeightTiles);
     index_q <= cur.index;
   end
 

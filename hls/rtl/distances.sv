@@ -20,7 +20,8 @@ module distances
     logic                keep;
     logic [TurnBits-1:0] turns;
     logic [WordBits:0]   h;         // half and first word
-    logic [SeqBits-1:0]  kept;  // first word in the sequence buffer
+    logic [SeqBits-1:0]  step;      // first word of its step in the sequence buffer
+    logic [SeqBits-1:0]  kept;      // and its own
     logic [WordBits:0]   words;
     logic [Bands-1:0]    segments;  // of each word
   } block_t;
@@ -36,6 +37,7 @@ module distances
     block.keep = issue.target.keep;
     block.turns = TurnBits'(bands) * TurnBits'(Passes);
     block.h = {issue.target.parity, issue.target.word};
+    block.step = issue.target.seq_addr;
     block.kept = issue.target.seq_addr + SeqBits'(issue.target.word);
     block.words = (WordBits + 1)'(1);
     for (int n = 2; n <= MostWords; n++) begin
@@ -56,36 +58,53 @@ module distances
     end
   end
 
-  // Row blocks of fewer turns are through sooner.
+  // Whether the slot reads what a row block writes. The words of one that has several follow each
+  // other in the h buffer, whose last is followed by its first.
+  function automatic logic reads(block_t written);
+    logic [SeqBits-1:0] from_step;
+    logic h, kept;
+    from_step = issue.seq_addr - written.step;
+    if (MostWords == 1) begin
+      h = issue.h_addr == written.h;
+      kept = issue.seq_addr == written.kept;
+    end else begin
+      h = issue.h_addr[WordBits] == written.h[WordBits]
+          && is_word(issue.h_addr[WordBits-1:0], written);
+      kept = 16'(from_step) < 16'(2 ** WordBits) && is_word(WordBits'(from_step), written);
+    end
+    return issue.valid && |(segments & written.segments)
+           && ((issue.source == SourceH && h)
+               || (issue.source == SourceSequence && written.keep && kept));
+  endfunction
+
+  function automatic logic is_word(logic [WordBits-1:0] word, block_t written);
+    return (WordBits + 1)'(WordBits'(word - written.h[WordBits-1:0])) < written.words;
+  endfunction
+
+  // Row blocks of fewer turns are through sooner. A state is moved a cycle sooner after them.
   logic [Life:1] hit_q;
+  logic moving, drained_q;
+  always_comb begin
+    moving = finishes;
+    for (int e = 1; e < Life - 1; e++) moving |= valid_q[e] && e < life(block_q[e].turns) - 1;
+  end
   always_ff @(posedge clk) begin
+    drained_q <= !moving;
     valid_q[1] <= rst_n && finishes;
     block_q[1] <= block;
     for (int e = 2; e <= Life; e++) begin
-      valid_q[e] <= rst_n && valid_q[e-1]
-                    && (e <= Life - MaxPasses + 1
-                        || e <= Life - MaxPasses + int'(block_q[e-1].turns));
+      valid_q[e] <= rst_n && valid_q[e-1] && e <= life(block_q[e-1].turns);
       block_q[e] <= block_q[e-1];
     end
-    for (int e = 1; e <= Life; e++) begin
-      hit_q[e] <= valid_q[e] && issue.valid && |(segments & block_q[e].segments)
-                  && ((issue.source == SourceH && issue.h_addr[WordBits] == block_q[e].h[WordBits]
-                       && lies_in(16'(issue.h_addr[WordBits-1:0]), 16'(block_q[e].h[WordBits-1:0]),
-                                  16'(2 ** WordBits - 1), block_q[e].words))
-                      || (issue.source == SourceSequence && block_q[e].keep
-                          && lies_in(16'(issue.seq_addr), 16'(block_q[e].kept),
-                                     16'(2 ** SeqBits - 1), block_q[e].words)));
-    end
+    for (int e = 1; e <= Life; e++) hit_q[e] <= valid_q[e] && reads(block_q[e]);
   end
 
-  // Whether a word is one of some that follow each other, in a memory of a power of two
-  function automatic logic lies_in(logic [15:0] word, logic [15:0] first, logic [15:0] most,
-                                   logic [WordBits:0] words);
-    return MostWords == 1 ? word == first : ((word - first) & most) < 16'(words);
+  function automatic int life(logic [TurnBits-1:0] turns);
+    return Passes == MaxPasses ? Life : Life - MaxPasses + int'(turns);
   endfunction
 
   // The lanes are busy; a sum is not stored; a state is moved while something is on its way
-  logic busy_q, stored_q, busy, stored, drained_q;
+  logic busy_q, stored_q, busy, stored;
   logic [1:0] state_q;
   always_comb begin
     {busy, stored} = '0;
@@ -99,7 +118,6 @@ module distances
   always_ff @(posedge clk) begin
     busy_q <= finishes && busy;
     stored_q <= issue.valid && issue.first && issue.start != StartBias && stored;
-    drained_q <= !finishes && valid_q[Life-2:1] == 0;
     state_q <= {state_q[0], state_early};
     early <= rst_n && (|hit_q || busy_q || stored_q || state_q[1]);
   end

@@ -91,6 +91,7 @@ module fetch
     prepare.row_slots = fills ? passes : ColumnBits'(instr.cols);
     prepare.one_slot = instr.cols == 16'd1 && !fills;
     prepare.pull_first = prepare.pulls && instr.col_first % 16'(Bands) == 0;
+    prepare.past = (instr.weight_base >> (WeightAddrBits + 1)) != 0;
     prepare.words = ColumnBits'(instr.col_first + segments(instr) + 16'(Bands - 1)) >> BandBits;
   endfunction
 
