@@ -158,7 +158,7 @@ class Verdict:
                 if i.weight_base + n >= cfg.weight_tiles:
                     self._end(Status.WEIGHTS | self.list.index(i) << 8)
             if i.pop and i.source == Source.X:
-                held -= -(-i.col_end(cfg) // cfg.bands)
+                held = 0
         few = cfg.engine == "hls" and self.slots > self.header["slots"]
         if few or self.pulled != self.header["x_words"]:
             self._end(Status.WORDS)

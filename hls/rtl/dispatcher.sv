@@ -23,7 +23,6 @@ module dispatcher
     input  logic                ring_some,       // a word that has not been pulled yet
     input  logic                ring_exhausted,  // takes no more words in this run
     output logic                ring_pull,
-    output logic [RingBits:0]   ring_pop_words,
     output logic                ring_pop,
     // h FIFO
     input  logic                credit,
@@ -182,7 +181,6 @@ module dispatcher
   assign load_stop = give_up_q;
   assign ring_pull = tile_q && pull_here_q && !wait_here;
   assign ring_pop = row_done && last_row_q && cur.instr.pop && cur.instr.source == SourceX;
-  assign ring_pop_words = (RingBits + 1)'(cur.words);
   // Words of x that were pulled and not used up yet. A word is pulled in its turn, and read
   // afterwards, whatever the ring holds by chance.
   logic [RingBits:0] pulled_q;
@@ -192,11 +190,11 @@ module dispatcher
   assign misplaced = pull_here_q ? word != ColumnBits'(pulled_q)
                                  : cur.instr.source == SourceX && word >= ColumnBits'(pulled_q);
   always_ff @(posedge clk) begin
-    if (start) pulled_q <= '0;
-    else pulled_q <= pulled_q + (RingBits + 1)'(ring_pull) - (ring_pop ? ring_pop_words : '0);
+    if (start || ring_pop) pulled_q <= '0;
+    else if (ring_pull) pulled_q <= pulled_q + 1'b1;
     if (!rst_n || start) half_q <= 1'b0;
     else if (row_done && last_row_q && cur.instr.step) half_q <= !half_q;
-    if (proceed && next.instr.layer) begin
+    if (start || (proceed && next.instr.layer)) begin
       seq_read_q <= '0;
       seq_write_q <= '0;
     end else if (row_done && last_row_q) begin

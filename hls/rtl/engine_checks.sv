@@ -16,8 +16,6 @@ module engine_checks
     input logic                     giving,      // the read ports of h and c are lent
     input logic  [RingBits-1:0]     ring_head,
     input logic  [RingBits:0]       ring_level,
-    input logic                     ring_pop,
-    input logic  [RingBits:0]       ring_pop_words,
     input logic  [StreamBits-1:0]   h_tdata,
     input logic                     h_tlast,
     input logic                     h_tvalid,
@@ -167,9 +165,6 @@ module engine_checks
       |-> $past(ring_level) > (RingBits + 1)'(RingBits'(issue.ring_addr - $past(ring_head)))
           || told)
   else $error("x word %0d is taken before it has come", issue.ring_addr);
-  ring_pops_what_it_holds :
-  assert property (@(posedge clk) disable iff (!rst_n)
-      ring_pop && ring_pop_words > ring_level |=> told);
 
   h_stream_is_stable :
   assert property (@(posedge clk) disable iff (!rst_n)

@@ -134,7 +134,7 @@ module lstm_engine
   always_ff @(posedge ap_clk) load_done <= ap_rst_n && (item_done || give_done);
   logic ring_some, ring_exhausted, ring_pull, ring_pop;
   logic [RingBits-1:0] ring_head;
-  logic [RingBits:0] ring_level, ring_pop_words;
+  logic [RingBits:0] ring_level;
   slot_t issue;
   dispatcher u_dispatcher (
       .clk(ap_clk),
@@ -153,7 +153,6 @@ module lstm_engine
       .ring_some,
       .ring_exhausted,
       .ring_pull,
-      .ring_pop_words,
       .ring_pop,
       .credit,
       .give(give_request),
@@ -245,7 +244,6 @@ module lstm_engine
       .raddr(issue.ring_addr),
       .rdata(ring_word),
       .pull(ring_pull),
-      .pop_words(ring_pop_words),
       .pop(ring_pop),
       .head(ring_head),
       .level(ring_level),
@@ -401,8 +399,6 @@ module lstm_engine
       .giving,
       .ring_head,
       .ring_level,
-      .ring_pop,
-      .ring_pop_words,
       .h_tdata(h_TDATA),
       .h_tlast(h_TLAST),
       .h_tvalid(h_TVALID),
