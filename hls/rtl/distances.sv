@@ -1,6 +1,7 @@
 // Distances: sees a slot, or a state, that comes before what it reads is written (D, D_acc), and a
 // row block that finishes while the lanes are busy (P). Finished row blocks and stored sums pass by
-// here for as long as they are on their way; each slot is compared with all of them.
+// here for as long as they are on their way, and each slot is compared with all of them. Row blocks
+// move on once in Passes cycles: they are as far apart, or it is told.
 module distances
   import lstm_pkg::*;
 (
@@ -13,12 +14,15 @@ module distances
     output logic  early         // what stood in the issue registers two cycles ago, or the state
 );
   localparam int Life = Tail - 1;  // cycles in which a row block of most turns must not be read
+  localparam int Stages = (Life - 2 + Passes) / Passes;
   localparam int Segment = Columns / Bands;
   localparam int MostWords = Block * MaxBands > Columns ? Block * MaxBands / Columns : 1;
-  localparam int TurnBits = $clog2(MaxPasses + 1);
+  localparam int GangBits = $clog2(MaxBands + 1);
+  localparam int PhaseBits = $clog2(Passes + 1);
   typedef struct packed {
     logic                keep;
-    logic [TurnBits-1:0] turns;
+    logic [GangBits-1:0] bands;
+    logic [PhaseBits-1:0] waited;   // cycles before it moved on for the first time
     logic [WordBits:0]   h;         // half and first word
     logic [SeqBits-1:0]  step;      // first word of its step in the sequence buffer
     logic [SeqBits-1:0]  kept;      // and its own
@@ -26,8 +30,11 @@ module distances
     logic [Bands-1:0]    segments;  // of each word
   } block_t;
 
-  logic [Life:1] valid_q;
-  block_t block, block_q[1:Life];
+  logic [Stages:0] valid_q;
+  block_t block, block_q[Stages+1];
+  logic [PhaseBits-1:0] phase_q;  // 1 to Passes
+  logic move;
+  assign move = phase_q == PhaseBits'(Passes);
   logic [15:0] bands;  // of a row block, or of the four of one gate each
   logic finishes;
   assign bands = GateBlocks && issue.by_gate ? 16'd4 : gang_of(3'(issue.shape));
@@ -35,7 +42,8 @@ module distances
                     && last_gate(issue.by_gate, 2'(issue.row));
   always_comb begin
     block.keep = issue.target.keep;
-    block.turns = TurnBits'(bands) * TurnBits'(Passes);
+    block.waited = move ? PhaseBits'(Passes) : PhaseBits'(Passes) - phase_q;
+    block.bands = GangBits'(bands);
     block.h = {issue.target.parity, issue.target.word};
     block.step = issue.target.seq_addr;
     block.kept = issue.target.seq_addr + SeqBits'(issue.target.word);
@@ -81,34 +89,33 @@ module distances
     return (WordBits + 1)'(WordBits'(word - written.h[WordBits-1:0])) < written.words;
   endfunction
 
-  // Row blocks of fewer turns are through sooner. A state is moved a cycle sooner after them.
-  logic [Life:1] hit_q;
-  logic moving, drained_q;
-  always_comb begin
-    moving = finishes;
-    for (int e = 1; e < Life - 1; e++) moving |= valid_q[e] && e < life(block_q[e].turns) - 1;
-  end
-  always_ff @(posedge clk) begin
-    drained_q <= !moving;
-    valid_q[1] <= rst_n && finishes;
-    block_q[1] <= block;
-    for (int e = 2; e <= Life; e++) begin
-      valid_q[e] <= rst_n && valid_q[e-1] && e <= life(block_q[e-1].turns);
-      block_q[e] <= block_q[e-1];
+  // Whether a row block left the issue registers so many cycles ago, and as many more as it takes
+  // turns, at most. All cases are worked out, so that nothing is added.
+  localparam int Rest = Life - MaxPasses;  // one of fewer turns is through sooner
+  function automatic logic since(int stage, block_t written, int most);
+    since = (stage + 1) * Passes <= most + Passes;
+    for (int waited = 1; waited <= Passes; waited++) begin
+      for (int phase = 1; phase <= Passes; phase++) begin
+        for (int gang = 1; gang <= MaxBands; gang *= 2) begin
+          since |= written.waited == PhaseBits'(waited) && phase_q == PhaseBits'(phase)
+                   && (MaxBands == 1 || written.bands == GangBits'(gang))
+                   && waited + phase + (stage - 1) * Passes <= most + gang * Passes;
+        end
+      end
     end
-    for (int e = 1; e <= Life; e++) hit_q[e] <= valid_q[e] && reads(block_q[e]);
-  end
-
-  function automatic int life(logic [TurnBits-1:0] turns);
-    return Passes == MaxPasses ? Life : Life - MaxPasses + int'(turns);
   endfunction
 
-  // The lanes are busy; a sum is not stored; a state is moved while something is on its way
-  logic busy_q, stored_q, busy, stored;
+  // A state is moved a cycle sooner than a slot may come. The lanes are busy, or a sum is not stored.
+  logic [Stages:0] hit_q;
+  logic moving, drained_q, busy, busy_q, stored, stored_q;
   logic [1:0] state_q;
   always_comb begin
+    moving = finishes;
     {busy, stored} = '0;
-    for (int e = 1; e < MaxPasses; e++) busy |= valid_q[e] && 16'(e) < 16'(block_q[e].turns);
+    for (int n = 0; n <= Stages; n++) begin
+      moving |= valid_q[n] && since(n, block_q[n], Rest - 2);
+      busy |= valid_q[n] && since(n, block_q[n], -1);
+    end
     for (int e = 1; e <= 3; e++) begin
       stored |= passed[e].valid && passed[e].last && !passed[e].finish
                 && shares(passed[e].row, passed[e].shape, issue.row, issue.shape);
@@ -116,8 +123,20 @@ module distances
   end
   assign state_early = state && (finishes || !drained_q);
   always_ff @(posedge clk) begin
+    phase_q <= !rst_n || move ? PhaseBits'(1) : phase_q + 1'b1;
+    valid_q[0] <= rst_n && (finishes || (valid_q[0] && !move));
+    if (finishes) block_q[0] <= block;
+    for (int n = 1; n <= Stages; n++) begin
+      if (!rst_n) valid_q[n] <= 1'b0;
+      else if (move) valid_q[n] <= valid_q[n-1];
+      if (move) block_q[n] <= block_q[n-1];
+    end
+    for (int n = 0; n <= Stages; n++) begin
+      hit_q[n] <= valid_q[n] && reads(block_q[n]) && since(n, block_q[n], Rest);
+    end
     busy_q <= finishes && busy;
     stored_q <= issue.valid && issue.first && issue.start != StartBias && stored;
+    drained_q <= !moving;
     state_q <= {state_q[0], state_early};
     early <= rst_n && (|hit_q || busy_q || stored_q || state_q[1]);
   end
