@@ -8,6 +8,7 @@ a run of one must end, and within how many cycles. ``try_all`` runs them, a know
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +35,7 @@ from lstm_sharp.engine.program import (
 )
 from lstm_sharp.errors import UsageError
 from lstm_sharp.run import engines
-from lstm_sharp.run.jobs import Result, Run
+from lstm_sharp.run.jobs import Run
 from shapes_by_hand import Made, make
 
 MOST_SLOTS = 4_000
@@ -136,6 +137,8 @@ class Verdict:
     def _walk(self) -> None:
         """Count, and find the first slot that breaks off the run."""
         cfg, held = self.cfg, 0
+        # The kernel takes as many slots as the header tells, and those of the last row block's turns.
+        told = self.header["slots"] + cfg.most_passes - 1 if cfg.engine == "hls" else MOST_SLOTS
         for i in slots.run_order(self.program):
             self.works += 1
             self.slots += i.slots(cfg)
@@ -144,10 +147,13 @@ class Verdict:
             if i.op != Op.TILES:
                 self.beats += i.rows * i.item_beats(cfg) * (i.op != Op.GIVE_STATE)
                 continue
-            step = cfg.tile_shapes[i.shape].step
+            s = cfg.tile_shapes[i.shape]
+            step, begun = s.step, self.slots - i.rows * i.row_slots(cfg)
             for n in range(i.rows * i.cols):
                 row, column = divmod(n, i.cols)
                 word, inside = divmod(i.col_first + column * step, cfg.bands)
+                if begun + row * i.row_slots(cfg) + column >= told:
+                    break
                 if i.source == Source.X:
                     pulls = i.pull and row == 0 and inside == 0
                     short = pulls and self.pulled == self.header["x_words"]
@@ -168,8 +174,10 @@ class Verdict:
 
     def allows(self, status: int) -> bool:
         """Whether a run may end so."""
-        if status & 0xFF != Status.DISTANCE or self.cfg.engine == "hls" or not self.runs:
+        if status & 0xFF != Status.DISTANCE or not self.runs:
             return status == self.status
+        if self.cfg.engine == "hls":  # which also promises c, and what was loaded
+            return True
         try:
             slots.check(self.cfg, self.program, "elementwise")
         except AssertionError:
@@ -204,11 +212,14 @@ class Drawer:
                 continue
             if verdict.header["x_words"] > MOST_SLOTS or verdict.header["slots"] > 2 * MOST_SLOTS:
                 continue
+            more = int(self.rng.integers(3)) * (self.cfg.engine == "sv")  # that the run leaves
             x_words = verdict.header["x_words"] * verdict.runs
-            x = self._bytes(x_words * self.cfg.word_beats)
+            x = self._bytes(x_words * self.cfg.word_beats + more)
             missing = min(verdict.header["instructions"], MAX_INSTRUCTIONS) + 1 - len(lines)
             lines = np.pad(lines, ((0, max(0, missing)), (0, 0)))
-            run = Run(lines.reshape(-1), self._bytes(verdict.beats), x, cycles=verdict.cycles)
+            run = Run(
+                lines.reshape(-1), self._bytes(verdict.beats + more), x, cycles=verdict.cycles
+            )
             return Drawn(name, run, verdict)
 
     def _bytes(self, beats: int) -> np.ndarray:
@@ -252,7 +263,6 @@ class Drawer:
         lines = self._lines(int(rng.integers(1, 10)))
         put(lines[0], HEADER["sequences"], int(rng.choice([1, 1, 2, 3])))
         put(lines[0], HEADER["stride"], int(rng.integers(0, 2 * cfg.h_words)))
-        held = int(rng.integers(0, 3)) == 0  # words of x, so that the next may follow on
         for index, line in enumerate(lines[1:]):
             shape = int(rng.integers(len(cfg.tile_shapes)))
             s, op = cfg.tile_shapes[shape], int(rng.choice(5, p=(0.8, 0.05, 0.05, 0.05, 0.05)))
@@ -285,7 +295,17 @@ class Drawer:
                 * min(s.block, cfg.columns),
             }  # fmt: skip
             likely = {"finish": 0.6, "pull": 0.7, "pop": 0.6, "emit": 0.6, "step": 0.5}
-            for flag in ("finish", "ends", "c_zero", "pull", "pop", "emit", "keep", "step", "layer"):
+            for flag in (
+                "finish",
+                "ends",
+                "c_zero",
+                "pull",
+                "pop",
+                "emit",
+                "keep",
+                "step",
+                "layer",
+            ):
                 values[flag] = int(rng.random() < likely.get(flag, 0.3))
             if rng.random() < 0.25:
                 values["loop_back"] = int(rng.integers(index + 1))
@@ -293,10 +313,9 @@ class Drawer:
             for name, value in values.items():
                 put(line, INSTRUCTION[name], value)
         try:
-            lines = self._told(lines) if rng.random() < 0.9 else lines
+            return self._told(lines) if rng.random() < 0.9 else lines
         except TooLong:
-            pass
-        return lines if held else lines
+            return lines
 
     def _near(self) -> np.ndarray:
         rng = self.rng
@@ -358,42 +377,52 @@ def _known(cfg: Config) -> list[Made]:
 
 def try_all(
     cfg: Config, executable: Path, seed: int, count: int, options: Sequence[str] = ()
-) -> dict[int, int]:
+) -> Counter[int]:
     """Run drawn programs, a known case after each; refuse what must not be.
 
     Returns:
         How many ended with each status.
     """
-    drawer, ends = Drawer(cfg, seed), {}
+    drawer, ends = Drawer(cfg, seed), Counter[int]()
     for first in range(0, count, BATCH):
-        batch = [drawer.draw(f"seed {seed}, program {n}") for n in range(first, first + BATCH)]
-        for drawn, result in _played(cfg, executable, batch[: count - first], options):
-            end = result.status & 0xFF
-            ends[end] = ends.get(end, 0) + 1
-            assert drawn.verdict.allows(result.status), (
-                f"{cfg.name}, {drawn.name}: status {result.status:#x}, "
-                f"not {drawn.verdict.status:#x}"
+        numbers = range(first, min(first + BATCH, count))
+        batch = [drawer.draw(f"{cfg.name}, seed {seed}, program {n}") for n in numbers]
+        for drawn, status in _played(cfg, executable, batch, options):
+            ends[status & 0xFF] += 1
+            assert drawn.verdict.allows(status), (
+                f"{drawn.name}: status {status:#x}, not {drawn.verdict.status:#x}"
             )
     return ends
 
 
 def _played(
     cfg: Config, executable: Path, batch: list[Drawn], options: Sequence[str]
-) -> Iterator[tuple[Drawn, Result]]:
-    """Play programs in one process; each has a known case behind it, which must come out right."""
-    runs: list[Run] = []
-    what: list[Drawn | Made | None] = []
+) -> Iterator[tuple[Drawn, int]]:
+    """Play programs in one process, a known case after each, which must come out right.
+
+    csim ends where a slot comes too early, since the kernel has no status for that.
+    """
     known = _known(cfg)
-    for n, drawn in enumerate(batch):
-        good = known[n % len(known)]
-        runs += [drawn.run, good.load, good.run]
-        what += [drawn, None, good]
-    for of, result in zip(what, engines.play(executable, runs, options=options)):
-        if isinstance(of, Drawn):
-            yield of, result
-            last = of
-        elif of is not None:
+    while batch:
+        cases = [known[n % len(known)] for n in range(len(batch))]
+        runs = [
+            run for drawn, case in zip(batch, cases) for run in (drawn.run, case.load, case.run)
+        ]
+        ended = len(batch)
+        try:
+            results = engines.play(executable, runs, options=options)
+        except UsageError as error:
+            found = re.search(r"run (\d+): (.*)", str(error))
+            assert found, error
+            ended, behind = divmod(int(found[1]) - 1, 3)
+            early = cfg.engine == "hls" and not behind and found[2].endswith("are promised")
+            assert early, f"{batch[ended].name}{', after it' * (behind > 0)}: {found[2]}"
+            results = engines.play(executable, runs[: 3 * ended], options=options)
+            yield batch[ended], int(Status.DISTANCE)
+        for drawn, case, result, after in zip(batch, cases, results[::3], results[2::3]):
+            yield drawn, result.status
             try:
-                of.check(result)
+                case.check(after)
             except (AssertionError, UsageError) as error:
-                raise AssertionError(f"{cfg.name}, after {last.name}: {error}") from None
+                raise AssertionError(f"{drawn.name}, after it: {error}") from None
+        batch = batch[ended + 1 :]

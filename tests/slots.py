@@ -95,7 +95,9 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
                 if i.source == Source.H:
                     far(of_column(h, column, width, half), 0, "D")
                 if i.source == Source.SEQUENCE:
-                    place = (read_step * cfg.bands + column) % (most_kept * cfg.bands // cfg.columns)
+                    place = (read_step * cfg.bands + column) % (
+                        most_kept * cfg.bands // cfg.columns
+                    )
                     far(of_column(kept, place, width), 0, "D of the sequence")
                 slot += 1
             last = slot - 1
