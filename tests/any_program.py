@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import cases
 import slots
@@ -137,7 +138,7 @@ class Verdict:
     def _walk(self) -> None:
         """Count, and find the first slot that breaks off the run."""
         cfg, held = self.cfg, 0
-        # The kernel takes as many slots as the header tells, and those of the last row block's turns.
+        # The kernel takes the slots that the header tells, and turns of the last row block.
         told = self.header["slots"] + cfg.most_passes - 1 if cfg.engine == "hls" else MOST_SLOTS
         for i in slots.run_order(self.program):
             self.works += 1
@@ -287,7 +288,8 @@ class Drawer:
                 "rows": rows if op == Op.TILES else int(rng.integers(1, 4)),
                 "col_first": col * s.step,
                 "cols": int(rng.integers(1, min(columns - col, 9) + 1)),
-                "weight_base": int(rng.integers(cfg.weight_tiles + 1)),
+                "weight_base": cfg.weight_tiles
+                - int(rng.integers(1 + cfg.weight_tiles // rng.choice([1, 1, 1, 1, 50]))),
                 "bias_base": bias,
                 "nops": int(rng.choice([0, 0, 0, 1, 3, cfg.tail // 2, cfg.tail, cfg.tail])),
                 "h_word": int(rng.integers(cfg.h_words)) // (1 + 3 * int(rng.integers(2))),
@@ -412,8 +414,7 @@ def _played(
         try:
             results = engines.play(executable, runs, options=options)
         except UsageError as error:
-            found = re.search(r"run (\d+): (.*)", str(error))
-            assert found, error
+            found = re.search(r"run (\d+): (.*)", str(error)) or pytest.fail(str(error))
             ended, behind = divmod(int(found[1]) - 1, 3)
             early = cfg.engine == "hls" and not behind and found[2].endswith("are promised")
             assert early, f"{batch[ended].name}{', after it' * (behind > 0)}: {found[2]}"

@@ -53,8 +53,7 @@ class Layer:
 def cut(rng: np.random.Generator, cfg: Config, first: int, bands: int, size: int) -> Iterator[Rect]:
     """Cut a part into ranges of rows of any shapes, and some of these in two along a column.
 
-    Row blocks begin at multiples of their bands, counted from either the memories' first band or the
-    layer's.
+    Row blocks begin at multiples of their bands, counted from the memories' first and the layer's.
     """
     segments, at, shapes = -(-size * cfg.bands // cfg.columns), 0, list(enumerate(cfg.tile_shapes))
     for others in (2, 1, 0):

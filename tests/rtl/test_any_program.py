@@ -1,4 +1,4 @@
-"""Any program ends: soon, with the status that it must have, and the next one is right in every bit.
+"""Any program ends: soon, with the status that it must have, and the next is right in every bit.
 
 Nothing that an engine checks of itself may fail on the way. LSTM_SHARP_SEED draws other programs.
 """
