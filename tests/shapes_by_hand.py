@@ -51,11 +51,14 @@ class Layer:
 
 
 def cut(rng: np.random.Generator, cfg: Config, first: int, bands: int, size: int) -> Iterator[Rect]:
-    """Cut a part into ranges of rows of any shapes, and some of these in two along a column."""
+    """Cut a part into ranges of rows of any shapes, and some of these in two along a column.
+
+    Row blocks begin at multiples of their bands, counted from the memories' first and the layer's.
+    """
     segments, at, shapes = -(-size * cfg.bands // cfg.columns), 0, list(enumerate(cfg.tile_shapes))
     for others in (2, 1, 0):
         left = bands - at
-        fit = [n for n, s in shapes if not (first + at) % s.gang and s.gang <= left]
+        fit = [n for n, s in shapes if not (first | at) % s.gang and s.gang <= left]
         if not others:
             fit = [n for n in fit if not left % cfg.tile_shapes[n].gang]
         shape = int(rng.choice(fit))
@@ -79,7 +82,7 @@ def draw(cfg: Config, seed: int) -> tuple[QuantModel, list[Layer]]:
     model = cases.random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme)
     layers, bias = [], 0
     for q in model.layers:
-        offset = int(rng.integers(0, cfg.bands))
+        offset = int(rng.choice([0, rng.integers(0, cfg.bands)]))
         least = -(-q.hidden_size // cfg.block)
         bands = int(rng.integers(least, least + cfg.bands))
         x = tuple(cut(rng, cfg, offset, bands, q.input_size))

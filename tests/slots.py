@@ -37,6 +37,10 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
     finished: dict[int, int] = defaultdict(lambda: _NEVER)  # band: slot when its h is there
     h: dict[tuple[int, int], int] = {}  # half, neuron's place: slot when it is there
     kept: dict[int, int] = {}  # neuron's place in the sequence buffer: slot
+    # Places of memories of a power of two: behind the last lies the first.
+    most_h, most_kept = (
+        cfg.columns << (words - 1).bit_length() for words in (cfg.h_words, cfg.sequence_words)
+    )
 
     def far(since: int, distance: int, what: str) -> None:
         if slot - since < distance:
@@ -91,7 +95,9 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
                 if i.source == Source.H:
                     far(of_column(h, column, width, half), 0, "D")
                 if i.source == Source.SEQUENCE:
-                    place = read_step * cfg.bands + column
+                    place = (read_step * cfg.bands + column) % (
+                        most_kept * cfg.bands // cfg.columns
+                    )
                     far(of_column(kept, place, width), 0, "D of the sequence")
                 slot += 1
             last = slot - 1
@@ -111,9 +117,9 @@ def check(cfg: Config, program: Program, schedule: str) -> None:
                         least *= 4
                     first = i.h_word * cfg.columns + i.h_lane + at * count
                     for n in range(first, first + count):
-                        h[1 - half, n] = drained
+                        h[1 - half, n % most_h] = drained
                         if i.keep:
-                            kept[write_step * cfg.columns + n] = drained
+                            kept[(write_step * cfg.columns + n % most_h) % most_kept] = drained
                 slot = last + 1 + max(0, least - i.cols)
             else:
                 stored.update((band, last) for band in own)

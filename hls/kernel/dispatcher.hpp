@@ -68,6 +68,7 @@ class Dispatcher {
     if (slot_.pull) {
       more_words_ = words_left_ != 1;
       --words_left_;
+      ++pulled_;
     }
     if (running_) ++slots_;
     const bool row_ends = last_slot_ && !waiting_;
@@ -110,16 +111,21 @@ class Dispatcher {
   std::uint32_t words_left() const { return words_left_; }
 
  private:
+  // A word of x is pulled in its turn, and read afterwards.
   void note() {
     #pragma HLS INLINE
     const bool over = slot_.tile && slot_.weight >= kWeightTiles;
-    if (!bad_ && over) status_ = status_of(kStatusWeights, work_.index);
-    bad_ = bad_ || over || (wants_word_ && !more_words_);
+    const int word = word_of(slot_.segment);
+    const bool lacks = slot_.tile && work_.from_x &&
+                       (wants_word_ ? !more_words_ || word != pulled_ : word >= pulled_);
+    if (!bad_ && over && !lacks) status_ = status_of(kStatusWeights, work_.index);
+    bad_ = bad_ || over || lacks;
   }
 
   // Ends a work. After the last one the same happens in every slot, and no harm is done.
   void end(Stream<Work> &works) {
     #pragma HLS INLINE
+    if (work_.pops_x) pulled_ = 0;
     if (work_.pops) slot_.sequence_read = stride_on(slot_.sequence_read);
     if (work_.moves_on) slot_.sequence_write = stride_on(slot_.sequence_write);
     if (work_.steps) slot_.half = slot_.half ^ 1;
@@ -170,6 +176,7 @@ class Dispatcher {
   bool last_slot_;  // of the row
   UInt<kRowBits> rows_left_;
   bool wants_word_ = false;
+  UInt<kColumnBits> pulled_ = 0;  // words of x, not used up yet
   // The run
   bool running_ = true;
   bool whole_ = false;

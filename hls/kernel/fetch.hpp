@@ -41,6 +41,7 @@ struct Work {
   UInt<kColumnBits> gang;  // bands of a row block
   // Afterwards
   bool pops, moves_on, steps;  // places of the sequence buffer to read and to write; halves of h
+  bool pops_x;                 // what was pulled of x is used up
   bool clears;                 // beforehand: both places
   // Where it lies
   UInt<kRowBits> row_first;    // band, or group of a state
@@ -105,6 +106,7 @@ inline Work prepare(const Instruction &i, UInt<7> index) {
   work.shape = i.shape;
   work.gang = UInt<kColumnBits>(in_bands(i, 1));
   work.pops = tiles && i.pop && work.from_sequence;
+  work.pops_x = tiles && i.pop && work.from_x;
   work.steps = tiles && i.step;
   work.moves_on = work.steps && i.keep;
   work.clears = tiles && i.layer;

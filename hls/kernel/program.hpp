@@ -18,8 +18,8 @@ inline bool within(int first, int count, int most) {
   return count != 0 && first + count <= most;
 }
 
-// Whether a rectangle of a shape of so large a gang lies where its row blocks and columns can: a
-// bank of accumulators takes biases and sums of its own bands alone.
+// Whether a rectangle of a shape of so large a gang lies where its row blocks, their neurons and
+// columns can: a bank of accumulators takes biases and sums of its own bands alone.
 inline bool placed_in_range(const Instruction &i, int gang) {
   #pragma HLS INLINE
   const int step = kBands / gang;
@@ -28,8 +28,10 @@ inline bool placed_in_range(const Instruction &i, int gang) {
                                 i.bias_base % kBands == i.row_first % kBands
                           : i.start == kStartStored || i.start == kStartStoredShifted;
   const int words = i.source == kSourceX ? kXColumns : kHWords;
+  const int neurons = gang * kBlock < kColumns ? gang * kBlock : kColumns;
   return within(i.row_first, i.rows * gang, kBlocks) && i.row_first % gang == 0 && starts &&
-         within(i.col_first, i.cols * step, words * kBands) && i.col_first % step == 0;
+         within(i.col_first, i.cols * step, words * kBands) && i.col_first % step == 0 &&
+         i.h_lane % neurons == 0;
 }
 
 inline bool rectangle_in_range(const Instruction &i) {
@@ -37,14 +39,17 @@ inline bool rectangle_in_range(const Instruction &i) {
   bool placed = false;
 Shapes:
   for (int s = 0; s < kShapes; ++s) placed |= i.shape == s && placed_in_range(i, kGangs[s]);
-  return placed && i.x_shift <= kMaxShift && i.h_lane < kColumns && i.h_lane % kLanes == 0;
-}
-
-inline bool in_range(const Instruction &i, int number) {
-  #pragma HLS INLINE
   // Row blocks of one gate each are for the SystemVerilog engine alone.
   const bool known = i.shape < kShapes && !i.by_gate && !i.one_gate;
-  const bool fine = known && i.loop_back <= number && i.h_word < kHWords;
+  return known && placed && i.x_shift <= kMaxShift && i.h_lane < kColumns;
+}
+
+// Loops do not nest: one begins where the last one has ended, or later.
+inline bool in_range(const Instruction &i, int number, int loop_end) {
+  #pragma HLS INLINE
+  const bool loop_fine =
+      i.loop_back <= number && (i.repeats <= 1 || number - i.loop_back >= loop_end);
+  const bool fine = loop_fine && i.row_first < kBlocks && i.h_word < kHWords;
   switch (i.op) {
     case kOpLoadWeights:
       return fine && within(i.weight_base, i.rows, kWeightTiles);
@@ -52,7 +57,7 @@ inline bool in_range(const Instruction &i, int number) {
       return fine && within(i.bias_base, i.rows, kBiasBlocks);
     case kOpLoadState:
     case kOpGiveState:
-      return fine && i.row_first < kBlocks && within(i.row_first * kPasses, i.rows, kGroups);
+      return fine && within(i.row_first * kPasses, i.rows, kGroups);
     case kOpTiles:
       return fine && rectangle_in_range(i);
     default:
@@ -77,15 +82,17 @@ inline std::uint32_t read_program(const std::uint32_t window[kWindowWords], Head
     return status_of(kStatusHeader, 0);
   }
   std::uint32_t status = kStatusFine;
+  UInt<8> loop_end = 0;  // behind the last loop
 Instructions:
   for (int number = 0; number < header.instructions; ++number) {
     #pragma HLS PIPELINE II = kStride
     #pragma HLS LOOP_TRIPCOUNT min = 1 max = kMaxInstructions
     const Instruction instruction = decode_instruction(read_line(window, number + 1));
     program[number] = instruction;
-    if (status == kStatusFine && !in_range(instruction, number)) {
+    if (status == kStatusFine && !in_range(instruction, number, loop_end)) {
       status = status_of(kStatusInstruction, number);
     }
+    if (instruction.repeats > 1) loop_end = UInt<8>(number + 1);
   }
   return status;
 }

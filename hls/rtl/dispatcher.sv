@@ -17,12 +17,12 @@ module dispatcher
     output logic                load_last,       // of the run
     input  logic                load_done,
     output logic                load_half,       // of the h buffer, for a state
+    output logic                load_stop,       // the run is given up
     // x ring
     input  logic [RingBits-1:0] ring_head,
     input  logic                ring_some,       // a word that has not been pulled yet
     input  logic                ring_exhausted,  // takes no more words in this run
     output logic                ring_pull,
-    output logic [RingBits:0]   ring_pop_words,
     output logic                ring_pop,
     // h FIFO
     input  logic                credit,
@@ -30,6 +30,8 @@ module dispatcher
     output logic                room,            // for a few beats
     // slots
     output slot_t               slot,
+    input  logic                early,           // two cycles ago, or its state: see distances.sv
+    output logic                told,            // the run goes wrong, and its status will say so
     output logic                dispatched,      // pulse: nothing is left, or the run is given up
     output status_e             status,
     output logic [7:0]          status_index
@@ -176,13 +178,23 @@ module dispatcher
   assign load_instr = cur.instr;
   assign load_last = cur.last;
   assign load_half = half_q;
+  assign load_stop = give_up_q;
   assign ring_pull = tile_q && pull_here_q && !wait_here;
   assign ring_pop = row_done && last_row_q && cur.instr.pop && cur.instr.source == SourceX;
-  assign ring_pop_words = (RingBits + 1)'(cur.words);
+  // Words of x that were pulled and not used up yet. A word is pulled in its turn, and read
+  // afterwards, whatever the ring holds by chance.
+  logic [RingBits:0] pulled_q;
+  logic [ColumnBits-1:0] word;
+  logic misplaced;
+  assign word = column_q >> BandBits;
+  assign misplaced = pull_here_q ? word != ColumnBits'(pulled_q)
+                                 : cur.instr.source == SourceX && word >= ColumnBits'(pulled_q);
   always_ff @(posedge clk) begin
+    if (start || ring_pop) pulled_q <= '0;
+    else if (ring_pull) pulled_q <= pulled_q + 1'b1;
     if (!rst_n || start) half_q <= 1'b0;
     else if (row_done && last_row_q && cur.instr.step) half_q <= !half_q;
-    if (proceed && next.instr.layer) begin
+    if (start || (proceed && next.instr.layer)) begin
       seq_read_q <= '0;
       seq_write_q <= '0;
     end else if (row_done && last_row_q) begin
@@ -242,25 +254,35 @@ module dispatcher
     slot.target.seq_addr <= seq_write_q;
     slot.target.vector_end <= ends_vector;
     slot.target.run_last <= cur.last;
-    past_q <= weight_q >= (WeightAddrBits + 1)'(WeightTiles);
+    past_q <= cur.past || weight_q >= (WeightAddrBits + 1)'(WeightTiles);
     index_q <= cur.index;
   end
 
-  // The end: all dispatched, or given up. Both are seen a cycle or two late, which harms nobody.
+  // The end: all dispatched, or given up. Both are seen a cycle or two late, which harms nobody. Of
+  // one slot, that it lacks x counts before all else.
   logic short_q;
+  logic [7:0] early_index_q[2];
+  assign told = short_q || (slot.valid && past_q) || early || status != StatusFine;
   always_ff @(posedge clk) begin
     dispatched <= rst_n && (give_up_q || (instr_done && cur.last));
-    short_q <= tile_q && pull_here_q && !ring_some && ring_exhausted;
-    give_up_q <= rst_n && !give_up_q && !start && (short_q || (slot.valid && past_q));
+    short_q <= tile_q && (misplaced || (pull_here_q && !ring_some && ring_exhausted));
+    early_index_q <= '{index_q, early_index_q[0]};
+    give_up_q <= rst_n && !give_up_q && !start && (short_q || (slot.valid && past_q) || early);
     if (start) begin
       status <= StatusFine;
       status_index <= '0;
-    end else if (slot.valid && past_q && status == StatusFine) begin
-      status <= StatusWeights;
-      status_index <= index_q;
-    end else if ((short_q || (dispatched && (!ring_exhausted || ring_some)))
-                 && status == StatusFine) begin
-      status <= StatusWords;
+    end else if (status == StatusFine) begin
+      if (early) begin
+        status <= StatusDistance;
+        status_index <= early_index_q[1];
+      end else if (short_q) begin
+        status <= StatusWords;
+      end else if (slot.valid && past_q) begin
+        status <= StatusWeights;
+        status_index <= index_q;
+      end else if (dispatched && (!ring_exhausted || ring_some)) begin
+        status <= StatusWords;
+      end
     end
   end
 endmodule

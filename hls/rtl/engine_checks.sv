@@ -1,10 +1,13 @@
-// What the compiler guarantees and the hardware relies on, checked in every simulation: distances
-// D, D_acc and P (docs/slot-program.md), x ring and h FIFO bounds, and the AXI rules of our ports.
+// What the hardware relies on, checked in every simulation: a program that breaks the distances D,
+// D_acc and P (docs/slot-program.md), or the x ring's bounds, is told so by its status; the h FIFO
+// never overflows; and our ports keep the AXI rules.
 module engine_checks
   import lstm_pkg::*;
 (
     input logic                     clk,
     input logic                     rst_n,
+    input logic                     start,       // of a run, with an empty pipeline
+    input logic                     told,        // by its status, that the run goes wrong
     input slot_t                    issue,
     input slot_t                    slot_read,   // where the accumulator reads stored sums
     input slot_t                    slot_sum,    // where it holds the row's sum
@@ -13,8 +16,6 @@ module engine_checks
     input logic                     giving,      // the read ports of h and c are lent
     input logic  [RingBits-1:0]     ring_head,
     input logic  [RingBits:0]       ring_level,
-    input logic                     ring_pop,
-    input logic  [RingBits:0]       ring_pop_words,
     input logic  [StreamBits-1:0]   h_tdata,
     input logic                     h_tlast,
     input logic                     h_tvalid,
@@ -90,7 +91,7 @@ module engine_checks
   end
 
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
+    if (!rst_n || start) begin
       foreach (pending_h[i]) pending_h[i] <= '0;
       foreach (pending_sequence[i]) pending_sequence[i] <= '0;
       foreach (pending_store[i]) pending_store[i] <= '0;
@@ -130,33 +131,40 @@ module engine_checks
     end
   end
 
+  // A program that breaks one of these has been told so two cycles after the slot.
+  slot_t slot_q, slot_qq;
+  logic [2:0] broken, broken_q, broken_qq;  // D of h, D of the sequence, P
+  assign broken = {issue.valid && issue.source == SourceH && h_pending,
+                   issue.valid && issue.source == SourceSequence && sequence_pending,
+                   finishes && turns_left != 0};
+  always_ff @(posedge clk) begin
+    {slot_q, slot_qq} <= {issue, slot_q};
+    {broken_q, broken_qq} <= rst_n && !start ? {broken, broken_q} : '0;
+  end
   distance_d :
-  assert property (@(posedge clk) disable iff (!rst_n)
-      issue.valid && issue.source == SourceH |-> !h_pending)
-  else $error("h word %0d is read before it is written: distance D", issue.h_addr);
+  assert property (@(posedge clk) disable iff (!rst_n) broken_qq[2] |-> told)
+  else $error("h word %0d is read before it is written: distance D", slot_qq.h_addr);
   distance_d_sequence :
-  assert property (@(posedge clk) disable iff (!rst_n)
-      issue.valid && issue.source == SourceSequence |-> !sequence_pending)
-  else $error("sequence word %0d is read before it is written: distance D", issue.seq_addr);
+  assert property (@(posedge clk) disable iff (!rst_n) broken_qq[1] |-> told)
+  else $error("sequence word %0d is read before it is written: distance D", slot_qq.seq_addr);
   distance_d_state :
   assert property (@(posedge clk) disable iff (!rst_n) giving |-> unwritten == 0)
   else $error("state is given while %0d groups of h are not written: distance D", unwritten);
   distance_d_acc :
   assert property (@(posedge clk) disable iff (!rst_n)
       slot_read.valid && slot_read.first && slot_read.start != StartBias
-      |-> !stores_pending)
+      |-> !stores_pending || told)
   else $error("sum of row block %0d is read before it is stored: distance D_acc", slot_read.row);
   distance_p :
-  assert property (@(posedge clk) disable iff (!rst_n) finishes |-> turns_left == 0)
-  else $error("row block %0d finishes while the lanes are busy: distance P", issue.row);
+  assert property (@(posedge clk) disable iff (!rst_n) broken_qq[0] |-> told)
+  else $error("row block %0d finishes while the lanes are busy: distance P", slot_qq.row);
 
   ring_holds_word :
   assert property (@(posedge clk) disable iff (!rst_n)
       issue.valid && issue.source == SourceX
-      |-> $past(ring_level) > (RingBits + 1)'(RingBits'(issue.ring_addr - $past(ring_head))))
+      |-> $past(ring_level) > (RingBits + 1)'(RingBits'(issue.ring_addr - $past(ring_head)))
+          || told)
   else $error("x word %0d is taken before it has come", issue.ring_addr);
-  ring_pops_what_it_holds :
-  assert property (@(posedge clk) disable iff (!rst_n) ring_pop |-> ring_pop_words <= ring_level);
 
   h_stream_is_stable :
   assert property (@(posedge clk) disable iff (!rst_n)

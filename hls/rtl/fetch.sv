@@ -91,13 +91,6 @@ module fetch
     prepare.row_slots = fills ? passes : ColumnBits'(instr.cols);
     prepare.one_slot = instr.cols == 16'd1 && !fills;
     prepare.pull_first = prepare.pulls && instr.col_first % 16'(Bands) == 0;
-    prepare.words = ColumnBits'(instr.col_first + segments(instr) + 16'(Bands - 1)) >> BandBits;
-  endfunction
-
-  function automatic logic [15:0] segments(instr_t instr);
-    segments = '0;
-    for (int s = 0; s < Shapes; s++) begin
-      if (is_shape(instr.shape, s)) segments |= instr.cols * 16'(Bands / Gangs[s]);
-    end
+    prepare.past = (instr.weight_base >> (WeightAddrBits + 1)) != 0;
   endfunction
 endmodule

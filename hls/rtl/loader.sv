@@ -6,6 +6,7 @@ module loader
     input  logic                                clk,
     input  logic                                rst_n,
     input  logic                                start,      // with the instruction
+    input  logic                                stop,       // forget the rest
     input  instr_t                              instr,
     output logic                                done,       // with the last write
     input  logic  [StreamBits-1:0]              tdata,
@@ -43,7 +44,7 @@ module loader
   assign item_done = take && beat_q == item_beats - 1'b1;
 
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
+    if (!rst_n || stop) begin
       left_q <= '0;
       write_q <= 1'b0;
     end else begin

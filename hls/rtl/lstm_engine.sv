@@ -128,12 +128,13 @@ module lstm_engine
   );
 
   // Dispatch
-  logic load_start, load_last, load_done, load_half, credit, room;
+  logic load_start, load_last, load_done, load_half, load_stop, credit, room, told;
+  logic state_early, early;
   logic give_request, give_done, giving, item_done, h_valid;
   always_ff @(posedge ap_clk) load_done <= ap_rst_n && (item_done || give_done);
   logic ring_some, ring_exhausted, ring_pull, ring_pop;
   logic [RingBits-1:0] ring_head;
-  logic [RingBits:0] ring_level, ring_pop_words;
+  logic [RingBits:0] ring_level;
   slot_t issue;
   dispatcher u_dispatcher (
       .clk(ap_clk),
@@ -147,16 +148,18 @@ module lstm_engine
       .load_last,
       .load_done,
       .load_half,
+      .load_stop,
       .ring_head,
       .ring_some,
       .ring_exhausted,
       .ring_pull,
-      .ring_pop_words,
       .ring_pop,
       .credit,
       .give(give_request),
       .room,
       .slot(issue),
+      .early,
+      .told,
       .dispatched,
       .status(dispatch_status),
       .status_index(dispatch_index)
@@ -173,6 +176,16 @@ module lstm_engine
     end
   end
 
+  distances u_distances (
+      .clk(ap_clk),
+      .rst_n(ap_rst_n),
+      .issue,
+      .passed(slots[1:3]),
+      .state(load_start && (load_instr.op == OpLoadState || load_instr.op == OpGiveState)),
+      .state_early,
+      .early
+  );
+
   // Loads
   logic weight_we, bias_we, state_we;
   logic [15:0] load_addr;
@@ -185,7 +198,8 @@ module lstm_engine
   loader u_loader (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
-      .start(load_start && load_instr.op != OpGiveState),
+      .start(load_start && load_instr.op != OpGiveState && !state_early),
+      .stop(load_stop),
       .instr(load_instr),
       .done(item_done),
       .tdata(weights_TDATA),
@@ -230,7 +244,6 @@ module lstm_engine
       .raddr(issue.ring_addr),
       .rdata(ring_word),
       .pull(ring_pull),
-      .pop_words(ring_pop_words),
       .pop(ring_pop),
       .head(ring_head),
       .level(ring_level),
@@ -304,7 +317,8 @@ module lstm_engine
   state_giver u_giver (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
-      .start(load_start && load_instr.op == OpGiveState),
+      .start(load_start && load_instr.op == OpGiveState && !state_early),
+      .stop(load_stop),
       .instr(load_instr),
       .run_last(load_last),
       .room,
@@ -375,6 +389,8 @@ module lstm_engine
   engine_checks u_checks (
       .clk(ap_clk),
       .rst_n(ap_rst_n),
+      .start(run),
+      .told,
       .issue,
       .slot_read(slots[SumEdge-3]),
       .slot_sum(slots[SumEdge]),
@@ -383,8 +399,6 @@ module lstm_engine
       .giving,
       .ring_head,
       .ring_level,
-      .ring_pop,
-      .ring_pop_words,
       .h_tdata(h_TDATA),
       .h_tlast(h_TLAST),
       .h_tvalid(h_TVALID),

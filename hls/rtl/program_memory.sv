@@ -84,6 +84,8 @@ module program_memory
     logic        valid;
     logic [7:0]  index;
     logic        fine;        // what needs no sum
+    logic        loops;
+    logic [7:0]  loop_first;
     sum_t        end_;        // of bands, or of what a load writes
     sum_t        most;        // and where its memory ends
     sum_t        col_end;     // in segments
@@ -94,6 +96,7 @@ module program_memory
   sums_t sums_q;
   logic bounds_q, bounds_valid_q;
   logic [7:0] bounds_index_q;
+  logic [7:0] loop_end_q;  // behind the last loop: the next begins there or later
   logic [15:0] first;
   sum_t most, rows, bands, segments;  // how many of each
   always_comb begin
@@ -120,6 +123,8 @@ module program_memory
                    && instr.op <= OpGiveState && instr.row_first < 16'(Blocks)
                    && instr.h_word < 16'(HWords)
                    && (instr.op != OpTiles || tiles_fine(instr));
+    sums_q.loops <= instr.repeats[15:1] != 0;
+    sums_q.loop_first <= 8'(index_q) - instr.loop_back;
     sums_q.end_ <= sum_t'(first) + rows;
     sums_q.most <= most;
     sums_q.col_end <= sum_t'(instr.col_first) + segments;
@@ -135,7 +140,10 @@ module program_memory
     bounds_valid_q <= sums_q.valid;
     bounds_index_q <= sums_q.index;
     bounds_q <= sums_q.fine && sums_q.end_ <= sums_q.most && sums_q.col_end <= sums_q.col_most
-                && sums_q.bias_end <= sums_q.bias_most;
+                && sums_q.bias_end <= sums_q.bias_most
+                && (!sums_q.loops || sums_q.loop_first >= loop_end_q);
+    if (state_q == Judge) loop_end_q <= '0;
+    else if (sums_q.valid && sums_q.loops) loop_end_q <= sums_q.index + 1'b1;
 
     if (state_q == Judge) begin
       status <= header_fine ? StatusFine : StatusHeader;
@@ -146,20 +154,25 @@ module program_memory
     end
   end
 
-  // Row blocks and columns lie in their places, multiples of what they cover; those of one gate each
-  // in fours, neuron for neuron.
+  // Row blocks, their neurons and columns lie in their places, multiples of what they cover; those of
+  // one gate each in fours, neuron for neuron.
   function automatic logic tiles_fine(instr_t i);
     logic placed;
     placed = Shapes == 8 || i.shape < 3'(Shapes);
     for (int s = 0; s < Shapes; s++) begin
       if (is_shape(i.shape, s)) begin
-        placed &= (i.row_first | i.bias_base) % 16'(Gangs[s]) == 0
-                  && i.col_first % 16'(Bands / Gangs[s]) == 0;
+        placed &= i.row_first % 16'(Gangs[s]) == 0 && i.col_first % 16'(Bands / Gangs[s]) == 0
+                  && (i.h_lane & lane_mask(i.by_gate ? Rows : Gangs[s] * Block)) == 0;
       end
     end
     placed &= i.start != StartBias || (i.row_first ^ i.bias_base) % 16'(Bands) == 0;
     placed &= GateBlocks ? i.by_gate || !i.one_gate : !i.by_gate && !i.one_gate;
     return placed && i.cols != 0 && i.start != 2'd3
-           && i.x_shift <= 4'(MaxShift) && i.h_lane < 8'(Columns) && (i.h_lane & 8'(Lanes - 1)) == 0;
+           && i.x_shift <= 4'(MaxShift) && i.h_lane < 8'(Columns);
+  endfunction
+
+  // Where so many neurons must not begin: their places are multiples of them, or whole words.
+  function automatic logic [7:0] lane_mask(int neurons);
+    return 8'((neurons < Columns ? neurons : Columns) - 1);
   endfunction
 endmodule

@@ -6,6 +6,7 @@ module state_giver
     input  logic                                clk,
     input  logic                                rst_n,
     input  logic                                start,     // with the instruction
+    input  logic                                stop,      // forget the rest
     input  instr_t                              instr,
     input  logic                                run_last,
     input  logic                                room,      // in the h FIFO, with some to spare
@@ -32,7 +33,7 @@ module state_giver
   assign last_beat = group_done && left_q == 16'd1;
 
   always_ff @(posedge clk) begin
-    if (!rst_n) {busy_q, reading} <= '0;
+    if (!rst_n || stop) {busy_q, reading} <= '0;
     else if (start) {busy_q, reading} <= '1;
     else begin
       if (last_beat) busy_q <= 1'b0;

@@ -13,8 +13,7 @@ module x_ring
     input  logic [RingBits-1:0]             raddr,
     output logic [Columns-1:0][ActBits-1:0] rdata,       // one edge later
     input  logic                            pull,        // the next word is being used
-    input  logic [RingBits:0]               pop_words,   // words used up, in the cycle of pop
-    input  logic                            pop,
+    input  logic                            pop,         // all that have been, that one too, are used up
     output logic [RingBits-1:0]             head,        // oldest word
     output logic [RingBits:0]               level,       // whole words held
     output logic                            some,        // a word that has not been pulled yet
@@ -27,12 +26,13 @@ module x_ring
   logic more_q;
   logic [BeatBits-1:0] beat_q;
   logic last_beat_q;  // worked out early: mapping finds it to be a carry of the counter otherwise
-  logic [RingBits-1:0] tail_q;
-  logic [RingBits:0] ahead_q;  // words that have not been pulled yet
+  logic [RingBits-1:0] tail_q, next_q;  // where a word is written, and the next to be pulled
+  logic [RingBits:0] ahead_q, ahead;    // words that have not been pulled yet
   logic take, word_done;
   assign tready = more_q && !level[RingBits];
   assign take = tready && tvalid;
   assign word_done = take && last_beat_q;
+  assign ahead = ahead_q + (RingBits + 1)'(word_done) - (RingBits + 1)'(pull);
 
   always_ff @(posedge clk) begin
     if (start) left_q <= x_words;
@@ -46,6 +46,7 @@ module x_ring
       beat_q <= '0;
       last_beat_q <= WordBeats == 1;
       tail_q <= '0;
+      next_q <= '0;
       head <= '0;
       level <= '0;
       ahead_q <= '0;
@@ -56,12 +57,11 @@ module x_ring
         last_beat_q <= WordBeats == 1 || (!last_beat_q && beat_q == BeatBits'(WordBeats - 2));
       end
       if (word_done) tail_q <= tail_q + 1'b1;
-      if (pop) head <= head + RingBits'(pop_words);
-      level <= level + (RingBits + 1)'(word_done) - (pop ? pop_words : '0);
-      if (word_done != pull) begin
-        ahead_q <= word_done ? ahead_q + 1'b1 : ahead_q - 1'b1;
-        some <= word_done || ahead_q != (RingBits + 1)'(1);
-      end
+      if (pull) next_q <= next_q + 1'b1;
+      if (pop) head <= next_q + RingBits'(pull);
+      level <= pop ? ahead : level + (RingBits + 1)'(word_done);
+      ahead_q <= ahead;
+      if (word_done != pull) some <= word_done || ahead_q != (RingBits + 1)'(1);
     end
   end
 

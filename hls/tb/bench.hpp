@@ -88,6 +88,12 @@ class Bench {
   }
 
  protected:
+  // What waited in the streams is gone, as after a reset of the DMA.
+  void send(Source weights, Source x) {
+    top_->weights_TVALID = top_->x_TVALID = 0;
+    weights_ = weights, x_ = x;
+  }
+
   // Ports start at random too, where Verilator was asked for that.
   void reset() {
     top_->ap_clk = top_->ap_rst_n = 0;

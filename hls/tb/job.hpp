@@ -17,7 +17,8 @@ struct Run {
   std::vector<std::uint32_t> program;
   std::vector<std::uint8_t> weights;
   std::vector<std::uint8_t> x;
-  std::uint64_t h_bytes;  // expected; where to stop waiting
+  std::uint64_t h_bytes;  // expected
+  std::uint64_t cycles;   // most that it may take; 0: as many as it likes
 };
 
 struct Result {
@@ -28,7 +29,7 @@ struct Result {
   bool last_ok;  // TLAST came with the last beat, and with no other
 };
 
-constexpr char kJobMagic[] = "LSTMJOB1";
+constexpr char kJobMagic[] = "LSTMJOB2";
 constexpr char kResultMagic[] = "LSTMRES1";
 
 inline std::uint64_t read_count(std::istream &in) {
@@ -64,6 +65,7 @@ inline std::vector<Run> read_job(const std::string &path) {
     const std::uint64_t weights = read_count(in);
     const std::uint64_t x = read_count(in);
     run.h_bytes = read_count(in);
+    run.cycles = read_count(in);
     if (!in) break;
     run.program = read_items<std::uint32_t>(in, words);
     run.weights = read_items<std::uint8_t>(in, weights);

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -34,22 +35,22 @@ class Player : public Bench {
     for (std::size_t i = 0; i < run.program.size(); ++i) write(kWindow + 4 * i, run.program[i]);
     write(kGlobalEnable, 1);
     write(kEnable, 1);
-    weights_ = {run.weights.data(), run.weights.size(), 0};
-    x_ = {run.x.data(), run.x.size(), 0};
+    send({run.weights.data(), run.weights.size(), 0}, {run.x.data(), run.x.size(), 0});
     h_.clear();
     last_beats_ = 0;
     trace_ = trace;
     write(kControl, 1);
-    std::uint64_t quiet = 0;
+    std::uint64_t quiet = 0, cycles = 0;
     while (!interrupted()) {
       const std::size_t before = weights_.at + x_.at + h_.size();
       tick();
       quiet = weights_.at + x_.at + h_.size() == before ? quiet + 1 : 0;
-      if (quiet > kPatience) {
-        std::fprintf(stderr, "no beat in %llu cycles: weights %zu of %zu, x %zu of %zu, h %zu\n",
-                     static_cast<unsigned long long>(kPatience), weights_.at, weights_.size, x_.at,
-                     x_.size, h_.size());
-        std::exit(3);
+      if (quiet > kPatience || (++cycles > run.cycles && run.cycles != 0)) {
+        throw std::runtime_error(
+            "no end in " + std::to_string(cycles) + " cycles, the last " + std::to_string(quiet) +
+            " without a beat: weights " + std::to_string(weights_.at) + " of " +
+            std::to_string(weights_.size) + ", x " + std::to_string(x_.at) + " of " +
+            std::to_string(x_.size) + ", h " + std::to_string(h_.size()));
       }
     }
     trace_ = nullptr;
@@ -92,7 +93,7 @@ class Player : public Bench {
 
 }  // namespace
 
-int main(int argc, char **argv) try {
+int main(int argc, char **argv) {
   if (argc < 3) return std::fprintf(stderr, "usage: rtl JOB RESULT [options]\n"), 2;
   std::uint64_t stall_seed = 0;
   std::string trace_file;
@@ -106,22 +107,24 @@ int main(int argc, char **argv) try {
     }
   }
   Verilated::commandArgs(argc, argv);
-  const std::vector<job::Run> runs = job::read_job(argv[1]);
   std::vector<job::Result> results;
-  Player bench(stall_seed);
-  for (const job::Run &run : runs) {
-    const bool traced = !trace_file.empty() && &run == &runs.back();
-    results.push_back(bench.play(run, traced ? &trace : nullptr));
-    job::progress(results.size(), runs.size());
+  try {
+    const std::vector<job::Run> runs = job::read_job(argv[1]);
+    Player bench(stall_seed);
+    for (const job::Run &run : runs) {
+      const bool traced = !trace_file.empty() && &run == &runs.back();
+      results.push_back(bench.play(run, traced ? &trace : nullptr));
+      job::progress(results.size(), runs.size());
+    }
+    job::write_results(argv[2], results);
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "run %zu: %s\n", results.size() + 1, error.what());
+    return 1;
   }
-  job::write_results(argv[2], results);
   if (!trace_file.empty()) {
     std::ofstream(trace_file, std::ios::binary)
         .write(reinterpret_cast<const char *>(trace.data()),
                static_cast<std::streamsize>(trace.size() * sizeof trace[0]));
   }
   return 0;
-} catch (const std::exception &error) {
-  std::fprintf(stderr, "%s\n", error.what());
-  return 1;
 }

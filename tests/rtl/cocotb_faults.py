@@ -5,7 +5,7 @@ from __future__ import annotations
 import cocotb
 import numpy as np
 
-from lstm_sharp.engine.program import MAX_INSTRUCTIONS, Op, Source, Start
+from lstm_sharp.engine.program import MAX_INSTRUCTIONS, Op, Source, Start, Status
 from lstm_sharp.engine.schedule import SCHEDULES
 from rtl.cocotb_cases import CFG, Case, least_cycles, make_case, model_cycles, put, rng, unrolled
 from rtl.cocotb_engine import DONE, IDLE, OUTPUTS, READY, START, VALID, Engine, Register
@@ -144,6 +144,33 @@ async def past_the_weight_memory(dut):
         engine.send(x=case.x_beats)
         result = await engine.run(put(words, "weight_base", CFG.weight_tiles - inside, at))
         assert result.status == TILES | at << 8
+        assert engine.watch.lasts == 0
+        await given_up(engine)
+        await good_run(engine, case)
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def a_no_op_slot_too_few(dut):
+    """Status 5: where something is read a slot too early; the run is given up."""
+    engine = await Engine.start(dut)
+    cases = (  # schedule, and which instruction
+        ("elementwise", lambda i: i.source == Source.H),
+        ("unfolded", lambda i: i.source == Source.ZERO),
+        ("intergate", lambda i: i.op == Op.GIVE_STATE),
+    )
+    for schedule, concerned in cases:
+        # x-parts of two slots: fetch takes two cycles an instruction and must not add a slot itself
+        case = make_case(
+            schedule, 50, sizes=(5, 2), lengths=(4,), repeats=1, state=False, give=True
+        )
+        await engine.load(case)
+        await engine.play(case)
+        order = case.program.instructions
+        at = next(n for n, i in enumerate(order) if concerned(i) and i.nops)
+        words = put(case.program.encode(CFG), "nops", order[at].nops - 1, at)
+        engine.send(x=case.x_beats)
+        result = await engine.run(words)
+        assert result.status == Status.DISTANCE | at << 8
         assert engine.watch.lasts == 0
         await given_up(engine)
         await good_run(engine, case)

@@ -57,9 +57,10 @@ class Status(IntEnum):
 
     FINE = 0
     HEADER = 1
-    INSTRUCTION = 2  # its number is in bits 15:8, as for WEIGHTS
-    WORDS = 3
-    WEIGHTS = 4
+    INSTRUCTION = 2  # out of range; its number is in bits 15:8, as for WEIGHTS and DISTANCE
+    WORDS = 3  # of x: another number than told, or one out of turn
+    WEIGHTS = 4  # past the end of their memory
+    DISTANCE = 5  # a slot or state that comes too early, of the sv engine alone
 
 
 class Field(NamedTuple):

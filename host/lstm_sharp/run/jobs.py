@@ -3,10 +3,11 @@
 csim and the Verilated harness are programs that are called as ``PROGRAM JOB RESULT``. Both files
 are little endian; a count is a uint64. hls/tb/job.hpp is the other half of this module.
 
-A job is the 8 bytes ``LSTMJOB1``, the count of its runs, and for each run
+A job is the 8 bytes ``LSTMJOB2``, the count of its runs, and for each run
 
-- four counts: program words, bytes of the weight stream, bytes of the x stream, bytes of h that
-  the run is expected to give (where to stop waiting),
+- five counts: program words, bytes of the weight stream, bytes of the x stream, bytes of h that
+  the run is expected to give, and the most cycles that it may take (0: as many as it likes; csim
+  knows of none),
 - the program's uint32 words, the weight stream and the x stream, one after the other.
 
 A result is the 8 bytes ``LSTMRES1``, the count of runs, and for each run
@@ -28,7 +29,7 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 
-_JOB = b"LSTMJOB1"
+_JOB = b"LSTMJOB2"
 _RESULT = b"LSTMRES1"
 
 
@@ -49,6 +50,7 @@ class Run:
     weights: np.ndarray = field(default_factory=nothing)  # uint8, whole beats
     x: np.ndarray = field(default_factory=nothing)
     h_bytes: int = 0
+    cycles: int = 0  # most that it may take, 0: as many as it likes
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def write_job(path: Path, runs: Sequence[Run]) -> None:
         for run in runs:
             program = np.ascontiguousarray(run.program, "<u4")
             weights, x = (np.ascontiguousarray(s, np.uint8) for s in (run.weights, run.x))
-            file.write(_counts(program.size, weights.size, x.size, run.h_bytes))
+            file.write(_counts(program.size, weights.size, x.size, run.h_bytes, run.cycles))
             for part in (program, weights, x):
                 file.write(part.data)
 

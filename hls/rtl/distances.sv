@@ -1,0 +1,151 @@
+// Distances: sees a slot, or a state, that comes before what it reads is written (D, D_acc), and a
+// row block that finishes while the lanes are busy (P). Finished row blocks and stored sums pass by
+// here for as long as they are on their way, and each slot is compared with all of them. Row blocks
+// move on once in Passes cycles: they are as far apart, or it is told.
+module distances
+  import lstm_pkg::*;
+(
+    input  logic  clk,
+    input  logic  rst_n,
+    input  slot_t issue,
+    input  slot_t passed[1:3],  // the slots issued before it
+    input  logic  state,        // a state is to be loaded or given
+    output logic  state_early,  // is to wait for good
+    output logic  early         // what stood in the issue registers two cycles ago, or the state
+);
+  localparam int Life = Tail - 1;  // cycles in which a row block of most turns must not be read
+  localparam int Stages = (Life - 2 + Passes) / Passes;
+  localparam int Segment = Columns / Bands;
+  localparam int MostWords = Block * MaxBands > Columns ? Block * MaxBands / Columns : 1;
+  localparam int GangBits = $clog2(MaxBands + 1);
+  localparam int PhaseBits = $clog2(Passes + 1);
+  typedef struct packed {
+    logic                keep;
+    logic [GangBits-1:0] bands;
+    logic [PhaseBits-1:0] waited;   // cycles before it moved on for the first time
+    logic [WordBits:0]   h;         // half and first word
+    logic [SeqBits-1:0]  step;      // first word of its step in the sequence buffer
+    logic [SeqBits-1:0]  kept;      // and its own
+    logic [WordBits:0]   words;
+    logic [Bands-1:0]    segments;  // of each word
+  } block_t;
+
+  logic [Stages:0] valid_q;
+  block_t block, block_q[Stages+1];
+  logic [PhaseBits-1:0] phase_q;  // 1 to Passes
+  logic move;
+  assign move = phase_q == PhaseBits'(Passes);
+  logic [15:0] bands;  // of a row block, or of the four of one gate each
+  logic finishes;
+  assign bands = GateBlocks && issue.by_gate ? 16'd4 : gang_of(3'(issue.shape));
+  assign finishes = issue.valid && issue.last && issue.finish
+                    && last_gate(issue.by_gate, 2'(issue.row));
+  always_comb begin
+    block.keep = issue.target.keep;
+    block.waited = move ? PhaseBits'(Passes) : PhaseBits'(Passes) - phase_q;
+    block.bands = GangBits'(bands);
+    block.h = {issue.target.parity, issue.target.word};
+    block.step = issue.target.seq_addr;
+    block.kept = issue.target.seq_addr + SeqBits'(issue.target.word);
+    block.words = (WordBits + 1)'(1);
+    for (int n = 2; n <= MostWords; n++) begin
+      if (bands * 16'(Block) >= 16'(n * Columns)) block.words = (WordBits + 1)'(n);
+    end
+    for (int b = 0; b < Bands; b++) begin
+      block.segments[b] = 16'(issue.target.lane) < 16'((b + 1) * Segment)
+                          && 16'(issue.target.lane) + bands * 16'(Block) > 16'(b * Segment);
+    end
+  end
+
+  // What the slot reads
+  logic [Bands-1:0] segments;
+  always_comb begin
+    for (int b = 0; b < Bands; b++) begin
+      segments[b] = BankBits'(b) >= issue.segment
+                    && 16'(b) < 16'(issue.segment) + step_of(3'(issue.shape));
+    end
+  end
+
+  // Whether the slot reads what a row block writes. The words of one that has several follow each
+  // other in the h buffer, whose last is followed by its first.
+  function automatic logic reads(block_t written);
+    logic [SeqBits-1:0] from_step;
+    logic h, kept;
+    from_step = issue.seq_addr - written.step;
+    if (MostWords == 1) begin
+      h = issue.h_addr == written.h;
+      kept = issue.seq_addr == written.kept;
+    end else begin
+      h = issue.h_addr[WordBits] == written.h[WordBits]
+          && is_word(issue.h_addr[WordBits-1:0], written);
+      kept = 16'(from_step) < 16'(2 ** WordBits) && is_word(WordBits'(from_step), written);
+    end
+    return issue.valid && |(segments & written.segments)
+           && ((issue.source == SourceH && h)
+               || (issue.source == SourceSequence && written.keep && kept));
+  endfunction
+
+  function automatic logic is_word(logic [WordBits-1:0] word, block_t written);
+    return (WordBits + 1)'(WordBits'(word - written.h[WordBits-1:0])) < written.words;
+  endfunction
+
+  // Whether a row block left the issue registers so many cycles ago, and as many more as it takes
+  // turns, at most. All cases are worked out, so that nothing is added.
+  localparam int Rest = Life - MaxPasses;  // one of fewer turns is through sooner
+  function automatic logic since(int stage, block_t written, int most);
+    since = (stage + 1) * Passes <= most + Passes;
+    for (int waited = 1; waited <= Passes; waited++) begin
+      for (int phase = 1; phase <= Passes; phase++) begin
+        for (int gang = 1; gang <= MaxBands; gang *= 2) begin
+          since |= written.waited == PhaseBits'(waited) && phase_q == PhaseBits'(phase)
+                   && (MaxBands == 1 || written.bands == GangBits'(gang))
+                   && waited + phase + (stage - 1) * Passes <= most + gang * Passes;
+        end
+      end
+    end
+  endfunction
+
+  // A state is moved a cycle sooner than a slot may come. The lanes are busy, or a sum is not stored.
+  logic [Stages:0] hit_q;
+  logic moving, drained_q, busy, busy_q, stored, stored_q;
+  logic [1:0] state_q;
+  always_comb begin
+    moving = finishes;
+    {busy, stored} = '0;
+    for (int n = 0; n <= Stages; n++) begin
+      moving |= valid_q[n] && since(n, block_q[n], Rest - 2);
+      busy |= valid_q[n] && since(n, block_q[n], -1);
+    end
+    for (int e = 1; e <= 3; e++) begin
+      stored |= passed[e].valid && passed[e].last && !passed[e].finish
+                && shares(passed[e].row, passed[e].shape, issue.row, issue.shape);
+    end
+  end
+  assign state_early = state && (finishes || !drained_q);
+  always_ff @(posedge clk) begin
+    phase_q <= !rst_n || move ? PhaseBits'(1) : phase_q + 1'b1;
+    valid_q[0] <= rst_n && (finishes || (valid_q[0] && !move));
+    if (finishes) block_q[0] <= block;
+    for (int n = 1; n <= Stages; n++) begin
+      if (!rst_n) valid_q[n] <= 1'b0;
+      else if (move) valid_q[n] <= valid_q[n-1];
+      if (move) block_q[n] <= block_q[n-1];
+    end
+    for (int n = 0; n <= Stages; n++) begin
+      hit_q[n] <= valid_q[n] && reads(block_q[n]) && since(n, block_q[n], Rest);
+    end
+    busy_q <= finishes && busy;
+    stored_q <= issue.valid && issue.first && issue.start != StartBias && stored;
+    drained_q <= !moving;
+    state_q <= {state_q[0], state_early};
+    early <= rst_n && (|hit_q || busy_q || stored_q || state_q[1]);
+  end
+
+  // Whether two row blocks have a band in common
+  function automatic logic shares(logic [BlockBits-1:0] one, logic [ShapeBits-1:0] one_shape,
+                                  logic [BlockBits-1:0] other, logic [ShapeBits-1:0] other_shape);
+    logic [15:0] place;  // the larger of them
+    place = (gang_of(3'(one_shape)) - 16'd1) | (gang_of(3'(other_shape)) - 16'd1);
+    return ((16'(one) ^ 16'(other)) & ~place) == 0;
+  endfunction
+endmodule
