@@ -314,15 +314,16 @@ def test_every_no_op_slot_is_needed() -> None:
     """A program that lacks one is told where."""
     cfg, seen = ENGINES[0], set()
     rtl = engines.build("rtl", cfg)
-    program, weights, x = drawn(cfg, 3)
-    order = list(program.instructions)
-    for n, i in enumerate(order[3:], start=3):
-        if not i.nops or order[n - 1].op != Op.TILES:
-            continue
-        short = replace(
-            program, instructions=(*order[:n], replace(i, nops=i.nops - 1), *order[n + 1 :])
-        )
-        result = engines.play(rtl, [Run(short.encode(cfg), weights, x)])[0]
-        assert result.status == Status.DISTANCE | n << 8
-        seen.add("D" if i.source == Source.H and i.start == Start.STORED_SHIFTED else "D_acc")
-    assert seen == {"D", "D_acc"}
+    for program, weights, x in (drawn(cfg, seed) for seed in (0, 3)):
+        order = list(program.instructions)
+        for n, i in enumerate(order[3:], start=3):
+            if not i.nops or order[n - 1].op != Op.TILES:
+                continue
+            instructions = (*order[:n], replace(i, nops=i.nops - 1), *order[n + 1 :])
+            short = replace(program, instructions=instructions)
+            with pytest.raises(slots.TooEarly) as caught:
+                slots.check(cfg, short, "elementwise")
+            result = engines.play(rtl, [Run(short.encode(cfg), weights, x)])[0]
+            assert result.status == Status.DISTANCE | n << 8, caught.value
+            seen.add(str(caught.value).split(":")[0])
+    assert seen == {"D_acc", "GIVE_STATE"}  # of those that lie behind a rectangle
