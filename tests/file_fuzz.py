@@ -37,6 +37,15 @@ Rng = np.random.Generator
 MEMORY, SECONDS = 1 << 30, 10
 """Bounds of a case: what the process may take beside what it has once all is imported."""
 
+_NO_MEMORY = (
+    "MemoryError",
+    "nable to allocate",
+    "annot allocate",
+    "bad_alloc",
+    "not enough memory",
+)
+"""Words of who has asked for more: a size must be refused before."""
+
 RUN = ["run", "m.npz", "--input", "x.npy", "--output", "y.npy", "--config", "tiny"]
 FLOAT = [*RUN, "--backend", "float"]
 MODEL = ["run", "--input", "x.npy", "--output", "y.npy", "--backend", "float", "--output-of"]
@@ -388,6 +397,8 @@ def case(seed: int, index: int, good: Path, folder: Path) -> str:
         lines = told.split("\n")[:-1]
         said = lines[-1] if lines else ""
         fit = len(lines) == 1 and len(said) <= 300 and said.isprintable()
+        asked = any(word in said for word in _NO_MEMORY)
+        fit &= not asked or "cannot be evaluated" in said
         if not fit or not said.startswith("lstm-sharp: ") or out.getvalue():
             wrong = f"{name}: {told[:1000]!r} {out.getvalue()[:100]!r}"
         if _seen(folder) != before:

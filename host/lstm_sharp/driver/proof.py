@@ -58,7 +58,8 @@ def _complete(folder: Path, accelerator: Accelerator, wrong: str, cycles: int) -
         "clock_mhz": round(accelerator.runner.check_clock(accelerator.cfg), 1),
         "virtual": hasattr(accelerator.parts.device, "inject"),
     }
-    whole = {**files.read_json(begun), "on_board": seen}
+    with files.refusing(f"{begun} is damaged", "make the package again"):
+        whole = {**files.read_json(begun), "on_board": seen}
     name = f"qualified-{whole.get('board')}-{whole.get('engine')}.json"
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):  # it must not lead elsewhere
         raise UsageError(f"{begun} names no board and engine; make the package again")
