@@ -109,7 +109,10 @@ def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     model = load(options.model, options.prefix)
     if options.output_of == "head" and model.head is None:
-        raise UsageError(f"{options.model}: {model.no_head}; leave out --output-of head")
+        onnx = options.model.lower().endswith(".onnx")
+        what = "gives h itself, with nothing after it" if onnx else "holds weights, and no graph"
+        remedy = "leave out --output-of head" + ("" if onnx else ", or export the model as ONNX")
+        raise UsageError(f"{options.model} {what}; {remedy}")
     calibration = arrays.read_npy(options.calibration) if options.calibration else None
     x = arrays.read_npy(options.input)
     lengths = arrays.read_npy(options.lengths) if options.lengths else None

@@ -75,21 +75,48 @@ def test_reverse_names_make_layers_bidirectional(tmp_path: Path) -> None:
     np.testing.assert_allclose(float_h(model, x_of()), float_h(want, x_of()), rtol=0, atol=1e-6)
 
 
-def test_names_of_a_single_cell(tmp_path: Path) -> None:
-    cell = {name.removesuffix("_l0"): value for name, value in weights().items()}
-    np.savez(tmp_path / "m.npz", **{f"enc.cell.{name}": value for name, value in cell.items()})
-    model = load(tmp_path / "m.npz")
-    np.testing.assert_array_equal(model.layers[0].w_ih, weights()["weight_ih_l0"])
-    np.testing.assert_array_equal(model.layers[0].w_hh, weights()["weight_hh_l0"])
-    assert model.layers[0].b.any() and len(model.layers) == 1
+def test_names_of_a_cell(tmp_path: Path) -> None:
+    named = {f"net.{name.removesuffix('_l0')}": value for name, value in weights().items()}
+    np.savez(tmp_path / "m.npz", **named)
+    np.savez(tmp_path / "n.npz", **weights())
+    (cell,), (want,) = load(tmp_path / "m.npz").layers, load(tmp_path / "n.npz").layers
+    np.testing.assert_array_equal(cell.w_hh, weights()["weight_hh_l0"])
+    np.testing.assert_array_equal(cell.b, want.b)
+
+
+def normed(name: str, *instead: str) -> dict[str, np.ndarray]:
+    kept = {n: value for n, value in weights().items() if n != name}
+    return kept | {n: np.ones((16, X)) for n in instead}
 
 
 TORCH_REFUSALS = {
-    "weight_hh_l0_g is part of a weight under weight norm; call remove_weight_norm": weights()
-    | {"weight_hh_l0_g": np.ones((4 * H, 1)), "weight_hh_l0_v": np.ones((4 * H, H))},
-    "parametrizations.weight_hh_l1.original0 is part of a weight under weight norm": weights()
-    | {"parametrizations.weight_hh_l1.original0": np.ones((4 * H, 1))},
-    "rnn.weight_ih_v is part of a weight under weight norm": {"rnn.weight_ih_v": np.ones(3)},
+    "lacks weight_hh_l0 but has bias_hh_l0, bias_ih_l0, weight_ih_l0; undo the weight norm": normed(
+        "weight_hh_l0", "weight_hh_l0_g", "weight_hh_l0_v"
+    ),
+    "undo the weight norm before you save: torch.nn.utils.remove_weight_norm, or": normed(
+        "weight_hh_l0",
+        "parametrizations.weight_hh_l0.original0",
+        "parametrizations.weight_hh_l0.original1",
+    ),
+    "its 2 tensors are l.weight_hh_l0_g, l.weight_hh_l0_v; undo the weight norm": {
+        "l.weight_hh_l0_g": np.ones((16, 1)),
+        "l.weight_hh_l0_v": np.ones((16, H)),
+    },
+    "lacks weight_hh but has weight_ih": {"weight_ih": np.ones((16, X))},
+    "12 rows for 4 units, so it is of a GRU": {
+        "weight_ih": np.ones((12, X)),
+        "weight_hh": np.ones((12, H)),
+    },
+    "a bias of the cell has shape (3,)": {
+        "weight_ih": np.ones((16, X)),
+        "weight_hh": np.ones((16, H)),
+        "bias_hh": np.ones(3),
+    },
+    "lacks weight_ih_l0 but has bias_ih_l0, weight_hh, weight_ih": {
+        "weight_ih": np.ones((16, X)),
+        "weight_hh": np.ones((16, H)),
+        "bias_ih_l0": np.ones(16),
+    },
     "holds 2 LSTMs; choose one by prefix: lstm., lstm2.": two_lstms(),
     "no tensor named like weight_ih_l0; its 1 tensors are conv.w": {"conv.w": np.ones(3)},
     "lacks weight_ih_l0 but has weight_ih_l0_reverse": {"weight_ih_l0_reverse": np.ones((16, X))},
@@ -103,7 +130,8 @@ TORCH_REFUSALS = {
     "weight_hr_l0 stands for proj_size": weights() | {"weight_hr_l0": np.ones((2, H))},
     "lacks weight_hh_l0": {"weight_ih_l0": np.ones((4 * H, X))},
     "lacks weight_ih_l1": weights() | {"weight_ih_l2": np.ones((4 * H, H))},
-    "12 rows for 4 units, so it is of a GRU": weights() | {"weight_hh_l0": np.ones((3 * H, H))},
+    "weight_hh_l0 has 12 rows for 4 units, so it is of a GRU": weights()
+    | {"weight_hh_l0": np.ones((3 * H, H))},
     "so it is of a plain RNN": weights() | {"weight_hh_l0": np.ones((H, H))},
     "weight_ih_l0 is int8, not float": weights() | {"weight_ih_l0": np.ones((16, X), np.int8)},
     "must have two dimensions": weights() | {"weight_hh_l0": np.ones(16)},
@@ -122,16 +150,11 @@ def test_torch_names_refused(tmp_path: Path, text: str) -> None:
 def test_files_refused(tmp_path: Path) -> None:
     refused(tmp_path, "is a directory")
     refused(tmp_path / "no.npz", "no.npz cannot be read (No such file or directory)")
-    for ending, remedy in (
-        ("keras", "in Keras: model.export"),
-        ("h5", "in Keras: model.export"),
-        ("pt", "in PyTorch: safetensors.torch.save_file"),
-        ("tflite", "convert it with tf2onnx"),
-        ("txt", "export it as ONNX, or save its tensors by name"),
-    ):
-        said = f".{ending} is not read, .onnx, .safetensors, .npz are; {remedy}"
-        refused(tmp_path / f"m.{ending}", said)
-    refused(tmp_path / "m", "m: no suffix is not read")
+    for suffix in ("keras", "h5"):
+        refused(tmp_path / f"m.{suffix}", f".{suffix} is unknown; give .onnx, .safetensors, .npz, ")
+        refused(tmp_path / f"m.{suffix}", "for Keras for example model.export(")
+    refused(tmp_path / "m.tflite", "for TensorFlow for example by tf2onnx")
+    refused(tmp_path / "m.pt", "the suffix .pt is unknown; give .onnx, .safetensors, .npz")
     for suffix in ("npz", "safetensors"):
         (tmp_path / f"m.{suffix}").write_bytes(b"PK\3\4 and so on")
         refused(tmp_path / f"m.{suffix}", f"m.{suffix} cannot be read as ")

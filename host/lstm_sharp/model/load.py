@@ -12,13 +12,12 @@ from lstm_sharp.files import refusing
 from lstm_sharp.model.model import Model
 from lstm_sharp.model.torch_names import from_torch_names
 
-_REMEDIES = {
-    (".pt", ".pth", ".ckpt", ".bin"): "in PyTorch: "
-    "safetensors.torch.save_file(model.state_dict(), path), or torch.onnx.export",
-    (".keras", ".h5", ".hdf5"): "in Keras: model.export(path, format='onnx')",
-    (".tflite", ".pb", ".savedmodel"): "convert it with tf2onnx",
+_TORCH = "for PyTorch for example safetensors.torch.save_file(model.state_dict(), path)"
+_EXPORTS = {
+    (".keras", ".h5", ".hdf5"): "for Keras for example model.export(path, format='onnx')",
+    (".pb", ".tflite"): "for TensorFlow for example by tf2onnx",
 }
-"""What makes a file that is read of one that is not."""
+"""How to make a file that is read of one of these suffixes."""
 
 
 def load(path: str | os.PathLike[str], prefix: str = "") -> Model:
@@ -47,10 +46,10 @@ def load(path: str | os.PathLike[str], prefix: str = "") -> Model:
         ".npz": _load_npz,
     }
     if suffix not in readers:
-        remedies = (remedy for endings, remedy in _REMEDIES.items() if suffix in endings)
-        remedy = next(remedies, "export it as ONNX, or save its tensors by name")
+        remedy = next((told for suffixes, told in _EXPORTS.items() if suffix in suffixes), _TORCH)
         raise UsageError(
-            f"{file.name}: {suffix or 'no suffix'} is not read, {', '.join(readers)} are; {remedy}"
+            f"{file.name}: the suffix {suffix or '(none)'} is unknown; give {', '.join(readers)}, "
+            f"{remedy}"
         )
     return readers[suffix](file, prefix)
 

@@ -133,16 +133,6 @@ def group_levels(
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Batch and time of x as a file fixes them, 0 where it takes any."""
-
-    batch: int
-    time: int
-    time_first: bool
-    """Whether the file's own x is (time, batch, X)."""
-
-
-@dataclass(frozen=True)
 class Model:
     """A stack of LSTM levels, bottom first, and what the host computes after it.
 
@@ -159,9 +149,10 @@ class Model:
     """Host part after the LSTM: last level's h (batch, time, hidden) to the model's output."""
     directions: tuple[int, ...] | None = None
     """Cells of each level, 1 or 2; None when each has one."""
-    no_head: str = "nothing follows its LSTM"
-    """Why there is no head."""
-    sizes: Sizes = Sizes(0, 0, time_first=False)
+    sizes: tuple[int, int] = (0, 0)
+    """Batch and time of x where the file fixes them, else 0."""
+    time_first: bool = False
+    """Whether the file's own x is (time, batch, X)."""
 
     def __post_init__(self) -> None:
         group_levels(self.layers, self.directions)

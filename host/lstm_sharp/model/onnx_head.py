@@ -7,85 +7,72 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lstm_sharp.errors import UsageError
+from lstm_sharp.model.common import is_float
 from lstm_sharp.model.onnx_graph import HiddenValueError
-from lstm_sharp.model.onnx_stack import Stack, close
-
-_TOLERANCE = 1e-5
-"""For the order of float32 sums; a head that scales h by 1.01 is a head."""
+from lstm_sharp.model.onnx_stack import Stack, same
 
 
 @dataclass(frozen=True)
 class Head:
-    """The nodes after the last LSTM, computed by ONNX Runtime or the evaluator of onnx."""
+    """The nodes after the last LSTM."""
 
     stack: Stack = field(repr=False)
     output: str
-    sizes: tuple[int, int]  # batch and time it is bound to, 0 for any
 
     def __call__(self, h: np.ndarray) -> np.ndarray:
-        """Computes the graph's output.
+        """Computes one output of the graph.
 
         Args:
             h: (batch, time, hidden) float, the last layer's.
 
         Returns:
-            The output in the shape and type that the graph gives it.
+            The output in the shape and type that the graph gives it; float32 for bfloat16.
 
         Raises:
-            UsageError: an op of it cannot be computed, or the file fixes other sizes.
+            UsageError: nothing here computes an op of it as it should, the output takes more
+                than h, or the file fixes other sizes.
         """
-        if any(size not in (0, given) for size, given in zip(self.sizes, h.shape)):
+        graph, sizes = self.stack.graph, self.stack.sizes
+        if any(size not in (0, given) for size, given in zip(sizes, h.shape)):
             raise UsageError(
-                f"{self.stack.graph.source}: what follows the LSTM works for batch, time "
-                f"{self.sizes} (0 is any) only, not {h.shape[:2]}; export with dynamic axes"
+                f"{graph.source}: what follows the LSTM works for batch, time "
+                f"{sizes} (0 is any) only, not {h.shape[:2]}; export with dynamic axes"
             )
-        return self.stack.graph.compute(self.output, self.stack.feeds(h), f"output {self.output}")
+        try:
+            value = graph.evaluate(self.output, self.stack.feeds(h), f"output {self.output}")
+        except HiddenValueError as error:
+            raise UsageError(
+                f"{error} beside the h of the last LSTM, which alone is known here; compute it "
+                "from h and the state outside"
+            ) from None
+        # What NumPy has no type for, few programs read.
+        exotic = is_float(value.dtype) and value.dtype.kind != "f"
+        return value.astype(np.float32) if exotic else value
 
 
-def make_head(stack: Stack) -> tuple[Head | None, str]:
-    """Returns what follows the last LSTM, up to the first output that is no h or state itself.
+def make_head(stack: Stack) -> Head | None:
+    """Returns what follows the last LSTM: the first output that is more than h itself.
+
+    An output beside the first counts only if something is computed for it, for the states after
+    the last step are none. An output that takes more than h, as the c of the last step, is
+    returned only for want of another: it tells what it takes to whom wants it.
 
     Returns:
-        None where all outputs are such, in whatever order of axes, or where h does not determine
-        the first that is not, as it does not determine the c of the last step; and why.
+        None when all that comes out is h itself in whatever order of axes.
     """
-    graph = stack.graph
-    states = {name for node in stack.nodes for name in node.output}
-    reason = "the file has no output"
-    for output in graph.outputs:
-        origins, _ = graph.trace(output)
-        moved = states.issuperset(origins)
-        reason = f"its output {output} is h or a state as it is"
-        if moved and output != graph.outputs[0]:
+    h = stack.typical_h()
+    wanting = None
+    for index, output in enumerate(stack.graph.outputs):
+        if index and stack.graph.trace(output)[0] in stack.feeds(h):
             continue
-        h = stack.random_h(*stack.probe_sizes(), stack.hidden_size)
-        head = Head(stack, output, (0, 0))
+        head = Head(stack, output)
         try:
-            value = graph.evaluate(output, stack.feeds(h), f"output {output}")
+            value = stack.graph.evaluate(output, stack.feeds(h), f"output {output}")
         except HiddenValueError:
-            reason = f"its output {output} takes {stack.beside_h(output)} beside h, which is all"
-            reason += " that an engine gives"
-            if not moved:
-                return None, reason
+            wanting = wanting or head
             continue
         except UsageError:
-            return head, ""  # it tells what is wrong to whom wants the head; h needs none
-        if not any(close(value, same, _TOLERANCE) for same in (h, h.swapaxes(0, 1))):
-            return (head if _takes_any_size(head) else Head(stack, output, stack.sizes)), ""
-    return None, reason
-
-
-def _takes_any_size(head: Head) -> bool:
-    """Tells whether a head works for sizes other than those that an exporter may have fixed.
-
-    A Reshape to fixed sizes can mix sequences without an error. Hence the test: sequences that
-    trade places must do so in the output.
-    """
-    stack = head.stack
-    h = stack.random_h(*stack.probe_sizes(more=1), stack.hidden_size)
-    try:
-        value, rolled = head(h), head(np.roll(h, 1, axis=0))
-    except UsageError:
-        return False
-    axes = [axis for axis, size in enumerate(value.shape) if size == len(h)]
-    return any(close(np.roll(value, 1, axis), rolled, _TOLERANCE) for axis in axes)
+            return head  # it tells what is wrong to whom wants the head; h needs none
+        if not any(same(value, itself) for itself in (h, h.swapaxes(0, 1))):
+            return head
+    return wanting

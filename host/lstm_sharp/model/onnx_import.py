@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,9 +11,10 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import as_float, match_prefix, some
-from lstm_sharp.model.model import Layer, Model, Sizes
-from lstm_sharp.model.onnx_graph import Graph, inner_ops, label
+from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.model.onnx_graph import Graph
 from lstm_sharp.model.onnx_head import make_head
+from lstm_sharp.model.onnx_run import all_nodes, label
 from lstm_sharp.model.onnx_stack import Stack
 
 if TYPE_CHECKING:
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 
 _ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
 
-_NO_CLIP = 18
-"""Beyond it a gate is 0 or 1 to a 2**-25, so that a clip there changes nothing that h shows."""
+_WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
+"""Inputs of a node that are the same for every x, and their places."""
+
+_NO_CLIP = 32
+"""A clip of what goes into Sigmoid and Tanh from which on it changes them by less than 1e-13."""
+
 _REVERSE = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 """Whether each cell of a node is reverse, by its direction."""
 
@@ -49,47 +55,64 @@ def load_onnx(file: Path, prefix: str = "") -> Model:
     # Cells that do not fit are refused here, before anything runs through them.
     model = Model(cells, file.stem, directions=tuple(map(len, levels)))
     stack = Stack(graph, nodes, model.levels)
-    head, reason = make_head(stack)
-    sizes = Sizes(*stack.sizes, time_first=not stack.batch_first)
-    return replace(model, head=head, no_head=reason, sizes=sizes)
+    return replace(
+        model, head=make_head(stack), sizes=stack.sizes, time_first=not stack.batch_first
+    )
 
 
 def _pick(graph: Graph, prefix: str) -> list[NodeProto]:
-    """Returns the LSTM nodes under the prefix, in the order of execution."""
-    nodes = [n for n in graph.nodes if n.op_type == "LSTM" and n.domain in ("", "ai.onnx")]
-    used = {id(n) for output in graph.outputs for n in graph.ancestors(output)[0]}
-    nodes = [node for node in nodes if id(node) in used] or nodes
+    """Returns the LSTM nodes under the prefix, in the order of execution.
+
+    Without a prefix those that no output of the graph needs are left out.
+    """
+    nodes = [node for node in graph.nodes if _is_cell(node)]
     if not nodes:
-        raise UsageError(f"no LSTM in {graph.source}: {_instead(graph)}")
-    if prefix:
-        for names in ([node.name for node in nodes], [node.input[1] for node in nodes]):
-            chosen = match_prefix(names, prefix)
-            if chosen:
-                return [node for node, name in zip(nodes, names) if name in chosen]
-        listed = some(label(node) for node in nodes)
-        raise UsageError(f"{graph.source} has no LSTM under the prefix {prefix}; it has {listed}")
-    return nodes
+        raise UsageError(f"no LSTM in {graph.source}: {_why_none(graph)}")
+    if not prefix:
+        needed = {id(node) for output in graph.outputs for node in graph.ancestors(output)[0]}
+        return [node for node in nodes if id(node) in needed] or nodes
+    for names in ([node.name for node in nodes], [node.input[1] for node in nodes]):
+        chosen = match_prefix(names, prefix)
+        if chosen:
+            return [node for node, name in zip(nodes, names) if name in chosen]
+    listed = some(label(node) for node in nodes)
+    raise UsageError(f"{graph.source} has no LSTM under the prefix {prefix}; it has {listed}")
 
 
-def _instead(graph: Graph) -> str:
-    """Says what a graph without an LSTM node has, and what to do."""
-    ops = [node.op_type for node in graph.nodes]
-    inside = sorted({n.op_type for n in graph.nodes if "LSTM" in inner_ops(n)})
-    if inside:
-        return f"it lies in the body of {' and '.join(inside)}; export it outside of a condition"
-    quantised = [op for op in ops if "Quant" in op and "LSTM" in op]
-    if quantised:
-        return f"its {quantised[0]} is quantised already; give the float model"
-    counts = {op: ops.count(op) for op in ("GRU", "RNN") if op in ops}
-    if counts:
-        nouns = (f"{n} {op} node{'s' if n > 1 else ''}" for op, n in counts.items())
-        return f"it has {' and '.join(nouns)}; export a model with an LSTM layer"
-    what = f"its {len(ops)} nodes are {some(ops) or 'none'}"
-    everywhere = {*ops, *(op for node in graph.nodes for op in inner_ops(node))}
-    if {"Sigmoid", "Tanh"} <= everywhere and everywhere & {"Gemm", "MatMul"}:
-        what = "it has Sigmoid, Tanh and products, which may be a cell that was taken apart"
-        return f"{what}; export the layer as one LSTM node, for PyTorch of torch.nn.LSTM"
-    return f"{what}; export a model with an LSTM layer"
+def _why_none(graph: Graph) -> str:
+    """Says what a graph has instead of an LSTM node, and what to do."""
+    every = list(all_nodes(graph.nodes))
+    ops = Counter(node.op_type for node in every)
+    outer = next((n for n in graph.nodes if any(_is_cell(i) for i in all_nodes([n]))), None)
+    if outer is not None:
+        return (
+            f"{label(outer)} has one in its body, which is not supported; export the model without "
+            "the condition or loop around the layer"
+        )
+    quantized = next((node for node in every if node.op_type == "DynamicQuantizeLSTM"), None)
+    if quantized is not None:
+        return (
+            f"{label(quantized)} is quantised already; give the float model, quantisation comes "
+            "after"
+        )
+    others = [f"{ops[op]} {op} node{'s' * (ops[op] > 1)}" for op in ("GRU", "RNN") if op in ops]
+    if others:
+        return f"it has {' and '.join(others)}; export a model with an LSTM layer"
+    whole = "export the layer as one LSTM node, as torch.nn.LSTM and tf2onnx do"
+    loop = next((n for n in graph.nodes if n.op_type in ("Loop", "Scan")), None)
+    if loop is not None:
+        return f"its recurrent layer is written out as the body of {label(loop)}; {whole}"
+    if ops["Sigmoid"] and ops["Tanh"] > 1 and (ops["Gemm"] or ops["MatMul"]):
+        return (
+            f"its {ops['Sigmoid']} Sigmoid and {ops['Tanh']} Tanh look like cells that are called "
+            f"step by step; {whole}"
+        )
+    told = some(node.op_type for node in every) or "none"
+    return f"its {len(every)} nodes are {told}; export a model with an LSTM layer"
+
+
+def _is_cell(node: NodeProto) -> bool:
+    return node.op_type == "LSTM" and node.domain in ("", "ai.onnx")
 
 
 def _chain(graph: Graph, nodes: list[NodeProto]) -> list[NodeProto]:
@@ -117,13 +140,7 @@ def _chain(graph: Graph, nodes: list[NodeProto]) -> list[NodeProto]:
 
 def _below(graph: Graph, node: NodeProto) -> str:
     """Returns what feeds the x of a node: a graph input or the Y of another LSTM."""
-    origins, _ = graph.trace(node.input[0])
-    name = origins[0]
-    if len(origins) > 1:
-        raise UsageError(
-            f"{graph.source}: {label(node)} takes {some(origins)} side by side; an LSTM of a stack "
-            "takes the output of one layer"
-        )
+    name, _ = graph.trace(node.input[0])
     origin = graph.producer(name)
     if origin is None:
         if name not in graph.inputs:
@@ -160,17 +177,17 @@ def _check_node(graph: Graph, node: NodeProto) -> None:
     direction = _direction(node)
     if direction not in _REVERSE:
         refuse(f"direction={direction} is", f"export with one of {', '.join(_REVERSE)}")
+    # Sigmoid and Tanh have no use for activation_alpha and activation_beta.
     activations = [item.decode() for item in attributes.get("activations", [])]
     wanted = _ACTIVATIONS * len(_REVERSE[direction])
     if activations and [item.lower() for item in activations] != wanted:
         remedy = "train with Sigmoid,Tanh,Tanh for each direction"
         refuse(f"activations={','.join(activations)} are", remedy)
-    # Alphas and betas are of other activations than these.
-    clip = attributes.get("clip")
-    if clip is not None and not clip >= _NO_CLIP:
-        refuse(f"clip={clip} is", f"export the model without it, or with {_NO_CLIP} and more")
     if attributes.get("input_forget"):
-        refuse(f"input_forget={attributes['input_forget']} is", "export the model without it")
+        refuse("input_forget=1 is", "export the model without it")
+    clip = attributes.get("clip", _NO_CLIP)
+    if not clip >= _NO_CLIP:
+        refuse(f"clip={clip:g} is", f"export the model without it, or with {_NO_CLIP} and more")
     if attributes.get("layout", 0) not in (0, 1):
         refuse(f"layout={attributes['layout']} is", "export with layout=0")
 
@@ -180,12 +197,15 @@ def _direction(node: NodeProto) -> str:
 
 
 def _read_level(graph: Graph, node: NodeProto) -> tuple[Layer, ...]:
-    """Reads W (D, 4H, X), R (D, 4H, H) and B (D, 8H) of D directions."""
-    where = label(node)
-    reverse = _REVERSE[_direction(node)]
+    """Reads W (D, 4H, X), R (D, 4H, H), B (D, 8H) and P (D, 3H) of D directions."""
+    where, direction = label(node), _direction(node)
+    reverse = _REVERSE[direction]
 
-    def read(index: int, name: str, dimensions: int) -> np.ndarray:
-        tensor = node.input[index]
+    def read(name: str) -> np.ndarray | None:
+        index = _WEIGHTS[name]
+        tensor = node.input[index] if len(node.input) > index else ""
+        if not tensor:
+            return None
         what = f"{name} of {where}"
         _, inputs = graph.ancestors(tensor)
         if inputs:
@@ -193,45 +213,29 @@ def _read_level(graph: Graph, node: NodeProto) -> tuple[Layer, ...]:
                 f"{graph.source}: {what} comes from the graph input {inputs[0]}; "
                 "export the model with its weights inside"
             )
-        value = graph.evaluate(tensor, {}, what)
-        if value.ndim != dimensions or value.shape[0] != len(reverse):
-            raise UsageError(
-                f"{graph.source}: {what} has shape {value.shape}; expected {dimensions} "
-                f"dimensions, the first of size {len(reverse)} for direction={_direction(node)}"
-            )
-        value = as_float(value, f"{graph.source}: {what}")
-        if value.shape[1] % 4:
-            raise UsageError(
-                f"{graph.source}: {what} has {value.shape[1]} rows, which are no four gates"
-            )
-        return value
+        return as_float(graph.evaluate(tensor, {}, what), f"{graph.source}: {what}")
 
-    w_ih, w_hh = read(1, "W", 3), read(2, "R", 3)
-    rows = w_hh.shape[1]
-    bias = np.zeros((len(reverse), 2 * rows))
-    if len(node.input) > 3 and node.input[3]:
-        bias = read(3, "B", 2)
-    if bias.shape[1] != 2 * rows:
+    found = {name: value for name in _WEIGHTS if (value := read(name)) is not None}
+    if not {"W", "R"} <= found.keys():
+        raise UsageError(f"{graph.source}: {where} lacks its weights, W or R; export it again")
+    hidden = next((a.i for a in node.attribute if a.name == "hidden_size"), 0)
+    hidden = hidden or found["R"].shape[-1:][0]
+    rows = {"W": (4 * hidden, *found["W"].shape[2:3]), "R": (4 * hidden, hidden)}
+    rows |= {"B": (8 * hidden,), "P": (3 * hidden,)}
+    for name, value in found.items():
+        want = (len(reverse), *rows[name])
+        if value.shape != want:
+            raise UsageError(
+                f"{graph.source}: {name} of {where} has shape {value.shape}, but direction="
+                f"{direction} and {hidden} units take {want}; export it again, without proj_size"
+            )
+    if np.any(found.get("P", 0)):
         raise UsageError(
-            f"{graph.source}: B of {where} has {bias.shape[1]} values; expected {2 * rows}"
+            f"{graph.source}: P of {where}, the peepholes, is not zero; train a plain LSTM"
         )
-    hidden = w_hh.shape[2]
-    if rows != 4 * hidden:
-        raise UsageError(
-            f"{graph.source}: R of {where} has shape {w_hh.shape}, not (directions, 4H, H); a "
-            "projection (proj_size), which would have that, is not supported"
-        )
-    if w_ih.shape[1] != rows:
-        raise UsageError(
-            f"{graph.source}: W of {where} has {w_ih.shape[1]} rows and R {rows}; export it again"
-        )
-    stated = next((a.i for a in node.attribute if a.name == "hidden_size"), hidden)
-    if stated != hidden:
-        raise UsageError(
-            f"{graph.source}: {where} has hidden_size={stated} but R for {hidden}; export it again"
-        )
+    bias = found.get("B", np.zeros((len(reverse), 8 * hidden)))
     try:
-        return tuple(_cell(*parts) for parts in zip(w_ih, w_hh, bias, reverse))
+        return tuple(_cell(*parts) for parts in zip(found["W"], found["R"], bias, reverse))
     except UsageError as error:
         raise UsageError(f"{graph.source}, {where}: {error}") from error
 

@@ -40,23 +40,23 @@ def check_input(model: Model | QuantModel, x: np.ndarray, what: str) -> np.ndarr
     return x.astype(np.float64)
 
 
-def check_sizes(model: Model, x: np.ndarray) -> None:
-    """Refuse x (batch, time, X) that contradicts sizes that the model's file fixes.
+def check_sizes(model: Model, x: np.ndarray, what: str) -> None:
+    """Refuse x (batch, time, X) that contradicts the sizes which the model's file fixes.
 
     Raises:
-        UsageError: it does, as x does whose first two axes are swapped.
+        UsageError: it does; the batch may have been taken for the time.
     """
-    fixed = model.sizes.batch, model.sizes.time
-    if all(size in (0, given) for size, given in zip(fixed, x.shape)):
+    if all(size in (0, given) for size, given in zip(model.sizes, x.shape)):
         return
-    order = ("time", "batch") if model.sizes.time_first else ("batch", "time")
-    sizes = dict(zip(("batch", "time"), fixed))
-    told = ", ".join(f"{name} {sizes[name] or 'any'}" for name in order)
-    swapped = all(size in (0, given) for size, given in zip(fixed, x.shape[1::-1]))
-    remedy = "swap its first two axes" if swapped else "export the model with dynamic axes"
+
+    def told(*sizes: int) -> str:
+        return f"({', '.join(str(size or 'any') for size in sizes)}, {model.input_size})"
+
+    batch, time = model.sizes
+    first = f"{told(time, batch)}, time first, so here" if model.time_first else "x as"
     raise UsageError(
-        f"input has shape {x.shape}, (batch, time, features), and the file of {model.name} fixes "
-        f"({told}, features {model.input_size}); {remedy}"
+        f"{what} has shape {x.shape}, but the file of {model.name} declares {first} (batch, time, "
+        f"features) = {told(batch, time)}; give it so, or export the model with dynamic axes"
     )
 
 

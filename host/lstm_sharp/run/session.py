@@ -211,7 +211,7 @@ class Session:
             UsageError: x, state or lengths of the wrong shape, NaN, or too long for the engine.
         """
         x = check_input(self.model, x, "input")
-        check_sizes(self.model, x)
+        check_sizes(self.model, x, "input")
         ends = check_lengths(x, lengths)
         limits = FLOAT_LIMITS if self.backend == "float" else ENGINE_LIMITS
         with self._turn:
@@ -248,7 +248,7 @@ class Session:
         """
         xs = [check_input(self.model, x, "input") for x in xs]
         for x in xs:
-            check_sizes(self.model, x)
+            check_sizes(self.model, x, "input")
         with self._turn:
             hs, _ = self._run([s for x in xs for s in x], None, False, progress)
         ends = np.cumsum([len(x) for x in xs])

@@ -1,0 +1,125 @@
+"""Computes part of an ONNX graph, by ONNX Runtime or the reference evaluator of onnx.
+
+The reference evaluator comes with the reader, but some of its ops are wrong in silence. So ONNX
+Runtime is taken where it is installed and knows all ops, types and the opset. What is left to the
+reference evaluator may hold none of the ops below, which were found by holding both against each
+other, with onnx's own tests of each op at every opset and with other attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstm_sharp.errors import UsageError
+from lstm_sharp.files import why
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+Evaluator = Callable[[Mapping[str, np.ndarray]], list[Any]]
+"""From the part's inputs by name to its outputs in their order."""
+
+_EVER = range(1000)
+
+
+def _always(attributes: Mapping[str, Any]) -> bool:
+    return True
+
+
+_WRONG: tuple[tuple[tuple[str, ...], range, Callable[[Mapping[str, Any]], bool]], ...] = (
+    (("BatchNormalization",), range(14), _always),
+    # Below opset 13 all axes from ``axis`` on are one.
+    (("Softmax", "LogSoftmax", "Hardmax"), range(13), lambda a: a.get("axis") != -1),
+    (("LpNormalization",), _EVER, lambda a: a.get("p", 2) != 2),
+    # sequence_lens, clip, input_forget and other activations are ignored.
+    (("LSTM", "GRU", "RNN"), _EVER, _always),
+    (("Loop",), _EVER, _always),  # joins what it should stack
+    (("MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "MaxUnpool"), _EVER, _always),
+    (("ConvTranspose", "Resize", "Upsample", "RoiAlign"), _EVER, _always),
+)
+"""Ops that the reference evaluator computes wrongly: names, opsets, and with which attributes."""
+
+
+def make_evaluator(part: ModelProto) -> Evaluator:
+    """Returns what computes a graph.
+
+    Args:
+        part: a model whose outputs need no types.
+
+    Raises:
+        UsageError: ONNX Runtime is not there or does not take the graph, and the reference
+            evaluator is known to be wrong for an op of it.
+        Exception: of the reference evaluator, when it does not know an op.
+    """
+    try:
+        return _runtime(part)
+    except Exception as error:  # of onnxruntime: an op, type or opset that it does not know
+        missing = isinstance(error, ImportError)
+        reason = "is not installed" if missing else f"does not take it: {why(error)}"
+    _refuse_wrong(part, f"onnxruntime computes it right, but {reason}; run pip install onnxruntime")
+    return _reference(part)
+
+
+def _runtime(part: ModelProto) -> Evaluator:
+    """Lets ONNX Runtime compute a graph; raises whatever it raises."""
+    import onnxruntime
+    from onnx import TensorProto
+
+    if any(v.type.tensor_type.elem_type == TensorProto.BFLOAT16 for v in part.graph.input):
+        raise TypeError("its Python interface takes no bfloat16")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # errors are raised, and need not be printed
+    options.intra_op_num_threads = 1
+    providers = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(part.SerializeToString(), options, providers=providers)
+
+    def run(feeds: Mapping[str, np.ndarray]) -> list[Any]:
+        try:
+            return list(session.run(None, dict(feeds)))
+        except Exception as error:  # of onnxruntime, with places in its own source
+            told = why(error).rpartition("Status Message: ")[2].rpartition("was false. ")[2]
+            raise RuntimeError(told) from error
+
+    return run
+
+
+def _reference(part: ModelProto) -> Evaluator:
+    from onnx.reference import ReferenceEvaluator
+
+    evaluator = ReferenceEvaluator(part)
+
+    def run(feeds: Mapping[str, np.ndarray]) -> list[Any]:
+        with np.errstate(all="ignore"):  # hidden values are NaN
+            return list(evaluator.run(None, dict(feeds)))
+
+    return run
+
+
+def _refuse_wrong(part: ModelProto, remedy: str) -> None:
+    from onnx import helper
+
+    opset = next((o.version for o in part.opset_import if o.domain in ("", "ai.onnx")), 1)
+    for node in all_nodes(part.graph.node):
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        for ops, opsets, wrong in _WRONG:
+            if node.op_type in ops and opset in opsets and wrong(attributes):
+                raise UsageError(
+                    f"{label(node)} at opset {opset} is wrong in onnx's reference evaluator; "
+                    f"{remedy}"
+                )
+
+
+def all_nodes(nodes: Any) -> Iterator[NodeProto]:
+    """Yields nodes and those in the bodies of If, Loop and Scan, each before what is in it."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            yield from all_nodes(attribute.g.node)
+
+
+def label(node: NodeProto) -> str:
+    """Returns how errors call a node; its name is optional in ONNX, an output is not."""
+    return f"{node.op_type} {node.name or next((n for n in node.output if n), '(no output)')}"
