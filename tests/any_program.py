@@ -211,20 +211,29 @@ class Drawer:
                 verdict = Verdict(self.cfg, lines.reshape(-1))
             except TooLong:
                 continue
-            if verdict.header["x_words"] > MOST_SLOTS or verdict.header["slots"] > 2 * MOST_SLOTS:
-                continue
-            more = int(self.rng.integers(3)) * (self.cfg.engine == "sv")  # that the run leaves
-            x_words = verdict.header["x_words"] * verdict.runs
-            x = self._bytes(x_words * self.cfg.word_beats + more)
-            missing = min(verdict.header["instructions"], MAX_INSTRUCTIONS) + 1 - len(lines)
-            lines = np.pad(lines, ((0, max(0, missing)), (0, 0)))
-            run = Run(
-                lines.reshape(-1), self._bytes(verdict.beats + more), x, cycles=verdict.cycles
-            )
-            return Drawn(name, run, verdict)
+            if max(verdict.header["x_words"], verdict.header["slots"]) <= 2 * MOST_SLOTS:
+                return self.with_streams(name, lines, verdict)
+
+    def with_streams(self, name: str, lines: np.ndarray, verdict: Verdict) -> Drawn:
+        """Draw all that the program may take, and sometimes more."""
+        more = int(self.rng.integers(3)) * (self.cfg.engine == "sv")  # that the run leaves
+        x_words = verdict.header["x_words"] * verdict.runs
+        x = self._bytes(x_words * self.cfg.word_beats + more)
+        missing = min(verdict.header["instructions"], MAX_INSTRUCTIONS) + 1 - len(lines)
+        lines = np.pad(lines, ((0, max(0, missing)), (0, 0)))
+        loads = self._bytes(verdict.beats + more)
+        return Drawn(name, Run(lines.reshape(-1), loads, x, cycles=verdict.cycles), verdict)
 
     def _bytes(self, beats: int) -> np.ndarray:
         return self.rng.integers(0, 256, beats * self.cfg.stream_bits // 8, np.uint8)
+
+    def encoded(self, instructions: Sequence[Instruction]) -> np.ndarray:
+        """Encode a program, whatever loops it has."""
+        lines = self._lines(len(instructions))
+        for line, i in zip(lines[1:], instructions):
+            for name, field in INSTRUCTION.items():
+                put(line, field, int(getattr(i, name)))
+        return self._told(lines)
 
     def _lines(self, count: int) -> np.ndarray:
         lines = np.zeros((count + 1, STRIDE), np.uint32)
@@ -266,7 +275,7 @@ class Drawer:
         put(lines[0], HEADER["stride"], int(rng.integers(0, 2 * cfg.h_words)))
         for index, line in enumerate(lines[1:]):
             shape = int(rng.integers(len(cfg.tile_shapes)))
-            s, op = cfg.tile_shapes[shape], int(rng.choice(5, p=(0.8, 0.05, 0.05, 0.05, 0.05)))
+            s, op = cfg.tile_shapes[shape], int(rng.choice(5, p=(0.7, 0.05, 0.05, 0.1, 0.1)))
             source = int(rng.integers(4))
             words = cfg.x_columns if source == Source.X else cfg.h_words
             columns = words * cfg.bands // s.step
@@ -285,7 +294,7 @@ class Drawer:
                 "x_shift": int(rng.integers(cfg.max_shift + 1)),
                 "act_shift": int(rng.integers(16)),
                 "row_first": row * s.gang,
-                "rows": rows if op == Op.TILES else int(rng.integers(1, 4)),
+                "rows": rows if op == Op.TILES else int(rng.integers(1, 1 + rng.choice([3, 20]))),
                 "col_first": col * s.step,
                 "cols": int(rng.integers(1, min(columns - col, 9) + 1)),
                 "weight_base": cfg.weight_tiles
@@ -389,7 +398,7 @@ def try_all(
     for first in range(0, count, BATCH):
         numbers = range(first, min(first + BATCH, count))
         batch = [drawer.draw(f"{cfg.name}, seed {seed}, program {n}") for n in numbers]
-        for drawn, status in _played(cfg, executable, batch, options):
+        for drawn, status in played(cfg, executable, batch, options):
             ends[status & 0xFF] += 1
             assert drawn.verdict.allows(status), (
                 f"{drawn.name}: status {status:#x}, not {drawn.verdict.status:#x}"
@@ -397,8 +406,8 @@ def try_all(
     return ends
 
 
-def _played(
-    cfg: Config, executable: Path, batch: list[Drawn], options: Sequence[str]
+def played(
+    cfg: Config, executable: Path, batch: list[Drawn], options: Sequence[str] = ()
 ) -> Iterator[tuple[Drawn, int]]:
     """Play programs in one process, a known case after each, which must come out right.
 
