@@ -157,8 +157,9 @@ def _follow(
     """Run the tool; its output goes to the log as it comes, stages to the terminal too."""
     log, said = out / LOG, ["setup"]
     out.mkdir(parents=True)
-    with log.open("w", encoding="utf-8") as file:
-        process = subprocess.Popen(
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
             [str(part) for part in command],
             cwd=out,
             env={**env, "LSTM_SHARP_HLS_STAGES": " ".join(stages)},
@@ -167,7 +168,8 @@ def _follow(
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-        )
+        ) as process,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             file.write(line)
@@ -175,7 +177,7 @@ def _follow(
             if line.startswith(_SAYS):
                 said.append(line[len(_SAYS) :].strip())
                 print(f"  {said[-1]}", flush=True)
-    if process.wait() == 0 and said[-1] == "done":
+    if process.returncode == 0 and said[-1] == "done":
         return
     stage = said[-1].split()[0]
     remedy = _REMEDIES.get(stage, "run it again")

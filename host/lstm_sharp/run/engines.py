@@ -65,23 +65,23 @@ def play(
     with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as folder:
         job, answer = Path(folder, "job"), Path(folder, "result")
         jobs.write_job(job, runs)
-        process = subprocess.Popen(
+        said = []
+        with subprocess.Popen(
             [str(executable.resolve()), str(job), str(answer), *options],
             cwd=executable.resolve().parent,  # where the data of HLS RTL lies
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=environment,
-        )
-        said = []
-        assert process.stdout is not None
-        for line in process.stdout:
-            done = re.fullmatch(r"run (\d+)/\d+\n", line)
-            if done is None:
-                said.append(line.strip())
-            elif progress and int(done[1]) > 1:
-                progress(int(done[1]) - 1, len(runs) - 1)
-        if process.wait() != 0:
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                done = re.fullmatch(r"run (\d+)/\d+\n", line)
+                if done is None:
+                    said.append(line.strip())
+                elif progress and int(done[1]) > 1:
+                    progress(int(done[1]) - 1, len(runs) - 1)
+        if process.returncode:
             raise UsageError(
                 f"{executable.name} stopped with status {process.returncode}: "
                 + " / ".join(line for line in said[:3] if line)
