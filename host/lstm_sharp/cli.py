@@ -266,12 +266,15 @@ def _add_render(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    from lstm_sharp.build.render import render
+    from lstm_sharp.build.render import check_target, render
     from lstm_sharp.build.vectors import write_vectors
 
     cfg = config.load(options.config).with_format(options.format)
     model = load(options.model, options.prefix) if options.model else None
+    if not options.output:
+        raise UsageError("'' is no folder to write to; name one")
     out = Path(options.output)
+    check_target(out)
     if model is not None:
         write_vectors(model, cfg.of("hls"), out)
     render(cfg, out)

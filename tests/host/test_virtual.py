@@ -17,6 +17,7 @@ pytest.importorskip("pynq")
 import pynq
 
 from lstm_sharp.engine import cycles
+from lstm_sharp.engine.program import Status
 from lstm_sharp.engine.registers import ENGINE, S2MM_OFFSET, Dma, DmaStatus
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics import golden
@@ -159,16 +160,35 @@ def test_time_is_simulated_and_a_stuck_engine_makes_it_fast(
     assert device.now() - began == pytest.approx(STUCK_SECONDS)
 
 
-def test_an_assertion_of_the_engine_is_an_exception(overlay: Any) -> None:
+def test_a_program_that_lacks_no_op_slots_is_told_so(overlay: Any) -> None:
     stage, x = stage_and_x()
     hasty = replace(stage.plan, cfg=replace(TINY, given_tail=1))
     run = replace(stage, plan=hasty).runs(x, None, False)[1][0]
-    with pytest.raises(EngineAssertion, match=r"engine_checks.sv:\d+"):
-        play_one(overlay, run)
+    start(overlay, run, pynq.allocate((run.h_bytes,), np.uint8))
+    wait_done(overlay)
+    assert int(overlay.engine.register_map.status) & 0xFF == Status.DISTANCE
+    again(overlay)
+
+
+def test_an_assertion_of_the_engine_is_an_exception(
+    device: VirtualDevice, overlay: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No program brings one about, so that the library is made to tell of one."""
+    assert device.engine is not None
+    with monkeypatch.context() as broken:
+        broken.setattr(device.engine._library, "virtual_run", lambda board, cycles: 1)
+        broken.setattr(device.engine._library, "virtual_error", lambda board: b"checks.sv:1: no")
+        with pytest.raises(EngineAssertion, match="checks.sv:1: no"):
+            play_one(overlay, run_of())
+    again(overlay)
+
+
+def again(overlay: Any) -> None:
+    """Load the overlay anew; a run is right."""
     overlay.download()
     for used in (overlay.dma.sendchannel, overlay.dma.recvchannel):
         used.start()
-    play_one(overlay, run_of())
+    assert play_one(overlay, run_of()).status == 0
 
 
 def test_what_is_not_there_is_named(device: VirtualDevice, overlay: Any, tmp_path: Path) -> None:

@@ -157,6 +157,7 @@ def render(cfg: Config, out: Path) -> None:
         UsageError: Jinja2 is not installed, or something else lies in the folders.
     """
     rendering = environment()
+    check_target(out)
     names = {folder: context(cfg.of(engine)) for folder, engine in _FOLDERS.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as fresh:
@@ -194,8 +195,6 @@ def _settle(fresh: Path, out: Path) -> None:
     What this version does not make may be a user's, so it is told instead.
     """
     made = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
-    for folder, mark in _MARKS.items():
-        _check_folder(out, folder, mark, made)
     marks = {Path(folder, mark) for folder, mark in _MARKS.items()}
     for name in sorted(made, key=lambda name: (name not in marks, name)):
         target = out / name
@@ -203,6 +202,17 @@ def _settle(fresh: Path, out: Path) -> None:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(fresh / name, target)
+
+
+def check_target(out: Path) -> None:
+    """Refuse a folder in which something else lies than what a render writes.
+
+    Raises:
+        UsageError: there is such a file.
+    """
+    made = {target for target, _ in (*_copies(), *_templates())}
+    for folder, mark in _MARKS.items():
+        _check_folder(out, folder, mark, made)
 
 
 def _check_folder(out: Path, folder: str, mark: str, made: Collection[Path]) -> None:

@@ -153,6 +153,8 @@ class Model:
     """Batch and time of x where the file fixes them, else 0."""
     time_first: bool = False
     """Whether the file's own x is (time, batch, X)."""
+    check: Callable[[int, int], None] | None = None
+    """Refuses a batch and time at which the file means something else than this stack of cells."""
 
     def __post_init__(self) -> None:
         group_levels(self.layers, self.directions)

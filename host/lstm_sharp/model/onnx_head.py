@@ -45,6 +45,8 @@ class Head:
                 f"{error} beside the h of the last LSTM, which alone is known here; compute it "
                 "from h and the state outside"
             ) from None
+        if not isinstance(value, np.ndarray):
+            raise UsageError(f"{graph.source}: output {self.output} is a {type(value).__name__}")
         # What NumPy has no type for, few programs read.
         exotic = is_float(value.dtype) and value.dtype.kind != "f"
         return value.astype(np.float32) if exotic else value
@@ -60,19 +62,20 @@ def make_head(stack: Stack) -> Head | None:
     Returns:
         None when all that comes out is h itself in whatever order of axes.
     """
-    h = stack.typical_h()
     wanting = None
     for index, output in enumerate(stack.graph.outputs):
-        if index and stack.graph.trace(output)[0] in stack.feeds(h):
-            continue
         head = Head(stack, output)
-        try:
-            value = stack.graph.evaluate(output, stack.feeds(h), f"output {output}")
-        except HiddenValueError:
-            wanting = wanting or head
-            continue
-        except UsageError:
-            return head  # it tells what is wrong to whom wants the head; h needs none
-        if not any(same(value, itself) for itself in (h, h.swapaxes(0, 1))):
-            return head
+        for h in stack.typical_h():
+            if index and stack.graph.trace(output)[0] in stack.feeds(h):
+                break
+            try:
+                value = stack.graph.evaluate(output, stack.feeds(h), f"output {output}")
+            except HiddenValueError:
+                wanting = wanting or head
+                break
+            except UsageError:
+                return head  # it tells what is wrong to whom wants the head; h needs none
+            itself = (h, h.swapaxes(0, 1))
+            if not isinstance(value, np.ndarray) or not any(same(value, each) for each in itself):
+                return head
     return wanting

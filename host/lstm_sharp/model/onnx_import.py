@@ -56,7 +56,11 @@ def load_onnx(file: Path, prefix: str = "") -> Model:
     model = Model(cells, file.stem, directions=tuple(map(len, levels)))
     stack = Stack(graph, nodes, model.levels)
     return replace(
-        model, head=make_head(stack), sizes=stack.sizes, time_first=not stack.batch_first
+        model,
+        head=make_head(stack),
+        sizes=stack.sizes,
+        time_first=not stack.batch_first,
+        check=stack.check,
     )
 
 

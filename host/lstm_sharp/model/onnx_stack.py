@@ -61,17 +61,31 @@ class Stack:
         self.batch_first = self._find_order(axes)
         self.sizes = (axes[0], axes[1]) if self.batch_first else (axes[1], axes[0])
         for sizes in _probes(*self.sizes):
-            self._check_between(*sizes)
-            self._check_lengths_and_states(*sizes)
+            self.check(*sizes)
+
+    def check(self, batch: int, time: int) -> None:
+        """Refuses what is not passed on step by step, or begins or ends otherwise, at these sizes.
+
+        A Slice may be harmless at those that were tried, and cut off what is longer.
+
+        Raises:
+            UsageError: it is so.
+        """
+        self._check_order(batch, time)
+        self._check_between(batch, time)
+        self._check_lengths_and_states(batch, time)
 
     @property
     def hidden_size(self) -> int:
         """Width of the last node's h, both directions together."""
         return level_width(self._levels[-1])
 
-    def typical_h(self) -> np.ndarray:
-        """Returns h of the last node at sizes that the file takes."""
-        return self.random(*next(_probes(*self.sizes)), self.hidden_size)
+    def typical_h(self) -> list[np.ndarray]:
+        """Returns h of the last node, a short and a long one, at sizes that the file takes."""
+        long = tuple(size or more for size, more in zip(self.sizes, (19, 67)))
+        return [
+            self.random(*sizes, self.hidden_size) for sizes in (next(_probes(*self.sizes)), long)
+        ]
 
     def random(self, *shape: int) -> np.ndarray:
         """Returns float32 numbers in (-1, 1) that every float type holds, few of them twice."""
@@ -149,6 +163,18 @@ class Stack:
                     "(batch, time, features)"
                 )
         return True in orders
+
+    def _check_order(self, batch: int, time: int) -> None:
+        """Refuses x that does not reach the first node in the order that was found."""
+        x = self.random(batch, time, self._input_size)
+        own = x if self.batch_first else x.swapaxes(0, 1)
+        value, reason = self._read_x(0, {self._x: own.astype(self._x_type)})
+        if not same(value, x.swapaxes(0, 1)):
+            raise UsageError(
+                f"{self.graph.source}: {self._passed(0)} before {label(self.nodes[0])} do not pass "
+                f"on x step by step at batch {batch}, time {time}{reason}; export the model with x "
+                "as (batch, time, features)"
+            )
 
     def _check_between(self, batch: int, time: int) -> None:
         """Refuses a node that does not get the h of the one below, step by step."""

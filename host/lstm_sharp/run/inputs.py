@@ -47,6 +47,8 @@ def check_sizes(model: Model, x: np.ndarray, what: str) -> None:
         UsageError: it does; the batch may have been taken for the time.
     """
     if all(size in (0, given) for size, given in zip(model.sizes, x.shape)):
+        if model.check:
+            model.check(*x.shape[:2])
         return
 
     def told(*sizes: int) -> str:
