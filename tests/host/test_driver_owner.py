@@ -19,7 +19,8 @@ import pynq
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, quick, right, same
 from lstm_sharp.driver import Accelerator, Busy, OverlayGone
 from lstm_sharp.driver.owner import Seat
-from lstm_sharp.model.model import Model
+from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.run.session import Session
 from lstm_sharp.virtual import Fault
 from lstm_sharp.virtual.device import VirtualDevice
@@ -90,6 +91,19 @@ def test_taking_over(board: Accelerator) -> None:
         owner.load_model(held, TINY)
         assert same(owner.run(x), wanted)
     owner.close()
+
+
+def test_what_is_clipped_and_saturates_is_counted(board: Accelerator) -> None:
+    only_g = np.array([[0.0], [0.0], [1.0], [0.0]])
+    counter = Model((Layer(9 * only_g, 0.05 * only_g, 20 * (1 - only_g[:, 0])),))
+    board.load_model(quantize(counter, TINY.fmt, np.array([[-1.0], [1.0]])), TINY)
+    x = np.ones((1, 200, 1))
+    board.run(x, return_state=True)
+    assert (board.clipped, board.saturated) == (0, 1)
+    x[0, :3] = 1e3
+    board.run(x[:, :9], return_state=True)
+    assert (board.clipped, board.saturated) == (3, 0)
+    assert board.run(x) is not None and board.saturated == 0  # no state, nothing known
 
 
 def at_once(calls: list[Callable[[], None]]) -> None:

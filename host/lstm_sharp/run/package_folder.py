@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -128,6 +129,10 @@ def check_target(target: Path) -> None:
         raise UsageError(
             f"{target} holds {min(others)}, which is not of a package; name a new folder"
         )
+    if target.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UsageError(f"{target} is the current folder or above it; name another")
+    if not os.access(target, os.W_OK):
+        raise UsageError(f"{target} is not to be written to; change its permissions")
 
 
 def _is_ours(entry: os.DirEntry[str], listed: Collection[str]) -> bool:
@@ -155,22 +160,34 @@ def replacing(target: Path) -> Iterator[Path]:
         raise UsageError(f"{target} cannot be written ({why(error)})") from None
     try:
         yield beside
-        if target.exists():
-            beside.chmod(target.stat().st_mode)
-            target.rename(old)
-            check_target(old)  # again: it has taken a while
-        beside.rename(target)
-        if old.exists():
-            for path in old.iterdir():
-                if _OURS.fullmatch(path.name):
-                    path.unlink()
-            old.rmdir()
+        with _alone(target.parent):
+            if target.exists():
+                beside.chmod(target.stat().st_mode)
+                target.rename(old)
+                check_target(old)  # again: it has taken a while
+            beside.rename(target)
+            if old.exists():
+                for path in old.iterdir():
+                    if _OURS.fullmatch(path.name):
+                        path.unlink()
+                old.rmdir()
     except OSError as error:
         raise UsageError(f"{target} cannot be written ({why(error)})") from None
     finally:
         if old.exists() and not target.exists():
             old.rename(target)
         shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from putting packages into a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
