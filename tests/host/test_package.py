@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstm_sharp import cli
 from lstm_sharp.engine import config, cycles
 from lstm_sharp.engine.config import Config, resized
 from lstm_sharp.engine.hls import hls_cycles
@@ -387,3 +388,42 @@ def test_more_files_and_keys_may_join(folder: Path) -> None:
     Path("p/run.py").write_text("print('FAIL')\n")
     with pytest.raises(UsageError, match="run.py is not as it was written"):
         package.read("p")
+
+
+WRITER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from lstm_sharp.engine import config
+from lstm_sharp.run import package
+from models import pytorch_like
+cfg, model = config.load("tiny").of("hls"), pytorch_like(0, [3, 6])
+for _ in range(30):
+    package.write(model, cfg, "p")
+"""
+
+
+def test_processes_that_write_one_package_take_turns(folder: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(Path(__file__).parents[1])]
+    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [process.communicate(timeout=300)[1] for process in writers]
+    assert [process.returncode for process in writers] == [0] * 3, said
+    assert package.read("p").model.hidden_size == 6
+    assert not list(folder.glob(".lstm-sharp-*"))
+
+
+def test_the_current_folder_is_not_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "empty").mkdir()
+    monkeypatch.chdir(folder / "empty")
+    with pytest.raises(UsageError, match="is the current folder or above it; name another"):
+        package.write(pytorch_like(0, [3, 6]), TINY.of("hls"), ".")
+
+
+def test_render_among_foreign_files_writes_no_vectors(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "q/hls").mkdir(parents=True)
+    (folder / "q/hls/mine.cpp").touch()
+    for out, said in (("q", "mine.cpp is of no render"), ("", "no folder to write to")):
+        assert cli.main(["render", "m.npz", "--config", "tiny", "-o", out]) == 2
+        assert said in capsys.readouterr().err
+    assert [path.name for path in (folder / "q").iterdir()] == ["hls"]

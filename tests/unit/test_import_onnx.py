@@ -554,6 +554,38 @@ def test_onnx_external_data_below_its_folder(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(path).layers[0].w_ih, want)
 
 
+CUTS = {  # harmless at the sizes tried at import
+    "before": "c = Slice(x, zero, eight, one)\ntm = Transpose<perm=[1,0,2]>(c)\n"
+    "Y = LSTM<hidden_size=4>(tm, W0, R0, B0)\n" + OUT,
+    "between": LSTM0 + "\ns = Squeeze(Y, one)\na = Slice(s, zero, eight, zero)" + LAYER1 + OUT1,
+}
+
+
+@pytest.mark.parametrize("place", CUTS)
+def test_onnx_slice_that_cuts_a_longer_run(tmp_path: Path, place: str) -> None:
+    body = "eight = Constant<value_ints=[8]>()\n" + CUTS[place]
+    model = load(write_onnx(tmp_path / "m.onnx", body))
+    session = Session(model, backend="float")
+    session.run(x_of(2, 8))
+    with pytest.raises(UsageError, match="step by step at batch 2, time 9"):
+        session.run(x_of(2, 9))
+
+
+def test_onnx_head_that_is_h_where_it_is_short(tmp_path: Path) -> None:
+    body = "eight = Constant<value_ints=[8]>()\n" + LSTM0 + OUT.replace("y =", "q =")
+    path = write_onnx(tmp_path / "m.onnx", body + "\ny = Slice(q, zero, eight, one)")
+    model = load(path)
+    check(model.head(float_h(model, x_of(2, 11))), path, x_of(2, 11))
+
+
+def test_onnx_output_that_is_no_tensor(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "m.onnx", LSTM0 + "\ny = SplitToSequence<axis=0>(Y)")
+    model = load(path)
+    Session(model, backend="float").run(x_of())
+    with pytest.raises(UsageError, match="output y"):
+        model.head(float_h(model, x_of()))
+
+
 def test_onnx_damaged(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"PK\3\4 and so on")
     refused(tmp_path / "m.onnx", "m.onnx cannot be read as ONNX")
