@@ -108,14 +108,14 @@ def open_npz(source: Name | bytes, what: str = "") -> Iterator[Tensors]:
             yield tensors
 
 
-def read_npz(path: Name) -> dict[str, np.ndarray]:
-    """Read all arrays of an .npz archive.
+def read_npz(path: Name, *names: str) -> dict[str, np.ndarray]:
+    """Read arrays of an .npz archive, by their names or all.
 
     Raises:
         UsageError: as ``open_npz``.
     """
     with open_npz(path) as tensors:
-        return dict(tensors)
+        return {name: tensors[name] for name in names or tensors}
 
 
 def read_state(path: Name) -> tuple[np.ndarray, np.ndarray]:

@@ -65,7 +65,9 @@ def main() -> int:
 
 def _run(console: Console) -> tuple[dict[str, Level], Path]:
     model = load(_DATA / "vowels.onnx")
-    data = arrays.read_npz(_DATA / "vowels_test.npz")
+    data = arrays.read_npz(
+        _DATA / "vowels_test.npz", "x", "lengths", "labels", "calib_x", "calib_lengths"
+    )
     lengths, labels = data["lengths"], data["labels"]
     groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
     xs = [data["x"][group, : lengths[group[0]]] for group in groups]

@@ -80,7 +80,7 @@ class Selftest:
     def say(self, line: str) -> None:
         """Print a line, or a traceback's, and keep it for the bundle."""
         for part in line.splitlines():
-            say(part)
+            say(part, most=10_000)
         self.lines.append(line)
 
     def identity(self) -> str:

@@ -103,7 +103,7 @@ def _vowels() -> tuple[Model, np.ndarray]:
             "the package of the vowels is missing here; run first_steps in a checkout, on a laptop "
             "with lstm-sharp[demo,virtual], and copy its folder packages beside this notebook"
         )
-    held = arrays.read_npz(data / "vowels_test.npz")
+    held = arrays.read_npz(data / "vowels_test.npz", "calib_x", "calib_lengths")
     long = held["calib_x"][held["calib_lengths"] >= 16]
     spread = np.arange(8) * len(long) // 8  # they are in the order of the speakers
     return load(data / "vowels.onnx"), np.concatenate([long[spread], long])[:, :16]
