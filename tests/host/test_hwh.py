@@ -270,6 +270,6 @@ def test_what_is_no_overlay_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be made"):
         virtual_overlay(TINY, bit)
     (tmp_path / "x.bit").mkdir()
-    with pytest.raises(UsageError, match="is no file to write to"):
+    with pytest.raises(UsageError, match="is a folder; name a file to write to"):
         virtual_overlay(TINY, tmp_path, "x")
     assert not (tmp_path / "x.hwh").exists()
