@@ -147,7 +147,8 @@ def make_case(
     xs = [random.normal(0, 1, (steps, sizes[0])) for steps in lengths * repeats]
     directions = (1 + both,) * (len(sizes) - 1)
     whole = Model(cells, directions=directions)
-    model = quantize(whole, CFG.fmt, np.concatenate(xs), CFG.max_shift)
+    typical = np.concatenate([*xs, *(-x for x in xs)])  # one value alone would tell no scale
+    model = quantize(whole, CFG.fmt, typical, CFG.max_shift)
     start = None
     if random.random() < 0.4 if state is None else state:
         shape = (len(cells), len(xs), max(sizes[1:]))
