@@ -256,7 +256,7 @@ def test_what_is_no_overlay_is_refused(tmp_path: Path) -> None:
     for content, message in (
         (b"\x00\x09\x0f\xf0system_wrapper;UserID=0XFFFFFFFF\x00", "is no virtual overlay"),
         (b"", "is no virtual overlay"),
-        (f"{mark}\n{text[:-9]}".encode(), "is damaged"),
+        (f"{mark}\n{text[:-9]}".encode(), "is damaged; write the virtual overlay again"),
         (f"{mark}\n[]".encode(), "is damaged"),
         (f"{mark}\n\xff".encode("latin-1"), "is damaged"),
         (f"{mark}\n{json.dumps(facts)}".encode(), f"it says '{TINY.digest}'"),

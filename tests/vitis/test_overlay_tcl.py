@@ -95,13 +95,13 @@ def test_what_is_built_is_the_design(stub: Stub, release: str, board: str, engin
 
 FAILURES = {
     "part": r"part xc7z020clg400-1 is not installed; add its family with Vivado's installer",
-    "synth_1": r"synth_1 ended as 'synth_1 ERROR'; its log is .*/synth_1/runme.log",
+    "synth_1": r"synth_1 ended as 'synth_1 ERROR'; its log is \S+/synth_1/runme.log",
     "synth_1 wait": r"synth_1 ended as 'synth_1 ERROR'",
     "impl_1": r"impl_1 ended as 'impl_1 ERROR'",
     "write_bitstream": r"impl_1 ended as 'impl_1 ERROR'",
     "setup": r"timing is not met at 100.000 MHz: slack is -0.123 ns for setup, 0.012 ns for hold",
     "hold": r"timing is not met at 100.000 MHz: slack is 0.321 ns for setup, -0.045 ns for hold",
-    "pulse": r"timing is not met .* -0.2 ns in sum for pulse widths; see .* lower clock",
+    "pulse": r"timing is not met .* -0.2 ns in sum for pulse widths; see \S+/timing.rpt and lower",
     "unconstrained": r"a timed path is not there",
     "untimed": r"no clock times the design, its worst slack is 'Inf'",
     "hwh": r"the hardware handoff is not there",
@@ -114,8 +114,9 @@ def test_failure_is_one_sentence_and_leaves_no_overlay(stub: Stub, fail: str) ->
     cfg = config.load("pynq-z2")
     built = stub.build(cfg, "pynq-z2").parent
     stub.use(fail=fail)
-    with pytest.raises(tools.ToolError, match=FAILURES[fail]) as error:
+    with pytest.raises(tools.ToolError) as error:
         stub.build(cfg, "pynq-z2")
+    assert re.search(FAILURES[fail], error.value.args[0])  # printed, the middle may be cut
     assert not built.exists() and not built.with_name("built.part").exists()
     text = str(error.value)
     log = re.search(r"\(log: (.*)\)$", text)

@@ -20,8 +20,7 @@ from lstm_sharp.engine import pack
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.starts import Host
 from lstm_sharp.errors import UsageError
-from lstm_sharp.numerics.formats import C_BITS
-from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.numerics.quantize import QuantModel, saturated
 from lstm_sharp.run import deploy, jobs, package
 from lstm_sharp.run.batch import Pair
 from lstm_sharp.run.choose import suggesting
@@ -225,10 +224,7 @@ class Accelerator:
         stages = self.stages(max(asked.lengths), len(asked.lengths))
         h, after, _ = self.run_integers(stages, asked.x, asked.state, return_state)
         self.phases.pause("unpack")
-        most = (1 << (C_BITS - 1)) - 1
-        self.saturated = (
-            0 if after is None else int(np.sum((after[1] >= most) | (after[1] < -most)))
-        )
+        self.saturated = 0 if after is None else saturated(after[1])
         return asked.answer(self.model, h, after)
 
     @_in_turn

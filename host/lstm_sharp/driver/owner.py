@@ -35,9 +35,8 @@ class Seat:
         self._simulated = bool(getattr(device, "simulated", False))
         self._turn = threading.RLock()
         self._owner: ref[Driver] | None = None
-        self._lock = (
-            -1
-        )  # file descriptor, while there is an owner of a device that is no simulation
+        self._lock = -1
+        """File descriptor, while there is an owner of a device that is no simulation."""
 
     @contextmanager
     def turn(self, driver: Driver, take_over: bool = False) -> Iterator[None]:

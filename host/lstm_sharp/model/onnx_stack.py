@@ -57,6 +57,7 @@ class Stack:
         self._x, _ = graph.trace(nodes[0].input[0])
         self._random = np.random.default_rng(0)
         self._types = [graph.evaluate(n.input[1], {}, f"W of {label(n)}").dtype for n in nodes]
+        self._checked: set[tuple[int, int]] = set()
         axes = self._input_axes()
         self.batch_first = self._find_order(axes)
         self.sizes = (axes[0], axes[1]) if self.batch_first else (axes[1], axes[0])
@@ -71,9 +72,11 @@ class Stack:
         Raises:
             UsageError: it is so.
         """
-        self._check_order(batch, time)
-        self._check_between(batch, time)
-        self._check_lengths_and_states(batch, time)
+        if (batch, time) not in self._checked:
+            self._check_order(batch, time)
+            self._check_between(batch, time)
+            self._check_lengths_and_states(batch, time)
+            self._checked.add((batch, time))
 
     @property
     def hidden_size(self) -> int:

@@ -110,6 +110,12 @@ class QuantModel:
         return (np.asarray(c) * 0.5**C_FRAC).astype(np.float32)
 
 
+def saturated(c: np.ndarray) -> int:
+    """Count values of integer c, any shape, that stand at one of its limits."""
+    most = (1 << (C_BITS - 1)) - 1
+    return int(np.count_nonzero((c >= most) | (c < -most)))
+
+
 def quantize(
     model: Model, fmt: Format, calibration: np.ndarray, max_shift: int = DEFAULT_MAX_SHIFT
 ) -> QuantModel:

@@ -39,14 +39,11 @@ def head_by_length(head: Head, h: np.ndarray, lengths: Sequence[int] | np.ndarra
     out = np.zeros_like(whole)
     # The axis of the batch is the one that two sequences more make longer, whatever their steps.
     more = head(np.concatenate([h, h[:1], h[:1]]))
-    longer = [np.subtract(b, a) for a, b in zip(whole.shape, more.shape)]
+    sides = [a for a, (old, new) in enumerate(zip(whole.shape, more.shape)) if new == old + 2]
     for row, length in enumerate(lengths):
         own = head(h[row : row + 1, :length])
-        sides = [a for a, by in enumerate(longer) if by == 2]
         fits = own.ndim == whole.ndim and all(map(le, own.shape, whole.shape))
-        fits = fits and len(sides) == 1 and own.shape[sides[0]] == 1
-        fits = fits and whole.shape[sides[0]] == len(h)
-        if not fits:
+        if not (fits and len(sides) == 1 and own.shape[sides[0]] == 1):
             raise UsageError(
                 f"what follows the LSTM gives {own.shape} for one sequence and {whole.shape} for "
                 f"{len(h)}, not one for each; leave out lengths, or take h"

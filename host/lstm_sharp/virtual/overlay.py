@@ -73,7 +73,9 @@ def read_virtual(path: str | Path) -> Config:
             "on; write one with lstm_sharp.virtual.overlay.virtual_overlay"
         )
     with files.refusing(f"{path} is damaged", "write the virtual overlay again"):
-        facts = files.parse_json(text, f"{path} is damaged: its config")
+        facts = files.parse_json(
+            text, f"{path} is damaged; write the virtual overlay again: its config"
+        )
         knobs, identity = dict(facts["knobs"]), facts["identity"]
     cfg = config.from_knobs(knobs, f"{path}: knobs")
     if cfg.digest != identity:
