@@ -185,10 +185,7 @@ module dispatcher
   // afterwards, whatever the ring holds by chance.
   logic [RingBits:0] pulled_q;
   logic [ColumnBits-1:0] word;
-  logic misplaced;
   assign word = column_q >> BandBits;
-  assign misplaced = pull_here_q ? word != ColumnBits'(pulled_q)
-                                 : cur.instr.source == SourceX && word >= ColumnBits'(pulled_q);
   always_ff @(posedge clk) begin
     if (start || ring_pop) pulled_q <= '0;
     else if (ring_pull) pulled_q <= pulled_q + 1'b1;
@@ -260,14 +257,18 @@ module dispatcher
 
   // The end: all dispatched, or given up. Both are seen a cycle or two late, which harms nobody. Of
   // one slot, that it lacks x counts before all else.
-  logic short_q;
+  logic short, out_of_turn_q, not_pulled_q, exhausted_q;
+  assign short = out_of_turn_q || not_pulled_q || exhausted_q;
   logic [7:0] early_index_q[2];
-  assign told = short_q || (slot.valid && past_q) || early || status != StatusFine;
+  assign told = short || (slot.valid && past_q) || early || status != StatusFine;
   always_ff @(posedge clk) begin
     dispatched <= rst_n && (give_up_q || (instr_done && cur.last));
-    short_q <= tile_q && (misplaced || (pull_here_q && !ring_some && ring_exhausted));
+    out_of_turn_q <= tile_q && pull_here_q && word != ColumnBits'(pulled_q);
+    not_pulled_q <= tile_q && !pull_here_q && cur.instr.source == SourceX
+                    && word >= ColumnBits'(pulled_q);
+    exhausted_q <= tile_q && pull_here_q && !ring_some && ring_exhausted;
     early_index_q <= '{index_q, early_index_q[0]};
-    give_up_q <= rst_n && !give_up_q && !start && (short_q || (slot.valid && past_q) || early);
+    give_up_q <= rst_n && !give_up_q && !start && (short || (slot.valid && past_q) || early);
     if (start) begin
       status <= StatusFine;
       status_index <= '0;
@@ -275,7 +276,7 @@ module dispatcher
       if (early) begin
         status <= StatusDistance;
         status_index <= early_index_q[1];
-      end else if (short_q) begin
+      end else if (short) begin
         status <= StatusWords;
       end else if (slot.valid && past_q) begin
         status <= StatusWeights;

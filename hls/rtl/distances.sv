@@ -51,9 +51,13 @@ module distances
     for (int n = 2; n <= MostWords; n++) begin
       if (bands * 16'(Block) >= 16'(n * Columns)) block.words = (WordBits + 1)'(n);
     end
+    block.segments = '0;
     for (int b = 0; b < Bands; b++) begin
-      block.segments[b] = 16'(issue.target.lane) < 16'((b + 1) * Segment)
-                          && 16'(issue.target.lane) + bands * 16'(Block) > 16'(b * Segment);
+      for (int gang = 1; gang <= MaxBands; gang *= 2) begin  // so that nothing is added
+        block.segments[b] |= bands == 16'(gang) && 16'(issue.target.lane) < 16'((b + 1) * Segment)
+                             && (gang * Block > b * Segment
+                                 || 16'(issue.target.lane) > 16'(b * Segment - gang * Block));
+      end
     end
   end
 

@@ -45,8 +45,7 @@ def test_resources_of_shapes_are_of_this_rtl(place: int, tmp_path: Path) -> None
     render(cfg, tmp_path)
     told, renew = seen[place], "run python -m lstm_sharp.report.shape_resources"
     sources = tools.digest(synth.sources(tmp_path))
-    older = "older" in results.read("shape_resources")  # which docs/shapes.md says
-    assert told["identity"] == cfg.digest and (older or told["sources"] == sources), renew
+    assert (told["identity"], told["sources"]) == (cfg.digest, sources), renew
     # One path where a lane's h finds one of 52 places of a word: docs/shapes.md
     assert told["witness"] or (cfg.columns == 52 and len(told["failing"]) == 1)
     assert all("u_h_buffer" in path and path.startswith("5 LUT:") for path in told["failing"])
