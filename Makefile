@@ -23,14 +23,14 @@ TESTS := $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile
 PYNQ := pynq>=4.0,<5; python_version < '3.13'
 # Without what hls4ml needs: its headers are all that is taken from it.
 AP_TYPES := $(shell sed -nE 's/^ap-types = \["(.*)"\]$$/\1/p' pyproject.toml)
-VITIS = $(RUN) -m lstm_sharp.build.vitis "$(CONFIG)" --build "$(BUILD)"
+VITIS = $(RUN) -m lstm_sharp.vendor.vitis "$(CONFIG)" --build "$(BUILD)"
 CPP := find hls -name '*.cpp' -o -name '*.hpp'
 
 # What `setup` needs of the system: command and the Debian package that brings it.
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
 .PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures tables
-.PHONY: bench paper clean
+.PHONY: bench paper clean size
 .PHONY: libpython
 
 help: ## list the verbs
@@ -40,7 +40,7 @@ help: ## list the verbs
 setup: $(READY) ## make .venv with all that the other verbs need (they do it themselves)
 
 demo: setup ## recognise speakers with an LSTM on the simulated accelerator
-	@$(RUN) -m lstm_sharp.demo
+	@$(RUN) -m workshop.demo
 
 test: setup libpython ## tests without vendor tools, under 10 minutes; PYTEST= for more options
 	@$(TESTS) $(PYTEST)
@@ -53,9 +53,12 @@ lint: setup ## check style, types, and both engines' sources
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(CPP) | xargs -r .venv/bin/clang-format --dry-run -Werror
-	$(RUN) -m lstm_sharp.build.verilate --lint tiny pynq-z2 zcu104
-	$(RUN) -m lstm_sharp.build.checker tiny pynq-z2 zcu104
-	$(RUN) -m lstm_sharp.report.tables --check
+	$(RUN) -m lstm_sharp.flow.verilate --lint tiny pynq-z2 zcu104
+	$(RUN) -m workshop.checker tiny pynq-z2 zcu104
+	$(RUN) -m workshop.tables --check
+
+size: setup ## count code lines by room and file, against their budgets
+	@$(RUN) -m workshop.size
 
 render: setup ## write HLS sources and RTL of CONFIG to BUILD
 	@.venv/bin/lstm-sharp render --config $(CONFIG) -o $(BUILD)/$(CONFIG)-project
@@ -74,22 +77,22 @@ hls: setup ## Vitis HLS: C simulation, synthesis, cosimulation, IP (XILINX_SETTI
 	@$(VITIS)
 
 overlay: setup ## Vivado: BOARD's bitstream and .hwh, with the ENGINE hls (after 'make hls') or sv
-	@$(RUN) -m lstm_sharp.build.vivado "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
+	@$(RUN) -m lstm_sharp.vendor.vivado "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
 qualify: setup libpython ## all of hls, cosim, overlay for BOARD, and a package that the board completes
-	@$(RUN) -m lstm_sharp.build.qualify "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
+	@$(RUN) -m lstm_sharp.vendor.qualify "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
 resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all configs, or CONFIG=
-	@$(RUN) -m lstm_sharp.build.resources $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
-	@$(RUN) -m lstm_sharp.build.recurrence $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
-	@$(RUN) -m lstm_sharp.report.tables
+	@$(RUN) -m workshop.resources $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
+	@$(RUN) -m workshop.recurrence $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
+	@$(RUN) -m workshop.tables
 
 figures: setup ## simulate the figures that the documentation shows, and model those of shapes
-	@$(RUN) -m lstm_sharp.report.figures
-	@$(RUN) -m lstm_sharp.report.shapes
+	@$(RUN) -m workshop.figures
+	@$(RUN) -m workshop.shapes
 
 tables: setup ## make the documentation's tables from docs/results/
-	@$(RUN) -m lstm_sharp.report.tables
+	@$(RUN) -m workshop.tables
 
 bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 10 minutes
 	@OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN) -m bench.bench

@@ -35,8 +35,8 @@ from lstm_sharp.engine.program import (
     Status,
 )
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import engines
-from lstm_sharp.run.jobs import Run
+from lstm_sharp.flow.jobs import Run
+from lstm_sharp.runtime import engines
 from shapes_by_hand import Made, make
 
 MOST_SLOTS = 4_000

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from covers import in_wavefront, recovered
+from lstm_sharp.compiler.group import Start
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.limits import bias_blocks, weight_tiles
+from lstm_sharp.compiler.schedule import SCHEDULES, Plan
+from lstm_sharp.compiler.starts import Host
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.group import Start
-from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.limits import bias_blocks, weight_tiles
 from lstm_sharp.engine.program import Program
-from lstm_sharp.engine.schedule import SCHEDULES, Plan
-from lstm_sharp.engine.starts import Host
+from lstm_sharp.flow.jobs import Result, Run
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.formats import C_BITS, Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
-from lstm_sharp.run import deploy, engines
-from lstm_sharp.run.batch import Pair, by_length
-from lstm_sharp.run.jobs import Result, Run
+from lstm_sharp.runtime import deploy, engines
+from lstm_sharp.runtime.batch import Pair, by_length
 
 LEVELS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 """What a level can be: whether each of its cells is reverse."""

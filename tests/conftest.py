@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from lstm_sharp.build import hls_rtl
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import hls_rtl
 
 # A test must not fail because the machine was busy; a failure prints how to run it again. CI draws
 # the same cases every time: new ones are for people, who can look at what they find.

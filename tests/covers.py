@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from lstm_sharp.compiler.cover import Layout, Rect
+from lstm_sharp.compiler.limits import bands, segments
+from lstm_sharp.compiler.schedule import SCHEDULES, Plan, lay_out
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.cover import Layout, Rect
-from lstm_sharp.engine.limits import bands, segments
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
-from lstm_sharp.engine.schedule import SCHEDULES, Plan, lay_out
 
 
 def recovered(rng: np.random.Generator, plan: Plan) -> Plan:

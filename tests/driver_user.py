@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_sharp.build.design import design
-from lstm_sharp.build.hwh import hwh
+from lstm_sharp.board.ip import EngineIP
 from lstm_sharp.driver import Accelerator, BoardError
-from lstm_sharp.driver.ip import EngineIP
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow.design import design
+from lstm_sharp.flow.hwh import hwh
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import QuantModel, quantize
-from lstm_sharp.run.batch import Pair, by_length
+from lstm_sharp.runtime.batch import Pair, by_length
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
 from models import pytorch_like

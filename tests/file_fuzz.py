@@ -26,11 +26,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_sharp import board, cli, paths, terminal
-from lstm_sharp.build.design import design
-from lstm_sharp.build.hwh import hwh
+from lstm_sharp import cli, package, paths, terminal
+from lstm_sharp.engine import boards as board
 from lstm_sharp.engine import config
-from lstm_sharp.run import package
+from lstm_sharp.flow.design import design
+from lstm_sharp.flow.hwh import hwh
 from models import pytorch_like, torch_names
 
 Rng = np.random.Generator

@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from lstm_sharp import cli
-from lstm_sharp.build.render import render
-from lstm_sharp.engine import config, cycles
-from lstm_sharp.engine.hls import hls_cycles
-from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.schedule import make_plan
+from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.schedule import make_plan
+from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow.render import render
 
 ROOT = Path(__file__).parents[1]
 FACTS = Path(__file__).with_suffix(".json")

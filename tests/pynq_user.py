@@ -13,9 +13,10 @@ import pytest
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE
+from lstm_sharp.flow import jobs
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.run import deploy, jobs
+from lstm_sharp.runtime import deploy
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
 from models import pytorch_like

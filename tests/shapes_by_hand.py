@@ -17,10 +17,10 @@ import numpy as np
 import cases
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Instruction, Op, Program, Source, Start
+from lstm_sharp.flow.jobs import Result, Run
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
-from lstm_sharp.run import engines
-from lstm_sharp.run.jobs import Result, Run
+from lstm_sharp.runtime import engines
 
 STEPS = 3
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build import hls_rtl, tools, vivado, xilinx
-from lstm_sharp.build.render import render
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
+from lstm_sharp.flow import hls_rtl, tools
+from lstm_sharp.flow.render import render
+from lstm_sharp.vendor import vivado, xilinx
 
 _SCRIPT = Path(__file__).resolve().parent / "vitis" / "vivado_stub.tcl"
 _INTERFACE = '<busInterface name="{}" kind="{}" side="{}" bits="{}"/>'

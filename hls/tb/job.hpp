@@ -1,4 +1,4 @@
-// Jobs and results of a simulated engine, the C++ half of host/lstm_sharp/run/jobs.py, which says
+// Jobs and results of a simulated engine, the C++ half of host/lstm_sharp/flow/jobs.py, which says
 // what the files look like. Plain C++14 without a line of the engine: csim and the Verilated
 // harness share it.
 #pragma once

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from lstm_sharp.model.model import Model
     from lstm_sharp.numerics.formats import Format
     from lstm_sharp.numerics.quantize import quantize
-    from lstm_sharp.run.session import Session
+    from lstm_sharp.runtime.session import Session
 
 _WHERE = {
     "Config": "lstm_sharp.engine.config",
     "Format": "lstm_sharp.numerics.formats",
     "Model": "lstm_sharp.model",
-    "Session": "lstm_sharp.run.session",
+    "Session": "lstm_sharp.runtime.session",
     "UsageError": "lstm_sharp.errors",
     "load": "lstm_sharp.model",
     "quantize": "lstm_sharp.numerics.quantize",

@@ -13,14 +13,14 @@ from typing import TextIO
 import numpy as np
 
 from lstm_sharp import __version__, arrays, files
+from lstm_sharp.compiler.schedule import BY_GATE, SCHEDULES
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
-from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
 from lstm_sharp.numerics.formats import SUPPORTED
-from lstm_sharp.run.batch import head_by_length
-from lstm_sharp.run.session import BACKENDS, Session
+from lstm_sharp.runtime.batch import head_by_length
+from lstm_sharp.runtime.session import BACKENDS, Session
 from lstm_sharp.terminal import Parser, ended, say, size
 
 _WIDE = 10_000
@@ -166,7 +166,7 @@ def _add_fit(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from lstm_sharp.run.fit import fit, table
+    from lstm_sharp.fit import fit, table
 
     files.check_outputs((options.json,), (options.model,))
     model = load(options.model, options.prefix)
@@ -220,8 +220,8 @@ def _add_package(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _package(options: argparse.Namespace) -> None:
-    from lstm_sharp.run import package
-    from lstm_sharp.run.package_folder import overlay_engine
+    from lstm_sharp import package
+    from lstm_sharp.package.folder import overlay_engine
 
     cfg = config.load(options.config).with_format(options.format)
     calibration = arrays.read_npy(options.calibration) if options.calibration else None
@@ -266,8 +266,8 @@ def _add_render(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    from lstm_sharp.build.render import check_target, render
-    from lstm_sharp.build.vectors import write_vectors
+    from lstm_sharp.flow.render import check_target, render
+    from lstm_sharp.vendor.vectors import write_vectors
 
     cfg = config.load(options.config).with_format(options.format)
     model = load(options.model, options.prefix) if options.model else None
@@ -303,7 +303,7 @@ def _add_perf(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _perf(options: argparse.Namespace) -> None:
-    from lstm_sharp.engine.perf import perf
+    from lstm_sharp.compiler.perf import perf
 
     files.check_outputs((options.json,), ())
     given = {k: v for k, v in vars(options).items() if k not in ("command", "json")}

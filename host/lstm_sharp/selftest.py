@@ -16,17 +16,18 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_sharp import files
+from lstm_sharp import files, package
+from lstm_sharp.compiler.distances import keep_distances
 from lstm_sharp.driver import proof
 from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.distances import keep_distances
 from lstm_sharp.engine.program import Instruction, Op, Program
 from lstm_sharp.engine.registers import ENGINE
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import jobs
 from lstm_sharp.numerics.formats import C_BITS
-from lstm_sharp.run import deploy, jobs, package
-from lstm_sharp.run.package import Package
+from lstm_sharp.package import Package
+from lstm_sharp.runtime import deploy
 from lstm_sharp.terminal import Parser, ended, say
 
 _BUNDLE = "lstm-sharp-selftest.zip"

@@ -25,8 +25,8 @@ from bench.compare import figures
 from bench.ours import FORMATS, Csim, Golden
 from lstm_sharp import files
 from lstm_sharp.errors import UsageError
-from lstm_sharp.report import bench_table as report
-from lstm_sharp.report import results, tables
+from workshop import bench_table as report
+from workshop import results, tables
 
 SEEDS, RUNS = (0, 1, 2), 2
 """A model for each seed, built once and run so many times."""

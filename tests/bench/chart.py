@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lstm_sharp.report import bench_table as report
+from workshop import bench_table as report
 
 _HLS4ML, _OURS = "#D55E00", "#0072B2"  # told apart in every kind of colour blindness
 _SPEED = {

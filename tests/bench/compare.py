@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.case import Case, Subject
 from lstm_sharp.errors import UsageError
-from lstm_sharp.report import bench_table as report
+from workshop import bench_table as report
 
 Key = tuple[str, str]  # tool and setting
 Runs = dict[Key, list[float]]

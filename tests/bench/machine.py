@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lstm_sharp.build import tools
+from lstm_sharp.flow import tools
 
 
 def describe(root: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from bench.case import Case
 from lstm_sharp.engine import config
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.report.bench_table import CSIM, GOLDEN
-from lstm_sharp.run import deploy, engines
+from lstm_sharp.runtime import deploy, engines
+from workshop.bench_table import CSIM, GOLDEN
 
 FORMATS = ("W16A16", "W8A16", "W8A8")
 BATCH = 64  # sequences that the golden model takes at once

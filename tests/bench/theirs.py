@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from bench.case import Case
-from lstm_sharp.build import tools
 from lstm_sharp.errors import UsageError
-from lstm_sharp.report.bench_table import HLS4ML
+from lstm_sharp.flow import tools
+from workshop.bench_table import HLS4ML
 
 _SAME = 1e-5  # float32 against float64
 

@@ -13,8 +13,8 @@ from cases import Case, draw
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, STRIDE, Field, Op, Program
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import engines
-from lstm_sharp.run.jobs import Result, Run
+from lstm_sharp.flow.jobs import Result, Run
+from lstm_sharp.runtime import engines
 
 pytestmark = pytest.mark.csim
 

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from cases import Case, draw
-from lstm_sharp.build import csim
+from lstm_sharp.compiler.cycles import predict
+from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.cycles import predict
-from lstm_sharp.engine.hls import hls_cycles
-from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import HEADER
-from lstm_sharp.engine.schedule import make_plan
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import engines
+from lstm_sharp.flow import csim
+from lstm_sharp.runtime import engines
 
 pytestmark = pytest.mark.csim
 

@@ -10,16 +10,16 @@ import pytest
 
 import cases
 from cases import Case
-from lstm_sharp.build import csim
-from lstm_sharp.build.checker.ranges import needed
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
+from lstm_sharp.flow import csim
 from lstm_sharp.numerics import activation
 from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
-from lstm_sharp.run import deploy, engines
-from lstm_sharp.run.batch import by_length
+from lstm_sharp.runtime import deploy, engines
+from lstm_sharp.runtime.batch import by_length
 from shapes_by_hand import make
+from workshop.checker.ranges import needed
 
 pytestmark = pytest.mark.csim
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp import paths
-from lstm_sharp.build.render import context, render
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow.render import context, render
 from lstm_sharp.numerics import activation
 
 _TINY = config.load("tiny")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build import csim
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import Instruction, Program, Source
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import engines
-from lstm_sharp.run.jobs import Run
+from lstm_sharp.flow import csim
+from lstm_sharp.flow.jobs import Run
+from lstm_sharp.runtime import engines
 from shapes_by_hand import make
 
 pytestmark = pytest.mark.csim

@@ -13,10 +13,12 @@ import pynq
 
 from cases import Case, draw
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, quick, right, same
+from lstm_sharp import package
+from lstm_sharp.board.ip import EngineIP
+from lstm_sharp.compiler import pack
 from lstm_sharp.driver import Accelerator
-from lstm_sharp.driver.ip import EngineIP
-from lstm_sharp.engine import config, pack
-from lstm_sharp.run import deploy, package
+from lstm_sharp.engine import config
+from lstm_sharp.runtime import deploy
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
 from models import pytorch_like

@@ -14,8 +14,8 @@ pytest.importorskip("pynq")
 import pynq
 
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, quick, right, same
+from lstm_sharp.board.ip import EngineIP
 from lstm_sharp.driver import Accelerator, BoardError
-from lstm_sharp.driver.ip import EngineIP
 from lstm_sharp.engine.registers import ENGINE
 from lstm_sharp.virtual import Fault
 from lstm_sharp.virtual.device import VirtualDevice

@@ -26,6 +26,7 @@ from driver_user import (
     right,
     same,
 )
+from lstm_sharp.board.ip import EngineIP
 from lstm_sharp.driver import (
     Accelerator,
     BoardError,
@@ -38,10 +39,9 @@ from lstm_sharp.driver import (
     TransferLimit,
     WrongClock,
 )
-from lstm_sharp.driver.ip import EngineIP
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import HEADER
-from lstm_sharp.run import deploy
+from lstm_sharp.runtime import deploy
 from lstm_sharp.virtual import Fault
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay

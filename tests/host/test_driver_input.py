@@ -15,15 +15,14 @@ pytest.importorskip("pynq")
 import pynq
 
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, refused, right, same
-from lstm_sharp import cli, selftest
+from lstm_sharp import cli, package, selftest
+from lstm_sharp.board import overlay as boards
 from lstm_sharp.driver import Accelerator, BoardError, OverlayGone, WrongOverlay, proof
-from lstm_sharp.driver import board as boards
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.formats import SUPPORTED
-from lstm_sharp.run import package
-from lstm_sharp.run.session import Session
+from lstm_sharp.runtime.session import Session
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
 from models import pytorch_like, torch_names

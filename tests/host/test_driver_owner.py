@@ -17,11 +17,11 @@ pytest.importorskip("pynq")
 import pynq
 
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, quick, right, same
+from lstm_sharp.board.owner import Seat
 from lstm_sharp.driver import Accelerator, Busy, OverlayGone
-from lstm_sharp.driver.owner import Seat
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.run.session import Session
+from lstm_sharp.runtime.session import Session
 from lstm_sharp.virtual import Fault
 from lstm_sharp.virtual.device import VirtualDevice
 from models import pytorch_like

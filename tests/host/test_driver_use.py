@@ -12,14 +12,13 @@ import pytest
 pytest.importorskip("pynq")
 
 from driver_user import TINY, bit, board, device, hls_bit, integers, model_of, quick, right, same
-from lstm_sharp import cli, paths, selftest
+from lstm_sharp import cli, package, paths, selftest
+from lstm_sharp.board import overlay as boards
 from lstm_sharp.driver import Accelerator, WrongOverlay, proof
-from lstm_sharp.driver import board as boards
 from lstm_sharp.engine import config
 from lstm_sharp.model import load
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.run import package
-from lstm_sharp.run.session import Session
+from lstm_sharp.runtime.session import Session
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
 from models import package_cli, pytorch_like, torch_names

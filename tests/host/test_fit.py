@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from lstm_sharp import cli
-from lstm_sharp.board import board
-from lstm_sharp.engine import config, cycles, storage
+from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.starts import best_starts
+from lstm_sharp.engine import config, storage
+from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import resized
-from lstm_sharp.engine.starts import best_starts
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import deploy
-from lstm_sharp.run.assess import check_board
-from lstm_sharp.run.choose import choose
-from lstm_sharp.run.fit import Answer, fit, table
+from lstm_sharp.fit import Answer, fit, table
+from lstm_sharp.fit.assess import check_board
+from lstm_sharp.runtime import deploy
+from lstm_sharp.runtime.choose import choose
 from models import pytorch_like, torch_names
 
 SHAPES = [12, 64, 64]

@@ -13,18 +13,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lstm_sharp.board import boards, system
-from lstm_sharp.build.design import SPAN, Design, design
-from lstm_sharp.build.processors import Clock
 from lstm_sharp.engine import config, registers
+from lstm_sharp.engine.boards import boards, system
 from lstm_sharp.engine.config import resized
 from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, ENGINE_MAP, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run.package_folder import overlay_engine
+from lstm_sharp.flow.design import SPAN, Design, design
+from lstm_sharp.flow.processors import Clock
+from lstm_sharp.package.folder import overlay_engine
 
 pytest.importorskip("jinja2")
 
-from lstm_sharp.build.hwh import hwh
+from lstm_sharp.flow.hwh import hwh
 from lstm_sharp.virtual.overlay import read_virtual, virtual_overlay
 
 TINY = config.load("tiny")

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 import lstm_sharp.notebooks
-from lstm_sharp import overlays, paths
+from lstm_sharp import overlays, package, paths
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import package
 
 pytest.importorskip("pynq")
 nbclient = pytest.importorskip("nbclient")

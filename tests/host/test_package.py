@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_sharp import cli
-from lstm_sharp.engine import config, cycles
+from lstm_sharp import cli, package
+from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config, resized
-from lstm_sharp.engine.hls import hls_cycles
 from lstm_sharp.engine.program import Program
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.run import package
-from lstm_sharp.run.deploy import deploy
+from lstm_sharp.runtime.deploy import deploy
 from models import contents, package_cli, pytorch_like, torch_names
 
 TINY = config.load("tiny")
@@ -152,7 +152,7 @@ def test_reading_takes_numpy_alone(folder: Path) -> None:
     source = str(Path(package.__file__).parents[2])
     code = (
         f"import sys; sys.path.insert(0, {source!r}); before = set(sys.modules)\n"
-        "from lstm_sharp.run import package; package.read('p')\n"
+        "from lstm_sharp import package; package.read('p')\n"
         "print(*sorted({n.split('.')[0] for n in set(sys.modules) - before}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -394,7 +394,7 @@ WRITER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from lstm_sharp.engine import config
-from lstm_sharp.run import package
+from lstm_sharp import package
 from models import pytorch_like
 cfg, model = config.load("tiny").of("hls"), pytorch_like(0, [3, 6])
 for _ in range(30):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lstm_sharp import package
 from lstm_sharp.engine import config, registers
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import package
 from models import contents, package_cli, pytorch_like, torch_names
 
 TINY = config.load("tiny")

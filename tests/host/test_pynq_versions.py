@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_sharp import paths
+from lstm_sharp import package, paths
 from lstm_sharp.engine import config
 from lstm_sharp.model import load
-from lstm_sharp.run import package
 
 pytestmark = [pytest.mark.rtl, pytest.mark.slow]
 
@@ -26,7 +25,7 @@ import numpy as np
 
 from lstm_sharp.driver import Accelerator, proof
 from lstm_sharp.numerics import golden
-from lstm_sharp.run import package
+from lstm_sharp import package
 from lstm_sharp.virtual.overlay import virtual_overlay
 
 held = package.read(sys.argv[1])

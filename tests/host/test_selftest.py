@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pynq")
-from lstm_sharp import selftest
+from lstm_sharp import package, selftest
 from lstm_sharp.engine import config
-from lstm_sharp.run import package
 from lstm_sharp.virtual import Fault, activate
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lstm_sharp.compiler.hls import hls_cycles
 from lstm_sharp.engine import config
-from lstm_sharp.engine.hls import hls_cycles
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Layer, Model
-from lstm_sharp.run import deploy
-from lstm_sharp.run.batch import head_by_length
-from lstm_sharp.run.session import Session
+from lstm_sharp.runtime import deploy
+from lstm_sharp.runtime.batch import head_by_length
+from lstm_sharp.runtime.session import Session
 from models import pytorch_like
 
 TINY = config.load("tiny")

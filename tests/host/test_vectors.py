@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_sharp.build import vectors
-from lstm_sharp.engine import config, pack
+from lstm_sharp import package
+from lstm_sharp.compiler import pack
+from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.engine import config
 from lstm_sharp.engine.config import resized
-from lstm_sharp.engine.hls import hls_cycles
+from lstm_sharp.flow import jobs
 from lstm_sharp.model import Model
 from lstm_sharp.numerics import golden
-from lstm_sharp.run import engines, jobs, package
-from lstm_sharp.run.deploy import deploy
+from lstm_sharp.runtime import engines
+from lstm_sharp.runtime.deploy import deploy
+from lstm_sharp.vendor import vectors
 from models import pytorch_like
 
 TINY = config.load("tiny").of("hls")

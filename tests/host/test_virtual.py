@@ -16,12 +16,13 @@ import pytest
 pytest.importorskip("pynq")
 import pynq
 
-from lstm_sharp.engine import cycles
+from lstm_sharp.compiler import cycles
 from lstm_sharp.engine.program import Status
 from lstm_sharp.engine.registers import ENGINE, S2MM_OFFSET, Dma, DmaStatus
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import jobs
 from lstm_sharp.numerics import golden
-from lstm_sharp.run import deploy, jobs
+from lstm_sharp.runtime import deploy
 from lstm_sharp.virtual.device import STUCK_SECONDS, VirtualDevice
 from lstm_sharp.virtual.engine import EngineAssertion
 from lstm_sharp.virtual.overlay import virtual_overlay

@@ -21,7 +21,7 @@ from lstm_sharp.engine.registers import (
     Dma,
     DmaStatus,
 )
-from lstm_sharp.run import jobs
+from lstm_sharp.flow import jobs
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.faults import Fault
 from pynq_user import (

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lstm_sharp.build import hls_rtl
-from lstm_sharp.engine import config, cycles, pack, weights
-from lstm_sharp.engine.group import Group, group
-from lstm_sharp.engine.hls import hls_cycles
+from lstm_sharp.compiler import cycles, pack, weights
+from lstm_sharp.compiler.group import Group, group
+from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.schedule import Plan, make_plan, shapes_of
+from lstm_sharp.engine import config
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, STRIDE, Program
-from lstm_sharp.engine.schedule import Plan, make_plan, shapes_of
+from lstm_sharp.flow import hls_rtl
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import QuantModel, quantize

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cocotb
 import numpy as np
 
+from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS, Op, Source, Start, Status
-from lstm_sharp.engine.schedule import SCHEDULES
 from rtl.cocotb_cases import CFG, Case, least_cycles, make_case, model_cycles, put, rng, unrolled
 from rtl.cocotb_engine import DONE, IDLE, OUTPUTS, READY, START, VALID, Engine, Register
 

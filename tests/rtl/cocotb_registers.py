@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import Combine, RisingEdge
 
-from lstm_sharp.engine.cycles import COPY_CYCLES
+from lstm_sharp.compiler.cycles import COPY_CYCLES
 from rtl.cocotb_cases import CFG, NULL, make_case, model_cycles, pauses, rng
 from rtl.cocotb_engine import (
     AUTO_RESTART,

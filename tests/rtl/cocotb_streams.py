@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cocotb
 
-from lstm_sharp.engine.schedule import SCHEDULES
+from lstm_sharp.compiler.schedule import SCHEDULES
 from rtl.cocotb_cases import CFG, Case, make_case, pauses, rng, unrolled
 from rtl.cocotb_engine import Engine
 

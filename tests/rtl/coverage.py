@@ -9,10 +9,10 @@ from itertools import product
 import numpy as np
 
 from cases import LEVELS, Case, kind_of
-from lstm_sharp.engine.group import Group
-from lstm_sharp.engine.schedule import SCHEDULES
+from lstm_sharp.compiler.group import Group
+from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.numerics.formats import C_BITS
-from lstm_sharp.run.deploy import Stage
+from lstm_sharp.runtime.deploy import Stage
 
 CHAINS = (1, 2, 3, 4)
 FURTHER = (

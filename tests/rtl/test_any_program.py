@@ -14,7 +14,7 @@ import any_program
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Instruction, Op, Source, Start, Status
-from lstm_sharp.run import engines
+from lstm_sharp.runtime import engines
 from rtl import test_levels, test_shapes_raw
 
 TINY, SHAPES, WIDE = (

@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lstm_sharp.build import tools, verilate
-from lstm_sharp.build.render import render
+from lstm_sharp.flow import tools, verilate
+from lstm_sharp.flow.render import render
 from rtl.cocotb_cases import CFG, HLS, SEED
 
 pytestmark = pytest.mark.rtl

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from lstm_sharp import demo
-from lstm_sharp.report import figures, results
+from workshop import demo, figures, results
 
 pytestmark = [pytest.mark.rtl, pytest.mark.sv]
 

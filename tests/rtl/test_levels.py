@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from cases import LEVELS, Case, draw
-from lstm_sharp.build import hls_rtl
-from lstm_sharp.engine import config, cycles
+from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.schedule import largest_square
+from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.schedule import largest_square
-from lstm_sharp.run import deploy, engines
+from lstm_sharp.flow import hls_rtl
+from lstm_sharp.runtime import deploy, engines
 from rtl.coverage import Coverage, Point, reachable, seen_in
 
 pytestmark = [pytest.mark.rtl, pytest.mark.csim]

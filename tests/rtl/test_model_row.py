@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from cases import random_model
-from lstm_sharp.engine import pack
-from lstm_sharp.engine.group import group
-from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.perf import best_plan
-from lstm_sharp.engine.schedule import make_plan, shapes_of
+from lstm_sharp.compiler import pack
+from lstm_sharp.compiler.group import group
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.perf import best_plan
+from lstm_sharp.compiler.schedule import make_plan, shapes_of
 from lstm_sharp.numerics import golden
-from lstm_sharp.run import engines
-from lstm_sharp.run.deploy import Stage
+from lstm_sharp.runtime import engines
+from lstm_sharp.runtime.deploy import Stage
 
 pytestmark = [pytest.mark.rtl, pytest.mark.sv, pytest.mark.slow]
 

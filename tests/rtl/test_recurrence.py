@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build.recurrence import STEPS, Steps, cosim, dataflow
-from lstm_sharp.build.tools import ToolError
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
+from lstm_sharp.flow.tools import ToolError
+from workshop.recurrence import STEPS, Steps, cosim, dataflow
 
 pytestmark = [
     pytest.mark.rtl,

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 from cases import Case, draw
-from lstm_sharp.build import hls_rtl
-from lstm_sharp.engine import config, cycles
+from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.group import group
+from lstm_sharp.compiler.schedule import BY_GATE, SCHEDULES, make_plan, shapes_of
+from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.group import group
-from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES, make_plan, shapes_of
+from lstm_sharp.flow import hls_rtl
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.report.figures import random_layer
-from lstm_sharp.run import engines
-from lstm_sharp.run.deploy import Stage
+from lstm_sharp.runtime import engines
+from lstm_sharp.runtime.deploy import Stage
+from workshop.figures import random_layer
 
 pytestmark = [
     pytest.mark.rtl,

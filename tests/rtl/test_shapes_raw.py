@@ -26,8 +26,8 @@ from lstm_sharp.engine.program import (
     Start,
     Status,
 )
-from lstm_sharp.run import engines
-from lstm_sharp.run.jobs import Run
+from lstm_sharp.flow.jobs import Run
+from lstm_sharp.runtime import engines
 
 pytestmark = [pytest.mark.rtl, pytest.mark.sv]
 

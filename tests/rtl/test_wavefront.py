@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm_sharp.build import hls_rtl
-from lstm_sharp.engine import config, cycles
-from lstm_sharp.engine.group import group
-from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.schedule import SCHEDULES, make_plan, shapes_of
+from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.group import group
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.schedule import SCHEDULES, make_plan, shapes_of
+from lstm_sharp.engine import config
+from lstm_sharp.flow import hls_rtl
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.report.figures import random_layer
-from lstm_sharp.run import deploy, engines
-from lstm_sharp.run.deploy import Stage
+from lstm_sharp.runtime import deploy, engines
+from lstm_sharp.runtime.deploy import Stage
+from workshop.figures import random_layer
 
 pytestmark = [
     pytest.mark.rtl,
@@ -62,4 +63,4 @@ def test_levels_side_by_side_are_faster() -> None:
     assert list(taken[64][True].values()) == [4199, 4167, 4165]
     plan = make_plan([LayerShape(64, 64)] * 2, CFG, "best", None, 1)
     assert plan.wavefront
-    assert cycles.lower_bound(plan, (group((STEPS,)),)) == 4141
+    assert plan.lower_bound((group((STEPS,)),)) == 4141

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build import synth, witness
-from lstm_sharp.build.render import render
-from lstm_sharp.build.witness import Verdict
 from lstm_sharp.engine import config
+from lstm_sharp.flow.render import render
+from workshop import synth, witness
+from workshop.witness import Verdict
 
 pytestmark = [pytest.mark.rtl, pytest.mark.sv]
 

@@ -15,8 +15,8 @@ import pytest
 from bench import bench, compare, theirs
 from bench.case import Case
 from lstm_sharp.errors import UsageError
-from lstm_sharp.report import bench_table as report
-from lstm_sharp.report.results import read
+from workshop import bench_table as report
+from workshop.results import read
 
 CASE = Case(3, 4, 2, "tiny", reuse=1, sequences=6, few=2)
 

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build import tools, verilate
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import tools, verilate
 
 PLAYER = """
 import sys
 from pathlib import Path
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import null_program
-from lstm_sharp.run import engines
-from lstm_sharp.run.jobs import Run
+from lstm_sharp.runtime import engines
+from lstm_sharp.flow.jobs import Run
 cfg = config.load("tiny").of(engines.kind(sys.argv[1]))
 program = engines.build(sys.argv[1], cfg, Path(sys.argv[2]))
 assert engines.play(program, [Run(null_program())])[0].identity == cfg.identity

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build import csim, verilate, vitis
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import csim, verilate
 from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.vendor import vitis
 
 TINY = config.load("tiny")
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lstm_sharp.compiler.cover import Rect, Tiling, fewest, layouts
+from lstm_sharp.compiler.layer import LayerPlan, LayerShape
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.cover import Rect, Tiling, fewest, layouts
-from lstm_sharp.engine.layer import LayerPlan, LayerShape
 from lstm_sharp.errors import UsageError
 
 TINY = config.load("tiny")

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from lstm_sharp import arrays, files, paths
-from lstm_sharp.build import tools
 from lstm_sharp.errors import UsageError, printable
+from lstm_sharp.flow import tools
 from lstm_sharp.terminal import ended
 
 HOST = Path(arrays.__file__).parent

@@ -11,7 +11,7 @@ import pytest
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
-from lstm_sharp.run.session import Session
+from lstm_sharp.runtime.session import Session
 from models import H, X, float_h, refused, weights, x_of
 
 onnx = pytest.importorskip("onnx")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lstm_sharp.board import KINDS, Board, board, boards
-from lstm_sharp.build import resources, witness
-from lstm_sharp.build.netlist import Netlist
-from lstm_sharp.build.witness import Verdict
+from lstm_sharp.engine.boards import KINDS, Board, board, boards
+from workshop import resources, witness
+from workshop.netlist import Netlist
+from workshop.witness import Verdict
 
 
 class Maker:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from lstm_sharp.engine import config, cycles
-from lstm_sharp.engine.cover import Tiling
-from lstm_sharp.engine.layer import LayerShape
-from lstm_sharp.engine.perf import best_plan, perf
+from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.cover import Tiling
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.perf import best_plan, perf
+from lstm_sharp.compiler.schedule import BY_GATE, SCHEDULES, make_plan
+from lstm_sharp.engine import config
 from lstm_sharp.engine.program import MAX_STEPS
-from lstm_sharp.engine.schedule import BY_GATE, SCHEDULES, make_plan
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run.deploy import plans, predict_plans
+from lstm_sharp.runtime.deploy import plans, predict_plans
 from models import pytorch_like
 
 SIZES = (128, 256, 340, 512, 1024)

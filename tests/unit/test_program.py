@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lstm_sharp.engine import config, weights
-from lstm_sharp.engine.distances import keep_distances
-from lstm_sharp.engine.layer import LayerShape
+from lstm_sharp.compiler import weights
+from lstm_sharp.compiler.distances import keep_distances
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.schedule import make_plan
+from lstm_sharp.engine import config
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, Instruction, Op, Program, Source, Start
-from lstm_sharp.engine.schedule import make_plan
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp import paths
-from lstm_sharp.build import csim, recurrence, tools
-from lstm_sharp.build.recurrence import Steps, dataflow, delays
-from lstm_sharp.build.recurrence.layout import Array, Field, Layout
-from lstm_sharp.build.recurrence.llvm_ir import Module, NotADatapath
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
-from lstm_sharp.report import results
+from lstm_sharp.flow import csim, tools
+from workshop import recurrence, results
+from workshop.recurrence import Steps, dataflow, delays
+from workshop.recurrence.layout import Array, Field, Layout
+from workshop.recurrence.llvm_ir import Module, NotADatapath
 
 _clang = pytest.mark.skipif(
     importlib.util.find_spec("ziglang") is None, reason="clang is missing: pip install ziglang"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build import synth, tools
-from lstm_sharp.build.render import render
 from lstm_sharp.engine import config, storage
-from lstm_sharp.report import results, shape_resources, tables
+from lstm_sharp.flow import tools, verilate
+from lstm_sharp.flow.render import render
+from workshop import results, shape_resources, tables
 
 
 def test_tables_are_those_of_the_results() -> None:
@@ -31,7 +31,7 @@ def _instead(name: str, read, seen):  # type: ignore[no-untyped-def]
 def test_resources_are_of_this_rtl(name: str, tmp_path: Path) -> None:
     cfg, seen = config.load(name), results.read("resources")[name]
     render(cfg, tmp_path)
-    sources = tools.digest(synth.sources(tmp_path))
+    sources = tools.digest(verilate.synthesised(tmp_path))
     assert (seen["identity"], seen["sources"]) == (cfg.digest, sources), "run make resources"
     assert seen["witness"]
     if seen["free"]:
@@ -43,8 +43,8 @@ def test_resources_of_shapes_are_of_this_rtl(place: int, tmp_path: Path) -> None
     cfg = shape_resources.engines()[place]
     seen = results.read("shape_resources")["engines"]
     render(cfg, tmp_path)
-    told, renew = seen[place], "run python -m lstm_sharp.report.shape_resources"
-    sources = tools.digest(synth.sources(tmp_path))
+    told, renew = seen[place], "run python -m workshop.shape_resources"
+    sources = tools.digest(verilate.synthesised(tmp_path))
     assert (told["identity"], told["sources"]) == (cfg.digest, sources), renew
     # One path where a lane's h finds one of 52 places of a word: docs/shapes.md
     assert told["witness"] or (cfg.columns == 52 and len(told["failing"]) == 1)

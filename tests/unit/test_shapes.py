@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.engine.perf import perf
-from lstm_sharp.report import results, shape_picture, shape_tables, shapes
-from lstm_sharp.report.shapes import SIZES, Setting, ask
+from lstm_sharp.compiler.perf import perf
+from workshop import results, shape_picture, shape_tables, shapes
+from workshop.shapes import SIZES, Setting, ask
 
 FOUND = results.read("shapes")
 

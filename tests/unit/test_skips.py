@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lstm_sharp.build import hls_rtl
+from lstm_sharp.flow import hls_rtl
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 FINE = """

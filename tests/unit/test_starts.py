@@ -11,17 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases import anything, draw, random_model
-from lstm_sharp.engine import config, cycles, pack
+from lstm_sharp.compiler import cycles, pack
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.schedule import SCHEDULES, Plan, make_plan, shapes_of
+from lstm_sharp.compiler.starts import Host, best_starts
+from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config, resized
-from lstm_sharp.engine.layer import LayerShape
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
-from lstm_sharp.engine.schedule import SCHEDULES, Plan, make_plan, shapes_of
-from lstm_sharp.engine.starts import Host, best_starts
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import jobs
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.golden import State
-from lstm_sharp.run import deploy, engines, jobs
-from lstm_sharp.run.deploy import Stage
+from lstm_sharp.runtime import deploy, engines
+from lstm_sharp.runtime.deploy import Stage
 from slots import Machine, check
 
 TINY = config.load("tiny").with_format("W16A16")
@@ -63,7 +65,7 @@ def test_machine_gives_golden_bits(seed: int) -> None:
     h, after = pack.empty_h(plan, lengths), State.zeros(model, len(x))
     for start in stage.starts(lengths, with_state, give, Host(start_cycles)):
         program = plan.program_of(start, with_state, give)
-        assert cycles.predict(cfg, program).cycles >= cycles.lower_bound(plan, start)
+        assert cycles.predict(cfg, program).cycles >= plan.lower_bound(start)
         check(cfg, program, plan.schedule)
         run = stage.run_of(start, batch, before, give, anything)
         beats = machine.run(program, run.weights, run.x)

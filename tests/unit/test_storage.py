@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp import paths
-from lstm_sharp.board import board
 from lstm_sharp.engine import config, storage
+from lstm_sharp.engine.boards import board
 from lstm_sharp.errors import UsageError
 
 
@@ -57,8 +57,8 @@ def test_strips_are_as_wide_as_a_word_may_be(name: str, fmt: str) -> None:
     column = cfg.rows * cfg.fmt.weight_bits
     in_bram = cfg.columns - cfg.uram_columns
     for strip, columns in (
-        (cfg.kernel.bram_strip, in_bram),
-        (cfg.kernel.uram_strip, cfg.uram_columns),
+        (storage.KernelStorage.of(cfg).bram_strip, in_bram),
+        (storage.KernelStorage.of(cfg).uram_strip, cfg.uram_columns),
     ):
         assert columns % strip == 0 and strip * column <= 1024
         wider = [n for n in range(strip + 1, columns + 1) if columns % n == 0]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lstm_sharp.build import reports
-from lstm_sharp.build.render import render
 from lstm_sharp.engine.config import Config
+from lstm_sharp.flow.render import render
+from lstm_sharp.vendor import reports
 
 HERE = Path(__file__).parent
 FILES = ("csynth.xml", "csynth.log", "lstm_sharp_cosim.rpt", "component.xml")

@@ -9,10 +9,10 @@ import re
 import sys
 from pathlib import Path
 
-from lstm_sharp.build import hls_rtl, verilate
-from lstm_sharp.build.render import render
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
+from lstm_sharp.flow import hls_rtl, verilate
+from lstm_sharp.flow.render import render
 from lstm_sharp.numerics import activation
 
 ROM = "lstm_sharp_compute_kTanh_ROM_AUTO_1R"

@@ -10,11 +10,11 @@ import pytest
 
 pytest.importorskip("clang.cindex", reason="no libclang: pip install libclang")
 
-from lstm_sharp.build.checker import RULES, check
-from lstm_sharp.build.checker.__main__ import main
-from lstm_sharp.build.checker.pragmas import GRAMMAR, LOOP, TOP, take_out
-from lstm_sharp.build.render import render
 from lstm_sharp.engine import config
+from lstm_sharp.flow.render import render
+from workshop.checker import RULES, check
+from workshop.checker.__main__ import main
+from workshop.checker.pragmas import GRAMMAR, LOOP, TOP, take_out
 
 _TINY = config.load("tiny").of("hls")
 
@@ -149,8 +149,8 @@ def test_command_line(
     assert capsys.readouterr().out.splitlines() == lines
     assert main(["no-such-config"]) == 2
     assert "no-such-config" in capsys.readouterr().err
-    monkeypatch.setattr("lstm_sharp.build.checker.__main__.render", lambda cfg, folder: None)
-    monkeypatch.setattr("lstm_sharp.build.tools.build_folder", lambda cfg: mine)
+    monkeypatch.setattr("workshop.checker.__main__.render", lambda cfg, folder: None)
+    monkeypatch.setattr("lstm_sharp.flow.tools.build_folder", lambda cfg: mine)
     path = _file(mine, "compute")
     path.write_text(path.read_text().replace("style = flp", "style = flip"))
     assert main(["tiny"]) == 1

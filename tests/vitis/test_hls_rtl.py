@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from cases import draw
-from lstm_sharp.build import hls_rtl, verilate
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import engines
+from lstm_sharp.flow import hls_rtl, verilate
+from lstm_sharp.runtime import engines
 from vitis import stand_in
 
 pytestmark = pytest.mark.rtl

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build import csim, hls_rtl, tools, vitis
-from lstm_sharp.build.render import render
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import jobs
+from lstm_sharp.flow import csim, hls_rtl, jobs, tools
+from lstm_sharp.flow.render import render
+from lstm_sharp.vendor import vitis
 from vitis import hls_reports
 
 HERE = Path(__file__).parent

@@ -14,15 +14,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lstm_sharp.build import tools, vivado
-from lstm_sharp.build.design import design
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
+from lstm_sharp.flow import tools
+from lstm_sharp.flow.design import design
+from lstm_sharp.vendor import vivado
 from vivado_user import Stub
 
 pytest.importorskip("jinja2")
 
-from lstm_sharp.build.hwh import hwh
+from lstm_sharp.flow.hwh import hwh
 
 RELEASES = ["2022.2", "2023.2", "2024.1", "2024.2", "2025.1"]
 BOARDS = ["pynq-z2", "zcu104"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.build import qualify
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
-from lstm_sharp.report import qualified, results
+from lstm_sharp.vendor import qualify
+from workshop import qualified, results
 
 pytest.importorskip("pynq")
 
@@ -28,11 +28,11 @@ def test_from_tools_to_table(
 ) -> None:
     import pynq
 
-    from lstm_sharp.build.design import design
-    from lstm_sharp.build.hwh import hwh
+    from lstm_sharp import package
     from lstm_sharp.driver import proof
     from lstm_sharp.engine import config
-    from lstm_sharp.run import package
+    from lstm_sharp.flow.design import design
+    from lstm_sharp.flow.hwh import hwh
     from lstm_sharp.virtual import activate
     from lstm_sharp.virtual.overlay import virtual_overlay
 

@@ -11,13 +11,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from lstm_sharp.build import hls_log, reports
-from lstm_sharp.build.render import render
-from lstm_sharp.build.reports import Report
+from lstm_sharp.compiler.hls import hls_cycles
 from lstm_sharp.engine import config
-from lstm_sharp.engine.hls import hls_cycles
 from lstm_sharp.engine.program import HEADER
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow.render import render
+from lstm_sharp.vendor import hls_log, reports
+from lstm_sharp.vendor.reports import Report
 from vitis import hls_reports
 
 CFG = config.load("tiny").of("hls")

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp import paths
-from lstm_sharp.board import boards
-from lstm_sharp.build import hls_rtl, tools, verilate, vivado, xilinx
-from lstm_sharp.build.design import design
-from lstm_sharp.build.render import render
 from lstm_sharp.engine import config
+from lstm_sharp.engine.boards import boards
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import hls_rtl, tools, verilate
+from lstm_sharp.flow.design import design
+from lstm_sharp.flow.render import render
+from lstm_sharp.vendor import vivado, xilinx
 from vivado_user import Stub
 
 pytest.importorskip("jinja2")

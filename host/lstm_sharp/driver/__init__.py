@@ -1,7 +1,6 @@
 """The PYNQ driver: see docs/board.md. Needs NumPy; pynq once an ``Accelerator`` is made."""
 
-from lstm_sharp.driver.accelerator import Accelerator
-from lstm_sharp.driver.errors import (
+from lstm_sharp.board.errors import (
     BoardError,
     Busy,
     DmaError,
@@ -14,6 +13,7 @@ from lstm_sharp.driver.errors import (
     WrongClock,
     WrongOverlay,
 )
+from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.driver.throughput import Throughput
 
 __all__ = [

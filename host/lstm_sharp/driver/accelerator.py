@@ -13,20 +13,23 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from lstm_sharp.driver import board, errors, owner
-from lstm_sharp.driver.runner import Runner
+from lstm_sharp import package
+from lstm_sharp.board import errors, owner
+from lstm_sharp.board import overlay as board
+from lstm_sharp.board.runner import Runner
+from lstm_sharp.compiler import pack
+from lstm_sharp.compiler.starts import Host
 from lstm_sharp.driver.throughput import Phases, Throughput, measure
-from lstm_sharp.engine import pack
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.starts import Host
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import jobs
 from lstm_sharp.numerics.quantize import QuantModel, saturated
-from lstm_sharp.run import deploy, jobs, package
-from lstm_sharp.run.batch import Pair
-from lstm_sharp.run.choose import suggesting
-from lstm_sharp.run.deploy import Stage
-from lstm_sharp.run.inputs import FloatState
-from lstm_sharp.run.request import read_request
+from lstm_sharp.runtime import deploy
+from lstm_sharp.runtime.batch import Pair
+from lstm_sharp.runtime.choose import suggesting
+from lstm_sharp.runtime.deploy import Stage
+from lstm_sharp.runtime.inputs import FloatState
+from lstm_sharp.runtime.request import read_request
 
 START_CYCLES = 200_000
 """What a start costs the host, in cycles of the engine: about two milliseconds of Python on an ARM

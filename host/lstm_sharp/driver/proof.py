@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_sharp import __version__, files
-from lstm_sharp.driver import board
+from lstm_sharp import __version__, files, package
+from lstm_sharp.board import overlay as board
 from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.errors import UsageError
-from lstm_sharp.run import package, package_folder
-from lstm_sharp.run.package import Package
+from lstm_sharp.package import Package
+from lstm_sharp.package import folder as package_folder
 from lstm_sharp.terminal import Parser, ended, say
 
 

@@ -11,20 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from lstm_sharp.engine.knobs import BRAM18, BRAM36_DEEPEST, URAM_BITS, URAM_DEPTH, Config
 from lstm_sharp.numerics.formats import C_BITS
-
-if TYPE_CHECKING:
-    from lstm_sharp.engine.config import Config
-
-_BRAM18 = {512: 36, 1024: 18, 2048: 9}
-"""Bits of a word that half a BRAM36 holds at each depth."""
-_BRAM36_DEEPEST = 4096
-"""Words of 9 bits in a BRAM36; deeper memories are cut there."""
-URAM_DEPTH, URAM_BITS = 4096, 72
-"""Words of one UltraRAM, and their bits."""
-
 
 _STRIP_BITS = 1024
 """Most bits of a word of weights in the C++ kernel: the widest ap_int that needs no macro."""
@@ -43,23 +33,6 @@ class Memory(NamedTuple):
     bram36: float = 0
     uram: int = 0
     lutram: int = 0
-
-
-def bram_banks(tiles: int) -> tuple[int, ...]:
-    """Cut the depth of the weight memory so that BRAMs of 512, 1K, 2K or 4K words are filled.
-
-    Banks are powers of two, largest first, and the rest: each begins at a multiple of its depth.
-    """
-    banks: list[int] = []
-    while left := tiles - sum(banks):
-        whole = [d for d in (_BRAM36_DEEPEST, *reversed(_BRAM18)) if d <= left]
-        banks.append(whole[0] if whole else left)
-    return tuple(banks)
-
-
-def uram_banks(tiles: int) -> tuple[int, ...]:
-    """Cut the depth of the weight memory into whole UltraRAMs and the rest."""
-    return tuple(min(URAM_DEPTH, tiles - first) for first in range(0, tiles, URAM_DEPTH))
 
 
 def memories(cfg: Config) -> tuple[Memory, ...]:
@@ -129,7 +102,7 @@ class KernelStorage:
 
 def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
     """All memories of the C++ kernel, FIFOs too; estimated, each as often as it is there."""
-    kernel, activation = cfg.kernel, cfg.fmt.activation_bits
+    kernel, activation = KernelStorage.of(cfg), cfg.fmt.activation_bits
     column = cfg.rows * cfg.fmt.weight_bits
     rows = cfg.bands * cfg.rows
     depths = [kernel.bank_tiles, *([kernel.rest_depth] if kernel.rest_tiles else [])]
@@ -170,10 +143,10 @@ def _power_of_two(least: int) -> int:
 
 
 def _bram(name: str, depth: int, bits: int) -> Memory:
-    for deep, wide in _BRAM18.items():
+    for deep, wide in BRAM18.items():
         if depth <= deep:
             return Memory(name, depth, bits, bram36=ceil(bits / wide) / 2)
-    deep = _power_of_two(depth) // _BRAM36_DEEPEST
+    deep = _power_of_two(depth) // BRAM36_DEEPEST
     return Memory(name, depth, bits, bram36=ceil(bits / 9) * max(1, deep))
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_sharp import arrays, paths
-from lstm_sharp.board import boards
-from lstm_sharp.driver.board import VIRTUAL
+from lstm_sharp import arrays, package, paths
 from lstm_sharp.engine import config
+from lstm_sharp.engine.boards import VIRTUAL, boards
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model, load
-from lstm_sharp.run import package
-from lstm_sharp.run.package_folder import overlay_engine
+from lstm_sharp.package.folder import overlay_engine
 
 TIMES = np.array([2.0, 8, 32, 128])
 """Steps over which the units of ``smooth`` average."""

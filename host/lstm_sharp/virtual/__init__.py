@@ -10,7 +10,7 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from lstm_sharp.driver.board import VIRTUAL
+from lstm_sharp.engine.boards import DEFAULT, VIRTUAL
 from lstm_sharp.errors import UsageError
 from lstm_sharp.virtual.faults import Fault
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from lstm_sharp.virtual.device import VirtualDevice
 
 __all__ = ["Fault", "activate"]
-
-DEFAULT_BOARD = "pynq-z2"
 
 
 def activate(board: str) -> VirtualDevice:
@@ -43,9 +41,9 @@ def activate(board: str) -> VirtualDevice:
 
 def __getattr__(name: str) -> Any:
     if name == "device":
-        return activate(os.environ.get(VIRTUAL) or DEFAULT_BOARD)
+        return activate(os.environ.get(VIRTUAL) or DEFAULT)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 if find_spec("pynq"):
-    activate(os.environ.get(VIRTUAL) or DEFAULT_BOARD)
+    activate(os.environ.get(VIRTUAL) or DEFAULT)

@@ -7,19 +7,16 @@ import os
 import runpy
 import sys
 
-from lstm_sharp.board import boards
-from lstm_sharp.driver.board import VIRTUAL
+from lstm_sharp.engine.boards import DEFAULT, VIRTUAL, boards
 from lstm_sharp.errors import UsageError
 from lstm_sharp.terminal import Parser
-from lstm_sharp.virtual import DEFAULT_BOARD, activate
+from lstm_sharp.virtual import activate
 
 
 def main() -> None:
     """Run the script that the command line names, as Python would."""
     parser = Parser(prog="python -m lstm_sharp.virtual", description=__doc__)
-    parser.add_argument(
-        "--board", choices=boards(), default=os.environ.get(VIRTUAL) or DEFAULT_BOARD
-    )
+    parser.add_argument("--board", choices=boards(), default=os.environ.get(VIRTUAL) or DEFAULT)
     parser.add_argument("script")
     parser.add_argument("args", nargs=argparse.REMAINDER)
     asked = parser.parse_args()

@@ -6,7 +6,7 @@ from typing import Any
 
 from pynq import ps
 
-from lstm_sharp.board import System
+from lstm_sharp.engine.boards import System
 
 
 class ClockRegisters:

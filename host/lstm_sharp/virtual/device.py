@@ -9,8 +9,7 @@ import pynq
 from pynqmetadata.frontends import Metadata
 from pynqmetadata.views.runtime import RuntimeMetadataParser
 
-from lstm_sharp.board import system
-from lstm_sharp.build import verilate
+from lstm_sharp.engine.boards import system
 from lstm_sharp.engine.registers import (
     DMA_CELL,
     DMA_VLNV,
@@ -20,6 +19,7 @@ from lstm_sharp.engine.registers import (
     WEIGHTS_DMA_CELL,
 )
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import verilate
 from lstm_sharp.virtual.clocks import ClockRegisters
 from lstm_sharp.virtual.dma import Channel, DmaModel
 from lstm_sharp.virtual.engine import Engine

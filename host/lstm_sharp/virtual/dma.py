@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lstm_sharp.engine.registers import (
-    DMA_RESET,
-    DMA_RUN,
-    MM2S_OFFSET,
-    S2MM_OFFSET,
-    Dma,
-    DmaStatus,
-)
+from lstm_sharp.engine.registers import DMA_RESET, DMA_RUN, MM2S_OFFSET, S2MM_OFFSET, Dma, DmaStatus
 from lstm_sharp.virtual.engine import Engine, Sink
 from lstm_sharp.virtual.faults import Fault, Faults
 from lstm_sharp.virtual.memory import Memory

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 from lstm_sharp import files
-from lstm_sharp.build.design import design
-from lstm_sharp.build.hwh import hwh
 from lstm_sharp.engine import config
+from lstm_sharp.engine.boards import DEFAULT
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
-from lstm_sharp.virtual import DEFAULT_BOARD
+from lstm_sharp.flow.design import design
+from lstm_sharp.flow.hwh import hwh
 
 _MARK = (
     "This is no bitstream, but a virtual overlay of LSTM-Sharp: the config of its engine, as JSON."
@@ -37,7 +37,7 @@ def virtual_overlay(
         UsageError: unknown board, Jinja2 is not installed, or the files cannot be written.
     """
     cfg = cfg.of("sv")
-    own = DEFAULT_BOARD if cfg.board == "none" else cfg.board
+    own = DEFAULT if cfg.board == "none" else cfg.board
     facts = {"identity": cfg.digest, "knobs": cfg.knobs()}
     bit = Path(folder) / f"{name or cfg.name}.bit"
     texts = {

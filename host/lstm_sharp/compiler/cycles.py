@@ -1,0 +1,162 @@
+"""The cycle model: exactly how long a program takes on the SystemVerilog engine.
+
+It walks the same instructions as the hardware. Streams are taken never to stall: x offers a beat
+in every cycle, h is always ready. Tests hold it against Verilated runs, to the cycle.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from lstm_sharp.compiler.distances import FETCH_EVERY, blocks
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.program import Instruction, Op, Program, Source
+
+COPY_CYCLES = 5
+"""Of copying and checking the program beside one cycle an instruction."""
+FETCH_CYCLES = 4
+"""From the x ring being ready for its first beat to the first slot in the issue registers."""
+OFFER_CYCLES = 3
+"""From fetch's output register being written to the first slot in the issue registers."""
+NULL_CYCLES = 4
+"""Cycles of the null program."""
+LOAD_CYCLES = 3
+"""Of a load beside its beats: to hand it to the loader, its last write, and to say so."""
+GIVE_CYCLES = 4
+"""Of giving a state beside its beats."""
+RING_CYCLES = 2
+"""From an x word's last beat to the slot that takes it standing in the issue registers."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a program takes, in cycles; the parts do not overlap and add up to ``cycles``."""
+
+    cycles: int
+    tiles: int  # slots with a tile
+    nops: int  # no-op slots: the recurrence and the MFU
+    waits: int  # for x
+    other: int  # start, loads, drain
+
+    @property
+    def limited_by(self) -> str:
+        """What takes most of the cycles beside the tiles; ``macs`` if that is little."""
+        if self.tiles >= 0.95 * self.cycles:
+            return "macs"
+        return "stream" if self.waits > self.nops else "recurrence"
+
+
+def add(predictions: Sequence[Prediction]) -> Prediction:
+    """Sum up programs that are run one after the other."""
+    return Prediction(
+        cycles=sum(p.cycles for p in predictions),
+        tiles=sum(p.tiles for p in predictions),
+        nops=sum(p.nops for p in predictions),
+        waits=sum(p.waits for p in predictions),
+        other=sum(p.other for p in predictions),
+    )
+
+
+def predict(cfg: Config, program: Program) -> Prediction:
+    """Count the cycles of a program from ap_start to ap_done."""
+    if not program.instructions:
+        return Prediction(NULL_CYCLES, 0, 0, 0, NULL_CYCLES)
+    walk = _Walk(cfg, COPY_CYCLES + len(program.instructions))
+    parts = [
+        (program.instructions[block.start : block.stop], rounds)
+        for block, rounds in blocks(list(program.instructions))
+    ]
+
+    def once() -> None:
+        for part, rounds in parts:
+            walk.repeat(partial(walk.run_all, part), rounds)
+
+    walk.repeat(once, program.sequences)
+    total = walk.cursor + cfg.drain_cycles
+    return Prediction(
+        total, walk.tiles, walk.nops, walk.waits, total - walk.tiles - walk.nops - walk.waits
+    )
+
+
+class _Walk:
+    """The dispatcher's clock, and the x ring's."""
+
+    def __init__(self, cfg: Config, start: int) -> None:
+        self.cfg = cfg
+        self.cursor = start + FETCH_CYCLES  # when the next slot can stand in the issue registers
+        self.offered = start + 1  # when fetch hands the next instruction to its output register
+        self.tiles = self.nops = self.waits = 0
+        self.beat = start  # first cycle in which the x stream's next beat can come
+        self.free = deque([start] * cfg.ring_words)  # since when each empty word of the ring is
+        self.held: deque[int] = deque()  # cycle of the last beat of each word in the ring
+
+    def repeat(self, once: Callable[[], None], times: int) -> None:
+        """Run something so many times; rounds that begin alike are counted, not walked."""
+        began: tuple[int, ...] = ()
+        for left in range(times - 1, -1, -1):
+            counts = (self.cursor, self.tiles, self.nops, self.waits)
+            once()
+            state = self._relative()
+            if state == began and left:
+                now = (self.cursor, self.tiles, self.nops, self.waits)
+                self._skip([left * (b - a) for a, b in zip(counts, now)])
+                return
+            began = state
+
+    def run_all(self, instructions: Sequence[Instruction]) -> None:
+        """Run instructions one after the other."""
+        for instruction in instructions:
+            self.run(instruction)
+
+    def run(self, i: Instruction) -> None:
+        """Run one instruction."""
+        self.cursor = max(self.cursor, self.offered + OFFER_CYCLES)
+        self.offered = max(self.offered + FETCH_EVERY, self.cursor - OFFER_CYCLES + 1)
+        if i.op != Op.TILES:
+            beside = GIVE_CYCLES if i.op == Op.GIVE_STATE else LOAD_CYCLES
+            self.cursor += i.nops + i.rows * i.item_beats(self.cfg) + beside
+            return
+        row_slots, step = i.row_slots(self.cfg), self.cfg.tile_shapes[i.shape].step
+        self.cursor += i.nops
+        begin = self.cursor
+        if i.pull:
+            for column in range(i.col_first, i.col_end(self.cfg), step):
+                word, inside = divmod(column, self.cfg.bands)
+                if not inside:  # a word is waited for where it begins
+                    self.cursor = max(self.cursor, self._arrival(word) + RING_CYCLES)
+                self.cursor += 1
+            waited = self.cursor - begin - i.cols
+            self.waits += waited
+            begin += waited
+        self.cursor = begin + i.rows * row_slots
+        self.tiles += i.rows * i.cols
+        self.nops += i.nops + i.rows * (row_slots - i.cols)
+        if i.pop and i.source == Source.X:
+            for _ in range(-(-i.col_end(self.cfg) // self.cfg.bands)):
+                self.held.popleft()
+                self.free.append(self.cursor - 1)  # with the last slot in the issue registers
+
+    def _arrival(self, column: int) -> int:
+        """Cycle of the last beat of a word, counted from the oldest that the ring holds."""
+        while len(self.held) <= column:
+            self.beat = max(self.beat, self.free.popleft()) + self.cfg.word_beats
+            self.held.append(self.beat - 1)
+        return self.held[column]
+
+    def _relative(self) -> tuple[int, ...]:
+        """All that the next round depends on, seen from the cursor."""
+        free = [max(since, self.beat) for since in self.free]
+        times = (self.offered, *self.held, *free)
+        return (len(self.held), *(t - self.cursor for t in times))
+
+    def _skip(self, counts: list[int]) -> None:
+        cycles, tiles, nops, waits = counts
+        self.cursor += cycles
+        self.offered += cycles
+        self.beat += cycles
+        self.held = deque(t + cycles for t in self.held)
+        self.free = deque(t + cycles for t in self.free)
+        self.tiles, self.nops, self.waits = self.tiles + tiles, self.nops + nops, self.waits + waits

@@ -1,0 +1,256 @@
+"""One layer on an engine that need not be built: what the cycle model says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil, gcd, log2
+
+from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.cover import Tiling
+from lstm_sharp.compiler.group import group
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.schedule import BY_GATE, Plan, check_schedule, make_plan
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.program import MAX_STEPS
+from lstm_sharp.engine.tile import TileShape
+from lstm_sharp.errors import UsageError, check_range
+
+
+def perf(
+    input_size: int,
+    hidden_size: int,
+    macs: int,
+    k: str = "best",
+    schedule: str = "best",
+    chains: int = 1,
+    steps: int = 100,
+    tail: int | None = None,
+    k_list: str | None = None,
+    padding: bool = True,
+) -> dict[str, object]:
+    """Model one layer, W8A16, from start to end of ``steps`` steps, fill and drain included.
+
+    Args:
+        input_size: X.
+        hidden_size: H.
+        macs: M = K * N.
+        k: rows of a tile, or ``best`` for the fastest legal one; of an engine of several shapes,
+            which of them the layer takes, or ``best`` for the fastest, part by part.
+        schedule: one of ``schedule.SCHEDULES`` or ``BY_GATE``, or ``best`` of the former.
+        chains: independent sequences side by side on the array.
+        steps: T.
+        tail: cycles of the tail instead of the engine's own.
+        k_list: K's that the engine's tile takes at run time, with commas between; None: one K.
+        padding: whether rows or columns that do not fill tiles may take another shape.
+
+    Raises:
+        UsageError: a number out of its range, no legal tile shape, or
+            options that do not go together.
+    """
+    for name, value, most in (
+        ("input size", input_size, config.LIMITS["max_input"][1]),
+        ("hidden size", hidden_size, config.LIMITS["max_hidden"][1]),
+        ("MACs", macs, config.LIMITS["rows"][1] * config.LIMITS["columns"][1]),
+        ("chains", chains, config.LIMITS["chains"][1]),
+        ("steps", steps, MAX_STEPS),
+        ("tail", 1 if tail is None else tail, config.LIMITS["min_tail"][1]),
+    ):
+        check_range(name, value, 1, most)
+    check_schedule(schedule)
+    ks = _parse(k_list, macs) if k_list is not None else ()
+    if len(ks) > 1 and schedule in BY_GATE:
+        raise UsageError(f"schedule {schedule} needs an engine of one K; leave out the list of K's")
+    shape = LayerShape(input_size, hidden_size)
+    prediction, plan = best_plan(shape, macs, k, schedule, chains, steps, tail, ks, padding)
+    finishing = _shape_that_finishes(plan)
+    ideal = 4 * hidden_size * (input_size + hidden_size) / macs
+    return {
+        "input_size": input_size,
+        "hidden_size": hidden_size,
+        "macs": macs,
+        "steps": steps,
+        "chains": chains,
+        "schedule": plan.schedule,
+        "k": finishing.rows,
+        "n": finishing.columns,
+        "k_list": [s.rows for s in plan.cfg.tile_shapes],
+        "tiles": _tiles(plan),
+        "tail": plan.cfg.tail,
+        "mfu_lanes": plan.cfg.lanes,
+        "stream_bits": plan.cfg.stream_bits,
+        "cycles": prediction.cycles,
+        "lower_bound": plan.lower_bound((group((steps,) * chains),)),
+        "cycles_per_step": prediction.cycles / (steps * chains),
+        "ideal_cycles_per_step": ideal,
+        "utilization": ideal * steps * chains / prediction.cycles,
+        "limited_by": prediction.limited_by,
+    }
+
+
+def best_plan(
+    shape: LayerShape,
+    macs: int,
+    k: str,
+    schedule: str,
+    chains: int,
+    steps: int,
+    tail: int | None,
+    k_list: tuple[int, ...] = (),
+    padding: bool = True,
+) -> tuple[cycles.Prediction, Plan]:
+    """Find the fastest K, and for it the fewest lanes that cost less than a cycle in 10,000.
+
+    An engine of several K's has lanes that suit the smallest. Where so many cost more than that,
+    fewer are not tried.
+
+    Raises:
+        UsageError: no engine is possible, or the program is longer than its window.
+    """
+    side_by_side = (steps,) * chains
+    several = len(k_list) > 1
+    tiling = Tiling(_of_list(k, k_list) if k_list else None, padding)
+    found: list[tuple[cycles.Prediction, Plan]] = []
+    worst = float("inf")  # that is still of interest
+    reason = f"{macs} MACs have no tile shape: K must be 4, 8, 16, ... and divide them"
+    for ks in [k_list] if k_list else [(rows,) for rows in _shapes(macs, k)]:
+        for lanes in _lanes(ks[0] // 4, macs // ks[0]):
+            try:
+                cfg = _engine(shape, ks, macs, lanes, chains, tail, schedule in BY_GATE)
+                if not several:
+                    uncut = make_plan([shape], cfg, schedule if cfg.gate_blocks else "unfolded")
+                    if uncut.lower_bound((group(side_by_side),)) > worst:
+                        continue
+                plan = make_plan([shape], cfg, schedule, sequences=chains, tiling=tiling)
+                program = plan.program(side_by_side)
+                program.encode(cfg)
+            except UsageError as error:
+                reason = str(error)
+                continue
+            found.append((cycles.predict(cfg, program), plan))
+            if several and found[-1][0].cycles > worst:
+                break
+            worst = min(worst, 1.0001 * found[-1][0].cycles)
+    if not found:
+        raise UsageError(reason)
+    fastest = min(found, key=lambda pair: pair[0].cycles)[1].cfg.rows
+    near = [pair for pair in found if pair[1].cfg.rows == fastest and pair[0].cycles <= worst]
+    return min(near, key=lambda pair: pair[1].cfg.lanes)
+
+
+def _parse(text: str, macs: int) -> tuple[int, ...]:
+    """Read a list of K's."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and len(part) < 9 for part in parts):
+        raise UsageError(
+            f"list of K's {text[:80]!r} must be numbers with commas, such as 16,64,256"
+        )
+    ks = tuple(map(int, parts))
+    legal = [ks[0] << i for i in range(20)]
+    if ks[0] not in [4 << i for i in range(9)]:
+        raise UsageError(
+            f"list of K's {text} begins with {ks[0]}, which must be 4, 8, 16, ... 1024"
+        )
+    if any(k not in legal or k <= last for last, k in zip(ks, ks[1:])):
+        raise UsageError(
+            f"list of K's {text} must go on with {ks[0]} times 2, 4, 8, ..., ascending"
+        )
+    for k in ks:
+        if macs % k:
+            raise UsageError(f"K = {k} of the list does not divide {macs} MACs")
+    return ks
+
+
+def _of_list(k: str, k_list: tuple[int, ...]) -> int | None:
+    """Say which K of a list is wanted; None: the best."""
+    if k == "best":
+        return None
+    if k not in map(str, k_list):
+        raise UsageError(f"K = {k} must be one of {', '.join(map(str, k_list))}, or best")
+    return int(k)
+
+
+def _shape_that_finishes(plan: Plan) -> TileShape:
+    """Return the shape of the rectangles that finish; if there are several, of most slots."""
+    (cell,) = plan.layers
+    slots: dict[int, int] = {}
+    for n in cell.finishing(plan.cfg):
+        slots[cell.h[n].shape] = slots.get(cell.h[n].shape, 0) + cell.h[n].tiles
+    return plan.cfg.tile_shapes[max(slots, key=lambda number: slots[number])]
+
+
+def _tiles(plan: Plan) -> dict[str, int]:
+    """Tiles of a step by their K."""
+    (cell,) = plan.layers
+    found: dict[str, int] = {}
+    for number, s in enumerate(plan.cfg.tile_shapes):
+        tiles = sum(rect.tiles for rect in cell.x + cell.h if rect.shape == number)
+        if tiles:
+            found[str(s.rows)] = tiles
+    return found
+
+
+def _shapes(macs: int, k: str) -> list[int]:
+    """K's to try, those near a square first."""
+    if k != "best":
+        if not k.isdecimal() or len(k) > 8 or int(k) < 4 or macs % int(k):
+            raise UsageError(f"K = {k} must be 4, 8, 16, ... and divide {macs} MACs, or be best")
+        return [int(k)]
+    rows = [4 << i for i in range(10)]
+    fit = [r for r in rows if macs % r == 0 and macs // r <= 1024]
+    return sorted(fit, key=lambda r: abs(log2(r * r / 4 / macs)))
+
+
+def _lanes(block: int, columns: int) -> list[int]:
+    """Lanes to try, most first."""
+    return [1 << i for i in reversed(range(min(gcd(block, columns), 64).bit_length()))]
+
+
+def _slots(shape: LayerShape, blocks: int, columns: int) -> int:
+    """Tiles of a step."""
+    return blocks * (ceil(shape.input_size / columns) + ceil(shape.hidden_size / columns))
+
+
+def _engine(
+    shape: LayerShape,
+    ks: tuple[int, ...],
+    macs: int,
+    lanes: int,
+    chains: int,
+    tail: int | None,
+    by_gate: bool,
+) -> Config:
+    """Make an engine just large enough, with streams that keep up with the array.
+
+    An x word of N elements may take as many beats as the row blocks that use it take slots.
+    """
+    rows, columns = ks[0], macs // ks[0]
+    blocks = ceil(shape.hidden_size / (rows // 4))
+    elements = max(lanes, ceil(columns / blocks), 4)
+    unit = 4 if by_gate else ks[-1] // rows
+    places = unit * ceil(blocks / unit)
+    where = f"K = {rows}, N = {columns}"
+    cfg = config.from_knobs(
+        {
+            **config.load("tiny").knobs(),
+            "name": "perf",
+            "rows": rows,
+            "columns": columns,
+            "lanes": lanes,
+            "chains": chains,
+            "max_input": shape.input_size,
+            "max_hidden": shape.hidden_size,
+            "weight_tiles": max(2, *(_slots(shape, places * rows // k, macs // k) for k in ks)),
+            "bias_blocks": places,
+            "stream_bits": min(1024, 16 << (elements - 1).bit_length()),
+            "k_list": ks,
+            "gate_blocks": int(by_gate),
+        },
+        where=where,
+    )
+    if tail is not None and cfg.most_passes > cfg.passes and tail < cfg.most_passes:
+        raise UsageError(
+            f"{where}: a tail of {tail} is shorter than the {cfg.most_passes} cycles in which the "
+            "lanes take up the largest row block"
+        )
+    return replace(cfg, given_tail=tail)

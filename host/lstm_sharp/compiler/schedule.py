@@ -1,0 +1,258 @@
+"""The compiler: from the shapes of cells and a schedule to a plan.
+
+A step of a cell is a few rectangles over its x-part and its h-part. A schedule says in which
+order they go; of which shapes their tiles are, and how they are cut, the cycle model says. See
+docs/schedules.md and docs/shapes.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from math import inf
+
+from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.cover import ANY, Layout, Rect, Tiling
+from lstm_sharp.compiler.cuts import best_cuts
+from lstm_sharp.compiler.cycles import Prediction
+from lstm_sharp.compiler.layer import LayerPlan, LayerShape
+from lstm_sharp.compiler.limits import (
+    bias_blocks,
+    check_fit,
+    check_steps,
+    largest_square,
+    layouts_of,
+    places,
+    segments,
+    sequence_stride,
+    weight_tiles,
+)
+from lstm_sharp.compiler.plan import Plan
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.program import MAX_INSTRUCTIONS
+from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.quantize import QuantModel
+
+__all__ = [
+    "SCHEDULES",
+    "Plan",
+    "bias_blocks",
+    "check_fit",
+    "check_schedule",
+    "check_steps",
+    "largest_square",
+    "make_plan",
+    "sequence_stride",
+    "shapes_of",
+    "weight_tiles",
+]
+
+SCHEDULES = ("intergate", "unfolded", "elementwise")
+"""Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
+BY_GATE = ("sequential", "batch")
+"""The paper's first two, for engines that keep the sums of single gates: ``gate_blocks``."""
+_STEPS = 16
+"""Of a typical run, by which tiles and cuts are chosen."""
+
+
+def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
+    """Shapes of a quantised model's layers."""
+    return tuple(
+        LayerShape(q.input_size, q.hidden_size, q.x_shift, q.w_hh_frac - model.fmt.weight_frac_min)
+        for q in model.layers
+    )
+
+
+def make_plan(
+    shapes: Sequence[LayerShape],
+    cfg: Config,
+    schedule: str = "best",
+    directions: Sequence[int] | None = None,
+    sequences: int | None = None,
+    tiling: Tiling = ANY,
+    wavefront: bool | None = None,
+) -> Plan:
+    """Lay out the weights of cells and choose their tiles' shapes and how their steps are cut.
+
+    Args:
+        shapes: the cells, bottom first, within a level forward before reverse.
+        cfg: the engine.
+        schedule: one of ``SCHEDULES``, or ``best``.
+        directions: cells of each level; None: one each.
+        sequences: side by side, how many the cuts should suit; None: as many as the engine runs.
+        tiling: what the shapes may be.
+        wavefront: whether levels run side by side; None: if there are chains enough for that, and
+            the cycle model finds it faster.
+
+    Raises:
+        UsageError: unknown schedule or K, or cells that the engine does not hold together.
+    """
+    check_schedule(schedule)
+    if schedule in BY_GATE and not cfg.gate_blocks:
+        raise UsageError(
+            f"{cfg.name} has no gate_blocks, which schedule {schedule} needs; choose one of "
+            f"{', '.join(SCHEDULES)} or best"
+        )
+    check_fit(shapes, cfg, directions)
+    beside = 1 if directions is None else max(directions)
+    most = cfg.chains // beside
+    count = min(sequences or most, most)
+    if schedule == "best":
+        plans = [
+            make_plan(shapes, cfg, s, directions, count, tiling, wavefront)
+            for s in reversed(SCHEDULES)
+        ]
+        return min(plans, key=lambda plan: _pace_of(plan, count))
+    levels_beside = count * len(shapes) if wavefront is None else len(shapes)
+    stacked = beside == 1 < len(shapes) and schedule not in BY_GATE
+    if wavefront is not False and stacked and levels_beside <= cfg.chains:
+        return _in_wavefront(shapes, cfg, schedule, count, tiling, wavefront)
+    plan = Plan(cfg, schedule, (), beside)
+    levels = [tuple(shapes[at : at + beside]) for at in range(0, len(shapes), beside)]
+    options = [_layouts(plan, cells[0], tiling) for cells in levels]
+    fastest = [_fastest(plan, cells, found, count) for cells, found in zip(levels, options)]
+    least = [min(found, key=lambda layout: layout.tiles) for found in options]
+    for layers in (lay_out(plan, levels, fastest), lay_out(plan, levels, least)):
+        plan = replace(plan, layers=layers)
+        if plan.tiles <= cfg.weight_tiles:
+            return _cut(plan, count) if schedule == "elementwise" else plan
+    raise UsageError(
+        f"with these tiles the model needs {plan.tiles} tiles of weights, {cfg.name} holds "
+        f"{cfg.weight_tiles}; choose a larger config, K best or another schedule"
+    )
+
+
+def _in_wavefront(
+    shapes: Sequence[LayerShape],
+    cfg: Config,
+    schedule: str,
+    count: int,
+    tiling: Tiling,
+    asked: bool | None,
+) -> Plan:
+    """Make a plan of levels side by side; of levels in turn where that is as fast, unless asked."""
+    chains = min(cfg.chains, count * len(shapes))
+    wave = make_plan(shapes, cfg, schedule, None, chains, tiling, wavefront=False)
+    wave = replace(wave, wavefront=True)
+    if asked:
+        return wave
+    in_turn = make_plan(shapes, cfg, schedule, None, count, tiling, wavefront=False)
+    fits = len(wave.instructions((2,), True, True)) <= MAX_INSTRUCTIONS
+    return min((in_turn, wave) if fits else (in_turn,), key=lambda plan: _pace_of(plan, count))
+
+
+def _pace_of(plan: Plan, sequences: int) -> int:
+    """Cycles of so many sequences of a typical length side by side."""
+    if not plan.wavefront:
+        return _typical(plan, sequences).cycles
+    return cycles.predict(plan.cfg, plan.program((_STEPS,) * sequences)).cycles
+
+
+def _layouts(plan: Plan, shape: LayerShape, tiling: Tiling) -> list[Layout]:
+    """List how a cell may be covered with tiles."""
+    cfg = plan.cfg
+    if plan.schedule not in BY_GATE:
+        return layouts_of(shape, cfg, tiling)
+    x, h = segments(shape.input_size, cfg), segments(shape.hidden_size, cfg)
+    rows = places(shape, cfg)
+    if plan.schedule == "batch":
+        return [Layout((Rect(0, 0, rows, 0, x),), (Rect(0, 0, rows, 0, h),))]
+    return [Layout(*(tuple(Rect(0, gate, rows // 4, 0, n) for gate in range(4)) for n in (x, h)))]
+
+
+def _fastest(
+    plan: Plan, cells: Sequence[LayerShape], options: Sequence[Layout], sequences: int
+) -> Layout:
+    """Choose by the cycle model, of layouts whose tiles alone do not take longer than another."""
+    if len(options) == 1:
+        return options[0]
+    most = max(2, _room(plan, sequences) // 2)  # each is in the first step, and in a loop
+    best, least = options[0], inf
+    for layout in sorted(options, key=lambda layout: layout.tiles):
+        if len(layout.x) + len(layout.h) > most:
+            continue
+        if _STEPS * sequences * len(cells) * layout.tiles >= least:
+            break
+        level = replace(plan, layers=lay_out(plan, [cells], [layout]))
+        taken = _typical(level, sequences).cycles
+        if taken < least:
+            best, least = layout, taken
+    return best
+
+
+def lay_out(
+    plan: Plan, levels: Sequence[Sequence[LayerShape]], chosen: Sequence[Layout]
+) -> tuple[LayerPlan, ...]:
+    """Give the weights and biases of cells places, one after the other.
+
+    Args:
+        plan: engine and schedule; its own layers do not matter.
+        levels: shapes of each level's cells.
+        chosen: how the cells of each level are covered.
+    """
+    layers: list[LayerPlan] = []
+    gates = plan.schedule if plan.schedule in BY_GATE else "interleaved"
+    tile = bias = 0
+    for cells, layout in zip(levels, chosen):
+        for shape in cells:
+            layers.append(LayerPlan(shape, *layout, places(shape, plan.cfg), tile, bias, gates))
+            tile, bias = tile + layers[-1].tiles, bias + layers[-1].bands
+    return tuple(layers)
+
+
+def check_schedule(schedule: str) -> None:
+    """Refuse a schedule that there is not.
+
+    Raises:
+        UsageError: with the names that there are.
+    """
+    if schedule not in (*SCHEDULES, *BY_GATE, "best"):
+        raise UsageError(
+            f"schedule {schedule!r} is unknown; choose one of {', '.join(SCHEDULES)} or best"
+        )
+
+
+def _cut(plan: Plan, sequences: int) -> Plan:
+    """Cut h-parts as the cycle model says; never slower than ``unfolded``."""
+    layers: list[LayerPlan] = []
+    for level in plan.levels:
+        if len(level[0].h) == 1:
+            most = _room(plan, sequences) - 2 * len(level[0].x) - 1  # x twice, a first h
+            cuts = _level_cuts(replace(plan, layers=level), sequences, most)
+            level = tuple(replace(cell, h=cuts) for cell in level)
+        layers += level
+    cut, whole = replace(plan, layers=tuple(layers)), replace(plan, schedule="unfolded")
+    slower = any(
+        _typical(cut, sequences, steps).cycles > _typical(whole, sequences, steps).cycles
+        for steps in (1, 2, 3)
+    )
+    return plan if slower else cut
+
+
+def _room(plan: Plan, sequences: int) -> int:
+    """Instructions of a chain that a program has room for, beside those of its state."""
+    return MAX_INSTRUCTIONS // (sequences * plan.directions) - 2
+
+
+def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
+    """Cut the h-parts, a rectangle each, of the one level of a plan."""
+    (rect,) = plan.layers[0].h
+    step = plan.cfg.tile_shapes[rect.shape].step
+
+    def cut(widths: tuple[int, ...]) -> tuple[Rect, ...]:
+        firsts = accumulate((0, *widths[:-1]))
+        return tuple(rect._replace(col_first=n * step, cols=w) for n, w in zip(firsts, widths))
+
+    def cost(widths: tuple[int, ...], steps: int) -> Prediction:
+        cells = tuple(replace(cell, h=cut(widths)) for cell in plan.layers)
+        return _typical(replace(plan, layers=cells), sequences, steps)
+
+    return cut(best_cuts(rect.cols, rect.rows, most, cost))
+
+
+def _typical(plan: Plan, sequences: int, steps: int = _STEPS) -> Prediction:
+    """Cycles of so many sequences side by side, each level of the plan alone."""
+    levels = [replace(plan, layers=level) for level in plan.levels]
+    lengths = (steps,) * sequences
+    return cycles.add([cycles.predict(plan.cfg, p.program(lengths)) for p in levels])

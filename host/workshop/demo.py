@@ -1,0 +1,177 @@
+"""``make demo``: speakers recognised from real speech, by one model at four levels.
+
+Float model, integer golden model, HLS C++ kernel and cycle-accurate RTL run the same test split;
+the three integer levels must agree in every bit.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from lstm_sharp import arrays, files
+from lstm_sharp.engine import config
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model import Model, load
+from lstm_sharp.runtime import engines
+from lstm_sharp.runtime.report import Report
+from lstm_sharp.runtime.session import Session
+from workshop import trace
+
+CONFIG = "pynq-z2"
+LEVELS = ("float", "golden", "csim", "rtl")
+OUT = Path("build/demo")
+PICTURE_CYCLES = 700
+_DATA = Path("examples/vowels")
+
+
+@dataclass(frozen=True)
+class Level:
+    """What one backend made of the test split."""
+
+    report: Report
+    accuracy: float
+    h: list[np.ndarray]  # (batch, time, H) of each length
+
+
+def main() -> int:
+    """Run the demo; return its exit status."""
+    console = Console()
+    try:
+        levels, picture = _run(console)
+    except UsageError as error:
+        console.print(f"[red]{error}[/red]")
+        return 2
+    _print(console, levels)
+    for name in ("csim", "rtl"):
+        if any(not np.array_equal(a, b) for a, b in zip(levels["golden"].h, levels[name].h)):
+            console.print(f"[red]{name} differs from the golden model[/red]")
+            return 1
+    rtl = levels["rtl"].report
+    if rtl.cycles != rtl.predicted_cycles:
+        console.print(f"[red]{rtl.cycles} cycles, but {rtl.predicted_cycles} predicted[/red]")
+        return 1
+    console.print(f"golden = csim = rtl in every bit; RTL cycles as predicted: {rtl.cycles}")
+    console.print(f"picture of the pipeline: {picture}\nfigures: {OUT / 'demo.json'}")
+    return 0
+
+
+def _run(console: Console) -> tuple[dict[str, Level], Path]:
+    model = load(_DATA / "vowels.onnx")
+    data = arrays.read_npz(
+        _DATA / "vowels_test.npz", "x", "lengths", "labels", "calib_x", "calib_lengths"
+    )
+    lengths, labels = data["lengths"], data["labels"]
+    groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+    xs = [data["x"][group, : lengths[group[0]]] for group in groups]
+    calibration = np.concatenate(
+        [x[:length] for x, length in zip(data["calib_x"], data["calib_lengths"])]
+    )[None]
+    sizes = " -> ".join(
+        str(n) for n in (model.input_size, *(layer.hidden_size for layer in model.layers))
+    )
+    console.print(
+        f"{len(lengths)} utterances of 9 speakers, {lengths.sum()} steps; LSTM {sizes} on {CONFIG}"
+    )
+    levels = {}
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        for backend in LEVELS:
+            session = Session(model, CONFIG, backend, calibration=calibration)
+            if backend in ("csim", "rtl"):
+                task = bars.add_task(f"{backend}: compile", total=1)
+                engines.build(backend, config.load(CONFIG).of(engines.kind(backend)))
+                bars.update(task, completed=1)
+            task = bars.add_task(f"{backend}: {len(xs)} lengths", total=len(xs))
+            hs = session.run_all(
+                xs,
+                lambda done, total, task=task: bars.update(  # type: ignore[misc]
+                    task, completed=done, total=total
+                ),
+            )
+            bars.update(task, completed=len(xs))
+            assert session.report is not None
+            levels[backend] = Level(session.report, _accuracy(model, hs, groups, labels), hs)
+    picture = _draw(session, max(xs, key=lambda x: x.shape[1])[:1])
+    OUT.mkdir(parents=True, exist_ok=True)
+    figures = {
+        name: {**level.report.as_dict(), "accuracy": level.accuracy}
+        for name, level in levels.items()
+    }
+    files.write_text(OUT / "demo.json", json.dumps(figures, indent=2) + "\n")
+    return levels, picture
+
+
+def _accuracy(
+    model: Model, hs: list[np.ndarray], groups: list[np.ndarray], labels: np.ndarray
+) -> float:
+    assert model.head is not None
+    right = sum(
+        int((model.head(h).argmax(axis=1) == labels[group]).sum()) for h, group in zip(hs, groups)
+    )
+    return right / len(labels)
+
+
+def _draw(session: Session, x: np.ndarray) -> Path:
+    """Trace one utterance on the RTL and draw its first cycles."""
+    cfg = config.load(CONFIG)
+    stage = session.stages()[0]
+    _, runs = stage.runs(list(session.quantized.quantize_input(x)), None, False)
+    OUT.mkdir(parents=True, exist_ok=True)
+    raw, picture = OUT / "trace.bin", OUT / "pipeline.png"
+    engines.play(
+        engines.build("rtl", cfg),
+        [stage.load(), *runs],
+        options=["--trace", str(raw.resolve()), str(4 * PICTURE_CYCLES)],
+    )
+    title = (
+        f"{cfg.name}, {cfg.rows} x {cfg.columns} MACs, schedule {stage.plan.schedule}: "
+        f"first steps of one utterance in layer 0"
+    )
+    trace.draw(trace.from_bytes(raw.read_bytes()), picture, title, PICTURE_CYCLES)
+    return picture
+
+
+def _print(console: Console, levels: dict[str, Level]) -> None:
+    table = Table(
+        title="JapaneseVowels test split",
+        caption=(
+            "golden: integers in NumPy; csim: HLS C++ kernel; rtl: SystemVerilog, Verilated; "
+            f"* estimate, if timing closes at {_clock_mhz()} MHz: never run on Vitis or a board yet"
+        ),
+    )
+    for name in ("level", "accuracy", "error", "cycles/step", "utilisation", "limit", "us/step *"):
+        table.add_column(name, justify="left" if name == "level" else "right", no_wrap=True)
+    for name, level in levels.items():
+        report, cells = level.report, ["", "", "", ""]
+        if report.cycles is not None:
+            per_step = report.cycles / report.steps
+            cells = [
+                f"{per_step:.1f}",
+                f"{100 * (report.utilization or 0):.1f} %",
+                str(report.limited_by),
+                f"{per_step / _clock_mhz():.2f}",
+            ]
+        error = f"{report.max_abs_error:.1e}" if name != "float" else ""
+        table.add_row(name, f"{100 * level.accuracy:.2f} %", error, *cells)
+    console.print(table)
+
+
+def _clock_mhz() -> int:
+    return config.load(CONFIG).clock_mhz
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""What an engine takes of its board, and whether the timing witness (witness.py) lets it pass.
+
+``python -m workshop.resources [CONFIG...]`` counts with Yosys and prints a table for each,
+by default for all shipped configs; it fails if one does not fit or does not pass. What it saw of
+shipped configs goes to docs/results/resources.json. See docs/resources.md.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from lstm_sharp.engine import config, storage
+from lstm_sharp.engine.boards import KINDS, Board, board
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError, check_range
+from lstm_sharp.flow import tools, verilate
+from lstm_sharp.terminal import Parser
+from workshop import netlist, results, synth, witness
+from workshop.witness import Verdict
+
+_LUT_MEMORIES = {  # LUTs of each
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM32M16": 8,
+    "RAM64M8": 8,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1D": 4,
+    "RAM256X1D": 8,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM128X1S": 2,
+    "RAM256X1S": 4,
+    "RAM512X1S": 8,
+    "SRL16E": 1,
+    "SRLC32E": 1,
+    "SRLC16E": 1,
+}
+
+
+def usage(types: Mapping[str, int]) -> dict[str, float]:
+    """Add up resources; LUTs are not paired, so two small ones that share a place count as two."""
+
+    def count(pattern: str) -> int:
+        return sum(number for kind, number in types.items() if re.fullmatch(pattern, kind))
+
+    memories = sum(luts * types.get(kind, 0) for kind, luts in _LUT_MEMORIES.items())
+    return {
+        "lut": count("LUT[1-6]|INV") + memories,
+        "lutram": memories,
+        "ff": count("FD[RSCP]E"),
+        "bram36": count("RAMB36E[12]") + count("RAMB18E[12]") / 2,
+        "uram": count("URAM288"),
+        "dsp": count("DSP48E[12]"),
+    }
+
+
+def too_much(used: Mapping[str, float], made: Board | None) -> list[str]:
+    """Name the resources of which there are not enough."""
+    return [kind for kind in KINDS if made and used[kind] > made.free(kind)]
+
+
+def table(used: Mapping[str, float], made: Board | None) -> str:
+    """Lay out what is used beside what there is."""
+    lines = [f"{'':8}{'engine':>9}" + (f"{'free':>9}{'board':>9}{'reserve':>9}" if made else "")]
+    for kind in KINDS:
+        line = f"{kind:8}{used[kind]:9g}"
+        if made:
+            line += f"{made.free(kind):9}{made.has[kind]:9}{made.reserve.get(kind, 0):9}"
+            line += "  TOO MUCH" if used[kind] > made.free(kind) else ""
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def kernel(cfg: Config, made: Board | None) -> str:
+    """Say what the C++ kernel's memories take, worked out by Vivado's rule."""
+    parts = []
+    for kind in ("bram36", "uram", "lutram"):
+        free = f" of {made.free(kind)}" if made else ""
+        parts.append(
+            f"{storage.total(storage.kernel_memories(cfg.of('hls')), kind):g}{free} {kind}"
+        )
+    return f"memories of the HLS kernel, worked out: {', '.join(parts)}"
+
+
+def account(verdict: Verdict, most: int) -> str:
+    """Say what the witness found: all that is wrong, else the longest paths."""
+    if verdict.passes:
+        lines = [f"witness: passes, {verdict.ends} pins that end paths; the longest are"]
+        lines += [f"  {path}" for path in verdict.worst[:most]]
+        return "\n".join(lines + [f"  {note}" for note in verdict.notes])
+    lines = [
+        f"witness: FAILS, {len(verdict.failing)} paths are longer than {netlist.MAX_LUTS} LUT "
+        f"+ {witness.MAX_CHAINS} carry chain of {4 * witness.MAX_CARRY4} bits"
+    ]
+    lines += [f"  cycle through {name}" for name in verdict.cycles]
+    lines += [f"  {fault}" for fault in verdict.faults]
+    return "\n".join(lines + [f"  {path}" for path in verdict.failing])
+
+
+def tail(cfg: Config) -> str:
+    """List the stages from a slot's issue to its last h being readable."""
+    lines = [f"tail: {cfg.tail} cycles from a slot's issue to its last h being readable"]
+    lines += [
+        f"  {stage.cycles:2}  {stage.name:16}{stage.why}" for stage in cfg.stages if stage.cycles
+    ]
+    return "\n".join(lines)
+
+
+def entry(cfg: Config, made: Board | None, used: Mapping[str, float], verdict: Verdict) -> Any:
+    """Lay out what documentation shows of a config."""
+    return {
+        "identity": cfg.digest,
+        "sources": tools.digest(verilate.synthesised(tools.build_folder(cfg))),
+        "yosys": synth.version(),
+        "board": made.name if made else None,
+        "used": dict(used),
+        "free": {kind: made.free(kind) for kind in KINDS} if made else None,
+        "witness": verdict.passes,
+        "ends": verdict.ends,
+        "longest": str(verdict.worst[0]),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Judge configs."""
+    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("configs", nargs="*", metavar="CONFIG", default=config.shipped())
+    parser.add_argument("--paths", type=int, default=8, help="longest paths to show (default 8)")
+    options = parser.parse_args(arguments)
+    bad = False
+    for name in options.configs:
+        try:
+            check_range("paths", options.paths, 0, 1000)
+            cfg = config.load(name)
+            made = board(cfg.board)
+            print(f"{name}: mapping with Yosys ...", file=sys.stderr)
+            cells = synth.synthesise(cfg)
+        except UsageError as error:
+            print(error, file=sys.stderr)
+            return 2
+        used, verdict = usage(cells.types), witness.judge(cells)
+        where = made.name if made else "no board"
+        print(f"{name} on {where}: engine alone, Yosys mapping, not placed")
+        print(table(used, made))
+        print(account(verdict, options.paths))
+        print(kernel(cfg, made))
+        print(tail(cfg) + "\n")
+        bad |= bool(too_much(used, made)) or not verdict.passes
+        if name in config.shipped():
+            seen = results.read("resources") if results.exists("resources") else {}
+            results.write("resources", {**seen, name: entry(cfg, made, used, verdict)})
+    return int(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

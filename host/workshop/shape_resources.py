@@ -1,0 +1,86 @@
+"""What the shapes of a tile cost in hardware: ``python -m workshop.shape_resources``.
+
+Maps engines that differ in their list of K's alone with Yosys, asks the timing witness about each,
+and writes docs/results/shape_resources.json. It takes about 20 minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from rich.progress import track
+
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
+from lstm_sharp.flow import tools, verilate
+from workshop import results, synth, tables, witness
+from workshop.resources import usage
+
+_HALF = {"chains": 2, "sequence_words": 256}
+"""Bands of 4 rows for four chains would be stored sums 1,024 deep: 5 LUT levels with one bank."""
+_TILES = {  # MACs: config whose other knobs they have, what is other, and all K's
+    208: ("pynq-z2", {"rows": 4, "columns": 52, **_HALF}, (4, 8, 16)),
+    192: ("pynq-z2", {"rows": 4, "columns": 48, **_HALF}, (4, 8, 16, 32)),
+    1024: (
+        "zcu104",
+        {"rows": 16, "columns": 64, "uram_columns": 48, "sequence_words": 1024},
+        (16, 32, 64, 128),
+    ),
+}
+
+
+def engines() -> list[Config]:
+    """List the engines: of each size one with the first K alone, with two, and with all."""
+    found = []
+    for macs, (name, knobs, k_list) in _TILES.items():
+        for count in (1, 2, len(k_list)):
+            found.append(
+                config.resized(
+                    config.load(name),
+                    **knobs,
+                    name=f"m{macs}-k{count}",
+                    k_list=k_list[:count] if count > 1 else (),
+                )
+            )
+    return found
+
+
+def entry(cfg: Config) -> dict[str, Any]:
+    """Synthesise one and say what was seen."""
+    cells = synth.synthesise(cfg)
+    verdict = witness.judge(cells)
+    return {
+        "macs": cfg.macs,
+        "k_list": [shape.rows for shape in cfg.tile_shapes],
+        "identity": cfg.digest,
+        "sources": tools.digest(verilate.synthesised(tools.build_folder(cfg))),
+        "used": usage(cells.types),
+        "witness": verdict.passes,
+        "longest": str(verdict.worst[0]),
+        "failing": [str(path) for path in verdict.failing],
+        "tail": cfg.tail,
+    }
+
+
+def main() -> int:
+    """Synthesise all; fail if the witness lets one not pass."""
+    try:
+        with ProcessPoolExecutor(2) as pool:
+            all_ = engines()
+            seen = list(track(pool.map(entry, all_), "mapping with Yosys", total=len(all_)))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    results.write("shape_resources", {"yosys": synth.version(), "engines": seen})
+    tables.rewrite()
+    for one in seen:
+        for path in one["failing"]:
+            print(f"{one['macs']} MACs, K {one['k_list']}: {path}", file=sys.stderr)
+    return int(not all(one["witness"] for one in seen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
