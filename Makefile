@@ -52,6 +52,8 @@ lint: setup ## check style, types, and both engines' sources
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	.venv/bin/lint-imports --no-logo
+	$(RUN) -m workshop.size --quiet
 	$(CPP) | xargs -r .venv/bin/clang-format --dry-run -Werror
 	$(RUN) -m lstm_sharp.flow.verilate --lint tiny pynq-z2 zcu104
 	$(RUN) -m workshop.checker tiny pynq-z2 zcu104

@@ -34,7 +34,7 @@ from lstm_sharp.engine.program import (
     Start,
     Status,
 )
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import LstmSharpError
 from lstm_sharp.flow.jobs import Run
 from lstm_sharp.runtime import engines
 from shapes_by_hand import Made, make
@@ -422,7 +422,7 @@ def played(
         ended = len(batch)
         try:
             results = engines.play(executable, runs, options=options)
-        except UsageError as error:
+        except LstmSharpError as error:
             found = re.search(r"run (\d+): (.*)", str(error)) or pytest.fail(str(error))
             ended, behind = divmod(int(found[1]) - 1, 3)
             early = cfg.engine == "hls" and not behind and found[2].endswith("are promised")
@@ -433,6 +433,6 @@ def played(
             yield drawn, result.status
             try:
                 case.check(after)
-            except (AssertionError, UsageError) as error:
+            except (AssertionError, LstmSharpError) as error:
                 raise AssertionError(f"{drawn.name}, after it: {error}") from None
         batch = batch[ended + 1 :]

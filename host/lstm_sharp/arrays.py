@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from lstm_sharp import files
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.files import Name, refusing
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def read_onnx(path: Name) -> ModelProto:
         import onnx
         import onnx.inliner
     except ImportError:
-        raise UsageError(
+        raise ToolError(
             f"{what} needs the onnx package; run pip install 'lstm-sharp[onnx]'"
         ) from None
     data = files.read_bytes(path)

@@ -20,6 +20,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
 from lstm_sharp.numerics.formats import SUPPORTED
 from lstm_sharp.runtime.batch import head_by_length
+from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, Session
 from lstm_sharp.terminal import Parser, ended, say, size
 
@@ -30,7 +31,10 @@ _WIDE = 10_000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status, 2 for what the user can mend."""
     parser = Parser(
-        prog="lstm-sharp", description="LSTM inference on FPGAs, from a trained model to a board."
+        prog="lstm-sharp",
+        description="LSTM inference on FPGAs, from a trained model to a board.",
+        epilog="Exit status: 0 done; 2 bad input; 3 a tool is missing or fails; 4 a fault of the "
+        "engine or inside; 5 the board's.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -130,21 +134,23 @@ def _run(options: argparse.Namespace) -> None:
         calibration=calibration,
         steps=np.shape(x)[1] if np.ndim(x) == 3 else 1,
         overlay=options.overlay,
+        compare=True,
     ) as session:
+        x = check_input(model, x, "input")
         if options.state_out:
             y, after = session.run(x, state, True, lengths)
             files.write_state(options.state_out, *after)
         else:
             y = session.run(x, state, False, lengths)
-        assert session.report is not None and isinstance(y, np.ndarray)
-        report = session.report.as_dict()
+        report = session.report
+    assert report is not None
     if options.output_of == "head" and model.head is not None:
         y = model.head(y) if lengths is None else head_by_length(model.head, y, lengths)
     files.write_array(options.output, y)
-    for note in session.report.notes:
+    for note in report.notes:
         say(f"note: {note}", sys.stderr)
     aside = any(map(files.is_stdout, (options.output, options.state_out)))
-    _tell(options.json, report, sys.stderr if aside else sys.stdout)
+    _tell(options.json, report.as_dict(), sys.stderr if aside else sys.stdout)
 
 
 def _add_fit(commands: argparse._SubParsersAction[Parser]) -> None:

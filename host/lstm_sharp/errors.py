@@ -1,4 +1,4 @@
-"""The exception that stands for bad input, and how a message is made fit to print."""
+"""What is raised, by whose fault it is, and how a message is made fit to print."""
 
 from __future__ import annotations
 
@@ -27,15 +27,41 @@ def printable(text: object, most: int = MOST) -> str:
     return whole if len(whole) <= most else f"{whole[:keep]} ... {whole[-keep:]}"
 
 
-class UsageError(ValueError):
-    """Something the user gave cannot be used.
+class LstmSharpError(Exception):
+    """Something went wrong, and it is known what.
 
     The text is one printable sentence with the numbers and the remedy, of at most 300 characters;
-    the command line prints it and exits with status 2, the Python interface raises it.
+    the command line prints it and exits with ``status``, the Python interface raises it.
     """
+
+    status = 4
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+
+class UsageError(LstmSharpError):
+    """Something the user gave cannot be used."""
+
+    status = 2
+
+
+class ToolError(LstmSharpError):
+    """A tool is missing, or it failed; the text says how to get it, or where its log is."""
+
+    status = 3
+
+
+class EngineError(LstmSharpError):
+    """An engine did what it must not, or refused what was made for it: no fault of the input."""
+
+    status = 4
+
+
+class BoardError(LstmSharpError):
+    """Something on the board is not as it should be; ``Accelerator.reset`` makes it usable."""
+
+    status = 5
 
 
 def check_range(name: str, value: int, least: int, most: int) -> None:

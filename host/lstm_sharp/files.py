@@ -19,7 +19,7 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import LstmSharpError, UsageError
 
 Name = str | os.PathLike[str]
 
@@ -71,7 +71,7 @@ def refusing(what: str, remedy: str) -> Iterator[None]:
     """Turn whatever damaged data makes a library raise into a sentence."""
     try:
         yield
-    except UsageError:
+    except LstmSharpError:
         raise
     except Exception as error:  # zipfile, zlib, protobuf and numpy raise almost anything
         raise UsageError(f"{what} ({why(error)}); {remedy}") from None
@@ -107,8 +107,6 @@ def opened(path: Name) -> Iterator[tuple[BinaryIO, int]]:
                 raise UsageError(f"{os.fspath(path)} is a device or a pipe; give a regular file")
             check_size(found.st_size, os.fspath(path))
             yield file, found.st_size
-    except UsageError:
-        raise
     except (OSError, MemoryError) as error:
         raise UsageError(f"{os.fspath(path)} cannot be read ({why(error)})") from None
 

@@ -23,7 +23,7 @@ from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Instruction, Op, Program
 from lstm_sharp.engine.registers import ENGINE
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import BoardError, LstmSharpError, ToolError, UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.package import Package
@@ -33,7 +33,7 @@ from lstm_sharp.terminal import Parser, ended, say
 _BUNDLE = "lstm-sharp-selftest.zip"
 
 
-class Failure(UsageError):
+class Failure(BoardError):
     """A check has found something wrong."""
 
 
@@ -70,10 +70,10 @@ class Selftest:
             try:
                 self.say(f"PASS  {name}: {check()}")
             except Exception as error:  # the board's own, pynq's and the kernel's: all are reported
-                if self.accelerator is None and type(error) is UsageError:
+                if self.accelerator is None and isinstance(error, (UsageError, ToolError)):
                     raise  # no pynq, no such file: nothing has been tested
                 self.say(f"FAIL  {name}: {error}")
-                if not isinstance(error, UsageError):
+                if not isinstance(error, LstmSharpError):
                     self.say(traceback.format_exc())
                 return False
         return True

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn, TextIO
 
-from lstm_sharp.errors import MOST, UsageError, printable
+from lstm_sharp.errors import MOST, EngineError, LstmSharpError, UsageError, printable
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -49,7 +49,10 @@ def say(text: object, stream: TextIO | None = None, most: int = MOST) -> None:
 
 
 def ended(command: Callable[[], int | None], prefix: str = "") -> int:
-    """Run a command and return its exit status: 2 with a line on stderr for what a user can mend.
+    """Run a command and return its exit status, after a line on stderr where it is not 0.
+
+    2: bad input; 3: a tool is missing or fails; 4: a fault of an engine, or a broken promise inside
+    (LSTM_SHARP_TRACE in the environment shows where); 5: a board's.
 
     Args:
         command: returns a status, or None for 0.
@@ -60,8 +63,9 @@ def ended(command: Callable[[], int | None], prefix: str = "") -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
         return status
-    except UsageError as error:
-        told = str(error)
+    except LstmSharpError as error:
+        say(f"{prefix}{error}", sys.stderr)
+        return error.status
     except OSError as error:  # a folder that cannot be made, a full disk, a closed pipe
         told = f"{error.filename or 'output'}: {error.strerror or error}"
         _drop_output()
@@ -69,8 +73,14 @@ def ended(command: Callable[[], int | None], prefix: str = "") -> int:
         told = "there is not enough memory for this; give less at once"
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if os.environ.get("LSTM_SHARP_TRACE"):
+            raise
+        told = f"a fault inside, {type(error).__name__}: {error}; please report it"
+        say(f"{prefix}{told}", sys.stderr)
+        return EngineError.status
     say(f"{prefix}{told}", sys.stderr)
-    return 2
+    return UsageError.status
 
 
 def _drop_output() -> None:

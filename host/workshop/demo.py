@@ -89,19 +89,24 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
     )
     with Progress(*columns, console=console) as bars:
         for backend in LEVELS:
-            session = Session(model, CONFIG, backend, calibration=calibration)
+            shown = bars.add_task(f"{backend}: {len(xs)} lengths", total=len(xs))
+            session = Session(
+                model,
+                CONFIG,
+                backend,
+                calibration=calibration,
+                compare=True,
+                progress=lambda done, total, task=shown: bars.update(  # type: ignore[misc]
+                    task, completed=done, total=total
+                ),
+            )
             if backend in ("csim", "rtl"):
                 task = bars.add_task(f"{backend}: compile", total=1)
                 engines.build(backend, config.load(CONFIG).of(engines.kind(backend)))
                 bars.update(task, completed=1)
-            task = bars.add_task(f"{backend}: {len(xs)} lengths", total=len(xs))
-            hs = session.run_all(
-                xs,
-                lambda done, total, task=task: bars.update(  # type: ignore[misc]
-                    task, completed=done, total=total
-                ),
-            )
-            bars.update(task, completed=len(xs))
+            each = iter(session.run([sequence for x in xs for sequence in x]))
+            hs = [np.stack([next(each) for _ in x]) for x in xs]
+            bars.update(shown, completed=len(xs), total=len(xs))
             assert session.report is not None
             levels[backend] = Level(session.report, _accuracy(model, hs, groups, labels), hs)
     picture = _draw(session, max(xs, key=lambda x: x.shape[1])[:1])

@@ -65,14 +65,16 @@ def files(part: str) -> list[Path]:
 
 def main() -> int:
     """Print the lines of each part, room and file; return 1 if one is over its budget."""
-    Parser(description=__doc__.splitlines()[0]).parse_args()
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quiet", action="store_true", help="totals alone")
+    quiet = parser.parse_args().quiet
     over, root = [], paths.hardware().parent
     for part, most in BUDGET.items():
         counted = {path: code_lines(path) for path in files(part)}
         rooms: Counter[str] = Counter()
         for path, lines in counted.items():
             rooms[str(path.parent.relative_to(root))] += lines
-        for room in sorted(rooms):
+        for room in [] if quiet else sorted(rooms):
             print(f"{room}: {rooms[room]:,}")
             for path, lines in counted.items():
                 if str(path.parent.relative_to(root)) == room:

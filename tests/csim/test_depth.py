@@ -20,7 +20,7 @@ from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import HEADER
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.flow import csim
 from lstm_sharp.runtime import engines
 
@@ -140,7 +140,7 @@ def test_public_headers_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """hls4ml's own first, then the folder that is named; neither is one sentence."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv(csim.AP_TYPES, str(tmp_path))
-    with pytest.raises(UsageError, match="no ap_types headers: pip install"):
+    with pytest.raises(ToolError, match="no ap_types headers: pip install"):
         csim.ap_types()
     (tmp_path / "ap_int.h").touch()
     assert csim.ap_types() == tmp_path
@@ -153,7 +153,7 @@ def test_clang_is_the_wheels_or_the_one_on_path(
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        UsageError, match="^no clang: pip install ziglang, .* apt-get install clang.$"
+        ToolError, match="^no clang: pip install ziglang, .* apt-get install clang.$"
     ):
         VARIANTS["csim-clang"].command()
     (tmp_path / "clang++").touch(0o755)

@@ -290,4 +290,4 @@ def test_engine_that_refuses_its_program(
         finally:
             monkeypatch.undo()
 
-    failing(board, call, BoardError, r"status 1, instruction 0 \(docs")
+    failing(board, call, BoardError, r"its header is wrong \(status 1\)")

@@ -160,7 +160,7 @@ def test_threads_of_a_stateful_session(device: VirtualDevice, bit: Path) -> None
 HOLDING = """
 import sys, time
 from types import SimpleNamespace
-from lstm_sharp.driver.owner import Seat
+from lstm_sharp.board.owner import Seat
 driver = type("Driver", (), {})()
 with Seat(SimpleNamespace(tag=sys.argv[1])).turn(driver):
     print("mine", flush=True)

@@ -78,7 +78,7 @@ def test_a_board_with_the_kernel(
     assert "predicted (hls)" in capsys.readouterr().out
     assert package_cli("q", "--engine", "sv") == 0
     said = "tiny.bit has the hls engine, .* on the sv engine; .*--engine hls"
-    assert proof.main("q", ["--overlay", str(hls_bit)]) == 2
+    assert proof.main("q", ["--overlay", str(hls_bit)]) == 5
     assert re.search(said, capsys.readouterr().err)
     with Accelerator(hls_bit) as accelerator, pytest.raises(WrongOverlay, match=said):
         accelerator.load("q")

@@ -17,7 +17,7 @@ import pytest
 from lstm_sharp import cli, package
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.hls import hls_cycles
-from lstm_sharp.engine import config
+from lstm_sharp.engine import config, knobs
 from lstm_sharp.engine.config import Config, resized
 from lstm_sharp.engine.program import Program
 from lstm_sharp.errors import UsageError
@@ -133,7 +133,7 @@ def test_vectors_are_the_data(folder: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["hls", "sv"])
 def test_identity_is_as_its_page_says(engine: str) -> None:
-    facts = {**TINY.knobs(), "interface": config.INTERFACE_VERSION, "engine": engine}
+    facts = {**TINY.knobs(), "interface": knobs.INTERFACE_VERSION, "engine": engine}
     if engine == "sv":
         del facts["engine"], facts["min_tail"]
     text = json.dumps(facts, sort_keys=True)
@@ -393,7 +393,7 @@ def test_more_files_and_keys_may_join(folder: Path) -> None:
 WRITER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from lstm_sharp.engine import config
+from lstm_sharp.engine import config, knobs
 from lstm_sharp import package
 from models import pytorch_like
 cfg, model = config.load("tiny").of("hls"), pytorch_like(0, [3, 6])

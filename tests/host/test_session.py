@@ -78,7 +78,9 @@ def steps(up: int, down: int) -> np.ndarray:
 def test_a_state_that_saturates_is_told(backend: str) -> None:
     """In the run in which it does, also if c has come back by its end, and ever after."""
     typical = steps(4, 4)
-    with Session(COUNTER, "tiny", backend, calibration=typical, stateful=True) as session:
+    with Session(
+        COUNTER, "tiny", backend, calibration=typical, stateful=True, compare=True
+    ) as session:
         session.run(steps(100, 0))
         assert session.report and not session.report.notes
         h = session.run(steps(150, 150))
@@ -110,7 +112,7 @@ def test_float_goes_on_from_any_state_that_it_left() -> None:
 
 
 def test_a_warm_up_of_zeros_does_not_calibrate() -> None:
-    with Session(MODEL, "tiny", stateful=True) as session:
+    with Session(MODEL, "tiny", stateful=True, compare=True) as session:
         with pytest.raises(UsageError, match="first input.* is 0 throughout.* typical inputs"):
             session.run(np.zeros_like(X))
         session.run(X)

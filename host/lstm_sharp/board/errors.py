@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from lstm_sharp.errors import UsageError
-
-
-class BoardError(UsageError):
-    """Something on the board is not as it should be; ``Accelerator.reset`` makes it usable."""
+from lstm_sharp.errors import BoardError as BoardError
 
 
 class Busy(BoardError):

@@ -14,7 +14,7 @@ from lstm_sharp.engine import config
 from lstm_sharp.engine.boards import VIRTUAL
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import DMA_CELL, DMA_VLNV, ENGINE_VLNVS, WEIGHTS_DMA_CELL
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import LstmSharpError, ToolError, UsageError
 from lstm_sharp.numerics.formats import SUPPORTED
 
 
@@ -70,7 +70,8 @@ def device_of(overlay: str | Path | Any) -> Any:
     """Return the ``pynq.Device`` that an overlay is on, or a file would be loaded on.
 
     Raises:
-        UsageError: pynq is missing, or a board.
+        ToolError: pynq is missing.
+        UsageError: a board is.
     """
     if os.environ.get(VIRTUAL):
         import lstm_sharp.virtual
@@ -80,7 +81,7 @@ def device_of(overlay: str | Path | Any) -> Any:
 
         import lstm_sharp.board.ip  # noqa: F401  (binds the driver to the engine)
     except ImportError as error:
-        raise UsageError(
+        raise ToolError(
             f"pynq cannot be imported ({error}): on a board use PYNQ's own Python, on a laptop "
             f"install lstm-sharp[virtual] and set {VIRTUAL}=pynq-z2"
         ) from None
@@ -106,7 +107,7 @@ def open_overlay(overlay: str | Path | Any) -> Any:
         return overlay
     try:
         return pynq.Overlay(str(overlay))  # pynq finds those of installed packages by name
-    except UsageError:
+    except LstmSharpError:
         raise
     except Exception as error:  # no such file, a damaged .hwh, a device that fails: pynq raises all
         if not Path(overlay).is_file():

@@ -14,7 +14,7 @@ from lstm_sharp.board.buffers import Buffers
 from lstm_sharp.board.errors import BoardError
 from lstm_sharp.board.overlay import Parts
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.program import HEADER, idle_program, null_program
+from lstm_sharp.engine.program import HEADER, describe, idle_program, null_program
 from lstm_sharp.flow import jobs
 
 _GRACE = 1.0
@@ -178,10 +178,7 @@ class Runner:
                 raise self._overdue(h)
         status = engine.get("status")
         if status:
-            raise BoardError(
-                f"the engine refused its program: status {status & 0xFF}, instruction "
-                f"{status >> 8} (docs/engine.md)"
-            )
+            raise BoardError(f"the engine refused its program: {describe(status)}")
         while h is not None and not receive.poll():
             if self._now() > deadline:
                 raise errors.MissingLast(

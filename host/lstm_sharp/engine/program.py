@@ -63,6 +63,23 @@ class Status(IntEnum):
     DISTANCE = 5  # a slot or state that comes too early, of the sv engine alone
 
 
+_STATUSES = {
+    Status.FINE: "fine",
+    Status.HEADER: "its header is wrong",
+    Status.INSTRUCTION: "instruction {} is out of the config's range",
+    Status.WORDS: "it pulls other words of x than its header says, or out of turn",
+    Status.WEIGHTS: "instruction {} runs past the end of the weight memory",
+    Status.DISTANCE: "a slot of instruction {} comes too early",
+}
+
+
+def describe(status: int) -> str:
+    """Say in words what a status register tells."""
+    code, instruction = status & 0xFF, status >> 8 & 0xFF
+    known = [text for kind, text in _STATUSES.items() if kind == code]
+    return f"{(known or ['of a kind that is not known'])[0].format(instruction)} (status {code})"
+
+
 class Field(NamedTuple):
     """Where a field lies."""
 

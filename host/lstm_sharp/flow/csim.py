@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lstm_sharp import paths
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import tools
 from lstm_sharp.flow.render import render
 
@@ -39,7 +39,7 @@ def gcc() -> tuple[Path | str, ...]:
     """Find g++.
 
     Raises:
-        UsageError: there is none.
+        ToolError: there is none.
     """
     return (tools.need("g++"),)
 
@@ -48,14 +48,14 @@ def clang() -> tuple[Path | str, ...]:
     """Find clang: the one of the ziglang wheel, else a clang++ on PATH.
 
     Raises:
-        UsageError: there is neither.
+        ToolError: there is neither.
     """
     if importlib.util.find_spec("ziglang"):
         return sys.executable, "-m", "ziglang", "c++"
     found = shutil.which("clang++")
     if found:
         return (Path(found),)
-    raise UsageError(
+    raise ToolError(
         "no clang: pip install ziglang, as `make setup` does, or put a clang++ on PATH (sudo "
         "apt-get install clang)"
     )
@@ -70,15 +70,15 @@ class Variant:
     """A way to compile csim."""
 
     name: str  # of the executable
-    compiler: Callable[[], tuple[Path | str, ...]]  # raises UsageError
+    compiler: Callable[[], tuple[Path | str, ...]]  # raises ToolError
     flags: tuple[str, ...]
-    headers: Callable[[], tuple[str, ...]] = _no_headers  # flags that find them; raises UsageError
+    headers: Callable[[], tuple[str, ...]] = _no_headers  # flags that find them; raises ToolError
 
     def command(self) -> tuple[Path | str, ...]:
         """Return the compiler and all its flags.
 
         Raises:
-            UsageError: no compiler, or headers that are not there.
+            ToolError: no compiler, or headers that are not there.
         """
         return *self.compiler(), *FLAGS, *self.flags, *self.headers()
 
@@ -87,7 +87,7 @@ def ap_types() -> Path:
     """Find the public ap_types headers, with which the kernel has the integers of Vitis HLS.
 
     Raises:
-        UsageError: neither hls4ml is installed nor ``AP_TYPES`` names their folder.
+        ToolError: neither hls4ml is installed nor ``AP_TYPES`` names their folder.
     """
     spec = importlib.util.find_spec("hls4ml")  # its wheel has them; it is not imported
     inside = [Path(p, "templates", "vivado", "ap_types") for p in _places(spec)]
@@ -95,7 +95,7 @@ def ap_types() -> Path:
     for folder in (*inside, *named):
         if (folder / "ap_int.h").is_file():
             return folder.resolve()
-    raise UsageError(
+    raise ToolError(
         "no ap_types headers: pip install --no-deps hls4ml, as `make setup` does, or name a folder "
         f"that holds ap_int.h in {AP_TYPES}"
     )
@@ -157,8 +157,8 @@ def build(cfg: Config, build_dir: Path, variant: Variant = RELEASE) -> Path:
         The executable; ``run.engines.play`` runs it.
 
     Raises:
-        UsageError: no compiler, no headers of ap_types, or a config for another engine.
-        ToolError: it does not compile.
+        UsageError: a config for another engine.
+        ToolError: no compiler, no headers of ap_types, or it does not compile.
     """
     cfg.require("hls", "csim")
     command = variant.command()

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import EngineError
 
 _JOB = b"LSTMJOB2"
 _RESULT = b"LSTMRES1"
@@ -38,7 +38,7 @@ def nothing() -> np.ndarray:
     return np.zeros(0, np.uint8)
 
 
-class JobError(UsageError):
+class JobError(EngineError):
     """A result file is not what a simulated engine writes."""
 
 

@@ -23,7 +23,7 @@ from lstm_sharp.engine import program, storage
 from lstm_sharp.engine.boards import system
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.numerics import activation, formats
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ def environment() -> jinja2.Environment:
     """Return what templates are rendered in.
 
     Raises:
-        UsageError: Jinja2 is not installed.
+        ToolError: Jinja2 is not installed.
     """
     try:
         import jinja2  # an extra: a board has no use for it
     except ImportError:
-        raise UsageError("jinja2 is missing; install it with: pip install jinja2") from None
+        raise ToolError("jinja2 is missing; install it with: pip install jinja2") from None
 
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(paths.templates()),
@@ -155,7 +155,8 @@ def render(cfg: Config, out: Path) -> None:
     tree is complete in a temporary folder before anything appears under ``out``.
 
     Raises:
-        UsageError: Jinja2 is not installed, or something else lies in the folders.
+        ToolError: Jinja2 is not installed.
+        UsageError: something else lies in the folders.
     """
     rendering = environment()
     check_target(out)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import ToolError as ToolError
 from lstm_sharp.errors import UsageError
 
 _INSTALL = {
@@ -28,20 +29,16 @@ _INSTALL = {
 _ERROR = re.compile(r"error", re.IGNORECASE)
 
 
-class ToolError(UsageError):
-    """A tool ended with an error; the text names its log and the first line that says why."""
-
-
 def need(tool: str) -> Path:
     """Find a tool on PATH.
 
     Raises:
-        UsageError: it is not there; the text names the command that installs it.
+        ToolError: it is not there; the text names the command that installs it.
     """
     found = shutil.which(tool)
     if found is None:
         how = _INSTALL.get(tool, f"sudo apt-get install {tool}")
-        raise UsageError(f"{tool} not found; install it with: {how}")
+        raise ToolError(f"{tool} not found; install it with: {how}")
     return Path(found)
 
 

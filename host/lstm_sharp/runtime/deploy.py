@@ -175,6 +175,58 @@ def plans(
     return tuple(found)
 
 
+class Deployment:
+    """A quantised model on an engine, laid out for as many steps and sequences as are asked for.
+
+    Args:
+        model: the integer model.
+        cfg: the engine; None where no shipped config holds the model.
+        schedule: one of ``schedule.SCHEDULES``, or ``best``.
+    """
+
+    def __init__(self, model: QuantModel, cfg: Config | None, schedule: str = "best") -> None:
+        self.model, self.cfg, self.schedule = model, cfg, schedule
+        self._stages: dict[tuple[int, int], tuple[Stage, ...]] = {}
+        self._others: dict[tuple[int, int], tuple[Plan, ...]] = {}
+
+    @property
+    def engine(self) -> Config:
+        """The engine.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if self.cfg is None:
+            raise UsageError(f"no config holds {self.model.name}; give one")
+        return self.cfg
+
+    def stages(self, steps: int = 1, sequences: int | None = None) -> tuple[Stage, ...]:
+        """Lay the model out for so many steps and sequences.
+
+        Raises:
+            UsageError: the engine does not hold it for so many steps.
+        """
+        key = self._key(steps, sequences)
+        if key not in self._stages:
+            self._stages[key] = deploy(self.model, self.engine, self.schedule, *key)
+        return self._stages[key]
+
+    def plans(self, engine: str, steps: int, sequences: int) -> tuple[Plan, ...]:
+        """Say how one of the two engines holds the model: as ``stages`` does where D is the same.
+
+        Errors are those of ``stages``.
+        """
+        other, key = self.engine.of(engine), self._key(steps, sequences)
+        if other.tail == self.engine.tail:
+            return tuple(replace(stage.plan, cfg=other) for stage in self.stages(*key))
+        if key not in self._others:
+            self._others[key] = plans(self.model, other, self.schedule, *key)
+        return self._others[key]
+
+    def _key(self, steps: int, sequences: int | None) -> tuple[int, int]:
+        return steps, min(sequences or self.engine.chains, self.engine.chains)
+
+
 def level_shapes(model: Model | QuantModel) -> list[tuple[LayerShape, ...]]:
     """Shapes of the cells of each level; the scales of a float model are not known yet."""
     if isinstance(model, QuantModel):

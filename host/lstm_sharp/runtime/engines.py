@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import UsageError
+from lstm_sharp.engine.program import describe
+from lstm_sharp.errors import EngineError
 from lstm_sharp.flow import csim, hls_rtl, jobs, verilate
 from lstm_sharp.runtime.deploy import Play, Stage
 
@@ -58,7 +59,7 @@ def play(
         options: more of the command line, see hls/tb/rtl_main.cpp.
 
     Raises:
-        UsageError: the simulation failed, an assertion of the engine for example.
+        EngineError: the simulation failed, by an assertion of the engine for example.
     """
     environment = {**os.environ, "LSTM_SHARP_PROGRESS": "1"}
     with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as folder:
@@ -81,7 +82,7 @@ def play(
                 elif progress and int(done[1]) > 1:
                     progress(int(done[1]) - 1, len(runs) - 1)
         if process.returncode != 0:
-            raise UsageError(
+            raise EngineError(
                 f"{executable.name} stopped with status {process.returncode}: "
                 + " / ".join(line for line in said[:3] if line)
             )
@@ -113,19 +114,16 @@ def check(cfg: Config, run: jobs.Run, result: jobs.Result) -> None:
     """Refuse a result that does not belong to its run.
 
     Raises:
-        UsageError: error status, another engine, a wrong number of beats, a misplaced TLAST.
+        EngineError: error status, another engine, a wrong number of beats, a misplaced TLAST.
     """
     if result.status & 0xFF:
-        raise UsageError(
-            f"the engine refused its program: status {result.status & 0xFF}, instruction "
-            f"{result.status >> 8 & 0xFF} (docs/engine.md)"
-        )
+        raise EngineError(f"the engine refused its program: {describe(result.status)}")
     if result.identity != cfg.identity:
-        raise UsageError(
+        raise EngineError(
             f"the engine is {result.identity:08x}, {cfg.name} is {cfg.digest}; build it again"
         )
     if len(result.h_bytes) != run.h_bytes or not result.last_ok:
-        raise UsageError(
+        raise EngineError(
             f"the engine sent {len(result.h_bytes)} bytes of h, {run.h_bytes} were expected, "
             "or TLAST was not at their end"
         )

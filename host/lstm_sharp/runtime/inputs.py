@@ -1,20 +1,115 @@
-"""What a user hands in to be run, checked before any work."""
+"""What a user hands in to be run, checked before any work; and the answer in the same form."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics.formats import C_LIMIT
+from lstm_sharp.numerics.formats import C_BITS, C_LIMIT
 from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.runtime.batch import Pair
 
-FloatState = tuple[np.ndarray, np.ndarray]
-"""h and c, (cells, batch, H) each, H the widest cell's; a cell is one direction of a layer."""
 ENGINE_LIMITS = 1.0, float(C_LIMIT)
 FLOAT_LIMITS = np.inf, np.inf
+
+
+@dataclass(frozen=True)
+class Request:
+    """Sequences, the state that they begin with, and in which form the answer is wanted."""
+
+    x: Batch  # (B, T, X), or (T, X) each: float64, or integers that are quantised already
+    state: Pair | None  # float64, or integers where x is
+    floats: bool
+    alone: bool  # a single sequence was given
+    time: int | None  # steps of the batch of which sequences were cut off at their lengths
+
+    @property
+    def lengths(self) -> list[int]:
+        """Steps of each sequence."""
+        return [len(x) for x in self.x]
+
+    def answer(self, h: Any, after: Pair | None) -> Any:
+        """Give h, and the states if there are any, in the form in which x was given."""
+        if self.alone:
+            h = h[0]
+        elif self.time is not None:
+            whole = np.zeros((len(h), self.time, h[0].shape[1]), h[0].dtype)
+            for row, found in zip(whole, h):
+                row[: len(found)] = found
+            h = whole
+        elif isinstance(self.x, list):
+            h = list(h)  # sequences of one length come as one array
+        else:
+            h = np.asarray(h)
+        return h if after is None else (h, after)
+
+
+def read_request(
+    model: Model | QuantModel,
+    x: np.ndarray | Sequence[np.ndarray],
+    state: Pair | None = None,
+    lengths: Sequence[int] | np.ndarray | None = None,
+    bits: int = 0,
+    limits: tuple[float, float] = ENGINE_LIMITS,
+) -> Request:
+    """Check what a user hands in; integers are taken as they are, without a copy.
+
+    Args:
+        model: whose input it is.
+        x: (T, X), (B, T, X), or a list of (T, X).
+        state: h and c, (cells, B, widest H) each, or None; integers where x is.
+        lengths: steps of each sequence of a batch, (B,); None: all.
+        bits: of integers that are quantised already; 0: there are none such.
+        limits: largest abs(h) and abs(c) of a state in floats.
+
+    Raises:
+        UsageError: wrong shape or type, no sequence, NaN, integers out of the format's range.
+    """
+    alone = isinstance(x, np.ndarray) and x.ndim == 2
+    try:
+        parts = [x] if isinstance(x, np.ndarray) else [np.asarray(one)[None] for one in x]
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"x cannot be read ({error}); give an array (time, features) or (batch, time, "
+            "features), or a list of (time, features)"
+        ) from None
+    if not parts:
+        raise UsageError("there are 0 sequences; give at least one")
+    if alone:
+        parts = [parts[0][None]]
+    kinds = {part.dtype.kind in "iu" for part in parts}
+    if len(kinds) > 1:
+        raise UsageError("some sequences are floats and some integers; give one kind")
+    floats = kinds == {False}
+    if floats:
+        parts = [check_input(model, part, "input") for part in parts]
+    else:
+        if not bits:
+            raise UsageError("backend float takes no integers, for it has no scales; give floats")
+        wanted = f"(batch, time, {model.input_size}) of at least one step"
+        for part in parts:
+            fits = part.ndim == 3 and part.shape[2] == model.input_size and part.size
+            _check_integers("x", part, fits, wanted, bits)
+    found: Batch = parts[0] if isinstance(x, np.ndarray) else [part[0] for part in parts]
+    if isinstance(model, Model):
+        for part in parts:
+            check_sizes(model, (len(found), *part.shape[1:]), "input")
+    if state is not None:
+        state = _check_state(model, len(found), state, floats, limits, bits)
+    asked = Request(found, state, floats, alone, None)
+    if lengths is None:
+        return asked
+    if not isinstance(found, np.ndarray):
+        raise UsageError("lengths go with a batch (batch, time, features); the list has its own")
+    ends = check_lengths(found, lengths)
+    cut = [sequence[:end] for sequence, end in zip(found, ends)]
+    return replace(asked, x=cut, time=found.shape[1])
 
 
 def check_input(model: Model | QuantModel, x: np.ndarray, what: str) -> np.ndarray:
@@ -40,15 +135,15 @@ def check_input(model: Model | QuantModel, x: np.ndarray, what: str) -> np.ndarr
     return x.astype(np.float64)
 
 
-def check_sizes(model: Model, x: np.ndarray, what: str) -> None:
-    """Refuse x (batch, time, X) that contradicts the sizes which the model's file fixes.
+def check_sizes(model: Model, shape: tuple[int, ...], what: str) -> None:
+    """Refuse x of a shape (batch, time, X) that contradicts the sizes that the model's file fixes.
 
     Raises:
         UsageError: it does; the batch may have been taken for the time.
     """
-    if all(size in (0, given) for size, given in zip(model.sizes, x.shape)):
+    if all(size in (0, given) for size, given in zip(model.sizes, shape)):
         if model.check:
-            model.check(*x.shape[:2])
+            model.check(*shape[:2])
         return
 
     def told(*sizes: int) -> str:
@@ -57,19 +152,19 @@ def check_sizes(model: Model, x: np.ndarray, what: str) -> None:
     batch, time = model.sizes
     first = f"{told(time, batch)}, time first, so here" if model.time_first else "x as"
     raise UsageError(
-        f"{what} has shape {x.shape}, but the file of {model.name} declares {first} (batch, time, "
+        f"{what} has shape {shape}, but the file of {model.name} declares {first} (batch, time, "
         f"features) = {told(batch, time)}; give it so, or export the model with dynamic axes"
     )
 
 
-def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray | None) -> np.ndarray:
+def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return the steps of each sequence of x (batch, time, X), (batch,) int64.
 
     Raises:
         UsageError: not whole numbers, not one a sequence, below 1 or beyond x.
     """
     batch, time, _ = x.shape
-    ends = np.full(batch, time) if lengths is None else np.asarray(lengths)
+    ends = np.asarray(lengths)
     if ends.dtype.kind not in "iu" or ends.shape != (batch,):
         raise UsageError(
             f"lengths have type {ends.dtype} and shape {ends.shape}; one whole number for each of "
@@ -84,34 +179,49 @@ def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray | None) -> 
     return ends.astype(np.int64)
 
 
-def check_state(
-    model: Model | QuantModel, batch: int, state: FloatState, limits: tuple[float, float]
-) -> FloatState:
-    """Return h and c as float64.
-
-    Args:
-        model: whose state it is.
-        batch: sequences.
-        state: h and c.
-        limits: largest abs(h) and abs(c): ``ENGINE_LIMITS``, or ``FLOAT_LIMITS``.
-
-    Raises:
-        UsageError: wrong shape, NaN or infinity, or out of range.
-    """
-    widest = max(layer.hidden_size for layer in model.layers)
-    want = (len(model.layers), batch, widest)
-    for name, value, most in zip(("h", "c"), state, limits):
-        if np.shape(value) != want:
+def _check_state(
+    model: Model | QuantModel,
+    batch: int,
+    state: Pair,
+    floats: bool,
+    limits: tuple[float, float],
+    bits: int,
+) -> Pair:
+    """Return h and c, (cells, batch, widest H) each: float64, or integers where x is."""
+    if len(state) != 2:
+        raise UsageError(f"a state is h and c, {len(state)} arrays were given; give both")
+    shape = (len(model.layers), batch, max(layer.hidden_size for layer in model.layers))
+    h, c = np.asarray(state[0]), np.asarray(state[1])
+    if not floats:
+        wanted = f"(cells, batch, hidden) = {shape}, as x is,"
+        for name, v, most in (("h", h, bits), ("c", c, C_BITS)):
+            _check_integers(f"state {name}", v, v.shape == shape, wanted, most)
+        return h, c
+    for name, v, reach in zip("hc", (h, c), limits):
+        if v.shape != shape:
             raise UsageError(
-                f"state {name} has shape {np.shape(value)}; (cells, batch, hidden) = {want} is "
-                "expected"
+                f"state {name} has shape {v.shape}; (cells, batch, hidden) = {shape} is expected"
             )
-        if not np.isfinite(np.asarray(value, dtype=np.float64)).all():
+        largest = float(np.abs(v.astype(np.float64)).max())
+        if not np.isfinite(largest):
             raise UsageError(f"state {name} has NaN or infinite values; clean it first")
-        reach = float(np.abs(np.asarray(value, dtype=np.float64)).max())
-        if reach > most:
+        if largest > reach:
             raise UsageError(
-                f"state {name} reaches {reach:g}, an engine holds {most:g}; give what a run of "
+                f"state {name} reaches {largest:g}, an engine holds {reach:g}; give what a run of "
                 "this model on an engine has left behind, or run it with backend float"
             )
-    return np.asarray(state[0], dtype=np.float64), np.asarray(state[1], dtype=np.float64)
+    return h.astype(np.float64), c.astype(np.float64)
+
+
+def _check_integers(what: str, x: np.ndarray, fits: object, wanted: str, bits: int) -> None:
+    """Refuse what is no integers, does not fit, or has more than ``bits`` bits."""
+    if x.dtype.kind not in "iu" or not fits:
+        raise UsageError(f"{what} is {x.dtype} {x.shape}; integers {wanted} are expected")
+    if x.dtype.kind == "u" or 8 * x.dtype.itemsize > bits:
+        most = 1 << (bits - 1)
+        low, high = int(x.min()), int(x.max())
+        if low < -most or high >= most:
+            raise UsageError(
+                f"{what} has integers from {low} to {high}; the format has {bits} bits, {-most} to "
+                f"{most - 1}; give floats to have them scaled"
+            )

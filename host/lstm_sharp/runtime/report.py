@@ -17,7 +17,7 @@ class Report:
     format: str
     batch: int
     steps: int  # time steps of all sequences together
-    max_abs_error: float  # against the float model, over all h
+    max_abs_error: float | None  # against the float model, over all h; if that was asked for
     seconds: float
     config: str | None = None
     schedule: str | None = None

@@ -2,52 +2,54 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
-from lstm_sharp.board import overlay as board
-from lstm_sharp.compiler.plan import Plan
+from lstm_sharp.board import overlay as overlays
 from lstm_sharp.compiler.schedule import BY_GATE, check_schedule
-from lstm_sharp.compiler.starts import FREE, Host
-from lstm_sharp.driver.accelerator import Accelerator
+from lstm_sharp.compiler.starts import Host
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics import golden, reference
+from lstm_sharp.numerics import reference
 from lstm_sharp.numerics.formats import C_LIMIT, Format
-from lstm_sharp.numerics.golden import State
-from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, QuantModel, quantize
-from lstm_sharp.runtime import deploy, engines
-from lstm_sharp.runtime.batch import Run, by_length
+from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, QuantModel, quantize, saturated
+from lstm_sharp.runtime import deploy
+from lstm_sharp.runtime.backends import Backend, Board, Golden, Progress, Simulated
+from lstm_sharp.runtime.batch import Pair, Run, by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
-from lstm_sharp.runtime.deploy import Stage
+from lstm_sharp.runtime.deploy import Deployment, Stage
 from lstm_sharp.runtime.inputs import (
     ENGINE_LIMITS,
     FLOAT_LIMITS,
-    FloatState,
+    Request,
     check_input,
-    check_lengths,
-    check_sizes,
-    check_state,
+    read_request,
 )
 from lstm_sharp.runtime.report import Report
 
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
 """Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine, on a
 board."""
-_SIMULATED = ("csim", "rtl")
-"""Backends of which ``engines.kind`` says the engine; a board's overlay says which it has."""
 
-Progress = Callable[[int, int], None]
-Sequences = list[np.ndarray]
-"""(T, X) each."""
+
+@dataclass
+class _Call:
+    """What the last run was, and gave."""
+
+    held: Deployment | None
+    asked: tuple[list[int], bool, bool, Host]  # lengths, whether states were given, are asked for
+    seen: Sequence[Sequence[jobs.Result]]
+    seconds: float
+    error: float | None
+    notes: tuple[str, ...]
 
 
 class Session:
@@ -66,6 +68,8 @@ class Session:
         stateful: each run goes on where the last one ended, until ``reset``.
         overlay: for ``board``: the ``.bit``; by default that of the config. Without a config, it
             is the overlay's.
+        compare: run the float model beside each call, and report how far h is from its h.
+        progress: called with (programs done, programs in all) while a simulated engine runs.
 
     Raises:
         UsageError: an unknown name, or a model that does not fit.
@@ -84,45 +88,58 @@ class Session:
         steps: int = 1,
         stateful: bool = False,
         overlay: str | Path | None = None,
+        compare: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         if backend not in BACKENDS:
             raise UsageError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
         if overlay is not None and backend != "board":
             raise UsageError(f"backend {backend!r} takes no overlay; board does")
-        self.model = model
-        self.backend = backend
-        self.stateful = stateful
         check_schedule(schedule)
         if schedule in BY_GATE and backend == "csim":
             raise UsageError(f"the C++ kernel has no schedule {schedule}; backend rtl has")
-        self._build = build
-        self._board: Accelerator | None = None
-        if backend == "board" and overlay is not None:
-            self._board = Accelerator(overlay)
-            config = config or board.config_of(self._board.identity)
-        self._engine = engines.kind(backend) if backend in _SIMULATED else None
-        if self._board:
-            self._engine = self._board.parts.engine_kind
-        required, engine = backend in (*_SIMULATED, "board"), self._engine or "sv"
-        self.cfg = choose(model, config, format, required, steps, engine)
-        if backend == "board" and self._board is None:
-            assert self.cfg is not None
-            self._board = Accelerator(board.overlay_of(self.cfg, build))
-            self._engine = self._board.parts.engine_kind
-            self.cfg = self.cfg.of(self._engine)
-        self.fmt = self.cfg.fmt if self.cfg else Format.parse(format or DEFAULT_FORMAT)
+        runs: Any = Golden()
+        if backend in ("csim", "rtl"):
+            runs = Simulated(backend, build, progress)
+        elif overlay is not None:
+            runs = Board(overlay)
+            config = config or overlays.config_of(runs.runner.identity)
+        required = backend not in ("float", "golden")
+        cfg = choose(model, config, format, required, steps, runs.engine or "sv")
+        if backend == "board" and overlay is None:
+            assert cfg is not None
+            runs = Board(overlays.overlay_of(cfg, build))
+            cfg = cfg.of(runs.engine)
+        self.cfg = cfg
+        self.fmt = cfg.fmt if cfg else Format.parse(format or DEFAULT_FORMAT)
         self.schedule = schedule
-        self.report: Report | None = None
-        self._model: QuantModel | None = None
-        self._stages: dict[tuple[int, int], tuple[Stage, ...]] = {}
-        self._others: dict[tuple[int, int], tuple[Plan, ...]] = {}
-        self._turn = threading.RLock()
-        """A session's calls wait for each other: what one leaves behind is the next one's."""
-        self._kept: tuple[FloatState, FloatState] | None = None
-        """What the last run left behind, and what the float model would have."""
-        self._notes: tuple[str, ...] = ()
+        self.model = model
+        self._begin(runs, backend, stateful, compare)
         if calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
+
+    def _begin(
+        self,
+        runs: Backend,
+        backend: str,
+        stateful: bool = False,
+        compare: bool = False,
+    ) -> None:
+        """Begin without an integer model."""
+        self.runs: Any = runs
+        """The backend itself."""
+        self.backend = backend
+        self.stateful = stateful
+        self.compare = compare
+        self._held: Deployment | None = None
+        self._kept: tuple[Pair, Pair | None] | None = None
+        """What the last run left behind in the backend's numbers, and in the float model."""
+        self._notes: tuple[str, ...] = ()
+        self._call: _Call | None = None
+        self.clipped = 0
+        """Values of the last call's x beyond the scale that calibration gave it: clipped to it."""
+        self.saturated = 0
+        """Cells whose c stood at its limit after the last call; known where states are returned."""
 
     def __enter__(self) -> Session:
         return self
@@ -137,15 +154,18 @@ class Session:
 
     def close(self) -> None:
         """Forget the quantised model, free what a board holds; the session is over."""
-        self._model = None
-        self._stages, self._others = {}, {}
-        self.reset()
-        if self._board:
-            self._board.close()
+        self._held = self._kept = None
+        self.runs.close()
 
     def reset(self) -> None:
-        """Begin the next run from zeros, if the session is stateful."""
+        """Begin the next run from zeros, if the session is stateful; on a board that works again.
+
+        Raises:
+            BoardError: a run has failed, and the engine does not answer even now.
+        """
         self._kept = None
+        with self.runs.turn():
+            self.runs.recover()
 
     @property
     def quantized(self) -> QuantModel:
@@ -154,9 +174,13 @@ class Session:
         Raises:
             UsageError: nothing has been calibrated or run yet.
         """
-        if self._model is None:
+        return self._deployed.model
+
+    @property
+    def _deployed(self) -> Deployment:
+        if self._held is None:
             raise UsageError("the model is not quantised yet; give calibration data, or run first")
-        return self._model
+        return self._held
 
     def stages(self, steps: int = 1, sequences: int | None = None) -> tuple[Stage, ...]:
         """Lay the model out on the engine, for so many steps and sequences.
@@ -164,189 +188,158 @@ class Session:
         Raises:
             UsageError: nothing has been calibrated or run yet, or no engine holds the model.
         """
-        cfg, key = self._place(steps, sequences)
-        if key not in self._stages:
-            self._stages[key] = deploy.deploy(self.quantized, cfg, self.schedule, *key)
-        return self._stages[key]
-
-    def _place(self, steps: int, sequences: int | None) -> tuple[Config, tuple[int, int]]:
-        """Return the engine, and by what a layout on it is known."""
-        if self.cfg is None:
-            raise UsageError(f"no config holds {self.model.name}; give one")
-        return self.cfg, (steps, min(sequences or self.cfg.chains, self.cfg.chains))
-
-    def _plans(self, engine: str, steps: int, sequences: int) -> tuple[Plan, ...]:
-        """Say how one of the two engines holds the model: as ``stages`` does where D is the same.
-
-        Errors are those of ``stages``.
-        """
-        cfg, key = self._place(steps, sequences)
-        other = cfg.of(engine)
-        if other.tail == cfg.tail:
-            return tuple(replace(stage.plan, cfg=other) for stage in self.stages(*key))
-        if key not in self._others:
-            self._others[key] = deploy.plans(self.quantized, other, self.schedule, *key)
-        return self._others[key]
+        return self._deployed.stages(steps, sequences)
 
     def run(
         self,
-        x: np.ndarray,
-        state: FloatState | None = None,
+        x: np.ndarray | Sequence[np.ndarray],
+        state: Pair | None = None,
         return_state: bool = False,
         lengths: Sequence[int] | np.ndarray | None = None,
-    ) -> np.ndarray | tuple[np.ndarray, FloatState]:
-        """Run x (batch, time, X) float.
+    ) -> Any:
+        """Run sequences.
 
         Args:
-            x: the input.
-            state: h and c at the start, (cells, batch, H) float each; by default zeros, or what
-                the last run left behind if the session is stateful.
+            x: (T, X) for one sequence, (B, T, X) for a batch, or a list of (T, X) of any lengths.
+                Floats, or integers that are quantised already; an int16 (or int8) batch is packed
+                straight into a board's DMA memory.
+            state: h and c at the start, (cells, B, widest H) each; integers where x is. By default
+                zeros, or what the last run left behind if the session is stateful.
             return_state: also return h and c after each sequence's last step.
-            lengths: steps of each sequence, (batch,) 1 to time; by default all have time steps.
+            lengths: steps of each sequence of a batch, (B,) 1 to T; by default all have T steps.
 
         Returns:
-            The last layer's h, (batch, time, width) float32, zero after a sequence's last step;
-            with ``return_state`` also (h, c).
+            The last level's h in x's own form, (..., width): float32, or integers where x is; zero
+            after a sequence's last step. With ``return_state`` also (h, c).
 
         Raises:
-            UsageError: x, state or lengths of the wrong shape, NaN, or too long for the engine.
+            UsageError: x, state or lengths of the wrong shape or type, NaN, or too long for the
+                engine.
+            BoardError: the run failed on a board; call ``reset``.
         """
-        x = check_input(self.model, x, "input")
-        check_sizes(self.model, x, "input")
-        ends = check_lengths(x, lengths)
-        limits = FLOAT_LIMITS if self.backend == "float" else ENGINE_LIMITS
-        with self._turn:
-            kept = self._kept if state is None else (state, state)
-            if kept is not None:
-                own, of_float = kept
-                own = check_state(self.model, x.shape[0], own, limits)
-                kept = own, own if state is not None else of_float
-            give = return_state or self.stateful
-            hs, left = self._run([s[:end] for s, end in zip(x, ends)], kept, give)
-            after = left[0] if left else None
-            if self.stateful:
-                self._kept = left
-        h = np.zeros((*x.shape[:2], self.model.hidden_size), np.float32)
-        for row, found in zip(h, hs):
-            row[: len(found)] = found
-        if not return_state:
-            return h
-        assert after is not None
+        with self.runs.turn():
+            asked = self._read(x, state, lengths)
+            h, after = self._run(asked, return_state or self.stateful)
+        return asked.answer(h, after if return_state else None)
+
+    def _read(
+        self,
+        x: np.ndarray | Sequence[np.ndarray],
+        state: Pair | None,
+        lengths: Sequence[int] | np.ndarray | None,
+    ) -> Request:
+        is_float = self.backend == "float"
+        bits = 0 if is_float else self.fmt.activation_bits
+        limits = FLOAT_LIMITS if is_float else ENGINE_LIMITS
+        return read_request(self.model, x, state, lengths, bits, limits)
+
+    def _run(self, asked: Request, give: bool) -> tuple[Any, Pair | None]:
+        """Run a request on the backend; h and the states after it are in the form of its x."""
+        if self._held is None:
+            self._quantize(np.concatenate(list(asked.x)) if asked.floats else None)
+        own, of_float = self._kept or (None, None)
+        if asked.state is not None:
+            own, of_float = asked.state, asked.state
+        elif own and own[0].shape[1] != len(asked.x):
+            raise UsageError(
+                f"the session goes on with {own[0].shape[1]} sequences, {len(asked.x)} were given; "
+                "call reset() first, or give a state"
+            )
+        seen: Sequence[Sequence[jobs.Result]] = ()
+        began = time.perf_counter()
+        if self.backend == "float":
+            wide, left = by_length(list(asked.x), own, _reference(self.model, []))
+            h: Any = [v.astype(np.float32) for v in wide]
+            after: Pair | None = left
+        else:
+            model, x = self.quantized, asked.x
+            if asked.floats:
+                x = _each(model.quantize_input, x)
+                own = model.quantize_state(*own) if asked.state and own else own
+            h, left, seen = self.runs.run(self._deployed, x, own, give)
+            after, self.saturated = left, saturated(left[1]) if left else 0
+            if asked.floats:
+                h = _each(model.dequantize_h, h)
+                after = left and (model.dequantize_h(left[0]), model.dequantize_c(left[1]))
+        seconds = time.perf_counter() - began
+        notes, error = [*self._notes, *self._clipped_of(asked)], None
+        if self.compare:
+            error, peak, of_float = self._compared(asked, h, of_float)
+            if self.backend != "float" and peak >= C_LIMIT:
+                notes.append(
+                    f"c reaches {peak:.4g} in the float model and saturates at +-{C_LIMIT}: h is "
+                    "wrong from there on; reset the state before, or run shorter sequences"
+                )
+        if self.stateful and left:
+            self._kept = left, of_float
+        what = asked.lengths, own is not None, give, self.runs.host
+        self._call = _Call(self._held, what, seen, seconds, error, tuple(notes))
         return h, after
 
-    def run_all(self, xs: Sequence[np.ndarray], progress: Progress | None = None) -> Sequences:
-        """Run batches of different length, sequences side by side, all in one call.
+    def _clipped_of(self, asked: Request) -> list[str]:
+        """Count what the scale of x does not hold of a call, and say so."""
+        self.clipped = 0
+        if self.backend == "float" or not asked.floats:
+            return []
+        model = self.quantized
+        self.clipped = sum(map(model.clipped, asked.x))
+        if not self.clipped:
+            return []
+        most = 2.0 ** (model.fmt.activation_bits - 1 - model.x_frac)
+        return [
+            f"x: {self.clipped} of {sum(x.size for x in asked.x)} values are clipped to "
+            f"+-{most:g}, which is what the calibration data reaches; calibrate with inputs like "
+            "these"
+        ]
 
-        Args:
-            xs: inputs (batch, time, X) float.
-            progress: called with (programs done, programs in all).
-
-        Returns:
-            The last layer's h for each, (batch, time, width) float32.
-
-        Raises:
-            UsageError: as ``run``.
-        """
-        xs = [check_input(self.model, x, "input") for x in xs]
-        for x in xs:
-            check_sizes(self.model, x, "input")
-        with self._turn:
-            hs, _ = self._run([s for x in xs for s in x], None, False, progress)
-        ends = np.cumsum([len(x) for x in xs])
-        return [np.stack(hs[end - len(x) : end]) for x, end in zip(xs, ends)]
+    def _compared(
+        self, asked: Request, h: Any, state: Pair | None
+    ) -> tuple[float, float, Pair | None]:
+        """Run the float model; give h's largest error, the peak of c, and what it left behind."""
+        xs, peaks = list(asked.x), [0.0]
+        if not asked.floats:
+            model = self.quantized
+            xs, h = [v * 0.5**model.x_frac for v in xs], _each(model.dequantize_h, h)
+            if asked.state and state:
+                state = model.dequantize_h(state[0]), model.dequantize_c(state[1])
+        expected, left = by_length(xs, state, _reference(self.model, peaks))
+        error = max(float(np.abs(v - r).max()) for v, r in zip(h, expected))
+        return error, max(peaks), left
 
     @property
-    def _host(self) -> Host:
-        """What starts cost, and take."""
-        return self._board.host if self._board else FREE
-
-    def _run(
-        self,
-        xs: Sequences,
-        states: tuple[FloatState, FloatState] | None,
-        give: bool,
-        progress: Progress | None = None,
-    ) -> tuple[Sequences, tuple[FloatState, FloatState] | None]:
-        """Run sequences (T, X) on the backend, beside the float model, and report.
-
-        States are the backend's and the float model's: the one may saturate, the other does not.
-        """
-        if self._model is None:
-            self._quantize(np.concatenate(xs))
-        state, of_float = states or (None, None)
-        began = time.perf_counter()
-        peaks: list[float] = []
-        expected, left = by_length(xs, of_float, _reference(self.model, peaks))
-        notes = list(self._notes)
-        seen: Sequence[Sequence[jobs.Result]] = []
-        after: FloatState | None = left
-        if self.backend == "float":
-            hs = [h.astype(np.float32) for h in expected]
-        else:
-            model = self.quantized
-            integers = [model.quantize_input(x) for x in xs]
-            notes += _told(model, xs, max(peaks))
-            found: Sequence[np.ndarray] | np.ndarray
-            before = None if state is None else model.quantize_state(*state)
-            if self.backend == "golden":
-                found, after = by_length(integers, before, _golden(model))
-            else:
-                stages = self.stages(max(map(len, xs)), len(xs))
-                found, after, seen = (
-                    self._board.run_integers(stages, integers, before, give)
-                    if self._board
-                    else deploy.run(stages, integers, before, give, self._player(progress))
-                )
-            hs = [model.dequantize_h(h) for h in found]
-            after = after and (model.dequantize_h(after[0]), model.dequantize_c(after[1]))
-        seconds = time.perf_counter() - began
-        error = max(float(np.abs(h - r).max()) for h, r in zip(hs, expected))
-        report = self._report(xs, state is not None, give, seen, error, seconds)
-        self.report = replace(report, notes=(*notes, *report.notes))
-        return hs, (after, left) if after else None
-
-    def _player(self, progress: Progress | None) -> deploy.Play:
-        """Return what plays a stage's runs on csim or rtl, and checks them."""
-        assert self.cfg is not None
-        executable = engines.build(self.backend, self.cfg, self._build)
-        return engines.player(executable, self.cfg, progress)
-
-    def _report(
-        self,
-        xs: Sequences,
-        with_state: bool,
-        give: bool,
-        seen: Sequence[Sequence[jobs.Result]],
-        error: float,
-        seconds: float,
-    ) -> Report:
-        lengths = [len(x) for x in xs]
+    def report(self) -> Report | None:
+        """What the last call did, worked out when it is asked for; None before the first."""
+        call = self._call
+        if call is None:
+            return None
+        held, asked = call.held, call.asked
+        lengths = asked[0]
         report = Report(
             backend=self.backend,
-            engine=self._engine,
+            engine=self.runs.engine,
             format=str(self.fmt),
-            batch=len(xs),
+            batch=len(lengths),
             steps=sum(lengths),
-            max_abs_error=error,
-            seconds=seconds,
+            max_abs_error=call.error,
+            seconds=call.seconds,
+            notes=call.notes,
         )
-        if self._model is None or self.cfg is None:
+        if held is None or held.cfg is None:
             return report
+        size = max(lengths), len(lengths)
         try:
-            size, asked = (max(lengths), len(lengths)), (lengths, with_state, give, self._host)
-            stages, on_sv = self.stages(*size), self._plans("sv", *size)
+            stages, on_sv = held.stages(*size), held.plans("sv", *size)
             run, loads = deploy.predict_plans(on_sv, *asked)
             least = deploy.lower_bound(on_sv, *asked)
-            hls, _ = deploy.own_cycles(self._plans("hls", *size), *asked)
+            hls, _ = deploy.own_cycles(held.plans("hls", *size), *asked)
         except UsageError as reason:  # too long for the engine, which this backend does not need
-            return replace(report, notes=(str(reason),))
-        real = self.backend in ("rtl", "board")
-        counted = [[r.cycles for r in results] for results in seen if real]
+            return replace(report, notes=(*call.notes, str(reason)))
+        counted = [[r.cycles for r in results] for results in call.seen if self.runs.counts]
         took = sum(sum(cycles[1:]) for cycles in counted)
-        ideal = sum(lengths) * self.quantized.macs_per_step / self.cfg.macs
+        ideal = sum(lengths) * held.model.macs_per_step / held.engine.macs
         return replace(
             report,
-            config=self.cfg.name,
+            config=held.engine.name,
             schedule=", ".join(dict.fromkeys(stage.plan.schedule for stage in stages)),
             stages=len(stages),
             programs=sum(len(stage.starts(*asked)) for stage in stages),
@@ -362,55 +355,34 @@ class Session:
             limited_by=run.limited_by,
         )
 
-    def _quantize(self, calibration: np.ndarray) -> None:
+    def _quantize(self, calibration: np.ndarray | None) -> None:
+        if calibration is None:
+            return
         max_shift = self.cfg.max_shift if self.cfg else DEFAULT_MAX_SHIFT
         try:
-            self._model = quantize(self.model, self.fmt, calibration, max_shift)
+            model = quantize(self.model, self.fmt, calibration, max_shift)
         except UsageError as reason:
             if self.backend != "float":
                 raise
             self._notes = (str(reason),)
             return
-        self._notes = self._model.notes
-        if self._board:
-            assert self.cfg is not None
-            self._board.load_model(self._model, self.cfg, self.schedule)
-        if self.cfg:
-            self.stages()
+        self._notes = model.notes
+        held = Deployment(model, self.cfg, self.schedule)
+        self.runs.begin(held)
+        self._held = held
 
 
-def _told(model: QuantModel, xs: Sequences, peak: float) -> list[str]:
-    """Say in words what integers do not hold of a run: of its x, and of c, whose peak is given."""
-    said = []
-    clipped = sum(map(model.clipped, xs))
-    if clipped:
-        most = 2.0 ** (model.fmt.activation_bits - 1 - model.x_frac)
-        said.append(
-            f"x: {clipped} of {sum(x.size for x in xs)} values are clipped to +-{most:g}, which is "
-            "what the calibration data reaches; calibrate with inputs like these"
-        )
-    if peak >= C_LIMIT:
-        said.append(
-            f"c reaches {peak:.4g} in the float model and saturates at +-{C_LIMIT}: h is wrong "
-            "from there on; reset the state before, or run shorter sequences"
-        )
-    return said
+def _each(of: Callable[[np.ndarray], np.ndarray], values: Any) -> Any:
+    """Apply to a batch as a whole, or to each sequence of a list."""
+    return of(values) if isinstance(values, np.ndarray) else [of(v) for v in values]
 
 
 def _reference(model: Model, peaks: list[float]) -> Run:
     """Return the float model, which notes the peak of c."""
 
-    def run(x: np.ndarray, state: FloatState | None) -> tuple[np.ndarray, FloatState]:
+    def run(x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
         found = reference.run(model, x, state)
         peaks.append(found.peak_c)
         return found.h, (found.last_h, found.last_c)
-
-    return run
-
-
-def _golden(model: QuantModel) -> Run:
-    def run(x: np.ndarray, state: FloatState | None) -> tuple[np.ndarray, FloatState]:
-        y, after = golden.run(model, x, State(*state) if state else None)
-        return y, (after.h, after.c)
 
     return run

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lstm_sharp.engine.boards import DEFAULT, VIRTUAL
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError
 from lstm_sharp.virtual.faults import Fault
 
 if TYPE_CHECKING:
@@ -27,10 +27,11 @@ def activate(board: str) -> VirtualDevice:
         board: a folder of overlays/.
 
     Raises:
-        UsageError: pynq is missing, or there is no such board.
+        ToolError: pynq is missing.
+        UsageError: there is no such board.
     """
     if find_spec("pynq") is None:
-        raise UsageError("pynq is missing; install it with: pip install 'lstm-sharp[virtual]'")
+        raise ToolError("pynq is missing; install it with: pip install 'lstm-sharp[virtual]'")
     from lstm_sharp.virtual.device import VirtualDevice
 
     made = VirtualDevice(board)

@@ -8,7 +8,7 @@ import runpy
 import sys
 
 from lstm_sharp.engine.boards import DEFAULT, VIRTUAL, boards
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import LstmSharpError
 from lstm_sharp.terminal import Parser
 from lstm_sharp.virtual import activate
 
@@ -22,8 +22,8 @@ def main() -> None:
     asked = parser.parse_args()
     try:
         activate(asked.board)
-    except UsageError as error:
-        parser.exit(2, f"{error}\n")
+    except LstmSharpError as error:
+        parser.exit(error.status, f"{error}\n")
     os.environ[VIRTUAL] = asked.board
     sys.argv = [asked.script, *asked.args]
     sys.path[0] = os.path.dirname(os.path.abspath(asked.script))

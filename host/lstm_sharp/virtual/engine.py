@@ -7,12 +7,13 @@ import weakref
 from pathlib import Path
 
 from lstm_sharp.engine.registers import ENGINE, Control
+from lstm_sharp.errors import EngineError
 from lstm_sharp.virtual.faults import Fault, Faults
 
 _CONTROL, _INTERRUPT = ENGINE["CTRL"].offset, ENGINE["IP_ISR"].offset
 
 
-class EngineAssertion(RuntimeError):
+class EngineAssertion(EngineError):
     """An assertion of the engine failed: its file and line. The engine is of no more use."""
 
 
