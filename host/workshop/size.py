@@ -17,7 +17,7 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 9_000, "workshop": 3_400, "hardware": 5_700, "tests": 11_400}
+BUDGET = {"product": 9_050, "workshop": 3_400, "hardware": 5_700, "tests": 11_400}
 """Most code lines of each part."""
 PHYSICAL = {"hardware": 6_800}
 """Most lines of any kind."""

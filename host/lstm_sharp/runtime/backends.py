@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from lstm_sharp.board import errors, owner
 from lstm_sharp.board import overlay as overlays
@@ -34,29 +34,34 @@ Answer = tuple[Batch, "Pair | None", Sequence[Sequence[jobs.Result]]]
 """h, the state after the last steps, and what each stage's load and programs gave."""
 
 
-class Backend(Protocol):
+class Backend:
     """Runs integers through a deployed model."""
 
-    @property
-    def engine(self) -> str | None:
-        """Hls or sv; None where none takes part."""
+    engine: str | None = None
+    """hls or sv; None where none takes part."""
+    counts = False
+    """Whether the cycles that it gives are those of an engine."""
 
-    @property
-    def counts(self) -> bool:
-        """Whether the cycles that it gives are those of an engine."""
+    def __init__(self) -> None:
+        self._turn = threading.RLock()
 
     @property
     def host(self) -> Host:
         """What a start costs it, and takes."""
+        return FREE
 
     def turn(self) -> AbstractContextManager[Any]:
         """Make a thread wait for others: what one call leaves behind is the next one's."""
+        return self._turn
 
     def begin(self, held: Deployment) -> None:
-        """Take up a model; what the engine does not hold is refused now."""
+        """Take up a model; what the engine, if there is one, does not hold is refused now."""
+        if held.cfg:
+            held.stages()
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Run integer sequences (T, X); with ``give``, also tell the state after the last steps."""
+        raise NotImplementedError
 
     def recover(self) -> None:
         """Make it usable again, if an error has left it so that it is not."""
@@ -65,37 +70,15 @@ class Backend(Protocol):
         """Free what it holds."""
 
 
-class Golden:
+class Golden(Backend):
     """The golden model: the one definition of the arithmetic."""
-
-    engine: str | None = None
-    counts = False
-    host = FREE
-
-    def __init__(self) -> None:
-        self._turn = threading.RLock()
-
-    def turn(self) -> AbstractContextManager[Any]:
-        """Make a thread wait for others."""
-        return self._turn
-
-    def begin(self, held: Deployment) -> None:
-        """Lay the model out, if there is an engine."""
-        if held.cfg:
-            held.stages()
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Run sequences of one length together."""
         return *by_length(list(x), state, partial(_golden, held.model)), []
 
-    def recover(self) -> None:
-        """Do nothing: no call leaves anything behind."""
 
-    def close(self) -> None:
-        """Do nothing: it holds nothing."""
-
-
-class Simulated(Golden):
+class Simulated(Backend):
     """An engine on this machine: the C++ kernel by a compiler, or RTL by Verilator.
 
     Args:
@@ -142,7 +125,7 @@ class Phases:
         self.seconds[name] += seconds
 
 
-class Board:
+class Board(Backend):
     """The engine of an overlay; alone, until it is closed. Threads take turns, call by call.
 
     Args:
@@ -166,6 +149,7 @@ class Board:
             except BaseException:
                 self._seat.leave()
                 raise
+        self.engine = self.runner.parts.engine_kind
         self._loads: dict[object, jobs.Result] = {}
         self._beat_bits = 0
         self.start_cycles = START_CYCLES
@@ -173,11 +157,6 @@ class Board:
         """Seconds of the last call's phases."""
         self.cycles = 0
         """Cycles of the last call's programs, loads left out."""
-
-    @property
-    def engine(self) -> str | None:
-        """Which of the two engines the overlay has."""
-        return self.runner.parts.engine_kind
 
     @property
     def host(self) -> Host:
