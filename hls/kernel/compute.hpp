@@ -1,8 +1,8 @@
 // The compute process: all memories, and one pipelined loop over the slots of a run.
 #pragma once
 
-#include "kernel/memories.hpp"
-#include "kernel/promises.hpp"
+#include "kernel/distances.hpp"
+#include "kernel/loader.hpp"
 
 namespace lstm {
 
@@ -61,8 +61,7 @@ Start:
   int x_is_at = kXDepth;  // none
   Turns turns;
   Packer packer;
-  Promises promises;
-  begin_run();
+  Distances distances;
   // The turns of the last row block may come after the last slot.
 Slots:
   for (UInt<33> left = UInt<33>(slots) + kMostPasses - 1; left != 0; --left) {
@@ -85,7 +84,6 @@ Slots:
     #pragma HLS DEPENDENCE variable = h_buffer inter RAW distance = kHGap true
     #pragma HLS DEPENDENCE variable = sequence inter RAW distance = kHGap true
     #pragma HLS DEPENDENCE variable = c_buffer inter RAW distance = kHGap true
-    next_slot();
     const Slot &slot = dispatcher.slot();
     const Work &work = dispatcher.work();
     const Turn turn = turns.next(work, slot);
@@ -127,7 +125,7 @@ Slots:
     if (slot.give) out = state_beat(work, slot, scalars, c);
     const bool loaded = slot.load && slot.last;
     const bool state = loaded && work.loads_state;
-    promises.check(work, slot);
+    distances.check(work, slot);
 
     if (loaded && work.loads_weights) {
     Store_Bram:
@@ -152,14 +150,14 @@ Slots:
     if (slot.tile && slot.last && !work.finish) {
     Store_Sums:
       for (int at = 0; at < kBands * kRows; ++at) {
-        if (meets(work, slot, at / kRows)) keep(stored[band_at][at], running[at], 0);
+        if (meets(work, slot, at / kRows)) stored[band_at][at] = running[at];
       }
     }
     if (slot.pull) x_buffer[x_at] = x;
     if (turn.valid || state) {
       const Group group = state ? loader.state(slot) : turns.update(turn, running, c);
       #pragma HLS ARRAY_PARTITION variable = group.neuron complete
-      promises.check(group);
+      distances.check(group);
       write_group(group, h_buffer, sequence, c_buffer);
       if (group.emit) sends = packer.add(group, out);
     }

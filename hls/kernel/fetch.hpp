@@ -2,7 +2,7 @@
 // otherwise have to compare for.
 #pragma once
 
-#include "kernel/program.hpp"
+#include "kernel/program_memory.hpp"
 #include "kernel/shapes.hpp"
 #include "kernel/types.hpp"
 
@@ -13,7 +13,7 @@ constexpr int kMostSegments = kBands * larger(kXColumns, kHWords);
 constexpr int kColumnBits =
     bits_for(larger(larger(kMostSegments, kMostPasses), larger(larger(kTileBeats, kRows), kLanes)));
 constexpr int kRowBits =
-    bits_for(larger(larger(kBlocks, kGroups), larger(kWeightTiles, kBiasBlocks)));
+    bits_for(larger(larger(kBlocks, kCGroups), larger(kWeightTiles, kBiasBlocks)));
 
 // Goes on in the h vector, by kLanes neurons: each word takes a whole number of such steps.
 inline void go_on(UInt<16> &h_word, UInt<16> &h_lane) {

@@ -1,8 +1,8 @@
-// MFU: hands a row block's finished sums to the lanes in turns, and packs h into beats.
+// MFU: hands a row block's finished sums to the lanes in turns.
 #pragma once
 
-#include "kernel/cell.hpp"
 #include "kernel/dispatcher.hpp"
+#include "kernel/mfu_lane.hpp"
 
 namespace lstm {
 
@@ -133,45 +133,6 @@ class Turns {
   bool ends_vector_ = false;
   bool ends_run_ = false;
   Acc_t sums_[kBands][kRows] = {};
-};
-
-// Packs h into beats; a vector's last beat is filled up with zeros. A place of the beat is written
-// where it is this group's turn, so that nothing is shifted by a variable.
-class Packer {
- public:
-  Packer() {
-    #pragma HLS ARRAY_PARTITION variable = elements_ complete
-  Empty:
-    for (int e = 0; e < kBeatElements; ++e) {
-      #pragma HLS UNROLL
-      elements_[e] = 0;
-    }
-  }
-
-  // Whether a beat is complete
-  bool add(const Group &group, HBeat &out) {
-    #pragma HLS INLINE
-    Beat beat = zero_beat();
-    const bool complete = last_ || group.ends_vector;
-  Pack_Elements:
-    for (int e = 0; e < kBeatElements; ++e) {
-      const Activation_t element = group_ == e / kLanes ? group.neuron[e % kLanes].h : elements_[e];
-      set_element<kActivationBits>(beat, e, element);
-      elements_[e] = complete ? Activation_t(0) : element;
-    }
-    group_ = complete ? UInt<8>(0) : UInt<8>(group_ + 1);
-    last_ = complete ? kGroupsOfBeat == 1 : group_ == kGroupsOfBeat - 1;
-    out = HBeat{beat, group.ends_vector && group.ends_run, false};
-    return complete;
-  }
-
- private:
-  static constexpr int kGroupsOfBeat = kBeatElements / kLanes;
-  static_assert(kGroupsOfBeat * kLanes == kBeatElements, "groups fill beats");
-
-  Activation_t elements_[kBeatElements];
-  UInt<8> group_ = 0;  // that comes next
-  bool last_ = kGroupsOfBeat == 1;
 };
 
 }  // namespace lstm

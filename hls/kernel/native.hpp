@@ -120,33 +120,4 @@ const T &choose(bool first, const T &one, const T &other) {
   return first ? one : other;
 }
 
-// Holds the compiler to what a DEPENDENCE pragma tells Vitis: a place is not read before kDistance
-// slots have passed since it was written.
-template <int kPlaces, int kDistance>
-class Promise {
- public:
-  explicit Promise(const char *name) : name_(name), written_(kPlaces, -kDistance) {}
-
-  void write(int place, std::int64_t slot, int count = 1) {
-    for (int end = place + count; place < end; ++place) written_[place] = slot;
-  }
-
-  void read(int place, std::int64_t slot, int count = 1) const {
-    for (int end = place + count; place < end; ++place) {
-      if (slot - written_[place] < kDistance) fail(place, slot);
-    }
-  }
-
- private:
-  [[noreturn]] LSTM_APART void fail(int place, std::int64_t slot) const {
-    throw std::logic_error(
-        "slot " + std::to_string(slot) + " reads " + name_ + " " + std::to_string(place) +
-        " only " + std::to_string(slot - written_[place]) + " slots after it was written; " +
-        std::to_string(kDistance) + " are promised");
-  }
-
-  const char *name_;
-  std::vector<std::int64_t> written_;
-};
-
 }  // namespace lstm

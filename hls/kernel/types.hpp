@@ -11,14 +11,31 @@
 
 namespace lstm {
 
+constexpr int kShapes = sizeof kGangs / sizeof kGangs[0];
+constexpr int kBramColumns = kColumns - kUramColumns;
+constexpr int kProgramDepth = kMaxInstructions + 1;
+static_assert(4 * kBlock == kRows, "a band is the gates i, f, g, o of each neuron");
+static_assert(kPasses * kLanes == kBlock, "the lanes take up a band in whole turns");
+static_assert(kColumns % kLanes == 0, "the neurons of a turn lie in one word");
+static_assert(kProductBits == kWeightBits + kActBits, "a product is exact");
+static_assert(kHFrac == kActBits - 1, "h lies in (-1, 1)");
+static_assert(kBankTiles + kRestTiles == kWeightTiles, "two memories hold all tiles");
+static_assert(kBiasDepth * kBands >= kBiasBlocks, "each bank has biases of its own");
+static_assert(kStoredDepth * kBands >= kBlocks && kBlocks % kBands == 0,
+              "the largest row block fits everywhere");
+static_assert(kStreamBits >= 64, "a beat holds h and c of a neuron");
+static_assert(kWordBeats * kBeatElements >= kColumns, "the beats of a word hold N elements");
+static_assert(kTileBeats * kBeatWeights >= kRows * kColumns, "the beats of a tile hold M weights");
+static_assert(kWindowWords == kStride * kProgramDepth, "the header comes first");
+
 using Weight_t = Int<kWeightBits>;
-using Activation_t = Int<kActivationBits>;  // elements of x and h
+using Activation_t = Int<kActBits>;  // elements of x and h
 using Bias_t = Int<kBiasBits>;
 using Sum_t = Int<kSumBits>;  // N products
 using Acc_t = Int<kAccBits>;
 using C_t = Int<kCBits>;
 
-using Word = Pack<kActivationBits, kColumns>;  // of x: the scalars of one column of tiles
+using Word = Pack<kActBits, kColumns>;  // of x: the scalars of one column of tiles
 
 inline Word no_word() {
   #pragma HLS INLINE
@@ -26,7 +43,7 @@ inline Word no_word() {
 No_Elements:
   for (int n = 0; n < kColumns; ++n) {
     #pragma HLS UNROLL
-    put<kActivationBits>(word, n, 0);
+    put<kActBits>(word, n, 0);
   }
   return word;
 }

@@ -5,7 +5,7 @@
 // slot_read stands three edges before the add: bias and stored sum are read, then shifted. One edge
 // behind the add the sum is stored, where the slot says so.
 module accumulator
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                                      clk,
     input  slot_t                                     slot_bias,   // one edge before slot_read
@@ -16,59 +16,83 @@ module accumulator
     input  logic signed [SumBits-1:0]                 reduced[Rows][RowSums],
     input  logic                                      bias_we,
     input  logic        [BiasAddrBits-1:0]            bias_waddr,
-    input  logic        [Rows-1:0][BiasBits-1:0]      bias_wdata,
+    input  logic        [Rows-1:0][BiasBits-1:0]      load_biases,
     output logic signed [AccBits-1:0]                 sums[Bands*Rows]  // bank after bank
 );
-  logic [Bands-1:0] add, store;
-  if (Bands == 1) begin : gen_all
-    assign add = slot_add.valid;
-    assign store = slot_sum.valid && slot_sum.last && !slot_sum.finish;
-  end else begin : gen_enable
-    logic [Bands-1:0] add_q, store_q;
-    always_ff @(posedge clk) begin
-      add_q <= slot_shift.valid ? banks_of(slot_shift.shape, slot_shift.row) : '0;
-      store_q <= slot_add.last && !slot_add.finish ? add_q : '0;
-    end
-    assign add = add_q;
-    assign store = store_q;
+  logic [Bands-1:0] add_q, store_q;  // whether a bank adds, or stores
+  always_ff @(posedge clk) begin
+    add_q <= slot_shift.valid ? banks_of(slot_shift) : '0;
+    store_q <= slot_add.last && !slot_add.finish ? add_q : '0;
   end
 
-  // Place of the first tap of a shape among all
-  function automatic int first_of(int shape);
-    first_of = 0;
-    for (int s = 0; s < shape; s++) first_of += Gangs[s];
-  endfunction
-
-  for (genvar j = 0; j < Bands; j++) begin : gen_bank
-    logic signed [SumBits-1:0] operands[Rows][2];
-    for (genvar k = 0; k < Rows; k++) begin : gen_row
-      if (Bands == 1) begin : gen_both
-        assign operands[k] = '{reduced[k][0], reduced[k][1]};
-      end else begin : gen_tap
-        logic [Shapes-1:0][SumBits-1:0] taps;
-        for (genvar s = 0; s < Shapes; s++) begin : gen_shape
-          assign taps[s] = reduced[k][first_of(s)+j%Gangs[s]];
-        end
-        assign operands[k] = '{taps[slot_add.shape], '0};
-      end
+  // Each start is two small choices: a shift by near_q places, then by far_q times Near, or the bias.
+  localparam int Near = MaxShift < 9 ? 3 : 4;
+  localparam int Bias = 3;
+  localparam bit BiasIsFar = MaxShift < Bias * Near;  // a place of the second is free for it
+  logic [1:0] near_q, far_q;
+  logic [3:0] shift;
+  assign shift = slot_read.start == StartStoredShifted ? slot_read.x_shift : '0;
+  always_ff @(posedge clk) begin
+    for (int n = 0; n <= MaxShift; n++) begin  // a table, where a division would be one
+      if (shift == 4'(n)) {near_q, far_q} <= {2'(n % Near), 2'(n / Near)};
     end
-    accumulator_bank #(
-        .Places((Blocks + Bands - 1) / Bands),
-        .BiasPlaces((BiasBlocks + Bands - 1) / Bands)
-    ) u_bank (
-        .clk,
-        .slot_bias,
-        .slot_read,
-        .slot_shift,
-        .slot_sum,
-        .add(add[j]),
-        .first(slot_add.first),
-        .store(store[j]),
-        .reduced(operands),
-        .bias_we(bias_we && (Bands == 1 || BankBits'(bias_waddr) == BankBits'(j))),
-        .bias_waddr,
-        .bias_wdata,
-        .sums(sums[j*Rows+:Rows])
-    );
+    if (BiasIsFar && slot_read.start == StartBias) far_q <= 2'(Bias);
+  end
+
+  localparam int Places = (Blocks + Bands - 1) / Bands;  // bands of a bank
+  localparam int BiasPlaces = (BiasBlocks + Bands - 1) / Bands;
+  localparam int PlaceBits = place_bits(Places);
+  localparam int BiasPlaceBits = place_bits(BiasPlaces);
+  for (genvar j = 0; j < Bands; j++) begin : gen_bank
+    logic [Rows-1:0][BiasBits-1:0] bias_mem[BiasPlaces];
+    logic [Rows-1:0][BiasBits-1:0] bias_latch, bias_q;
+    always_ff @(posedge clk) begin
+      if (bias_we && (Bands == 1 || BankBits'(bias_waddr) == BankBits'(j))) begin
+        bias_mem[BiasPlaceBits'(bias_waddr >> BandBits)] <= load_biases;
+      end
+      bias_latch <= bias_mem[BiasPlaceBits'(slot_bias.bias_addr >> BandBits)];
+      bias_q <= bias_latch;
+    end
+
+    (* ram_style = "distributed" *) logic [Rows-1:0][AccBits-1:0] stored_mem[Places];
+    logic [Rows-1:0][AccBits-1:0] stored_q, sum_q;
+    always_ff @(posedge clk) begin
+      if (store_q[j]) stored_mem[PlaceBits'(slot_sum.row >> BandBits)] <= sum_q;
+      stored_q <= stored_mem[PlaceBits'(slot_read.row >> BandBits)];
+    end
+
+    for (genvar k = 0; k < Rows; k++) begin : gen_row
+      // Of each shape the tap of the group that the bank belongs to; with one shape both sums.
+      logic [Shapes-1:0][SumBits-1:0] taps;
+      logic signed [SumBits-1:0] operand[2];
+      logic signed [AccBits-1:0] start_q;
+      for (genvar s = 0; s < Shapes; s++) begin : gen_shape
+        assign taps[s] = reduced[k][first_tap(s)+j%Gangs[s]];
+      end
+      if (Bands == 1) begin : gen_both
+        assign operand = '{reduced[k][0], reduced[k][1]};
+      end else begin : gen_tap
+        assign operand = '{taps[slot_add.shape], '0};
+      end
+
+      logic [Near-1:0][AccBits-1:0] near;
+      logic [3:0][AccBits-1:0] far;
+      logic [AccBits-1:0] bias;
+      assign bias = AccBits'(signed'(bias_q[k]));
+      for (genvar n = 0; n < Near; n++) begin : gen_near
+        assign near[n] = stored_q[k] << n;
+      end
+      for (genvar n = 0; n < 4; n++) begin : gen_far
+        assign far[n] = BiasIsFar && n == Bias ? bias : near[near_q] << (Near * n);
+      end
+      always_ff @(posedge clk) begin
+        start_q <= !BiasIsFar && slot_shift.start == StartBias ? bias : far[far_q];
+        if (add_q[j]) begin
+          sum_q[k] <= AccBits'(operand[0]) + (slot_add.first ? start_q : signed'(sum_q[k]))
+                      + AccBits'(operand[1]);
+        end
+      end
+      assign sums[j*Rows+k] = sum_q[k];
+    end
   end
 endmodule

@@ -2,7 +2,7 @@
 // nothing but to wait for x and for room in the h FIFO. What the next cycle has to know of a
 // counter (is this the last one?) is worked out a cycle early, to keep its loop short.
 module dispatcher
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                clk,
     input  logic                rst_n,
@@ -12,16 +12,10 @@ module dispatcher
     output logic [6:0]          fetch_index,
     input  instr_t              fetch_instr,
     // loads
-    output logic                load_start,
-    output instr_t              load_instr,
-    output logic                load_last,       // of the run
+    output load_t               load,
     input  logic                load_done,
-    output logic                load_half,       // of the h buffer, for a state
-    output logic                load_stop,       // the run is given up
     // x ring
-    input  logic [RingBits-1:0] ring_head,
-    input  logic                ring_some,       // a word that has not been pulled yet
-    input  logic                ring_exhausted,  // takes no more words in this run
+    input  ring_t               ring,
     output logic                ring_pull,
     output logic                ring_pop,
     // h FIFO
@@ -33,8 +27,7 @@ module dispatcher
     input  logic                early,           // two cycles ago, or its state: see distances.sv
     output logic                told,            // the run goes wrong, and its status will say so
     output logic                dispatched,      // pulse: nothing is left, or the run is given up
-    output status_e             status,
-    output logic [7:0]          status_index
+    output outcome_t            outcome
 );
   logic next_valid, proceed, give_up_q;
   work_t next, cur;
@@ -60,15 +53,15 @@ module dispatcher
   logic [RowBits-1:0] rows_left_q;
 
   logic room_q, pulls_q, pull_here_q, wait_here, row_done, instr_done;
-  assign wait_here = tile_q && ((pull_here_q && !ring_some)
+  assign wait_here = tile_q && ((pull_here_q && !ring.some)
                                 || (emits_q && last_column_q && !room_q));
   assign row_done = !nop_q && last_slot_q && !wait_here;
   assign instr_done = (row_done && last_row_q) || load_done;
   assign proceed = idle_q || instr_done;
 
-  assign column_next = column_q + ColumnBits'(step_of(cur.instr.shape));
+  assign column_next = column_q + ColumnBits'(cur.step);
   always_ff @(posedge clk) begin
-    load_start <= 1'b0;
+    load.start <= 1'b0;
     if (!rst_n || give_up_q) begin
       {nop_q, tile_q, fill_q, load_q, last_slot_q} <= '0;
       idle_q <= 1'b1;
@@ -77,14 +70,14 @@ module dispatcher
       nop_q <= next_valid && next.has_nops;
       tile_q <= next_valid && !next.has_nops && !next.is_load;
       load_q <= next_valid && !next.has_nops && next.is_load;
-      load_start <= next_valid && !next.has_nops && next.is_load;
+      load.start <= next_valid && !next.has_nops && next.is_load;
       fill_q <= 1'b0;
       last_slot_q <= next_valid && next.one_slot && !next.is_load;
     end else if (nop_q && last_nop_q) begin
       nop_q <= 1'b0;
       tile_q <= !cur.is_load;
       load_q <= cur.is_load;
-      load_start <= cur.is_load;
+      load.start <= cur.is_load;
     end else if (!nop_q && !wait_here && !load_q) begin
       tile_q <= last_slot_q || (tile_q && !last_column_q);
       fill_q <= !last_slot_q && (fill_q || last_column_q);
@@ -131,11 +124,6 @@ module dispatcher
   logic [WeightAddrBits:0] weight_q;
   logic [WordBits-1:0] word_q;
   logic [LaneBits-1:0] lane_q;
-  // Row blocks of one gate lie four apart, and only the last gate's makes h.
-  logic [15:0] row_step;
-  logic hands_over;
-  assign row_step = GateBlocks && cur.instr.one_gate ? 16'd4 : gang_of(cur.instr.shape);
-  assign hands_over = last_gate(cur.instr.by_gate, 2'(row_q));
   always_ff @(posedge clk) begin
     if (proceed) begin
       row_q <= BlockBits'(next.instr.row_first);
@@ -146,11 +134,9 @@ module dispatcher
     end else begin
       if (tile_q && !wait_here) weight_q <= weight_q + 1'b1;
       if (row_done) begin
-        row_q <= row_q + BlockBits'(row_step);
-        bias_q <= bias_q + BiasAddrBits'(row_step);
-        if (hands_over || cur.instr.one_gate) begin
-          {word_q, lane_q} <= after_block(cur.instr.shape, word_q, lane_q);
-        end
+        row_q <= row_q + BlockBits'(cur.gang);
+        bias_q <= bias_q + BiasAddrBits'(cur.gang);
+        {word_q, lane_q} <= after_block(cur.instr.shape, word_q, lane_q);
       end
     end
   end
@@ -162,23 +148,15 @@ module dispatcher
     for (int s = 0; s < Shapes; s++) begin
       if (is_shape(shape, s)) after_block |= after_neurons(Gangs[s] * Block, word, lane);
     end
-    if (GateBlocks && cur.instr.by_gate) after_block = after_neurons(Rows, word, lane);
-  endfunction
-
-  function automatic logic [WordBits+LaneBits-1:0] after_neurons(
-      int count, logic [WordBits-1:0] word, logic [LaneBits-1:0] lane);
-    if (count >= Columns) return {word + WordBits'(count / Columns), lane};
-    if (lane == LaneBits'(Columns - count)) return {word + WordBits'(1), LaneBits'(0)};
-    return {word, lane + LaneBits'(count)};
   endfunction
 
   // Buffers that move on with steps and layers
   logic half_q;
   logic [SeqBits-1:0] seq_read_q, seq_write_q;
-  assign load_instr = cur.instr;
-  assign load_last = cur.last;
-  assign load_half = half_q;
-  assign load_stop = give_up_q;
+  assign load.instr = cur.instr;
+  assign load.last = cur.last;
+  assign load.half = half_q;
+  assign load.stop = give_up_q;
   assign ring_pull = tile_q && pull_here_q && !wait_here;
   assign ring_pop = row_done && last_row_q && cur.instr.pop && cur.instr.source == SourceX;
   // Words of x that were pulled and not used up yet. A word is pulled in its turn, and read
@@ -212,9 +190,8 @@ module dispatcher
       .clk,
       .rst_n,
       .start,
-      .emits(tile_q && emits_q && last_column_q && room_q && !wait_here && hands_over),
-      .shape(cur.instr.shape),
-      .by_gate(cur.instr.by_gate),
+      .emits(tile_q && emits_q && last_column_q && room_q && !wait_here),
+      .gang(cur.gang),
       .ends_vector,
       .credit,
       .give,
@@ -227,8 +204,10 @@ module dispatcher
   always_ff @(posedge clk) begin
     slot.valid <= rst_n && tile_q && !wait_here;
     slot.shape <= Shapes > 1 ? ShapeBits'(cur.instr.shape) : '0;
+    slot.gang <= cur.gang;
+    slot.step <= cur.step;
     slot.source <= cur.instr.source;
-    slot.ring_addr <= ring_head + RingBits'(column_q >> BandBits);
+    slot.ring_addr <= ring.head + RingBits'(column_q >> BandBits);
     slot.h_addr <= {half_q, WordBits'(column_q >> BandBits)};
     slot.seq_addr <= seq_read_q + SeqBits'(column_q >> BandBits);
     slot.segment <= BankBits'(column_q % ColumnBits'(Bands));
@@ -237,7 +216,6 @@ module dispatcher
     slot.last <= last_column_q;
     slot.start <= cur.instr.start;
     slot.finish <= cur.instr.finish;
-    slot.by_gate <= GateBlocks && cur.instr.by_gate;
     slot.row <= row_q;
     slot.bias_addr <= bias_q;
     slot.x_shift <= cur.instr.x_shift;
@@ -260,29 +238,26 @@ module dispatcher
   logic short, out_of_turn_q, not_pulled_q, exhausted_q;
   assign short = out_of_turn_q || not_pulled_q || exhausted_q;
   logic [7:0] early_index_q[2];
-  assign told = short || (slot.valid && past_q) || early || status != StatusFine;
+  assign told = short || (slot.valid && past_q) || early || outcome.status != StatusFine;
   always_ff @(posedge clk) begin
     dispatched <= rst_n && (give_up_q || (instr_done && cur.last));
     out_of_turn_q <= tile_q && pull_here_q && word != ColumnBits'(pulled_q);
     not_pulled_q <= tile_q && !pull_here_q && cur.instr.source == SourceX
                     && word >= ColumnBits'(pulled_q);
-    exhausted_q <= tile_q && pull_here_q && !ring_some && ring_exhausted;
+    exhausted_q <= tile_q && pull_here_q && !ring.some && ring.exhausted;
     early_index_q <= '{index_q, early_index_q[0]};
     give_up_q <= rst_n && !give_up_q && !start && (short || (slot.valid && past_q) || early);
     if (start) begin
-      status <= StatusFine;
-      status_index <= '0;
-    end else if (status == StatusFine) begin
+      outcome <= '{'0, StatusFine};
+    end else if (outcome.status == StatusFine) begin
       if (early) begin
-        status <= StatusDistance;
-        status_index <= early_index_q[1];
+        outcome <= '{early_index_q[1], StatusDistance};
       end else if (short) begin
-        status <= StatusWords;
+        outcome <= '{'0, StatusWords};
       end else if (slot.valid && past_q) begin
-        status <= StatusWeights;
-        status_index <= index_q;
-      end else if (dispatched && (!ring_exhausted || ring_some)) begin
-        status <= StatusWords;
+        outcome <= '{index_q, StatusWeights};
+      end else if (dispatched && (!ring.exhausted || ring.some)) begin
+        outcome <= '{'0, StatusWords};
       end
     end
   end

@@ -3,21 +3,20 @@
 // here for as long as they are on their way, and each slot is compared with all of them. Row blocks
 // move on once in Passes cycles: they are as far apart, or it is told.
 module distances
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic  clk,
     input  logic  rst_n,
     input  slot_t issue,
-    input  slot_t passed[1:3],  // the slots issued before it
-    input  logic  state,        // a state is to be loaded or given
+    input  slot_t passed[1:AccDistance-1],  // the slots issued before it
+    input  load_t load,         // may be of a state, or to give one
     output logic  state_early,  // is to wait for good
     output logic  early         // what stood in the issue registers two cycles ago, or the state
 );
   localparam int Life = Tail - 1;  // cycles in which a row block of most turns must not be read
   localparam int Stages = (Life - 2 + Passes) / Passes;
-  localparam int Segment = Columns / Bands;
-  localparam int MostWords = Block * MaxBands > Columns ? Block * MaxBands / Columns : 1;
-  localparam int GangBits = $clog2(MaxBands + 1);
+  localparam int MostWords = Block * Bands > Columns ? Block * Bands / Columns : 1;
+  localparam int GangBits = $clog2(Bands + 1);
   localparam int PhaseBits = $clog2(Passes + 1);
   typedef struct packed {
     logic                keep;
@@ -35,11 +34,11 @@ module distances
   logic [PhaseBits-1:0] phase_q;  // 1 to Passes
   logic move;
   assign move = phase_q == PhaseBits'(Passes);
-  logic [15:0] bands;  // of a row block, or of the four of one gate each
-  logic finishes;
-  assign bands = GateBlocks && issue.by_gate ? 16'd4 : gang_of(3'(issue.shape));
-  assign finishes = issue.valid && issue.last && issue.finish
-                    && last_gate(issue.by_gate, 2'(issue.row));
+  logic state, ends;
+  logic [15:0] bands;  // of its row block
+  assign state = load.start && (load.instr.op == OpLoadState || load.instr.op == OpGiveState);
+  assign ends = finishes(issue);
+  assign bands = 16'(issue.gang);
   always_comb begin
     block.keep = issue.target.keep;
     block.waited = move ? PhaseBits'(Passes) : PhaseBits'(Passes) - phase_q;
@@ -53,7 +52,7 @@ module distances
     end
     block.segments = '0;
     for (int b = 0; b < Bands; b++) begin
-      for (int gang = 1; gang <= MaxBands; gang *= 2) begin  // so that nothing is added
+      for (int gang = 1; gang <= Bands; gang *= 2) begin  // so that nothing is added
         block.segments[b] |= bands == 16'(gang) && 16'(issue.target.lane) < 16'((b + 1) * Segment)
                              && (gang * Block > b * Segment
                                  || 16'(issue.target.lane) > 16'(b * Segment - gang * Block));
@@ -66,7 +65,7 @@ module distances
   always_comb begin
     for (int b = 0; b < Bands; b++) begin
       segments[b] = BankBits'(b) >= issue.segment
-                    && 16'(b) < 16'(issue.segment) + step_of(3'(issue.shape));
+                    && 16'(b) < 16'(issue.segment) + 16'(issue.step);
     end
   end
 
@@ -95,14 +94,14 @@ module distances
 
   // Whether a row block left the issue registers so many cycles ago, and as many more as it takes
   // turns, at most. All cases are worked out, so that nothing is added.
-  localparam int Rest = Life - MaxPasses;  // one of fewer turns is through sooner
+  localparam int Rest = Life - MostPasses;  // one of fewer turns is through sooner
   function automatic logic since(int stage, block_t written, int most);
     since = (stage + 1) * Passes <= most + Passes;
     for (int waited = 1; waited <= Passes; waited++) begin
       for (int phase = 1; phase <= Passes; phase++) begin
-        for (int gang = 1; gang <= MaxBands; gang *= 2) begin
+        for (int gang = 1; gang <= Bands; gang *= 2) begin
           since |= written.waited == PhaseBits'(waited) && phase_q == PhaseBits'(phase)
-                   && (MaxBands == 1 || written.bands == GangBits'(gang))
+                   && (Bands == 1 || written.bands == GangBits'(gang))
                    && waited + phase + (stage - 1) * Passes <= most + gang * Passes;
         end
       end
@@ -114,22 +113,22 @@ module distances
   logic moving, drained_q, busy, busy_q, stored, stored_q;
   logic [1:0] state_q;
   always_comb begin
-    moving = finishes;
+    moving = ends;
     {busy, stored} = '0;
     for (int n = 0; n <= Stages; n++) begin
       moving |= valid_q[n] && since(n, block_q[n], Rest - 2);
       busy |= valid_q[n] && since(n, block_q[n], -1);
     end
-    for (int e = 1; e <= 3; e++) begin
+    for (int e = 1; e < AccDistance; e++) begin
       stored |= passed[e].valid && passed[e].last && !passed[e].finish
-                && shares(passed[e].row, passed[e].shape, issue.row, issue.shape);
+                && shares(passed[e], issue);
     end
   end
-  assign state_early = state && (finishes || !drained_q);
+  assign state_early = state && (ends || !drained_q);
   always_ff @(posedge clk) begin
     phase_q <= !rst_n || move ? PhaseBits'(1) : phase_q + 1'b1;
-    valid_q[0] <= rst_n && (finishes || (valid_q[0] && !move));
-    if (finishes) block_q[0] <= block;
+    valid_q[0] <= rst_n && (ends || (valid_q[0] && !move));
+    if (ends) block_q[0] <= block;
     for (int n = 1; n <= Stages; n++) begin
       if (!rst_n) valid_q[n] <= 1'b0;
       else if (move) valid_q[n] <= valid_q[n-1];
@@ -138,7 +137,7 @@ module distances
     for (int n = 0; n <= Stages; n++) begin
       hit_q[n] <= valid_q[n] && reads(block_q[n]) && since(n, block_q[n], Rest);
     end
-    busy_q <= finishes && busy;
+    busy_q <= ends && busy;
     stored_q <= issue.valid && issue.first && issue.start != StartBias && stored;
     drained_q <= !moving;
     state_q <= {state_q[0], state_early};
@@ -146,10 +145,10 @@ module distances
   end
 
   // Whether two row blocks have a band in common
-  function automatic logic shares(logic [BlockBits-1:0] one, logic [ShapeBits-1:0] one_shape,
-                                  logic [BlockBits-1:0] other, logic [ShapeBits-1:0] other_shape);
-    logic [15:0] place;  // the larger of them
-    place = (gang_of(3'(one_shape)) - 16'd1) | (gang_of(3'(other_shape)) - 16'd1);
-    return ((16'(one) ^ 16'(other)) & ~place) == 0;
+  function automatic logic shares(slot_t one, slot_t other);
+    bands_t place;  // in the larger of them
+    place = (one.gang - 1'b1) | (other.gang - 1'b1);
+    return (one.row ^ other.row) >> BandBits == 0
+           && (bands_t'(one.row ^ other.row) & ~place & bands_t'(Bands - 1)) == 0;
   endfunction
 endmodule

@@ -1,7 +1,7 @@
 // Fetch: follows loops and the outer loop over sequences. It offers an instruction at most every
 // other cycle: one to read it, one to see where the list goes on.
 module fetch
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic       clk,
     input  logic       rst_n,
@@ -66,20 +66,12 @@ module fetch
 
   function automatic work_t prepare(instr_t instr, logic [7:0] index, logic last);
     logic fills;
-    logic [ColumnBits-1:0] passes;
-    fills = 1'b0;
-    passes = '0;
-    for (int s = 0; s < Shapes; s++) begin
-      if (is_shape(instr.shape, s)) begin
-        fills = instr.finish && instr.cols < 16'(Passes * Gangs[s]);
-        passes = ColumnBits'(Passes * Gangs[s]);
-      end
-    end
-    if (GateBlocks && instr.one_gate && last_gate(instr.by_gate, instr.row_first[1:0])) begin
-      fills = instr.finish && instr.cols < 16'(4 * Passes);
-      passes = ColumnBits'(4 * Passes);
-    end
+    logic [15:0] passes;
+    passes = 16'(gang_of(instr.shape)) * 16'(Passes);
+    fills = instr.finish && instr.cols < passes;
     prepare.instr = instr;
+    prepare.gang = gang_of(instr.shape);
+    prepare.step = step_of(instr.shape);
     prepare.last = last;
     prepare.index = index;
     prepare.is_load = instr.op != OpTiles;
@@ -88,7 +80,7 @@ module fetch
     prepare.one_nop = instr.nops == 16'd1;
     prepare.one_column = instr.cols == 16'd1;
     prepare.one_row = instr.rows == 16'd1;
-    prepare.row_slots = fills ? passes : ColumnBits'(instr.cols);
+    prepare.row_slots = ColumnBits'(fills ? passes : instr.cols);
     prepare.one_slot = instr.cols == 16'd1 && !fills;
     prepare.pull_first = prepare.pulls && instr.col_first % 16'(Bands) == 0;
     prepare.past = (instr.weight_base >> (WeightAddrBits + 1)) != 0;

@@ -1,7 +1,7 @@
 // The array: N VS units, and the trees that reduce their products row by row. Three edges to the
 // products, and one for each level of the trees.
 module mac_array
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                                       clk,
     input  logic        [Macs-1:0][WeightBits-1:0]     weights,
@@ -22,18 +22,10 @@ module mac_array
     for (genvar n = 0; n < Columns; n++) begin : gen_product
       assign row[n] = products[n][k];
     end
-    if (Bands == 1) begin : gen_row
-      row_reduce u_reduce (
-          .clk,
-          .products(row),
-          .sums(reduced[k])
-      );
-    end else begin : gen_spans
-      span_reduce u_reduce (
-          .clk,
-          .products(row),
-          .sums(reduced[k])
-      );
-    end
+    reduce u_reduce (
+        .clk,
+        .products(row),
+        .sums(reduced[k])
+    );
   end
 endmodule

@@ -3,7 +3,7 @@
 // Edges are counted from the register that holds the sums: 1 shift, 2 to 4 tanh table, 5 operands,
 // 6 to 8 cell, 9 c written and table of c, 10 and 11 slope, 12 to 14 output; h is taken at edge 15.
 module mfu_lane
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                        clk,
     input  logic signed [AccBits-1:0]   sums[4],    // i, f, g, o
@@ -25,7 +25,7 @@ module mfu_lane
   localparam int WideBits = AccBits + Left;
   localparam int ShiftedBits = WideBits - Right;
 
-  logic [15:0] y[4];
+  logic [BaseBits-1:0] y[4];
   logic negative[4];
   for (genvar gate = 0; gate < 4; gate++) begin : gen_gate
     localparam int Sigma = gate == 2 ? 0 : 1;
@@ -52,7 +52,6 @@ module mfu_lane
 
   // What travels beside the numbers, up to the edge at which c is written. A load of c joins at the
   // last: the memory's write enable has no time for a choice of addresses.
-  localparam int CWriteEdge = 9;
   logic valid_q[CWriteEdge], c_zero_q[CWriteEdge];
   logic [CAddrBits-1:0] c_addr_q[CWriteEdge];
   always_comb begin
@@ -70,12 +69,13 @@ module mfu_lane
     end
   end
 
-  // sigma in units of 2^-17, and tanh as 2 y + 1 in the same
-  function automatic logic signed [17:0] sigma(logic [15:0] value, logic below);
+  // sigma in units of 2^-SigmaFrac, and tanh as 2 y + 1 in the same
+  typedef logic signed [SigmaFrac:0] factor_t;
+  function automatic factor_t sigma(logic [BaseBits-1:0] value, logic below);
     return below ? signed'({2'b00, ~value}) : signed'({2'b01, value});
   endfunction
-  function automatic logic signed [17:0] centre(logic [15:0] value, logic below);
-    return signed'({below, value ^ {16{below}}, 1'b1});
+  function automatic factor_t centre(logic [BaseBits-1:0] value, logic below);
+    return signed'({below, value ^ {BaseBits{below}}, 1'b1});
   endfunction
 
   (* ram_style = "distributed" *) logic [CBits-1:0] c_mem[2**CAddrBits];
@@ -87,10 +87,12 @@ module mfu_lane
     if (valid_q[CWriteEdge-1]) c_mem[c_addr_q[CWriteEdge-1]] <= load_q ? load_c_q : c_next;
   end
 
-  localparam int CellBits = CBits + 19;  // f c + i g in units of 2^-34
-  logic signed [17:0] i_q, f_q, g_q, i_m, g_m;
+  localparam int CellFrac = 2 * SigmaFrac;  // of f c + i g
+  localparam int CellBits = CBits + SigmaFrac + 2;
+  localparam int Drop = CellFrac - CFrac;
+  factor_t i_q, f_q, g_q, i_m, g_m;
   logic signed [CBits-1:0] c_q;
-  logic signed [CellBits-2:0] fc_m, fc_p;  // in units of 2^-33
+  logic signed [CellBits-2:0] fc_m, fc_p;  // of one fraction bit less
   logic signed [CellBits-1:0] ig_m, cell_p;
   always_ff @(posedge clk) begin
     i_q <= sigma(y[0], negative[0]);  // edge 5
@@ -102,7 +104,7 @@ module mfu_lane
     i_m <= i_q;
     g_m <= g_q;
 
-    fc_p <= fc_m + (CellBits - 1)'(1 << 16);  // edge 7, half of an LSB of c
+    fc_p <= fc_m + (CellBits - 1)'(1 << (Drop - 2));  // edge 7, half of an LSB of c
     ig_m <= CellBits'(i_m * g_m);
 
     cell_p <= {fc_p, 1'b0} + ig_m;  // edge 8
@@ -112,10 +114,10 @@ module mfu_lane
 
   // c saturates on its way to memory; its table saturates much earlier, at 8
   logic signed [CBits:0] cell_c;
-  assign cell_c = cell_p[CellBits-1:18];
+  assign cell_c = cell_p[CellBits-1:Drop];
   assign c_next = cell_c[CBits] == cell_c[CBits-1] ? cell_c[CBits-1:0]
                                                   : {cell_c[CBits], {(CBits - 1) {~cell_c[CBits]}}};
-  logic [15:0] c_y;
+  logic [BaseBits-1:0] c_y;
   logic c_negative;
   tanh_table #(
       .InBits(CBits + 1)
@@ -128,19 +130,18 @@ module mfu_lane
   );
 
   // o waits for tanh(c): edges 5 to 11, and 12 in the DSP
-  localparam int OWait = 7;
-  logic [OWait-1:0][17:0] o_q;
+  logic [OutputWait-1:0][SigmaFrac:0] o_q;
   always_ff @(posedge clk) begin
     o_q[0] <= sigma(y[3], negative[3]);
-    for (int e = 1; e < OWait; e++) o_q[e] <= o_q[e-1];
+    for (int e = 1; e < OutputWait; e++) o_q[e] <= o_q[e-1];
   end
 
-  localparam int OutShift = 34 - (ActBits - 1);
-  localparam int OutBits = 36;
-  logic signed [17:0] o_m, t_q;
+  localparam int OutShift = CellFrac - HFrac;
+  localparam int OutBits = CellFrac + 2;
+  factor_t o_m, t_q;
   logic signed [OutBits-1:0] out_m, out_p;
   always_ff @(posedge clk) begin
-    o_m <= o_q[OWait-1];  // edge 12
+    o_m <= o_q[OutputWait-1];  // edge 12
     t_q <= centre(c_y, c_negative);
     out_m <= OutBits'(o_m * t_q);  // edge 13
     out_p <= out_m + (OutBits'(1) << (OutShift - 1));  // edge 14, half of an LSB of h

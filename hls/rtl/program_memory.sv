@@ -1,23 +1,22 @@
 // Program memory: the window that the host writes, and the copy that a run walks. At start the
 // window is copied an instruction a cycle, and each instruction is checked on the way.
 module program_memory
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic        clk,
     input  logic        rst_n,
     input  logic        we,            // window, from AXI4-Lite
-    input  logic [9:0]  waddr,         // 32-bit words
+    input  logic [WindowBits-1:0] waddr,         // 32-bit words
     input  logic [31:0] wdata,
     input  logic [3:0]  wstrb,
-    input  logic [9:0]  raddr,
+    input  logic [WindowBits-1:0] raddr,
     output logic [31:0] rdata,         // one edge later, while no copy runs
     output logic        copying,
     input  logic        start,
     output header_t     header,        // stands while its run goes on
     output logic        ready,         // pulse: all copied and fine
     output logic        refused,       // pulse: bad program
-    output status_e     status,
-    output logic [7:0]  status_index,
+    output outcome_t    outcome,
     input  logic [6:0]  fetch_index,
     output instr_t      fetch_instr
 );
@@ -54,10 +53,10 @@ module program_memory
 
   logic [7:0] last_line_q;
   logic header_fine;
-  assign header_fine = header.magic == Magic && header.instructions <= 16'(MaxInstructions)
+  assign header_fine = header.magic == 16'(Magic) && header.instructions <= 16'(MaxInstructions)
                        && (header.sequences != 0 || header.instructions == 0);
-  assign ready = state_q == Verdict && status == StatusFine;
-  assign refused = state_q == Verdict && status != StatusFine;
+  assign ready = state_q == Verdict && outcome.status == StatusFine;
+  assign refused = state_q == Verdict && outcome.status != StatusFine;
 
   always_ff @(posedge clk) begin
     if (state_q == Idle || state_q == Read) line_q <= '0;
@@ -107,12 +106,11 @@ module program_memory
         segments |= sum_t'(instr.cols) * sum_t'(Bands / Gangs[s]);
       end
     end
-    if (GateBlocks && instr.one_gate) bands = 4 * sum_t'(instr.rows) - 3;
     rows = instr.op == OpTiles ? bands : sum_t'(instr.rows);
     unique case (instr.op)
       OpLoadWeights: {first, most} = {instr.weight_base, sum_t'(WeightTiles)};
       OpLoadBias: {first, most} = {instr.bias_base, sum_t'(BiasBlocks)};
-      OpLoadState, OpGiveState: {first, most} = {16'(instr.row_first * Passes), sum_t'(CGroups)};
+      OpLoadState, OpGiveState: {first, most} = {instr.row_first * 16'(Passes), sum_t'(CGroups)};
       default: {first, most} = {instr.row_first, sum_t'(Blocks)};
     endcase
   end
@@ -146,27 +144,23 @@ module program_memory
     else if (sums_q.valid && sums_q.loops) loop_end_q <= sums_q.index + 1'b1;
 
     if (state_q == Judge) begin
-      status <= header_fine ? StatusFine : StatusHeader;
-      status_index <= '0;
-    end else if (bounds_valid_q && !bounds_q && status == StatusFine) begin
-      status <= StatusInstruction;
-      status_index <= bounds_index_q;
+      outcome <= '{'0, header_fine ? StatusFine : StatusHeader};
+    end else if (bounds_valid_q && !bounds_q && outcome.status == StatusFine) begin
+      outcome <= '{bounds_index_q, StatusInstruction};
     end
   end
 
-  // Row blocks, their neurons and columns lie in their places, multiples of what they cover; those of
-  // one gate each in fours, neuron for neuron.
+  // Row blocks, their neurons and columns lie in their places, multiples of what they cover.
   function automatic logic tiles_fine(instr_t i);
     logic placed;
     placed = Shapes == 8 || i.shape < 3'(Shapes);
     for (int s = 0; s < Shapes; s++) begin
       if (is_shape(i.shape, s)) begin
         placed &= i.row_first % 16'(Gangs[s]) == 0 && i.col_first % 16'(Bands / Gangs[s]) == 0
-                  && (i.h_lane & lane_mask(i.by_gate ? Rows : Gangs[s] * Block)) == 0;
+                  && (i.h_lane & lane_mask(Gangs[s] * Block)) == 0;
       end
     end
     placed &= i.start != StartBias || (i.row_first ^ i.bias_base) % 16'(Bands) == 0;
-    placed &= GateBlocks ? i.by_gate || !i.one_gate : !i.by_gate && !i.one_gate;
     return placed && i.cols != 0 && i.start != 2'd3
            && i.x_shift <= 4'(MaxShift) && i.h_lane < 8'(Columns);
   endfunction

@@ -1,11 +1,11 @@
 // Memory of h words: written Lanes elements at a time, read a word of N elements at a time.
 // Distributed for the small h buffer, block RAM for the sequence buffer.
 module vector_buffer
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 #(
     parameter int Depth = 2,
-    parameter int AddrBits = 1,
-    parameter     RamStyle = "distributed"
+    parameter     RamStyle = "distributed",
+    localparam int AddrBits = $clog2(Depth)
 ) (
     input  logic                                clk,
     input  logic                                we,

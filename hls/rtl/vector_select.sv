@@ -1,6 +1,6 @@
 // Vector select: takes one of the sources' words, and of it the scalar of each VS unit.
 module vector_select
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                              clk,
     input  slot_t                             slot,      // stands beside the words
@@ -22,10 +22,12 @@ module vector_select
   if (Bands == 1) begin : gen_word
     assign scalars = vector_q;
   end else begin : gen_segments
-    localparam int Segment = Columns / Bands;
     for (genvar i = 0; i < Bands; i++) begin : gen_place
       logic [BandBits-1:0] select_q;
-      always_ff @(posedge clk) select_q <= segment_of(slot.shape, slot.segment, i);
+      // The column's first segment has zeros in the bits of those that follow in it.
+      always_ff @(posedge clk) begin
+        select_q <= slot.segment | (BandBits'(i) & BandBits'(slot.step - 1'b1));
+      end
       for (genvar r = 0; r < Segment; r++) begin : gen_element
         logic [Bands-1:0][ActBits-1:0] choice;
         for (genvar q = 0; q < Bands; q++) begin : gen_choice
@@ -35,14 +37,4 @@ module vector_select
       end
     end
   end
-
-  // Segment that the VS units in the place of segment i take: a column is Bands / gang segments
-  // wide, and so many bits of its first one are zero.
-  function automatic logic [BankBits-1:0] segment_of(
-      logic [ShapeBits-1:0] shape, logic [BankBits-1:0] first, int i);
-    segment_of = '0;
-    for (int s = 0; s < Shapes; s++) begin
-      if (is_shape(3'(shape), s)) segment_of = first | BankBits'(i % (Bands / Gangs[s]));
-    end
-  endfunction
 endmodule

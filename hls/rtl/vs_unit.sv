@@ -1,6 +1,6 @@
 // VS unit: K weights of one column segment times one scalar. Four edges from inputs to products.
 module vs_unit
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                                         clk,
     input  logic        [Rows-1:0][WeightBits-1:0]       weights,

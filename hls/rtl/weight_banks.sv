@@ -1,7 +1,7 @@
 // Part of the weight memory, in banks whose depths fill their RAMs. The banks' output registers come
 // before the choice between them.
 module weight_banks
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 #(
     parameter int Bits = 1,
     parameter int Banks = 1,

@@ -1,7 +1,7 @@
 // Weight memory: a word holds a tile, its last UramColumns columns in UltraRAM and the others in
 // block RAM. Read data comes two edges later.
 module weight_memory
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                              clk,
     input  logic                              we,

@@ -1,25 +1,20 @@
 // x ring: beats of the x stream become words of N elements; words stay until their step is done.
 module x_ring
-  import lstm_pkg::*;
+  import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                            clk,
     input  logic                            rst_n,
     input  logic                            start,       // begins to take x_words words
     input  logic [31:0]                     x_words,
     input  logic                            abort,       // takes no more
-    input  logic [StreamBits-1:0]           tdata,
-    input  logic                            tvalid,
-    output logic                            tready,
+    input  axis_t                           x,
+    output logic                            ready,
     input  logic [RingBits-1:0]             raddr,
     output logic [Columns-1:0][ActBits-1:0] rdata,       // one edge later
     input  logic                            pull,        // the next word is being used
     input  logic                            pop,         // all that have been, that one too, are used up
-    output logic [RingBits-1:0]             head,        // oldest word
-    output logic [RingBits:0]               level,       // whole words held
-    output logic                            some,        // a word that has not been pulled yet
-    output logic                            exhausted    // a cycle late: takes no more words
+    output ring_t                           ring
 );
-  localparam int SegmentElements = BeatElements;
   localparam int BeatBits = WordBeats > 1 ? $clog2(WordBeats) : 1;
 
   logic [31:0] left_q;  // words still to be taken whole
@@ -29,8 +24,8 @@ module x_ring
   logic [RingBits-1:0] tail_q, next_q;  // where a word is written, and the next to be pulled
   logic [RingBits:0] ahead_q, ahead;    // words that have not been pulled yet
   logic take, word_done;
-  assign tready = more_q && !level[RingBits];
-  assign take = tready && tvalid;
+  assign ready = more_q && !ring.level[RingBits];
+  assign take = ready && x.valid;
   assign word_done = take && last_beat_q;
   assign ahead = ahead_q + (RingBits + 1)'(word_done) - (RingBits + 1)'(pull);
 
@@ -40,17 +35,17 @@ module x_ring
     if (!rst_n || abort) more_q <= 1'b0;
     else if (start) more_q <= x_words != 0;
     else if (word_done && left_q == 32'd1) more_q <= 1'b0;
-    exhausted <= !more_q && !start;
+    ring.exhausted <= !more_q && !start;
 
     if (!rst_n || start) begin
       beat_q <= '0;
       last_beat_q <= WordBeats == 1;
       tail_q <= '0;
       next_q <= '0;
-      head <= '0;
-      level <= '0;
+      ring.head <= '0;
+      ring.level <= '0;
       ahead_q <= '0;
-      some <= 1'b0;
+      ring.some <= 1'b0;
     end else begin
       if (take) begin
         beat_q <= word_done ? '0 : beat_q + 1'b1;
@@ -58,19 +53,19 @@ module x_ring
       end
       if (word_done) tail_q <= tail_q + 1'b1;
       if (pull) next_q <= next_q + 1'b1;
-      if (pop) head <= next_q + RingBits'(pull);
-      level <= pop ? ahead : level + (RingBits + 1)'(word_done);
+      if (pop) ring.head <= next_q + RingBits'(pull);
+      ring.level <= pop ? ahead : ring.level + (RingBits + 1)'(word_done);
       ahead_q <= ahead;
-      if (word_done != pull) some <= word_done || ahead_q != (RingBits + 1)'(1);
+      if (word_done != pull) ring.some <= word_done || ahead_q != (RingBits + 1)'(1);
     end
   end
 
   for (genvar b = 0; b < WordBeats; b++) begin : gen_segment
-    localparam int First = b * SegmentElements;
-    localparam int Count = First + SegmentElements > Columns ? Columns - First : SegmentElements;
+    localparam int First = b * BeatElements;
+    localparam int Count = First + BeatElements > Columns ? Columns - First : BeatElements;
     (* ram_style = "distributed" *) logic [Count*ActBits-1:0] mem[RingWords];
     always_ff @(posedge clk) begin
-      if (take && beat_q == BeatBits'(b)) mem[tail_q] <= tdata[Count*ActBits-1:0];
+      if (take && beat_q == BeatBits'(b)) mem[tail_q] <= x.data[Count*ActBits-1:0];
       rdata[First+:Count] <= mem[raddr];
     end
   end

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "../config.hpp"
 #include "Vlstm_engine.h"
 #include "Vlstm_engine___024root.h"
 #include "verilated.h"
@@ -23,7 +24,7 @@ __attribute__((weak)) void vl_fatal(const char *file, int line, const char *, co
 
 class Bench {
  public:
-  static constexpr std::size_t kBeat = STREAM_BITS / 8;
+  static constexpr std::size_t kBeat = lstm::kStreamBits / 8;
 
   struct Source {
     const std::uint8_t *data = nullptr;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -112,11 +113,25 @@ inline void write_results(const std::string &path, const std::vector<Result> &re
   if (!out.flush()) throw std::runtime_error("cannot write " + path);
 }
 
-// A line on stderr for each finished run, where LSTM_SHARP_PROGRESS is set.
-inline void progress(std::size_t finished, std::size_t runs) {
-  if (std::getenv("LSTM_SHARP_PROGRESS") == nullptr) return;
-  std::fprintf(stderr, "run %zu/%zu\n", finished, runs);
-  std::fflush(stderr);
+// Plays all runs of a job, the last of which is told so, and writes their results; returns an exit
+// status. A line on stderr for each finished run, where LSTM_SHARP_PROGRESS is set.
+template <class Play>
+int play_all(const char *who, const char *job, const char *result, Play play) {
+  std::vector<Result> results;
+  try {
+    const std::vector<Run> runs = read_job(job);
+    for (const Run &run : runs) {
+      results.push_back(play(run, &run == &runs.back()));
+      if (std::getenv("LSTM_SHARP_PROGRESS") == nullptr) continue;
+      std::fprintf(stderr, "run %zu/%zu\n", results.size(), runs.size());
+      std::fflush(stderr);
+    }
+    write_results(result, results);
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "%srun %zu: %s\n", who, results.size() + 1, error.what());
+    return 1;
+  }
+  return 0;
 }
 
 }  // namespace job

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -19,9 +18,6 @@
 
 namespace {
 
-constexpr std::uint32_t kControl = 0x0000, kGlobalEnable = 0x0004, kEnable = 0x0008;
-constexpr std::uint32_t kInterruptStatus = 0x000c, kIdentity = 0x0010, kStatus = 0x0020;
-constexpr std::uint32_t kCycles = 0x0030, kWindow = 0x1000;
 constexpr std::uint64_t kPatience = 200000;  // cycles without a beat before a run is given up
 
 class Player : public Bench {
@@ -32,14 +28,15 @@ class Player : public Bench {
   }
 
   job::Result play(const job::Run &run, std::vector<std::uint16_t> *trace) {
-    for (std::size_t i = 0; i < run.program.size(); ++i) write(kWindow + 4 * i, run.program[i]);
-    write(kGlobalEnable, 1);
-    write(kEnable, 1);
+    for (std::size_t i = 0; i < run.program.size(); ++i)
+      write(lstm::kAddrMemoryProgram + 4 * i, run.program[i]);
+    write(lstm::kAddrGier, 1);
+    write(lstm::kAddrIpIer, 1);
     send({run.weights.data(), run.weights.size(), 0}, {run.x.data(), run.x.size(), 0});
     h_.clear();
     last_beats_ = 0;
     trace_ = trace;
-    write(kControl, 1);
+    write(lstm::kAddrCtrl, 1);
     std::uint64_t quiet = 0, cycles = 0;
     while (!interrupted()) {
       const std::size_t before = weights_.at + x_.at + h_.size();
@@ -54,11 +51,11 @@ class Player : public Bench {
       }
     }
     trace_ = nullptr;
-    write(kInterruptStatus, 1);
+    write(lstm::kAddrIpIsr, 1);
     job::Result result;
-    result.identity = read(kIdentity);
-    result.status = read(kStatus);
-    result.cycles = read(kCycles);
+    result.identity = read(lstm::kAddrIdentity);
+    result.status = read(lstm::kAddrStatus);
+    result.cycles = read(lstm::kAddrCycles);
     result.last_ok = last_beats_ == (h_.empty() ? 0U : 1U) && (h_.empty() || last_at_end_);
     result.h = h_;
     return result;
@@ -107,20 +104,12 @@ int main(int argc, char **argv) {
     }
   }
   Verilated::commandArgs(argc, argv);
-  std::vector<job::Result> results;
-  try {
-    const std::vector<job::Run> runs = job::read_job(argv[1]);
-    Player bench(stall_seed);
-    for (const job::Run &run : runs) {
-      const bool traced = !trace_file.empty() && &run == &runs.back();
-      results.push_back(bench.play(run, traced ? &trace : nullptr));
-      job::progress(results.size(), runs.size());
-    }
-    job::write_results(argv[2], results);
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "run %zu: %s\n", results.size() + 1, error.what());
-    return 1;
-  }
+  std::unique_ptr<Player> bench;
+  const int failed = job::play_all("", argv[1], argv[2], [&](const job::Run &run, bool last) {
+    if (!bench) bench.reset(new Player(stall_seed));
+    return bench->play(run, last && !trace_file.empty() ? &trace : nullptr);
+  });
+  if (failed) return failed;
   if (!trace_file.empty()) {
     std::ofstream(trace_file, std::ios::binary)
         .write(reinterpret_cast<const char *>(trace.data()),

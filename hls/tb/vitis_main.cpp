@@ -4,38 +4,24 @@
 #include <cstdio>
 #include <exception>
 
-#include "kernel/top.hpp"
-#include "tb/job.hpp"
-#include "tb/streams.hpp"
+#include "tb/kernel.hpp"
 
 namespace {
 
-// The runs before have emptied the streams, or this one finds what they left.
 bool plays_right(const job::Run &run, const job::Result &want, std::size_t number) {
-  static lstm::Axis weights("weights"), x("x"), h("h");
-  streams::fill(weights, run.weights);
-  streams::fill(x, run.x);
-  std::uint32_t window[lstm::kWindowWords] = {};
-  if (run.program.size() > lstm::kWindowWords) throw std::runtime_error("the program is too long");
-  for (std::size_t i = 0; i < run.program.size(); ++i) window[i] = run.program[i];
-
-  std::uint32_t identity = 0, status = 0, cycles = 0;
-  lstm_sharp(weights, x, h, window, &identity, &status, &cycles);
-
-  std::vector<std::uint8_t> bytes;
-  const bool last_ok = streams::empty(h, bytes);
+  bool left = false;
+  const job::Result got = kernel::play(run, left);
   std::size_t differ = 0;
-  for (std::size_t at = 0; at < bytes.size() && at < want.h.size(); ++at) {
-    differ += bytes[at] != want.h[at];
+  for (std::size_t at = 0; at < got.h.size() && at < want.h.size(); ++at) {
+    differ += got.h[at] != want.h[at];
   }
-  const bool left = !weights.empty() || !x.empty();
-  const bool right = identity == want.identity && status == want.status && cycles == want.cycles &&
-                     last_ok == want.last_ok && bytes.size() == want.h.size() && differ == 0 &&
-                     !left;
+  const bool right = got.identity == want.identity && got.status == want.status &&
+                     got.cycles == want.cycles && got.last_ok == want.last_ok &&
+                     got.h.size() == want.h.size() && differ == 0 && !left;
   std::printf(
       "run %zu: %s: %zu of %zu bytes of h, %zu differ; identity %08x, status %u, %u slots%s\n",
-      number, right ? "right" : "WRONG", bytes.size(), want.h.size(), differ, identity, status,
-      cycles, left ? "; beats were left in a stream" : "");
+      number, right ? "right" : "WRONG", got.h.size(), want.h.size(), differ, got.identity,
+      got.status, static_cast<unsigned>(got.cycles), left ? "; beats were left in a stream" : "");
   return right;
 }
 

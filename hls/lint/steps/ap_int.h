@@ -1,8 +1,14 @@
-// Integers of Vitis HLS on clang's own of any width, for the intermediate form of the kernel that
-// build/recurrence.py measures: results are as wide as they need to be, assignment wraps.
+// Integers of Vitis HLS on clang's own of any width, for the kernel checker, and for the
+// intermediate form of the kernel that build/recurrence measures: results are as wide as they need
+// to be, and assignment wraps.
 #pragma once
 
 #include <type_traits>
+
+#ifndef AP_INT_MAX_W
+#define AP_INT_MAX_W 1024
+#endif
+enum { kWidestApInt = AP_INT_MAX_W };
 
 template <int kBits, bool kSigned>
 class Number;

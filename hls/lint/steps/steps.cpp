@@ -10,11 +10,12 @@
 //   STEP      its function, which calls the kernel and does nothing else,
 //   begin     for the simulation: the state that a run starts with, and its memories,
 //   draw      for the simulation: what a slot may bring.
-// A FIFO that an update reads is one of its own, into which STEP writes what In brings. No field
-// may count past its width, for csim's integers do not wrap there: draw what the engine accepts.
-// Nothing else knows of the kernel's classes: one that is added, or has another name, is written
-// here and named in STEPS of build/recurrence/__init__.py.
-#include "kernel/memories.hpp"
+// A FIFO that an update reads is one of its own, into which STEP writes what In brings. Nothing
+// else knows of the kernel's classes: one that is added, or has another name, is written here, also
+// in the list at the end, and named in STEPS of build/recurrence/__init__.py.
+#include "kernel/accumulator.hpp"
+#include "kernel/h_stream.hpp"
+#include "kernel/loader.hpp"
 
 using namespace lstm;
 
@@ -131,20 +132,10 @@ STEP(packer) { out.complete = in.group.emit && state.packer.add(in.group, out.be
 }  // namespace packer
 
 #ifdef LSTM_SHARP_BENCH
-#include <random>
+#include <initializer_list>
+#include <new>
 
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : source_(seed) {}
-  std::int64_t below(std::int64_t end) { return std::int64_t(source_() % std::uint64_t(end)); }
-  bool flip() { return below(2) == 1; }
-  std::int64_t number(int bits) {  // signed
-    return below(std::int64_t(1) << bits) - (std::int64_t(1) << (bits - 1));
-  }
-
- private:
-  std::mt19937_64 source_;
-};
+#include "bench.hpp"
 
 inline Instruction draw_instruction(Random &random) {
   Instruction i{};
@@ -226,10 +217,7 @@ void draw(Random &random, In &in) {
   const bool tile = in.work.loads_weights, bias = in.work.loads_bias;
   const std::int64_t wide = random.number(kBiasBits);
   const std::int64_t halves[2] = {random.number(32), random.number(32)};
-  set_element<32>(in.beat, 0,
-                  Int<32>(tile   ? halves[0]
-                          : bias ? wide
-                                 : random.number(kActivationBits)));
+  set_element<32>(in.beat, 0, Int<32>(tile ? halves[0] : bias ? wide : random.number(kActBits)));
   set_element<32>(in.beat, 1,
                   Int<32>(tile   ? halves[1]
                           : bias ? wide >> 32
@@ -271,11 +259,29 @@ void begin(Random &, State &state, Memories &) { new (&state) State(); }
 void draw(Random &random, In &in) {
   in.group = Group();
   for (Neuron &neuron : in.group.neuron) {
-    neuron.h = Activation_t(random.number(kActivationBits));
+    neuron.h = Activation_t(random.number(kActBits));
   }
   in.group.emit = random.below(4) != 0;
   in.group.ends_vector = random.below(8) == 0;
   in.group.ends_run = random.flip();
 }
 }  // namespace packer
+
+#define UPDATE(name)                                                                           \
+  {#name,                                                                                      \
+   sizeof(name::State),                                                                        \
+   sizeof(name::In),                                                                           \
+   sizeof(name::Memories),                                                                     \
+   sizeof(name::Out),                                                                          \
+   [](Random &random, void *state, void *memories) {                                           \
+   name::begin(random, *static_cast<name::State *>(state),                                     \
+               *static_cast<name::Memories *>(memories));                                      \
+   },                                                                                          \
+   [](Random &random, void *in) { name::draw(random, *new (in) name::In()); },                 \
+   [](void *state, const void *in, const void *memories, void *out) {                          \
+   name::name(*static_cast<name::State *>(state), *static_cast<const name::In *>(in),          \
+              *static_cast<const name::Memories *>(memories), *static_cast<name::Out *>(out)); \
+   }}
+extern "C" const Update updates[] = {UPDATE(fetch), UPDATE(dispatcher), UPDATE(loader),
+                                     UPDATE(sums),  UPDATE(turns),      UPDATE(packer)};
 #endif

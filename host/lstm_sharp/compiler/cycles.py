@@ -81,6 +81,16 @@ def predict(cfg: Config, program: Program) -> Prediction:
     )
 
 
+def beside_slots(cfg: Config, chains: int) -> int:
+    """Cycles of a run beside its slots, with no fewer than two instructions a chain."""
+    return COPY_CYCLES + 2 * chains + FETCH_CYCLES + cfg.drain_cycles
+
+
+def recurrence_bound(tail: int, first: int, h: int, steps: int) -> int:
+    """Slots that so many steps of a chain take at least, ``first`` up to its first row's end."""
+    return first + (2 * tail + h - 1) * (steps - 1) // 2
+
+
 class _Walk:
     """The dispatcher's clock, and the x ring's."""
 

@@ -13,8 +13,6 @@ from lstm_sharp.engine.program import Instruction, Op, Source, Start
 FETCH_EVERY = 2
 """Least distance of two instructions in fetch, in cycles."""
 _LONG_AGO = -(1 << 40)
-BARRIER = ("sequential", "batch", "intergate")
-"""Schedules that wait for all h of a step before anything of the next."""
 _SETTLED = 3
 """Rounds of a loop after which distances repeat: a round before, and each half of the h buffer."""
 
@@ -31,7 +29,7 @@ def keep_distances(
         cfg: the engine.
         instructions: in program order, without no-ops.
         schedule: ``elementwise`` waits for the columns that it reads, ``unfolded`` for all h that
-            it reads, those of ``BARRIER`` for the h of the chain's step before even with an x-part.
+            it reads, ``intergate`` for the h of the chain's step before even with an x-part.
         sequences: how often the whole list will be run.
 
     Returns:
@@ -130,7 +128,7 @@ class _Clock:
         if i.start != Start.BIAS:
             ready = self.stored[bands].max(axis=1)
             earliest = max(earliest, int((ready - np.arange(i.rows) * i.row_slots(cfg)).max()))
-        elif self.schedule in BARRIER:
+        elif self.schedule == "intergate":
             earliest = max(earliest, int(self.finished[bands].max()))
         if i.source == Source.H:
             columns = self.written[self.half, i.col_first : i.col_end(cfg)]
@@ -161,30 +159,16 @@ class _Clock:
 
     def _finish(self, i: Instruction, last_slots: np.ndarray) -> None:
         """Note what comes of the rows of a finishing rectangle."""
-        cfg, block = self.cfg, _block(self.cfg, i)
+        cfg, block = self.cfg, self.cfg.tile_shapes[i.shape].block
         ready = last_slots + i.tail(cfg)
-        bands = i.bands(cfg)
-        if i.by_gate:  # four row blocks make h, with the last one
-            if not i.one_gate:
-                ready = ready[3::4]
-                bands = bands.reshape(-1, 4)
-            elif i.row_first % 4 == 3:
-                bands = bands - np.arange(4)
-            else:
-                return
-        self.finished[bands] = ready[:, None]
+        self.finished[i.bands(cfg)] = ready[:, None]
         places, size = _segments(cfg, i), cfg.columns // cfg.bands
         ends = np.arange(places.start + 1, places.stop + 1) * size - _neuron(cfg, i)
         row = np.minimum((ends - 1) // block, len(ready) - 1)  # the last that a segment has
         other = self.written[1 - self.half, places]  # which may have neurons of two rectangles
         np.maximum(other, ready[row], out=other)
         self.drained = max(self.drained, int(ready[-1]))
-        self.lanes_free = int(last_slots[-1]) + i.turns(cfg)
-
-
-def _block(cfg: Config, i: Instruction) -> int:
-    """Neurons that a row of tiles finishes; one gate's, with the other gates'."""
-    return cfg.tile_shapes[i.shape].block * (4 if i.by_gate else 1)
+        self.lanes_free = int(last_slots[-1]) + i.passes(cfg)
 
 
 def _bands(cfg: Config, i: Instruction) -> np.ndarray:
@@ -203,7 +187,6 @@ def _neuron(cfg: Config, i: Instruction) -> int:
 
 def _segments(cfg: Config, i: Instruction) -> slice:
     """Segments of the h buffer that a finishing rectangle or a load writes."""
-    rows = i.rows // 4 if i.by_gate and not i.one_gate else i.rows
-    count = rows * (_block(cfg, i) if i.op == Op.TILES else cfg.lanes)
+    count = i.rows * (cfg.tile_shapes[i.shape].block if i.op == Op.TILES else cfg.lanes)
     first, size = _neuron(cfg, i), cfg.columns // cfg.bands
     return slice(first // size, -(-(first + count) // size))

@@ -34,7 +34,6 @@ class LayerPlan:
     bands: int  # places of its sums and biases
     weight_base: int
     bias_base: int
-    gates: str = "interleaved"  # or where row blocks hold one gate each: "batch", "sequential"
 
     @property
     def x_tiles(self) -> int:
@@ -51,16 +50,6 @@ class LayerPlan:
         """Tiles of the cell's weights."""
         return self.x_tiles + self.h_tiles
 
-    @property
-    def by_gate(self) -> bool:
-        """Whether a row block holds one gate."""
-        return self.gates != "interleaved"
-
-    @property
-    def one_gate(self) -> bool:
-        """Whether a rectangle holds one gate."""
-        return self.gates == "sequential"
-
     def row_tiles(self, cfg: Config) -> int:
         """Tiles of the h-part up to the end of its first row block: no row has fewer."""
         return sum(rect.cols for rect in self.h if rect.row_first == 0)
@@ -71,8 +60,6 @@ class LayerPlan:
 
     def finishing(self, cfg: Config) -> tuple[int, ...]:
         """Which rectangles of the h-part end their rows."""
-        if self.by_gate:
-            return tuple(range(len(self.h)))
         return tuple(
             n
             for n, rect in enumerate(self.h)
@@ -81,8 +68,6 @@ class LayerPlan:
 
     def neurons(self, cfg: Config) -> int:
         """Elements of h that its row blocks make, with those that fill the last ones."""
-        if self.by_gate:
-            return self.bands * cfg.block
         return cfg.block * max(self.h[n].row_end(cfg) for n in self.finishing(cfg))
 
     def state_groups(self, cfg: Config) -> int:
@@ -147,7 +132,7 @@ class LevelProgram:
             step = self._step(active, [] if with_state else fresh)
             if begin == 0:
                 step[0] = replace(step[0], layer=True)
-            instructions += _loop(step, end - begin)
+            instructions += loop(step, end - begin)
             if give_state:
                 over = sorted((c for c in active if c.end == end), key=lambda c: c.height)
                 instructions += [self._state(Op.GIVE_STATE, c) for c in over]
@@ -173,10 +158,7 @@ class LevelProgram:
         step = [i for part in x[: self.lead] for i in part]
         for place, own in enumerate(h):
             ahead = x[place + self.lead : place + self.lead + 1]
-            if active[place].cell.gates == "sequential":  # x- and h-part, gate after gate
-                step += chained.from_iterable(zip(*ahead, own))
-            else:
-                step += chained.from_iterable((*ahead, own))
+            step += chained.from_iterable((*ahead, own))
         return step
 
     def _x_part(self, chain: Chain, is_last: bool) -> list[Instruction]:
@@ -196,7 +178,7 @@ class LevelProgram:
             found.append(
                 Instruction(
                     source=source,
-                    start=Start.STORED if before and not cell.one_gate else Start.BIAS,
+                    start=Start.STORED if before else Start.BIAS,
                     pull=source == Source.X and words > pulled,
                     pop=last and (source == Source.X or (source == Source.SEQUENCE and is_last)),
                     **self._common(chain, rect, tile, word),
@@ -220,7 +202,7 @@ class LevelProgram:
                 Instruction(
                     source=Source.ZERO if zero else Source.H,
                     c_zero=zero,
-                    start=Start.STORED if before and not cell.one_gate else Start.STORED_SHIFTED,
+                    start=Start.STORED if before else Start.STORED_SHIFTED,
                     finish=finish,
                     ends=last,
                     step=last and is_last,
@@ -234,11 +216,9 @@ class LevelProgram:
     def _common(self, chain: Chain, rect: Rect, tile: int, word: int) -> dict[str, Any]:
         """Fields of a rectangle; its scalars begin at a word of where they come from."""
         cell, cfg = chain.cell, self.cfg
-        first = 0 if cell.by_gate else rect.row_first * cfg.block  # neuron
+        first = rect.row_first * cfg.block  # neuron
         return {
             "shape": rect.shape,
-            "by_gate": cell.by_gate,
-            "one_gate": cell.one_gate,
             "row_first": chain.row_first + rect.row_first,
             "rows": rect.rows,
             "col_first": word * cfg.bands + rect.col_first,
@@ -260,7 +240,7 @@ class LevelProgram:
         )
 
 
-def _loop(body: list[Instruction], times: int) -> list[Instruction]:
+def loop(body: list[Instruction], times: int) -> list[Instruction]:
     """Repeat body; nothing at all for zero times."""
     if times < 1:
         return []

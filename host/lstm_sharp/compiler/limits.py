@@ -99,8 +99,7 @@ def bias_blocks(shapes: Sequence[LayerShape], cfg: Config) -> int:
 
 def places(shape: LayerShape, cfg: Config) -> int:
     """Bands that a cell's sums and biases take, a multiple of those of the largest tile."""
-    unit = 4 if cfg.gate_blocks else cfg.bands
-    return unit * ceil(bands(shape, cfg) / unit)
+    return cfg.bands * ceil(bands(shape, cfg) / cfg.bands)
 
 
 def largest_square(cfg: Config) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil, gcd, log2
+from typing import NamedTuple
 
-from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler import by_gate, cycles
 from lstm_sharp.compiler.cover import Tiling
 from lstm_sharp.compiler.group import group
 from lstm_sharp.compiler.layer import LayerShape
-from lstm_sharp.compiler.schedule import BY_GATE, Plan, check_schedule, make_plan
+from lstm_sharp.compiler.schedule import Plan, check_schedule, make_plan
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import MAX_STEPS
@@ -37,7 +38,7 @@ def perf(
         macs: M = K * N.
         k: rows of a tile, or ``best`` for the fastest legal one; of an engine of several shapes,
             which of them the layer takes, or ``best`` for the fastest, part by part.
-        schedule: one of ``schedule.SCHEDULES`` or ``BY_GATE``, or ``best`` of the former.
+        schedule: one of ``schedule.SCHEDULES`` or ``by_gate.SCHEDULES``, or ``best`` of the former.
         chains: independent sequences side by side on the array.
         steps: T.
         tail: cycles of the tail instead of the engine's own.
@@ -57,13 +58,22 @@ def perf(
         ("tail", 1 if tail is None else tail, config.LIMITS["min_tail"][1]),
     ):
         check_range(name, value, 1, most)
-    check_schedule(schedule)
+    one_gate = schedule in by_gate.SCHEDULES
+    if not one_gate:
+        check_schedule(schedule)
     ks = _parse(k_list, macs) if k_list is not None else ()
-    if len(ks) > 1 and schedule in BY_GATE:
+    if len(ks) > 1 and one_gate:
         raise UsageError(f"schedule {schedule} needs an engine of one K; leave out the list of K's")
     shape = LayerShape(input_size, hidden_size)
-    prediction, plan = best_plan(shape, macs, k, schedule, chains, steps, tail, ks, padding)
-    finishing = _shape_that_finishes(plan)
+    found = fastest(shape, macs, k, schedule, chains, steps, tail, ks, padding)
+    cfg, prediction = found.cfg, found.prediction
+    finishing = cfg.tile_shapes[0]
+    if found.plan:
+        finishing, tiles = _shape_that_finishes(found.plan), _tiles(found.plan)
+        bound = found.plan.lower_bound((group((steps,) * chains),))
+    else:
+        tiles = {str(finishing.rows): sum(by_gate.part_tiles(cfg, shape))}
+        bound = by_gate.lower_bound(cfg, shape, chains, steps)
     ideal = 4 * hidden_size * (input_size + hidden_size) / macs
     return {
         "input_size": input_size,
@@ -71,16 +81,16 @@ def perf(
         "macs": macs,
         "steps": steps,
         "chains": chains,
-        "schedule": plan.schedule,
+        "schedule": found.plan.schedule if found.plan else schedule,
         "k": finishing.rows,
         "n": finishing.columns,
-        "k_list": [s.rows for s in plan.cfg.tile_shapes],
-        "tiles": _tiles(plan),
-        "tail": plan.cfg.tail,
-        "mfu_lanes": plan.cfg.lanes,
-        "stream_bits": plan.cfg.stream_bits,
+        "k_list": [s.rows for s in cfg.tile_shapes],
+        "tiles": tiles,
+        "tail": cfg.tail,
+        "mfu_lanes": cfg.lanes,
+        "stream_bits": cfg.stream_bits,
         "cycles": prediction.cycles,
-        "lower_bound": plan.lower_bound((group((steps,) * chains),)),
+        "lower_bound": bound,
         "cycles_per_step": prediction.cycles / (steps * chains),
         "ideal_cycles_per_step": ideal,
         "utilization": ideal * steps * chains / prediction.cycles,
@@ -88,7 +98,15 @@ def perf(
     }
 
 
-def best_plan(
+class Found(NamedTuple):
+    """An engine, and what the cycle model says of it."""
+
+    cfg: Config
+    prediction: cycles.Prediction
+    plan: Plan | None  # none where row blocks hold one gate each
+
+
+def fastest(
     shape: LayerShape,
     macs: int,
     k: str,
@@ -98,7 +116,7 @@ def best_plan(
     tail: int | None,
     k_list: tuple[int, ...] = (),
     padding: bool = True,
-) -> tuple[cycles.Prediction, Plan]:
+) -> Found:
     """Find the fastest K, and for it the fewest lanes that cost less than a cycle in 10,000.
 
     An engine of several K's has lanes that suit the smallest. Where so many cost more than that,
@@ -107,35 +125,40 @@ def best_plan(
     Raises:
         UsageError: no engine is possible, or the program is longer than its window.
     """
-    side_by_side = (steps,) * chains
+    together = group((steps,) * chains)
     several = len(k_list) > 1
     tiling = Tiling(_of_list(k, k_list) if k_list else None, padding)
-    found: list[tuple[cycles.Prediction, Plan]] = []
+    one_gate = schedule in by_gate.SCHEDULES
+    found: list[Found] = []
     worst = float("inf")  # that is still of interest
     reason = f"{macs} MACs have no tile shape: K must be 4, 8, 16, ... and divide them"
     for ks in [k_list] if k_list else [(rows,) for rows in _shapes(macs, k)]:
         for lanes in _lanes(ks[0] // 4, macs // ks[0]):
             try:
-                cfg = _engine(shape, ks, macs, lanes, chains, tail, schedule in BY_GATE)
-                if not several:
-                    uncut = make_plan([shape], cfg, schedule if cfg.gate_blocks else "unfolded")
-                    if uncut.lower_bound((group(side_by_side),)) > worst:
+                cfg = _engine(shape, ks, macs, lanes, chains, tail, one_gate)
+                if one_gate:
+                    prediction = by_gate.predict(cfg, shape, schedule, chains, steps)
+                    found.append(Found(cfg, prediction, None))
+                else:
+                    uncut = make_plan([shape], cfg, "unfolded")
+                    if not several and uncut.lower_bound((together,)) > worst:
                         continue
-                plan = make_plan([shape], cfg, schedule, sequences=chains, tiling=tiling)
-                program = plan.program(side_by_side)
-                program.encode(cfg)
+                    plan = make_plan([shape], cfg, schedule, sequences=chains, tiling=tiling)
+                    program = plan.program(together.lengths)
+                    program.encode(cfg)
+                    found.append(Found(cfg, cycles.predict(cfg, program), plan))
             except UsageError as error:
                 reason = str(error)
                 continue
-            found.append((cycles.predict(cfg, program), plan))
-            if several and found[-1][0].cycles > worst:
+            taken = found[-1].prediction.cycles
+            if several and taken > worst:
                 break
-            worst = min(worst, 1.0001 * found[-1][0].cycles)
+            worst = min(worst, 1.0001 * taken)
     if not found:
         raise UsageError(reason)
-    fastest = min(found, key=lambda pair: pair[0].cycles)[1].cfg.rows
-    near = [pair for pair in found if pair[1].cfg.rows == fastest and pair[0].cycles <= worst]
-    return min(near, key=lambda pair: pair[1].cfg.lanes)
+    rows = min(found, key=lambda each: each.prediction.cycles).cfg.rows
+    near = [f for f in found if f.cfg.rows == rows and f.prediction.cycles <= worst]
+    return min(near, key=lambda each: each.cfg.lanes)
 
 
 def _parse(text: str, macs: int) -> tuple[int, ...]:
@@ -218,7 +241,7 @@ def _engine(
     lanes: int,
     chains: int,
     tail: int | None,
-    by_gate: bool,
+    one_gate: bool,
 ) -> Config:
     """Make an engine just large enough, with streams that keep up with the array.
 
@@ -227,7 +250,7 @@ def _engine(
     rows, columns = ks[0], macs // ks[0]
     blocks = ceil(shape.hidden_size / (rows // 4))
     elements = max(lanes, ceil(columns / blocks), 4)
-    unit = 4 if by_gate else ks[-1] // rows
+    unit = 4 if one_gate else ks[-1] // rows
     places = unit * ceil(blocks / unit)
     where = f"K = {rows}, N = {columns}"
     cfg = config.from_knobs(
@@ -244,13 +267,13 @@ def _engine(
             "bias_blocks": places,
             "stream_bits": min(1024, 16 << (elements - 1).bit_length()),
             "k_list": ks,
-            "gate_blocks": int(by_gate),
         },
         where=where,
     )
-    if tail is not None and cfg.most_passes > cfg.passes and tail < cfg.most_passes:
+    turns = by_gate.turns(cfg) if one_gate else cfg.most_passes
+    if tail is not None and turns > cfg.passes and tail < turns:
         raise UsageError(
-            f"{where}: a tail of {tail} is shorter than the {cfg.most_passes} cycles in which the "
+            f"{where}: a tail of {tail} is shorter than the {turns} cycles in which the "
             "lanes take up the largest row block"
         )
-    return replace(cfg, given_tail=tail)
+    return replace(cfg, given_tail=tail or (by_gate.tail(cfg) if one_gate else None))

@@ -164,16 +164,9 @@ class Plan:
         h, which comes after all other tiles: the better half is T_h / 2, so that a step takes
         D + T_h / 2.
         """
-        cfg = self.cfg
         slots = sum(group.repeats * self._least_slots(group.lengths) for group in start)
         lanes = sum(len(group.lengths) for group in start)
-        return (
-            cycles.COPY_CYCLES
-            + 2 * len(self.layers) * lanes
-            + cycles.FETCH_CYCLES
-            + slots
-            + cfg.drain_cycles
-        )
+        return cycles.beside_slots(self.cfg, len(self.layers) * lanes) + slots
 
     def _least_slots(self, lengths: Sequence[int]) -> int:
         """Slots of sequences side by side that ``lower_bound`` speaks of."""
@@ -184,8 +177,8 @@ class Plan:
         for cells in self.levels:
             x, h = cells[0].x_tiles, cells[0].h_tiles
             tiles.append(len(cells) * sum(lengths) * (x + h))
-            steps = (2 * tail + h - 1) * (lengths[0] - 1) // 2
-            waits.append(x + cells[0].row_tiles(cfg) + steps)
+            first = x + cells[0].row_tiles(cfg)
+            waits.append(cycles.recurrence_bound(tail, first, h, lengths[0]))
         if self.wavefront:  # each level waits for the one below once, and then no longer
             return max(sum(tiles), max(waits) + between)
         return sum(map(max, tiles, waits)) + between

@@ -24,7 +24,6 @@ from lstm_sharp.compiler.limits import (
     largest_square,
     layouts_of,
     places,
-    segments,
     sequence_stride,
     weight_tiles,
 )
@@ -50,8 +49,6 @@ __all__ = [
 
 SCHEDULES = ("intergate", "unfolded", "elementwise")
 """Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
-BY_GATE = ("sequential", "batch")
-"""The paper's first two, for engines that keep the sums of single gates: ``gate_blocks``."""
 _STEPS = 16
 """Of a typical run, by which tiles and cuts are chosen."""
 
@@ -89,11 +86,6 @@ def make_plan(
         UsageError: unknown schedule or K, or cells that the engine does not hold together.
     """
     check_schedule(schedule)
-    if schedule in BY_GATE and not cfg.gate_blocks:
-        raise UsageError(
-            f"{cfg.name} has no gate_blocks, which schedule {schedule} needs; choose one of "
-            f"{', '.join(SCHEDULES)} or best"
-        )
     check_fit(shapes, cfg, directions)
     beside = 1 if directions is None else max(directions)
     most = cfg.chains // beside
@@ -105,12 +97,12 @@ def make_plan(
         ]
         return min(plans, key=lambda plan: _pace_of(plan, count))
     levels_beside = count * len(shapes) if wavefront is None else len(shapes)
-    stacked = beside == 1 < len(shapes) and schedule not in BY_GATE
+    stacked = beside == 1 < len(shapes)
     if wavefront is not False and stacked and levels_beside <= cfg.chains:
         return _in_wavefront(shapes, cfg, schedule, count, tiling, wavefront)
     plan = Plan(cfg, schedule, (), beside)
     levels = [tuple(shapes[at : at + beside]) for at in range(0, len(shapes), beside)]
-    options = [_layouts(plan, cells[0], tiling) for cells in levels]
+    options = [layouts_of(cells[0], cfg, tiling) for cells in levels]
     fastest = [_fastest(plan, cells, found, count) for cells, found in zip(levels, options)]
     least = [min(found, key=lambda layout: layout.tiles) for found in options]
     for layers in (lay_out(plan, levels, fastest), lay_out(plan, levels, least)):
@@ -149,18 +141,6 @@ def _pace_of(plan: Plan, sequences: int) -> int:
     return cycles.predict(plan.cfg, plan.program((_STEPS,) * sequences)).cycles
 
 
-def _layouts(plan: Plan, shape: LayerShape, tiling: Tiling) -> list[Layout]:
-    """List how a cell may be covered with tiles."""
-    cfg = plan.cfg
-    if plan.schedule not in BY_GATE:
-        return layouts_of(shape, cfg, tiling)
-    x, h = segments(shape.input_size, cfg), segments(shape.hidden_size, cfg)
-    rows = places(shape, cfg)
-    if plan.schedule == "batch":
-        return [Layout((Rect(0, 0, rows, 0, x),), (Rect(0, 0, rows, 0, h),))]
-    return [Layout(*(tuple(Rect(0, gate, rows // 4, 0, n) for gate in range(4)) for n in (x, h)))]
-
-
 def _fastest(
     plan: Plan, cells: Sequence[LayerShape], options: Sequence[Layout], sequences: int
 ) -> Layout:
@@ -192,11 +172,10 @@ def lay_out(
         chosen: how the cells of each level are covered.
     """
     layers: list[LayerPlan] = []
-    gates = plan.schedule if plan.schedule in BY_GATE else "interleaved"
     tile = bias = 0
     for cells, layout in zip(levels, chosen):
         for shape in cells:
-            layers.append(LayerPlan(shape, *layout, places(shape, plan.cfg), tile, bias, gates))
+            layers.append(LayerPlan(shape, *layout, places(shape, plan.cfg), tile, bias))
             tile, bias = tile + layers[-1].tiles, bias + layers[-1].bands
     return tuple(layers)
 
@@ -207,7 +186,7 @@ def check_schedule(schedule: str) -> None:
     Raises:
         UsageError: with the names that there are.
     """
-    if schedule not in (*SCHEDULES, *BY_GATE, "best"):
+    if schedule not in (*SCHEDULES, "best"):
         raise UsageError(
             f"schedule {schedule!r} is unknown; choose one of {', '.join(SCHEDULES)} or best"
         )

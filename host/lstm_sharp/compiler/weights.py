@@ -39,8 +39,7 @@ def _tiles(cfg: Config, layer: LayerPlan, matrix: np.ndarray, rects: Sequence[Re
     for rect in rects:
         s = cfg.tile_shapes[rect.shape]
         first, col = rect.row_first, rect.col_first * segment
-        stop, step = (None, 4) if layer.one_gate else (rect.row_end(cfg), 1)
-        part = padded[first:stop:step, :, col : rect.col_end(cfg) * segment]
+        part = padded[first : rect.row_end(cfg), :, col : rect.col_end(cfg) * segment]
         tiles = part.reshape(rect.rows, s.gang, cfg.rows, rect.cols, s.columns)
         beats = np.zeros(
             (rect.tiles, cfg.tile_beats * cfg.beat_weights), integers(cfg.fmt.weight_bits)
@@ -60,14 +59,11 @@ def _bias_beats(cfg: Config, q: QuantLayer, layer: LayerPlan) -> np.ndarray:
 def _by_band(matrix: np.ndarray, layer: LayerPlan, cfg: Config) -> np.ndarray:
     """Reorder gate rows (4H, X) to (bands, K0, X), zeros where H ends.
 
-    A band holds the four gates of K0 / 4 neurons; or one gate of K0 neurons, four bands in turn.
+    A band holds the four gates of K0 / 4 neurons.
     """
     hidden, size = layer.shape.hidden_size, matrix.shape[1]
     padded = np.zeros((4, layer.bands * cfg.block, size), matrix.dtype)
     padded[:, :hidden] = matrix.reshape(4, hidden, size)
-    if layer.by_gate:
-        by_gate = padded.reshape(4, -1, cfg.rows, size).transpose(1, 0, 2, 3)
-        return by_gate.reshape(layer.bands, cfg.rows, size)
     return (
         padded.reshape(4, layer.bands, cfg.block, size)
         .transpose(1, 2, 0, 3)

@@ -46,7 +46,6 @@ LIMITS = {  # knob: (least, most)
     "stream_bits": (32, 1024),
     "clock_mhz": (1, 1000),
     "min_tail": (0, 4096),
-    "gate_blocks": (0, 1),
 }
 
 
@@ -72,7 +71,6 @@ class Knobs:
     clock_mhz: int  # clock the board is meant to run; times are only estimates from it
     min_tail: int = 0  # least D of the hls engine, whose pipeline the tool makes deeper
     k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
-    gate_blocks: int = 0  # row blocks of one gate each: sequential and batch, for tests alone
 
 
 @dataclass(frozen=True)
@@ -117,8 +115,8 @@ class Config(Knobs):
 
     @property
     def most_passes(self) -> int:
-        """Cycles in which the lanes take up the largest row block, or the four of one gate each."""
-        return self.tile_shapes[-1].passes * (4 if self.gate_blocks else 1)
+        """Cycles in which the lanes take up the largest row block."""
+        return self.tile_shapes[-1].passes
 
     @property
     def beat_elements(self) -> int:
@@ -158,8 +156,7 @@ class Config(Knobs):
     @property
     def blocks(self) -> int:
         """Bands of the largest layer, as many as fill its last tile whatever the shape."""
-        unit = 4 if self.gate_blocks else self.bands
-        return unit * ceil(self.max_hidden / (unit * self.block))
+        return self.bands * ceil(self.max_hidden / (self.bands * self.block))
 
     @property
     def chain_blocks(self) -> int:
@@ -233,9 +230,7 @@ class Config(Knobs):
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The tail, stage by stage: from a slot's issue to its last h being readable."""
-        return tail_stages(
-            self.reduce_levels, self.most_passes, self.bands > 1 or bool(self.gate_blocks)
-        )
+        return tail_stages(self.reduce_levels, self.most_passes, self.bands > 1)
 
     @property
     def tail(self) -> int:
@@ -407,10 +402,6 @@ def _list_problems(cfg: Config) -> Iterator[str]:
         last = k
     if len(cfg.k_list) > 8:
         yield f"k_list has {len(cfg.k_list)} K's; an instruction tells 8 apart"
-    if cfg.gate_blocks and cfg.board != "none":
-        yield f"gate_blocks is for simulations, the C++ kernel has none; board = {cfg.board}"
-    if cfg.gate_blocks and cfg.k_list:
-        yield "gate_blocks and k_list do not go together; leave one of them out"
 
 
 def _bram_banks(tiles: int) -> tuple[int, ...]:

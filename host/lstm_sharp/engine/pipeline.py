@@ -6,6 +6,7 @@ model and the compiler's distances are sums over them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -17,13 +18,28 @@ class Stage(NamedTuple):
     why: str
 
 
+SPANS = {
+    "SumEdge": ("read", "accumulate"),  # from the issue registers to the running sums
+    "HEdge": ("shift", "write h"),  # from the sums that the lanes take to their h
+    "CWriteEdge": ("shift", "cell table"),  # and to c in its memory
+    "OutputWait": ("cell", "output operands"),  # for which o waits
+}
+"""Constants of the hardware: first and last of the stages whose cycles each counts."""
+
+
+def span(stages: Sequence[Stage], first: str, last: str) -> int:
+    """Cycles from the beginning of one stage to the end of another."""
+    names = [stage.name for stage in stages]
+    return sum(stage.cycles for stage in stages[names.index(first) : names.index(last) + 1])
+
+
 def tail_stages(reduce_levels: int, passes: int, tapped: bool) -> tuple[Stage, ...]:
     """List the stages from a slot's issue registers to its last h being readable.
 
     Args:
         reduce_levels: registered levels of the adder tree.
         passes: turns in which the lanes take up the largest row block.
-        tapped: whether the tile has several shapes, or row blocks one gate each.
+        tapped: whether the tile has several shapes.
     """
     return (
         Stage("read", 1, "weight memory latches its word; x, h or sequence word is read"),

@@ -118,8 +118,6 @@ INSTRUCTION = {
     "start": Field(0, 4, 2),
     "finish": Field(0, 6, 1),  # hand finished sums to the MFU; else store them
     "ends": Field(0, 0, 1),  # finishes the last neurons of the vector h
-    "by_gate": Field(0, 30, 1),  # row blocks hold one gate each of K neurons: gate = band mod 4
-    "one_gate": Field(0, 31, 1),  # its row blocks lie four apart: all of one gate
     "c_zero": Field(0, 7, 1),  # the MFU takes c of the step before as zero
     "pull": Field(0, 8, 1),  # the first row waits for each of its x words
     "pop": Field(0, 9, 1),  # afterwards the x words of this step are used up
@@ -155,8 +153,6 @@ class Instruction:
     start: Start = Start.BIAS
     finish: bool = False
     ends: bool = False
-    by_gate: bool = False
-    one_gate: bool = False
     c_zero: bool = False
     pull: bool = False
     pop: bool = False
@@ -183,27 +179,17 @@ class Instruction:
         return max(self.cols, self.passes(cfg)) if self.finish else self.cols
 
     def passes(self, cfg: Config) -> int:
-        """Least slots of a finishing row: cycles in which the lanes take up a row block.
-
-        With one gate in each, the four that the lanes take together come one after the other, or
-        are the last gate's.
-        """
-        last_gate = self.one_gate and self.row_first % 4 == 3
-        return cfg.tile_shapes[self.shape].passes * (4 if last_gate else 1)
+        """Least slots of a finishing row: cycles in which the lanes take up a row block."""
+        return cfg.tile_shapes[self.shape].passes
 
     def tail(self, cfg: Config) -> int:
         """D of what it finishes: from a row's last slot to its last h being readable."""
-        return cfg.tail - cfg.most_passes + self.turns(cfg)
-
-    def turns(self, cfg: Config) -> int:
-        """Cycles in which the lanes take up what a row block, or the last of four, hands over."""
-        return cfg.tile_shapes[self.shape].passes * (4 if self.by_gate else 1)
+        return cfg.tail - cfg.most_passes + self.passes(cfg)
 
     def bands(self, cfg: Config) -> np.ndarray:
         """Return the bands that each row covers, (rows, bands of a row)."""
         gang = cfg.tile_shapes[self.shape].gang
-        step = 4 if self.one_gate else gang
-        return self.row_first + step * np.arange(self.rows)[:, None] + np.arange(gang)
+        return self.row_first + gang * np.arange(self.rows)[:, None] + np.arange(gang)
 
     def col_end(self, cfg: Config) -> int:
         """Segment behind the last column."""

@@ -1,8 +1,8 @@
 """Register maps, cells and addresses' names: what driver, block design and virtual board share.
 
 The engine's map is that of Vitis HLS for ``ap_ctrl_hs`` and the kernel's arguments
-(docs/engine.md); the DMA's is that of AMD's PG021, simple mode. The hardware's own constants are
-held against the engine's by tests/unit/test_registers.py.
+(docs/engine.md), from which the hardware's own is rendered; the DMA's is that of AMD's PG021,
+simple mode.
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ class KernelStorage:
     bank_tiles: int  # tiles in the first of two memories of a strip
     rest_tiles: int  # and in the second
     rest_depth: int
-    bram_strip: int  # columns whose weights lie in one word
-    uram_strip: int
+    bram_word: int  # columns whose weights lie in one word
+    uram_word: int
     bias_depth: int  # of each bank's
     stored_depth: int
     x_depth: int  # words
@@ -110,14 +110,14 @@ def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
     word = cfg.columns * activation
     return (
         *(
-            _bram("weights", depth, kernel.bram_strip * column)
+            _bram("weights", depth, kernel.bram_word * column)
             for depth in depths
-            for _ in range(in_bram // kernel.bram_strip)
+            for _ in range(in_bram // kernel.bram_word)
         ),
         *(
-            _uram("weights", depth, kernel.uram_strip * column)
+            _uram("weights", depth, kernel.uram_word * column)
             for depth in depths
-            for _ in range(in_uram // kernel.uram_strip)
+            for _ in range(in_uram // kernel.uram_word)
         ),
         *(_bram("sequence", kernel.sequence_depth, activation) for _ in range(cfg.columns)),
         *(_lutram("biases", kernel.bias_depth, cfg.fmt.bias_bits) for _ in range(rows)),

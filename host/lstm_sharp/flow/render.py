@@ -22,7 +22,8 @@ from lstm_sharp import paths
 from lstm_sharp.engine import program, storage
 from lstm_sharp.engine.boards import system
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.registers import ENGINE_VLNVS
+from lstm_sharp.engine.pipeline import SPANS, span
+from lstm_sharp.engine.registers import ENGINE, ENGINE_MAP, ENGINE_SPAN, ENGINE_VLNVS
 from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.numerics import activation, formats
 
@@ -33,7 +34,7 @@ _FOLDERS = {"hls": "hls", "rtl": "sv"}
 """Folders of templates/ that make up the rendered tree, and the engine that each makes."""
 _SOURCES = {"hls": ("kernel", "tb"), "rtl": ("rtl",)}
 """Folders of hls/ that each takes along."""
-_MARKS = {"hls": "config.hpp", "rtl": "lstm_pkg.sv"}
+_MARKS = {"hls": "config.hpp", "rtl": "lstm_config_pkg.sv"}
 """The file of each that is written first, and that tells it from a folder of someone else's."""
 _SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
 
@@ -59,18 +60,11 @@ class EnumView:
 
 @dataclass(frozen=True)
 class TanhTable:
-    """The table of tanh: widths, and its segments as initialiser lines."""
+    """The table of tanh as initialiser lines: base and slope of a segment in one word."""
 
-    z_bits: int
-    z_frac: int
-    segment_bits: int
     segments: int
-    frac_bits: int
-    base_bits: int
-    slope_bits: int
-    end: int  # y of the largest argument
-    cpp_lines: tuple[str, ...]  # base and slope in one word, as in
-    sv_lines: tuple[str, ...]  # base and slope in one word
+    cpp_lines: tuple[str, ...]
+    sv_lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -100,24 +94,65 @@ def hls_settings(cfg: Config) -> HlsSettings:
     return HlsSettings("project", vlnv[2], system(board_of(cfg)).part, period, vlnv)
 
 
+_SIZES = (
+    *("rows", "columns", "macs", "block", "lanes", "passes", "most_passes", "bands"),
+    *("reduce_levels", "tap_levels", "product_bits", "sum_bits", "acc_bits", "max_shift"),
+    *("z_shift_min", "h_words", "x_columns", "ring_words", "weight_tiles"),
+    *("uram_columns", "bram_banks", "uram_banks", "bias_blocks", "sequence_words", "stream_bits"),
+    *("beat_elements", "beat_weights", "word_beats", "tile_beats", "item_beats_max"),
+    *("fifo_beats", "tail", "drain_cycles", "acc_distance"),
+)
+"""Figures of a config that the hardware takes under the same name, in camel case."""
+
+
+def constants(cfg: Config) -> dict[str, int | tuple[int, ...]]:
+    """All numbers that either engine takes, by name; C++ puts a k in front."""
+    return {
+        **{_camel(name): getattr(cfg, name) for name in _SIZES},
+        "Gangs": tuple(shape.gang for shape in cfg.tile_shapes),
+        "Blocks": cfg.chain_blocks,  # of all chains, as are the places of c and words of h
+        "CGroups": cfg.groups,
+        "WeightBits": cfg.fmt.weight_bits,
+        "ActBits": cfg.fmt.activation_bits,
+        "BiasBits": cfg.fmt.bias_bits,
+        "HFrac": cfg.fmt.h_frac,
+        "CBits": formats.C_BITS,
+        "CFrac": formats.C_FRAC,
+        "SigmaFrac": formats.SIGMA_FRAC,
+        "ZBits": activation.Z_BITS,
+        "ZFrac": activation.Z_FRAC,
+        "SegmentBits": activation.SEGMENT_BITS,
+        "FracBits": activation.FRAC_BITS,
+        "BaseBits": activation.BASE_BITS,
+        "SlopeBits": activation.SLOPE_BITS,
+        "TanhEnd": int(activation.tanh_steps(np.array([(1 << (activation.Z_BITS - 1)) - 1]))[0]),
+        "Magic": program.MAGIC,
+        "Stride": program.STRIDE,
+        "MaxInstructions": program.MAX_INSTRUCTIONS,
+        "WindowWords": ENGINE["Memory_program"].size // 4,
+        "Works": storage.WORK_FIFO,
+        "AxilAddrBits": (ENGINE_SPAN - 1).bit_length(),
+        **{name: span(cfg.stages, *ends) for name, ends in SPANS.items()},
+    }
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
 def context(cfg: Config) -> dict[str, object]:
     """All that templates may name."""
     return {
         "cfg": cfg,
-        "kernel": storage.KernelStorage.of(cfg),
         "header": program.HEADER,
         "instruction": program.INSTRUCTION,
         "enums": tuple(
             _enum(e) for e in (program.Op, program.Source, program.Start, program.Status)
         ),
-        "magic": f"{program.MAGIC:04x}",
-        "stride": program.STRIDE,
-        "max_instructions": program.MAX_INSTRUCTIONS,
-        "window_words": program.STRIDE * (program.MAX_INSTRUCTIONS + 1),
-        "work_fifo": storage.WORK_FIFO,
-        "c_bits": formats.C_BITS,
-        "c_frac": formats.C_FRAC,
-        "sigma_frac": formats.SIGMA_FRAC,
+        "constants": constants(cfg),
+        "kernel": {_camel(name): n for name, n in vars(storage.KernelStorage.of(cfg)).items()},
+        "registers": {f"Addr{_camel(r.name)}": r for r in ENGINE_MAP},
+        "control": {_camel(name): bit for name, bit in ENGINE["CTRL"].fields},
         "table": _table(),
         "hls": hls_settings(cfg),
     }
@@ -240,10 +275,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _enum(choice: type[IntEnum]) -> EnumView:
-    members = tuple(
-        ("".join(part.capitalize() for part in member.name.split("_")), int(member.value))
-        for member in choice
-    )
+    members = tuple((_camel(member.name), int(member.value)) for member in choice)
     field = program.INSTRUCTION.get(choice.__name__.lower())
     return EnumView(choice.__name__, field.width if field else 8, members)
 
@@ -253,16 +285,8 @@ def _table() -> TanhTable:
     base, slope = activation.table()
     entries = (base << activation.SLOPE_BITS) | slope
     width = activation.BASE_BITS + activation.SLOPE_BITS
-    largest = (1 << (activation.Z_BITS - 1)) - 1
     return TanhTable(
-        activation.Z_BITS,
-        activation.Z_FRAC,
-        activation.SEGMENT_BITS,
         1 << activation.SEGMENT_BITS,
-        activation.FRAC_BITS,
-        activation.BASE_BITS,
-        activation.SLOPE_BITS,
-        int(activation.tanh_steps(np.array([largest]))[0]),
         _lines([f"0x{entry:07x}" for entry in entries], 8),
         _lines([f"{width}'h{entry:07x}" for entry in entries], 6),
     )

@@ -1,13 +1,14 @@
-// Streams of the kernel filled from bytes and emptied into bytes, whatever its types stand for.
+// Plays a run on the C++ kernel, whatever its types stand for.
 #pragma once
 
 #include <cstdint>
 #include <stdexcept>
 #include <vector>
 
-#include "kernel/types.hpp"
+#include "job.hpp"
+#include "kernel/top.hpp"
 
-namespace streams {
+namespace kernel {
 
 constexpr int kBeatBytes = lstm::kStreamBits / 8;
 
@@ -35,4 +36,26 @@ inline bool empty(lstm::Axis &port, std::vector<std::uint8_t> &bytes) {
   return last_ok;
 }
 
-}  // namespace streams
+// Memories keep what they hold from one run to the next, as on the chip; streams begin empty. Says
+// whether the run left beats in one.
+inline job::Result play(const job::Run &run, bool &left) {
+  static lstm::Axis weights("weights"), x("x"), h("h");
+  fill(weights, run.weights);
+  fill(x, run.x);
+  std::uint32_t window[lstm::kWindowWords] = {};
+  if (run.program.size() > lstm::kWindowWords) throw std::runtime_error("the program is too long");
+  for (std::size_t i = 0; i < run.program.size(); ++i) window[i] = run.program[i];
+
+  job::Result result = {};
+  std::uint32_t cycles = 0;
+  lstm_sharp(weights, x, h, window, &result.identity, &result.status, &cycles);
+  result.cycles = cycles;
+  result.last_ok = empty(h, result.h);
+  std::vector<std::uint8_t> rest;
+  left = !(weights.empty() && x.empty());
+  empty(weights, rest);
+  empty(x, rest);
+  return result;
+}
+
+}  // namespace kernel

@@ -23,7 +23,7 @@ X_Beats:
   X_Elements:
     for (int n = 0; n < kColumns; ++n) {
       if (place == n / kBeatElements) {
-        put<kActivationBits>(next, n, element<kActivationBits>(beat, n % kBeatElements));
+        put<kActBits>(next, n, element<kActBits>(beat, n % kBeatElements));
       }
     }
     const bool last = place == kWordBeats - 1;

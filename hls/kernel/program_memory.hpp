@@ -6,7 +6,7 @@
 
 namespace lstm {
 
-static_assert(kGroups == kBlocks * kPasses, "a band's c is taken up in kPasses turns");
+static_assert(kCGroups == kBlocks * kPasses, "a band's c is taken up in kPasses turns");
 
 inline std::uint32_t status_of(Status status, int instruction) {
   return static_cast<std::uint32_t>(status) | static_cast<std::uint32_t>(instruction) << 8;
@@ -39,9 +39,7 @@ inline bool rectangle_in_range(const Instruction &i) {
   bool placed = false;
 Shapes:
   for (int s = 0; s < kShapes; ++s) placed |= i.shape == s && placed_in_range(i, kGangs[s]);
-  // Row blocks of one gate each are for the SystemVerilog engine alone.
-  const bool known = i.shape < kShapes && !i.by_gate && !i.one_gate;
-  return known && placed && i.x_shift <= kMaxShift && i.h_lane < kColumns;
+  return placed && i.x_shift <= kMaxShift && i.h_lane < kColumns;
 }
 
 // Loops do not nest: one begins where the last one has ended, or later.
@@ -57,7 +55,7 @@ inline bool in_range(const Instruction &i, int number, int loop_end) {
       return fine && within(i.bias_base, i.rows, kBiasBlocks);
     case kOpLoadState:
     case kOpGiveState:
-      return fine && within(i.row_first * kPasses, i.rows, kGroups);
+      return fine && within(i.row_first * kPasses, i.rows, kCGroups);
     case kOpTiles:
       return fine && rectangle_in_range(i);
     default:

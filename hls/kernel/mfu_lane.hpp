@@ -12,6 +12,7 @@ using Tanh_t = Int<kZFrac + 1>;        // y of numerics/activation.py: tanh is (
 using Factor_t = Int<kSigmaFrac + 1>;  // sigma, or tanh's 2 y + 1, in units of 2^-17
 
 // From accumulator to argument: left as far as the widest scale needs, then right.
+static_assert(1 + kSegmentBits + kFracBits == kZBits, "sign, segment, place in the segment");
 constexpr int kZLeft = kZShiftMin < 0 ? -kZShiftMin : 0;
 constexpr int kZRight = kZShiftMin > 0 ? kZShiftMin : 0;
 constexpr int kWideBits = kAccBits + kZLeft;
@@ -79,7 +80,7 @@ inline Neuron update_cell(const Acc_t (&sums)[4], C_t c_before, int act_shift) {
   const Factor_t t = centre(tanh_steps(saturate<kZBits>(after.c)));
   constexpr int kDropH = kCellFrac - kHFrac;
   const Int<kOutputBits> out = multiply<kGateBits>(o, t) + (Int<kOutputBits>(1) << (kDropH - 1));
-  after.h = saturate<kActivationBits>(out >> kDropH);
+  after.h = saturate<kActBits>(out >> kDropH);
   return after;
 }
 
