@@ -1,13 +1,14 @@
-"""The table of docs/bench.md, from docs/results/bench.json (tests/bench makes both)."""
+"""The figures of docs/results/bench.json, which tests/bench makes, and their table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from operator import lt
 from statistics import median
 from typing import Any
 
 from lstm_sharp.errors import UsageError
+from workshop.results import markdown
 
 SCHEMA = 1
 """Version of the JSON; raised when a key changes its meaning."""
@@ -18,7 +19,6 @@ ERROR_LAST, ERROR_ALL = "error, last step", "error, all steps"
 
 HLS4ML, CSIM, GOLDEN = "hls4ml", "csim", "golden"
 """Tools."""
-
 _TITLES = {
     SPEED: "sequences/s",
     SPEED_RATIO: "csim, times hls4ml's fastest",
@@ -32,16 +32,8 @@ _RATIO, _SPEED, _FORMATS = 10, 5000, ("W16A16", "W8A16", "W8A8")
 
 def figure(what: str, tool: str, setting: str, unit: str, runs: list[float]) -> dict[str, Any]:
     """Make one entry of a case's ``figures``: the runs, their median and their ends."""
-    return {
-        "what": what,
-        "tool": tool,
-        "setting": setting,
-        "unit": unit,
-        "median": median(runs),
-        "min": min(runs),
-        "max": max(runs),
-        "runs": runs,
-    }
+    of = {"what": what, "tool": tool, "setting": setting, "unit": unit}
+    return {**of, "median": median(runs), "min": min(runs), "max": max(runs), "runs": runs}
 
 
 def sort(figures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -80,10 +72,11 @@ def table(results: dict[str, Any]) -> str:
             "run make bench again"
         )
     try:
-        lines = [_origin(results), "", *_aims(results["cases"]), "", *_figures(results["cases"])]
+        cases = results["cases"]
+        parts = [_origin(results), markdown(_aims(cases)), markdown(_figures(cases), len(cases))]
     except KeyError as error:
         raise UsageError(f"bench.json lacks {error}; run make bench again") from None
-    return "\n".join(lines)
+    return "\n\n".join(parts)
 
 
 def _origin(results: dict[str, Any]) -> str:
@@ -98,57 +91,46 @@ def _origin(results: dict[str, Any]) -> str:
     )
 
 
-def _aims(cases: list[dict[str, Any]]) -> Iterator[str]:
+def _aims(cases: list[dict[str, Any]]) -> list[list[str]]:
     """Tell what was aimed at, what was seen, and whether that is it."""
     ratios = [pick(case, SPEED_RATIO, CSIM, "W16A16")["median"] for case in cases]
     speed = min(pick(cases[0], SPEED, GOLDEN, name)["median"] for name in _FORMATS)
-    rows = [
+    text = f"golden at least {_SPEED:,} sequences/s, {cases[0]['name']}, slowest format"
+    seen: list[tuple[str, str, bool]] = [
         (
             f"csim (W16A16) at least {_RATIO} times hls4ml's fastest, each size",
             ", ".join(f"{ratio:.0f}" for ratio in ratios),
             min(ratios) >= _RATIO,
         ),
-        (
-            f"golden at least {_SPEED:,} sequences/s, {cases[0]['name']}, slowest format",
-            f"{speed:,.0f}",
-            speed >= _SPEED,
-        ),
+        (text, f"{speed:,.0f}", speed >= _SPEED),
     ]
     for case in cases[1:]:
         for ours, setting in (("W8A8", "rounded"), ("W8A16", "rounded"), ("W16A16", "finest")):
             mine = pick(case, ERROR_LAST, CSIM, ours)
             other = pick(case, ERROR_LAST, HLS4ML, setting)
-            below = sum(map(lt, mine["runs"], other["runs"]))
+            below, of = sum(map(lt, mine["runs"], other["runs"])), len(mine["runs"])
             text = f"error of {ours} below hls4ml's {setting} 16 bits, {case['name']}, each model"
-            seen = f"{mine['max']:.2e} and {other['max']:.2e}, below in {below} of "
-            rows.append((text, f"{seen}{len(mine['runs'])}", below == len(mine["runs"])))
-    yield "| aim | seen | met |"
-    yield "|---|---|---|"
-    for text, seen, met in rows:
-        yield f"| {text} | {seen} | {'yes' if met else '**no**'} |"
+            both = f"{mine['max']:.2e} and {other['max']:.2e}, below in {below} of {of}"
+            seen.append((text, both, below == of))
+    rows = [[text, told, "yes" if met else "**no**"] for text, told, met in seen]
+    return [["aim", "seen", "met"], *rows]
 
 
-def _figures(cases: list[dict[str, Any]]) -> Iterator[str]:
+def _figures(cases: list[dict[str, Any]]) -> list[list[str]]:
     """Give a row to each figure and a column to each case."""
-    yield f"| | | {' | '.join(case['name'] for case in cases)} |"
-    yield "|---|---|" + "---:|" * len(cases)
-    engines = " | ".join(case["config"] for case in cases)
-    yield f"| engine config of ours | | {engines} |"
-    for what, title in _TITLES.items():
-        for entry in (entry for entry in cases[0]["figures"] if entry["what"] == what):
-            tool, setting = entry["tool"], entry["setting"]
-            seen = " | ".join(_cell(pick(case, what, tool, setting)) for case in cases)
-            yield f"| {title} | {tool}, {setting} | {seen} |"
+    rows = [["", "", *(case["name"] for case in cases)]]
+    rows.append(["engine config of ours", "", *(case["config"] for case in cases)])
+    for entry in sort(cases[0]["figures"]):
+        key = [entry[part] for part in ("what", "tool", "setting")]
+        cells = (_cell(pick(case, *key)) for case in cases)
+        rows.append([_TITLES[key[0]], f"{key[1]}, {key[2]}", *cells])
+    return rows
 
 
 def _cell(entry: dict[str, Any]) -> str:
-    """Write the worst error; of all else the median and the ends."""
+    """Write the worst error; of all else the median and the ends, to three digits."""
     if entry["what"] in (ERROR_LAST, ERROR_ALL):
         return f"{entry['max']:.2e}"
-    middle, least, most = (_number(entry[key]) for key in ("median", "min", "max"))
+    ends = (entry[key] for key in ("median", "min", "max"))
+    middle, least, most = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in ends)
     return f"{middle} ({least} to {most})"
-
-
-def _number(value: float) -> str:
-    """Write three digits, whole numbers whole."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from lstm_sharp import arrays, files
 from lstm_sharp.engine import config
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import LstmSharpError
 from lstm_sharp.model import Model, load
 from lstm_sharp.runtime import engines
 from lstm_sharp.runtime.report import Report
 from lstm_sharp.runtime.session import Session
-from workshop import trace
+from workshop import pictures
 
 CONFIG = "pynq-z2"
 LEVELS = ("float", "golden", "csim", "rtl")
@@ -32,8 +39,7 @@ PICTURE_CYCLES = 700
 _DATA = Path("examples/vowels")
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """What one backend made of the test split."""
 
     report: Report
@@ -46,9 +52,9 @@ def main() -> int:
     console = Console()
     try:
         levels, picture = _run(console)
-    except UsageError as error:
+    except LstmSharpError as error:
         console.print(f"[red]{error}[/red]")
-        return 2
+        return error.status
     _print(console, levels)
     for name in ("csim", "rtl"):
         if any(not np.array_equal(a, b) for a, b in zip(levels["golden"].h, levels[name].h)):
@@ -71,22 +77,16 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
     lengths, labels = data["lengths"], data["labels"]
     groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
     xs = [data["x"][group, : lengths[group[0]]] for group in groups]
-    calibration = np.concatenate(
-        [x[:length] for x, length in zip(data["calib_x"], data["calib_lengths"])]
-    )[None]
-    sizes = " -> ".join(
-        str(n) for n in (model.input_size, *(layer.hidden_size for layer in model.layers))
-    )
+    pairs = zip(data["calib_x"], data["calib_lengths"])
+    calibration = np.concatenate([x[:length] for x, length in pairs])[None]
+    sizes = [model.input_size, *(layer.hidden_size for layer in model.layers)]
     console.print(
-        f"{len(lengths)} utterances of 9 speakers, {lengths.sum()} steps; LSTM {sizes} on {CONFIG}"
+        f"{len(lengths)} utterances of 9 speakers, {lengths.sum()} steps; LSTM "
+        f"{' -> '.join(map(str, sizes))} on {CONFIG}"
     )
     levels = {}
-    columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
+    name = TextColumn("{task.description:<22}")
+    columns = (name, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bars:
         for backend in LEVELS:
             shown = bars.add_task(f"{backend}: {len(xs)} lengths", total=len(xs))
@@ -110,7 +110,6 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
             assert session.report is not None
             levels[backend] = Level(session.report, _accuracy(model, hs, groups, labels), hs)
     picture = _draw(session, max(xs, key=lambda x: x.shape[1])[:1])
-    OUT.mkdir(parents=True, exist_ok=True)
     figures = {
         name: {**level.report.as_dict(), "accuracy": level.accuracy}
         for name, level in levels.items()
@@ -119,14 +118,16 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
     return levels, picture
 
 
+def _progress(bars: Progress, task: TaskID, done: int, total: int) -> None:
+    bars.update(task, completed=done, total=total)
+
+
 def _accuracy(
     model: Model, hs: list[np.ndarray], groups: list[np.ndarray], labels: np.ndarray
 ) -> float:
     assert model.head is not None
-    right = sum(
-        int((model.head(h).argmax(axis=1) == labels[group]).sum()) for h, group in zip(hs, groups)
-    )
-    return right / len(labels)
+    right = [model.head(h).argmax(axis=1) == labels[group] for h, group in zip(hs, groups)]
+    return int(np.concatenate(right).sum()) / len(labels)
 
 
 def _draw(session: Session, x: np.ndarray) -> Path:
@@ -136,25 +137,24 @@ def _draw(session: Session, x: np.ndarray) -> Path:
     _, runs = stage.runs(list(session.quantized.quantize_input(x)), None, False)
     OUT.mkdir(parents=True, exist_ok=True)
     raw, picture = OUT / "trace.bin", OUT / "pipeline.png"
-    engines.play(
-        engines.build("rtl", cfg),
-        [stage.load(), *runs],
-        options=["--trace", str(raw.resolve()), str(4 * PICTURE_CYCLES)],
-    )
+    options = ["--trace", str(raw.resolve()), str(4 * PICTURE_CYCLES)]
+    engines.play(engines.build("rtl", cfg), [stage.load(), *runs], options=options)
     title = (
         f"{cfg.name}, {cfg.rows} x {cfg.columns} MACs, schedule {stage.plan.schedule}: "
         f"first steps of one utterance in layer 0"
     )
-    trace.draw(trace.from_bytes(raw.read_bytes()), picture, title, PICTURE_CYCLES)
+    words = np.frombuffer(raw.read_bytes(), "<u2")
+    pictures.draw_pipeline(words, picture, title, PICTURE_CYCLES)
     return picture
 
 
 def _print(console: Console, levels: dict[str, Level]) -> None:
+    clock_mhz = config.load(CONFIG).clock_mhz
     table = Table(
         title="JapaneseVowels test split",
         caption=(
             "golden: integers in NumPy; csim: HLS C++ kernel; rtl: SystemVerilog, Verilated; "
-            f"* estimate, if timing closes at {_clock_mhz()} MHz: never run on Vitis or a board yet"
+            f"* estimate, if timing closes at {clock_mhz} MHz: never run on Vitis or a board yet"
         ),
     )
     for name in ("level", "accuracy", "error", "cycles/step", "utilisation", "limit", "us/step *"):
@@ -162,20 +162,12 @@ def _print(console: Console, levels: dict[str, Level]) -> None:
     for name, level in levels.items():
         report, cells = level.report, ["", "", "", ""]
         if report.cycles is not None:
-            per_step = report.cycles / report.steps
-            cells = [
-                f"{per_step:.1f}",
-                f"{100 * (report.utilization or 0):.1f} %",
-                str(report.limited_by),
-                f"{per_step / _clock_mhz():.2f}",
-            ]
+            per_step, used = report.cycles / report.steps, 100 * (report.utilization or 0)
+            cells = [f"{per_step:.1f}", f"{used:.1f} %", str(report.limited_by)]
+            cells.append(f"{per_step / clock_mhz:.2f}")
         error = f"{report.max_abs_error:.1e}" if name != "float" else ""
         table.add_row(name, f"{100 * level.accuracy:.2f} %", error, *cells)
     console.print(table)
-
-
-def _clock_mhz() -> int:
-    return config.load(CONFIG).clock_mhz
 
 
 if __name__ == "__main__":

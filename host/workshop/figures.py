@@ -24,6 +24,7 @@ from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.runtime import engines
 from lstm_sharp.runtime.deploy import Stage
+from lstm_sharp.terminal import ended
 from workshop import demo, results, tables
 
 SIZES = {"pynq-z2": (32, 64, 128, 192), "zcu104": (64, 128, 256)}
@@ -34,17 +35,14 @@ STEPS = 64
 
 def main() -> int:
     """Simulate all figures and the demo, and rewrite the tables; return the exit status."""
-    if demo.main() != 0:
-        return 1
-    try:
-        seen = [run(*case) for case in track(cases(), "simulating")]
-        results.write("figures", {"steps": STEPS, "runs": seen})
-        results.write("demo", of_demo(files.read_json(demo.OUT / "demo.json")))
-        tables.rewrite()
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return demo.main() or ended(_main)
+
+
+def _main() -> None:
+    seen = [run(*case) for case in track(cases(), "simulating")]
+    results.write("figures", {"steps": STEPS, "runs": seen})
+    results.write("demo", of_demo(files.read_json(demo.OUT / "demo.json")))
+    tables.rewrite()
 
 
 def cases() -> list[tuple[Config, int, str, int]]:

@@ -19,7 +19,7 @@ MAX_LUTS = 4
 SLOW_LUTS = 2
 """LUT levels that a block RAM without output register, or a DSP without P register, stands for."""
 
-_CLOCK = re.compile(r"(C|[A-Z]*CLK[A-Z]*)$")
+_CLOCK = re.compile(r"[A-Z]*CLK[A-Z]*$")
 
 
 @dataclass

@@ -9,35 +9,24 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lstm_sharp.engine import config, storage
+from lstm_sharp.engine import storage
 from lstm_sharp.engine.boards import KINDS, Board, board
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import UsageError, check_range
+from lstm_sharp.errors import check_range
 from lstm_sharp.flow import tools, verilate
 from lstm_sharp.terminal import Parser
 from workshop import netlist, results, synth, witness
 from workshop.witness import Verdict
 
 _LUT_MEMORIES = {  # LUTs of each
-    "RAM32M": 4,
-    "RAM64M": 4,
-    "RAM32M16": 8,
-    "RAM64M8": 8,
-    "RAM32X1D": 2,
-    "RAM64X1D": 2,
-    "RAM128X1D": 4,
-    "RAM256X1D": 8,
-    "RAM32X1S": 1,
-    "RAM64X1S": 1,
-    "RAM128X1S": 2,
-    "RAM256X1S": 4,
-    "RAM512X1S": 8,
-    "SRL16E": 1,
-    "SRLC32E": 1,
-    "SRLC16E": 1,
+    "RAM32M|RAM64M|RAM128X1D|RAM256X1S": 4,
+    "RAM32M16|RAM64M8|RAM256X1D|RAM512X1S": 8,
+    "RAM32X1D|RAM64X1D|RAM128X1S": 2,
+    "RAM32X1S|RAM64X1S|SRL16E|SRLC32E|SRLC16E": 1,
 }
 
 
@@ -47,7 +36,7 @@ def usage(types: Mapping[str, int]) -> dict[str, float]:
     def count(pattern: str) -> int:
         return sum(number for kind, number in types.items() if re.fullmatch(pattern, kind))
 
-    memories = sum(luts * types.get(kind, 0) for kind, luts in _LUT_MEMORIES.items())
+    memories = sum(luts * count(kinds) for kinds, luts in _LUT_MEMORIES.items())
     return {
         "lut": count("LUT[1-6]|INV") + memories,
         "lutram": memories,
@@ -77,12 +66,11 @@ def table(used: Mapping[str, float], made: Board | None) -> str:
 
 def kernel(cfg: Config, made: Board | None) -> str:
     """Say what the C++ kernel's memories take, worked out by Vivado's rule."""
-    parts = []
-    for kind in ("bram36", "uram", "lutram"):
-        free = f" of {made.free(kind)}" if made else ""
-        parts.append(
-            f"{storage.total(storage.kernel_memories(cfg.of('hls')), kind):g}{free} {kind}"
-        )
+    memories = storage.kernel_memories(cfg.of("hls"))
+    parts = (
+        f"{storage.total(memories, kind):g}{f' of {made.free(kind)}' if made else ''} {kind}"
+        for kind in ("bram36", "uram", "lutram")
+    )
     return f"memories of the HLS kernel, worked out: {', '.join(parts)}"
 
 
@@ -125,35 +113,27 @@ def entry(cfg: Config, made: Board | None, used: Mapping[str, float], verdict: V
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Judge configs."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("configs", nargs="*", metavar="CONFIG", default=config.shipped())
     parser.add_argument("--paths", type=int, default=8, help="longest paths to show (default 8)")
-    options = parser.parse_args(arguments)
-    bad = False
-    for name in options.configs:
-        try:
-            check_range("paths", options.paths, 0, 1000)
-            cfg = config.load(name)
-            made = board(cfg.board)
-            print(f"{name}: mapping with Yosys ...", file=sys.stderr)
-            cells = synth.synthesise(cfg)
-        except UsageError as error:
-            print(error, file=sys.stderr)
-            return 2
-        used, verdict = usage(cells.types), witness.judge(cells)
-        where = made.name if made else "no board"
-        print(f"{name} on {where}: engine alone, Yosys mapping, not placed")
-        print(table(used, made))
-        print(account(verdict, options.paths))
-        print(kernel(cfg, made))
-        print(tail(cfg) + "\n")
-        bad |= bool(too_much(used, made)) or not verdict.passes
-        if name in config.shipped():
-            seen = results.read("resources") if results.exists("resources") else {}
-            results.write("resources", {**seen, name: entry(cfg, made, used, verdict)})
-    return int(bad)
+    return results.of_each_config(parser, _fails, arguments)
+
+
+def _fails(cfg: Config, options: Namespace) -> bool:
+    check_range("paths", options.paths, 0, 1000)
+    made = board(cfg.board)
+    print(f"{cfg.name}: mapping with Yosys ...", file=sys.stderr)
+    cells = synth.synthesise(cfg)
+    used, verdict = usage(cells.types), witness.judge(cells)
+    where = made.name if made else "no board"
+    print(f"{cfg.name} on {where}: engine alone, Yosys mapping, not placed")
+    print(table(used, made))
+    print(account(verdict, options.paths))
+    print(kernel(cfg, made))
+    print(tail(cfg) + "\n")
+    results.add("resources", cfg, entry(cfg, made, used, verdict))
+    return bool(too_much(used, made)) or not verdict.passes
 
 
 if __name__ == "__main__":

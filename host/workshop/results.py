@@ -1,13 +1,18 @@
-"""Results that documentation shows: ``docs/results/<name>.json``, made by commands."""
+"""Results that documentation shows: ``docs/results/<name>.json``, which commands make."""
 
 from __future__ import annotations
 
 import json
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lstm_sharp import files
+from lstm_sharp.engine import config
+from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.terminal import Parser, ended
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 """Documentation of the checkout; an installed wheel has none."""
@@ -37,9 +42,32 @@ def write(name: str, result: dict[str, Any]) -> None:
         files.write_text(str(_path(name)), json.dumps(result, indent=2) + "\n")
 
 
-def exists(name: str) -> bool:
-    """Whether there is such a result."""
-    return _path(name).is_file()
+def add(name: str, cfg: Config, entry: object) -> None:
+    """Put a shipped config's entry into a result, which is made if there is none."""
+    if cfg.name in config.shipped() and cfg == config.load(cfg.name):
+        write(name, {**(read(name) if _path(name).is_file() else {}), cfg.name: entry})
+
+
+def of_each_config(
+    parser: Parser, fails: Callable[[Config, Namespace], bool], arguments: Sequence[str] | None
+) -> int:
+    """Run a command on the configs that it is given, by default all shipped.
+
+    Args:
+        parser: of its other options.
+        fails: does the work, and tells whether the command then ends with status 1.
+        arguments: of the command line.
+    """
+    parser.add_argument("configs", nargs="*", metavar="CONFIG", default=config.shipped())
+    options = parser.parse_args(arguments)
+    return ended(lambda: max([fails(config.load(name), options) for name in options.configs]))
+
+
+def markdown(rows: Sequence[Sequence[str]], right: int = 0) -> str:
+    """Lay out a table's rows, the first as the head; the last columns may be aligned right."""
+    lines = ["|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|" for row in rows]
+    ruler = "|---" * (len(rows[0]) - right) + "|---:" * right + "|"
+    return "\n".join([lines[0], ruler, *lines[1:]])
 
 
 def _path(name: str) -> Path:

@@ -14,8 +14,8 @@ from rich.progress import track
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import tools, verilate
+from lstm_sharp.terminal import ended
 from workshop import results, synth, tables, witness
 from workshop.resources import usage
 
@@ -34,18 +34,16 @@ _TILES = {  # MACs: config whose other knobs they have, what is other, and all K
 
 def engines() -> list[Config]:
     """List the engines: of each size one with the first K alone, with two, and with all."""
-    found = []
-    for macs, (name, knobs, k_list) in _TILES.items():
-        for count in (1, 2, len(k_list)):
-            found.append(
-                config.resized(
-                    config.load(name),
-                    **knobs,
-                    name=f"m{macs}-k{count}",
-                    k_list=k_list[:count] if count > 1 else (),
-                )
-            )
-    return found
+    return [
+        config.resized(
+            config.load(name),
+            **knobs,
+            name=f"m{macs}-k{count}",
+            k_list=k_list[:count] if count > 1 else (),
+        )
+        for macs, (name, knobs, k_list) in _TILES.items()
+        for count in (1, 2, len(k_list))
+    ]
 
 
 def entry(cfg: Config) -> dict[str, Any]:
@@ -67,13 +65,13 @@ def entry(cfg: Config) -> dict[str, Any]:
 
 def main() -> int:
     """Synthesise all; fail if the witness lets one not pass."""
-    try:
-        with ProcessPoolExecutor(2) as pool:
-            all_ = engines()
-            seen = list(track(pool.map(entry, all_), "mapping with Yosys", total=len(all_)))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return ended(_main)
+
+
+def _main() -> int:
+    with ProcessPoolExecutor(2) as pool:
+        made = engines()
+        seen = list(track(pool.map(entry, made), "mapping with Yosys", total=len(made)))
     results.write("shape_resources", {"yosys": synth.version(), "engines": seen})
     tables.rewrite()
     for one in seen:

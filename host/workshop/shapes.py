@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 
 from rich.progress import track
 
+from lstm_sharp.compiler import by_gate
 from lstm_sharp.compiler.perf import perf
-from lstm_sharp.compiler.schedule import BY_GATE, SCHEDULES
+from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.errors import UsageError
-from workshop import results, shape_picture, tables
+from lstm_sharp.terminal import ended
+from workshop import pictures, results, tables
 
 BUDGETS = (1024, 4096, 16384, 65536)
 """Multipliers."""
@@ -39,10 +41,6 @@ class Setting(NamedTuple):
     k_list: tuple[int, ...] = ()
     padding: bool = True
 
-    def text_of_list(self) -> str | None:
-        """Return the list as ``perf`` takes it."""
-        return ",".join(map(str, self.k_list)) or None
-
 
 class Seen(NamedTuple):
     """What the cycle model says of a setting, a place for each size."""
@@ -59,40 +57,27 @@ class Seen(NamedTuple):
 
 def main() -> int:
     """Make the study, its picture and its tables; return the exit status."""
-    try:
-        found = study()
-        results.write("shapes", found)
-        shape_picture.draw(found, results.DOCS / "pictures" / "shapes.png")
-        tables.rewrite()
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return ended(_main)
 
 
-def ask(setting: Setting, sizes: Iterable[int] = SIZES) -> Seen:
+def _main() -> None:
+    found = study()
+    results.write("shapes", found)
+    pictures.draw_shapes(found, results.DOCS / "pictures" / "shapes.png")
+    tables.rewrite()
+
+
+def ask(of: Setting, sizes: Iterable[int] = SIZES) -> Seen:
     """Ask the cycle model; an empty answer if some size has no such engine or program."""
-    reports: list[dict[str, Any]] = []
+    k_list = ",".join(map(str, of.k_list)) or None
+    knobs: Any = (of.macs, of.k, of.schedule, of.chains, STEPS, None, k_list, of.padding)
     try:
-        for size in sizes:
-            reports.append(
-                perf(
-                    size,
-                    size,
-                    setting.macs,
-                    setting.k,
-                    setting.schedule,
-                    setting.chains,
-                    STEPS,
-                    None,
-                    setting.text_of_list(),
-                    setting.padding,
-                )
-            )
+        reports = [perf(size, size, *knobs) for size in sizes]
     except UsageError:
         return Seen((), (), ())
-    keys = ("k", "n", "utilization")
-    k, n, utilization = (tuple(report[key] for report in reports) for key in keys)
+    k, n, utilization = (
+        tuple[Any, ...](r[key] for r in reports) for key in ("k", "n", "utilization")
+    )
     return Seen(k, n, tuple(round(u, 4) for u in utilization))
 
 
@@ -112,7 +97,7 @@ def study() -> dict[str, Any]:
         Setting(macs, str(k), schedule)
         for macs in BUDGETS
         for k in ks(macs)
-        for schedule in (*BY_GATE, *SCHEDULES, "best")
+        for schedule in (*by_gate.SCHEDULES, *SCHEDULES, "best")
     ]
     lists = {m: [Setting(m, k_list=four) for four in combinations(ks(m), 4)] for m in BUDGETS}
     free = [Setting(macs) for macs in BUDGETS]
@@ -172,7 +157,7 @@ def _reconfiguration(seen: dict[Setting, Seen], chosen: Setting) -> dict[str, An
 
 def _ladder(seen: dict[Setting, Seen], chosen: Setting) -> list[dict[str, Any]]:
     """One thing more on each rung; schedules each on an engine of the one K that suits it best."""
-    steps = [(s, _single(seen, chosen.macs, s, 1)) for s in (*BY_GATE, *SCHEDULES)]
+    steps = [(s, _single(seen, chosen.macs, s, 1)) for s in (*by_gate.SCHEDULES, *SCHEDULES)]
     steps += [
         ("run-time K", chosen._replace(padding=False)),
         ("padding", chosen),

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lstm_sharp import files
 from lstm_sharp.compiler.schedule import SCHEDULES, largest_square
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.boards import KINDS
+from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
-from lstm_sharp.terminal import Parser
-from workshop import bench_table, qualified, results, shape_tables
+from lstm_sharp.terminal import Parser, ended
+from workshop import bench_table, results
 from workshop.recurrence import MOST_CHAINS, STEPS
 
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -27,6 +29,7 @@ _LEVELS = {
     "csim": "csim: HLS C++ kernel",
     "rtl": "rtl: SystemVerilog engine, Verilated",
 }
+Rows = list[list[str]]
 
 
 def main() -> int:
@@ -34,11 +37,11 @@ def main() -> int:
     parser = Parser(description="Make the tables of the documentation.")
     parser.add_argument("--check", action="store_true", help="fail if a table is out of date")
     check = parser.parse_args().check
-    try:
-        stale = rewrite(check)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return ended(partial(_main, check))
+
+
+def _main(check: bool) -> int:
+    stale = rewrite(check)
     if check and stale:
         print(f"tables out of date in {', '.join(stale)}; run `make tables`", file=sys.stderr)
     return int(check and bool(stale))
@@ -62,18 +65,15 @@ def rewrite(check: bool = False) -> list[str]:
 
 
 def _table(name: str) -> str:
+    if name == "bench":
+        return bench_table.table(results.read(name))
     if name not in TABLES:
         raise UsageError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
-    return TABLES[name]()
+    rows = TABLES[name]()
+    return results.markdown(rows) if len(rows) > 1 else "None yet."
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Lay out rows, the first as the head."""
-    lines = ["|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|" for row in rows]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
-
-
-def _demo() -> str:
+def _demo() -> Rows:
     seen = results.read("demo")
     rtl = seen["rtl"]
     clock = config.load(rtl["config"]).clock_mhz
@@ -88,81 +88,70 @@ def _demo() -> str:
         f"{rtl['utilization']:.3f} *simulated*",
         f"{per_step / clock:.2f} at {clock} MHz *estimated*",
     ]
-    return _markdown(rows)
+    return rows
 
 
-def _engines() -> str:
+def _engines() -> Rows:
     """One column a board config, what it is and what it reaches."""
-    resources, figures = results.read("resources"), results.read("figures")
-    configs = [config.load(name) for name in config.shipped()]
-    configs = [cfg for cfg in configs if cfg.board != "none"]
-
-    def row(title: str, of: Callable[[config.Config], str]) -> list[str]:
-        return [title, *(of(cfg) for cfg in configs)]
-
-    def used(kind: str) -> Callable[[config.Config], str]:
-        def text(cfg: config.Config) -> str:
-            seen = resources[cfg.name]
-            return f"{seen['used'][kind]:,g} of {seen['free'][kind]:,}"
-
-        return text
-
-    def utilization(chains: int) -> Callable[[config.Config], str]:
-        def text(cfg: config.Config) -> str:
-            runs = [r for r in figures["runs"] if (r["config"], r["chains"]) == (cfg.name, chains)]
-            sizes = sorted({run["size"] for run in runs})
-            best = [max(r["utilization"] for r in runs if r["size"] == size) for size in sizes]
-            return ", ".join(f"{size}: {value:.3f}" for size, value in zip(sizes, best))
-
-        return text
-
-    def weights(cfg: config.Config) -> str:
-        kilobytes = cfg.weight_tiles * cfg.macs * cfg.fmt.weight_bits // 8 / 1024
-        return f"{kilobytes:,.0f} KiB, X = H up to {largest_square(cfg)}"
-
-    def witness(cfg: config.Config) -> str:
-        return "passes" if resources[cfg.name]["witness"] else "**fails**"
-
-    return _markdown(
-        [
-            row("engine config", lambda cfg: f"`{cfg.name}`"),
-            row("board, format", lambda cfg: f"{resources[cfg.name]['board']}, {cfg.format}"),
-            row(
-                "tile K x N", lambda cfg: f"{cfg.rows} x {cfg.columns} = {cfg.macs:,} MACs a cycle"
-            ),
-            row("weights held", weights),
-            *(
-                row(f"utilisation at X = H, {what} of {figures['steps']} steps *simulated*", of)
-                for what, of in (
-                    ("one sequence", utilization(1)),
-                    ("four side by side", utilization(4)),
-                )
-            ),
-            row("tail D, cycles *simulated*", lambda cfg: str(cfg.tail)),
-            *(row(f"{kind.upper()} of those free *estimated*", used(kind)) for kind in KINDS),
-            row("paths of at most 4 LUTs and a carry chain", witness),
-        ]
-    )
+    seen, figures = results.read("resources"), results.read("figures")
+    steps = figures["steps"]
+    titles = [
+        "engine config",
+        "board, format",
+        "tile K x N",
+        "weights held",
+        f"utilisation at X = H, one sequence of {steps} steps *simulated*",
+        f"utilisation at X = H, four side by side of {steps} steps *simulated*",
+        "tail D, cycles *simulated*",
+        *(f"{kind.upper()} of those free *estimated*" for kind in KINDS),
+        "paths of at most 4 LUTs and a carry chain",
+    ]
+    configs = [cfg for cfg in map(config.load, config.shipped()) if cfg.board != "none"]
+    columns = [_engine(cfg, seen[cfg.name], figures["runs"]) for cfg in configs]
+    return [list(row) for row in zip(titles, *columns)]
 
 
-def _schedules() -> str:
+def _engine(cfg: Config, seen: dict[str, Any], runs: list[dict[str, Any]]) -> list[str]:
+    def utilization(chains: int) -> str:
+        best: dict[int, float] = {}
+        for run in runs:
+            if (run["config"], run["chains"]) == (cfg.name, chains):
+                best[run["size"]] = max(best.get(run["size"], 0), run["utilization"])
+        return ", ".join(f"{size}: {value:.3f}" for size, value in sorted(best.items()))
+
+    kilobytes = cfg.weight_tiles * cfg.macs * cfg.fmt.weight_bits // 8 / 1024
+    return [
+        f"`{cfg.name}`",
+        f"{seen['board']}, {cfg.format}",
+        f"{cfg.rows} x {cfg.columns} = {cfg.macs:,} MACs a cycle",
+        f"{kilobytes:,.0f} KiB, X = H up to {largest_square(cfg)}",
+        utilization(1),
+        utilization(4),
+        str(cfg.tail),
+        *(f"{seen['used'][kind]:,g} of {seen['free'][kind]:,}" for kind in KINDS),
+        "passes" if seen["witness"] else "**fails**",
+    ]
+
+
+def _schedules() -> Rows:
     """Cycles a step of each run, utilisation, and what limits it."""
-    seen = results.read("figures")["runs"]
     head = ["config", "X = H", "chains", *(f"`{name}`" for name in SCHEDULES)]
+    cases: dict[tuple[str, int, int], dict[str, Any]] = {}
+    for run in results.read("figures")["runs"]:
+        case = cases.setdefault((run["config"], run["size"], run["chains"]), {})
+        case[run["schedule"]] = run
     rows = [[*head, "bound", "limited by"]]
-    for case in dict.fromkeys((run["config"], run["size"], run["chains"]) for run in seen):
-        name, size, chains = case
-        of = {run["schedule"]: run for run in seen if _of(run, name, size, chains)}
+    for (name, size, chains), of in cases.items():
         cells = [f"{of[s]['cycles_per_step']:.1f} ({of[s]['utilization']:.3f})" for s in SCHEDULES]
         last = of[SCHEDULES[-1]]
         bound = last["cycles_per_step"] * last["lower_bound"] / last["cycles"]
         rows.append(
             [f"`{name}`", str(size), str(chains), *cells, f"{bound:.1f}", last["limited_by"]]
         )
-    return _markdown(rows)
+    return rows
 
 
-def _resources() -> str:
+def _resources() -> Rows:
     """What Yosys counts, beside what storage.py works out."""
     seen = results.read("resources")
     rows = [["config", *(kind.upper() for kind in KINDS), "memories worked out", "longest path"]]
@@ -170,18 +159,19 @@ def _resources() -> str:
         used, free = seen[name]["used"], seen[name]["free"]
         counts = [f"{used[k]:,g}" + (f" of {free[k]:,}" if free else "") for k in KINDS]
         cfg = config.load(name)
-        memories = {"sv": storage.memories(cfg), "hls": storage.kernel_memories(cfg.of("hls"))}
-        worked_out = "; ".join(
-            f"{engine}: {storage.total(of, 'bram36'):g} BRAM36, {storage.total(of, 'uram'):g} URAM"
-            + (f", {storage.total(of, 'lutram'):,g} LUTRAM" if engine == "hls" else "")
-            for engine, of in memories.items()
+        sv, hls = (
+            {kind: storage.total(memories, kind) for kind in ("bram36", "uram", "lutram")}
+            for memories in (storage.memories(cfg), storage.kernel_memories(cfg.of("hls")))
         )
-        longest = seen[name]["longest"].split(":")[0]
-        rows.append([f"`{name}`", *counts, worked_out, longest])
-    return _markdown(rows)
+        worked_out = (
+            f"sv: {sv['bram36']:g} BRAM36, {sv['uram']:g} URAM; hls: {hls['bram36']:g} BRAM36, "
+            f"{hls['uram']:g} URAM, {hls['lutram']:,g} LUTRAM"
+        )
+        rows.append([f"`{name}`", *counts, worked_out, seen[name]["longest"].split(":")[0]])
+    return rows
 
 
-def _recurrences() -> str:
+def _recurrences() -> Rows:
     """LUT levels and carry chains of each update of the C++ kernel."""
     seen = results.read("recurrences")
     rows = [["update of", *(f"`{name}`, {of['clock_mhz']} MHz" for name, of in seen.items())]]
@@ -196,27 +186,126 @@ def _recurrences() -> str:
         rows.append([f"`{step}`: {what}", *cells])
     allowed = [next(iter(of["updates"].values()))["most"] for of in seen.values()]
     rows.append(["allowed", *(f"{most} LUT, {MOST_CHAINS} carry" for most in allowed)])
-    return _markdown(rows)
+    return rows
 
 
-def _of(run: dict[str, Any], name: str, size: int, chains: int) -> bool:
-    return (run["config"], run["size"], run["chains"]) == (name, size, chains)
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
-TABLES: dict[str, Callable[[], str]] = {
+def _best_k() -> Rows:
+    """Best K x N of each size and budget, and its utilisation."""
+    found = results.read("shapes")
+    rows = [["MACs", *(f"X = H = {size}" for size in found["sizes"])]]
+    for row in found["best_k"]:
+        cells = zip(row["k"], row["n"], row["utilization"])
+        rows.append([f"{row['macs']:,}", *(f"{k} x {n}: {u:.3f}" for k, n, u in cells)])
+    return rows
+
+
+def _reconfiguration() -> Rows:
+    """Mean utilisation of a list and of single K's, and that at 340."""
+    found = results.read("shapes")
+    at = found["sizes"].index(340)
+
+    def cell(seen: list[float]) -> str:
+        return f"{_mean(seen):.3f} ({seen[at]:.3f})" if seen else "none"
+
+    head = ["MACs", "sequences", "list", "each K of it alone", "best single K"]
+    rows = [[*head, "run-time K", "and padding"]]
+    for row in found["reconfiguration"]:
+        alone = (f"{_mean(seen):.3f}" if seen else "none" for seen in row["alone"].values())
+        cells = [f"{row['macs']:,}", str(row["chains"]), ", ".join(map(str, row["k_list"]))]
+        single = f"{row['single']['k']}: {cell(row['single']['utilization'])}"
+        cells += [", ".join(alone), single, cell(row["no_padding"]), cell(row["padding"])]
+        rows.append(cells)
+    return rows
+
+
+def _ladder() -> Rows:
+    """Utilisation on each rung: of each budget the mean, with its K, and each size."""
+    found = results.read("shapes")
+    names = [rung["name"] for rung in found["ladder"][0]["rungs"]]
+    rows = [["MACs", "X = H", *(f"`{n}`" if " " not in n and n != "padding" else n for n in names)]]
+    for budget in found["ladder"]:
+        rungs = budget["rungs"]
+        means = [f"**{_mean(rung['utilization']):.3f}**" for rung in rungs]
+        ks = [f" K {rung['k'][0]}" if len(rung["k"]) == 1 else "" for rung in rungs]
+        rows.append([f"{budget['macs']:,}", "mean", *(m + k for m, k in zip(means, ks))])
+        for size, *cells in zip(found["sizes"], *(rung["utilization"] for rung in rungs)):
+            rows.append(["", str(size), *(f"{cell:.3f}" for cell in cells)])
+    return rows
+
+
+def _shape_resources() -> Rows:
+    """What lists of K's cost: LUTs beside those of the first K alone, and the rest."""
+    head = ["MACs", "K", "D", "LUT", "of one shape's", "FF", "BRAM36", "URAM", "DSP"]
+    rows = [[*head, "longest path"]]
+    alone: dict[int, float] = {}
+    for one in results.read("shape_resources")["engines"]:
+        used = one["used"]
+        share = used["lut"] / alone.setdefault(one["macs"], used["lut"])
+        longest, *failing = (p.split(":")[0] for p in (one["longest"], *one["failing"]))
+        cells = [f"{one['macs']:,}", ", ".join(map(str, one["k_list"])), str(one["tail"])]
+        cells += [f"{used['lut']:,g}", f"{share:.2f}"]
+        cells += [f"{used[kind]:,g}" for kind in ("ff", "bram36", "uram", "dsp")]
+        rows.append([*cells, longest if one["witness"] else f"**fails**: {', '.join(failing)}"])
+    return rows
+
+
+def qualified() -> Rows:
+    """Make a row for each board that was qualified, from docs/results/qualified/*.json.
+
+    Raises:
+        UsageError: a file that lacks something, or that a virtual board has completed.
+    """
+    head = (
+        "board|engine|tools|II, depth of the slot loop|slack, ns|LUT, DSP, BRAM36|board's software"
+    )
+    rows = [[*head.split("|"), "bits", "cycles", "clock, MHz"]]
+    for path in sorted((results.DOCS / "results" / "qualified").glob("*.json")):
+        try:
+            rows.append(_qualification(files.read_json(path)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"{path} is no complete qualification ({type(error).__name__}: {error}); run.py "
+                "of the package completes it on the board"
+            ) from None
+    return rows
+
+
+def _qualification(seen: dict[str, Any]) -> list[str]:
+    on_board, built, hls = seen["on_board"], seen["vivado"], seen.get("vitis")
+    if on_board["virtual"]:
+        raise ValueError("completed on a virtual board")
+    tools = [f"Vitis HLS {hls['release']}"] if hls else []
+    return [
+        seen["board"],
+        seen["engine"],
+        ", ".join([*tools, f"Vivado {built['vivado']}"]),
+        ", ".join(map(str, hls["loops"]["Slots"] if hls else ("", ""))),
+        ", ".join(f"{kind} {value:g}" for kind, value in built["slack_ns"].items()),
+        ", ".join(str(built["used"][kind]) for kind in ("lut", "dsp", "bram36")),
+        f"pynq {on_board['pynq']}, Python {on_board['python']}, NumPy {on_board['numpy']}",
+        on_board["bits"],
+        str(on_board["cycles"]),
+        str(on_board["clock_mhz"]),
+    ]
+
+
+TABLES: dict[str, Callable[[], Rows]] = {
     "demo": _demo,
     "engines": _engines,
     "schedules": _schedules,
     "resources": _resources,
     "recurrences": _recurrences,
-    "bench": lambda: bench_table.table(results.read("bench")),
-    "best_k": lambda: _markdown(shape_tables.best_k(results.read("shapes"))),
-    "reconfiguration": lambda: _markdown(shape_tables.reconfiguration(results.read("shapes"))),
-    "ladder": lambda: _markdown(shape_tables.ladder(results.read("shapes"))),
-    "shape_resources": lambda: _markdown(shape_tables.resources(results.read("shape_resources"))),
-    "qualified": lambda: _markdown(rows) if (rows := qualified.rows()) else "None yet.",
+    "best_k": _best_k,
+    "reconfiguration": _reconfiguration,
+    "ladder": _ladder,
+    "shape_resources": _shape_resources,
+    "qualified": qualified,
 }
-"""What makes each table, by the name in its page."""
+"""What makes each table, by the name in its page, but for that of the bench."""
 
 
 if __name__ == "__main__":

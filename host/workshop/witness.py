@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from workshop.netlist import (
     MAX_LUTS,
@@ -38,15 +38,20 @@ FABRIC_SUM = re.compile(r"tanh_table")
 _INDEX = re.compile(r"\[\d+\]|\b\d+(?=\.|$)")
 
 
-@dataclass
-class Count:
-    """The worst of all paths to a bit, each figure for itself, with the arc that brought it."""
+Figures = dict[str, int]
+"""Of a path: LUTs, carry chains, CARRY4 so far in the chain that it is in, and of the longest."""
+_NONE = {"luts": 0, "chains": 0, "run": 0, "carry4": 0}
 
-    luts: int = 0
-    chains: int = 0
-    run: int = 0  # CARRY4 so far in the chain that the bit is in
-    carry4: int = 0  # CARRY4 of the longest chain
-    came: dict[str, Arc] = field(default_factory=dict)
+
+def _after(before: Figures, arc: Arc) -> Figures:
+    """Go on by an arc."""
+    run = {"": 0, "first": 1, "next": before["run"] + 1}[arc.carry]
+    return {
+        "luts": before["luts"] + arc.luts,
+        "chains": before["chains"] + (arc.carry == "first"),
+        "run": run,
+        "carry4": max(before["carry4"], run),
+    }
 
 
 @dataclass(frozen=True)
@@ -101,20 +106,17 @@ def judge(netlist: Netlist) -> Verdict:
         paths = [walk.path(ends, figure) for figure in ("luts", "chains", "carry4")]
         worst.append(max(paths, key=_length))
         failing.update(path for path in paths if path.fails)
+    slow = {
+        f"DSP of {called(cell)}: no P register, counts as {SLOW_LUTS} LUT"
+        for cell in netlist.cells
+        if cell.type.startswith("DSP48") and not cell.number("PREG")
+    }
     return Verdict(
         tuple(sorted(worst, key=_length, reverse=True)),
         tuple(sorted(failing, key=_length, reverse=True)),
         walk.cycles(),
         tuple(sorted(set(_faults(netlist)))),
-        tuple(
-            sorted(
-                {
-                    f"DSP of {called(cell)}: no P register, counts as {SLOW_LUTS} LUT"
-                    for cell in netlist.cells
-                    if cell.type.startswith("DSP48") and not cell.number("PREG")
-                }
-            )
-        ),
+        tuple(sorted(slow)),
         len(walk.ends),
     )
 
@@ -124,20 +126,24 @@ def _length(path: Route) -> tuple[int, int, int, str, str]:
 
 
 class _Walk:
-    """Counts on all bits of a netlist, in topological order."""
+    """Counts on all bits of a netlist, in topological order, the worst of all paths to each.
+
+    Each figure counts for itself, and for each it is known which arc brought it.
+    """
 
     def __init__(self, netlist: Netlist) -> None:
         self.names = netlist.names
         self.driver: dict[int, Cell] = {}
         self.into: dict[int, list[Arc]] = defaultdict(list)
-        self.counts = {bit: Count() for bit in netlist.ports["input"]}
+        self.came: dict[int, dict[str, Arc]] = defaultdict(dict)
+        self.counts = dict.fromkeys(netlist.ports["input"], _NONE)
         self.ends = [End(bit, None, "") for bit in netlist.ports["output"]]
         out: dict[int, list[int]] = defaultdict(list)
         for cell in netlist.cells:
             self.driver.update((bit, cell) for _, bit in cell.bits(".*", out=True))
             for item in model(cell):
                 if isinstance(item, Start):
-                    self.counts[item.bit] = Count(item.luts)
+                    self.counts[item.bit] = {**_NONE, "luts": item.luts}
                 elif isinstance(item, End):
                     self.ends.append(item)
                 else:
@@ -154,58 +160,39 @@ class _Walk:
 
     def _count(self, bit: int) -> None:
         # A LUT RAM's output starts paths, and paths from its address go through it.
-        count = self.counts.pop(bit, None) or Count()
-        reached = False
+        count, came = dict(self.counts.pop(bit, _NONE)), self.came[bit]
         for arc in self.into[bit]:
-            before = self.counts.get(arc.start)
-            if before is None:  # driven by constants alone
-                continue
-            reached = True
-            run = {"": 0, "first": 1, "next": before.run + 1}[arc.carry]
-            now = {
-                "luts": before.luts + arc.luts,
-                "chains": before.chains + (arc.carry == "first"),
-                "run": run,
-                "carry4": max(before.carry4, run),
-            }
-            for figure, value in now.items():
-                if value > getattr(count, figure) or figure not in count.came:
-                    setattr(count, figure, max(value, getattr(count, figure)))
-                    count.came[figure] = arc
-        if reached or count.luts:
+            if arc.start in self.counts:  # else driven by constants alone
+                for figure, value in _after(self.counts[arc.start], arc).items():
+                    if figure not in came or value > count[figure]:
+                        came[figure], count[figure] = arc, max(value, count[figure])
+        if came or count["luts"]:
             self.counts[bit] = count
 
     def path(self, ends: list[End], figure: str) -> Route:
         """Follow the worst path to one of some ends back to its start."""
 
-        def figures(end: End) -> dict[str, int]:
+        def worst(end: End) -> tuple[int, int]:
             count = self.counts[end.bit]
-            return {
-                "luts": count.luts + end.luts,
-                "chains": count.chains + end.chains,
-                "carry4": count.carry4,
-            }
+            own = {"luts": end.luts, "chains": end.chains, "carry4": 0}
+            return count[figure] + own[figure], sum(count[f] + own[f] for f in own)
 
-        end = max(ends, key=lambda end: (figures(end)[figure], sum(figures(end).values())))
+        end = max(ends, key=worst)
         arcs: list[Arc] = []
         bit, following = end.bit, figure
-        while arc := self.counts[bit].came.get(following):
+        while arc := self.came[bit].get(following):
             arcs.append(arc)
             bit = arc.start
-            if figure == "carry4" and self.counts[arc.end].run == self.counts[arc.end].carry4:
+            if figure == "carry4" and self.counts[arc.end]["run"] == self.counts[arc.end]["carry4"]:
                 following = "run" if arc.carry == "next" else "carry4"
-        luts, chains = self.counts[bit].luts + end.luts, end.chains
-        run = longest = 0
-        way: list[str] = []
+        seen = {**_NONE, "luts": self.counts[bit]["luts"] + end.luts, "chains": end.chains}
+        way: dict[str, None] = {}
         for arc in reversed(arcs):
-            luts += arc.luts
-            chains += arc.carry == "first"
-            run = {"": 0, "first": 1, "next": run + 1}[arc.carry]
-            longest = max(longest, run)
-            label = arc.cell.source if arc.carry else plain(self.names.get(arc.end, ""))
-            if label and label not in way:
-                way.append(label)
-        return Route(self.name(bit), self.end_name(end), luts, chains, longest, tuple(way))
+            seen = _after(seen, arc)
+            way[arc.cell.source if arc.carry else plain(self.names.get(arc.end, ""))] = None
+        luts, chains, _, carry4 = seen.values()
+        signals = tuple(filter(None, way))
+        return Route(self.name(bit), self.end_name(end), luts, chains, carry4, signals)
 
     def name(self, bit: int) -> str:
         """Name a bit's signal, or the cell that drives it."""

@@ -40,10 +40,11 @@ class Maker:
             "connections": {**out, **pins},
         }
 
-    def register(self, data: Any, name: str = "") -> int:
+    def register(self, data: Any, name: str = "", enable: Any = "1") -> int:
         out = self.bit(name)
-        pins = {"C": [self.clock], "CE": ["1"], "D": [data], "R": ["0"]}
-        self.cell("FDRE", {"Q": [out]}, pins)
+        self.cell(
+            "FDRE", {"Q": [out]}, {"C": [self.clock], "CE": [enable], "D": [data], "R": ["0"]}
+        )
         return out
 
     def luts(self, data: int, levels: int) -> int:
@@ -55,23 +56,18 @@ class Maker:
     def chain(self, data: int, length: int) -> int:
         """Carry chain that a bit enters at the bottom; the sum on top."""
         carry: Any = "0"
-        total = data
-        for place in range(length):
+        enters: Any = data
+        for _ in range(length):
             carries, sums = [[self.bit() for _ in range(4)] for _ in range(2)]
-            pins = {
-                "CI": [carry],
-                "CYINIT": ["0"],
-                "S": [data if place == 0 else "0", "0", "0", "0"],
-                "DI": ["0"] * 4,
-            }
+            pins = {"CI": [carry], "CYINIT": ["0"], "S": [enters, "0", "0", "0"], "DI": ["0"] * 4}
             self.cell("CARRY4", {"CO": carries, "O": sums}, pins)
-            carry, total = carries[3], sums[3]
-        return total
+            carry, enters, data = carries[3], "0", sums[3]
+        return data
 
-    def dsp(self, a: int, b: int, name: str = "$dsp", **registers: int) -> int:
+    def dsp(self, a: int, b: int, name: str = "$dsp", c: Any = "0", **registers: int) -> int:
         out = self.bit()
         present = {"AREG": 1, "BREG": 1, "MREG": 1, "PREG": 1} | registers
-        pins = {"A": [a], "B": [b], "C": ["0"], "CLK": [self.clock]}
+        pins = {"A": [a], "B": [b], "C": [c], "CLK": [self.clock]}
         params = {key: f"{value:b}" for key, value in present.items()}
         self.cell("DSP48E1", {"P": [out]}, pins, USE_MULT="MULTIPLY", name=name, **params)
         return out
@@ -86,43 +82,43 @@ class Maker:
         return witness.judge(Netlist(module))
 
 
-def path(levels: int, chain: int = 0, after: int = 0) -> Verdict:
+def path(levels: int, *chains: int, after: int = 0) -> Verdict:
     maker = Maker()
     data = maker.luts(maker.register("0", "from_q"), levels)
-    data = maker.chain(data, chain) if chain else data
+    for chain in chains:
+        data = maker.chain(data, chain)
     maker.register(maker.luts(data, after), "to_q")
     return maker.judge()
 
 
-def test_four_levels_pass_and_five_fail() -> None:
-    assert path(4).passes
-    verdict = path(5)
-    assert [str(p) for p in verdict.failing] == ["5 LUT: from_q -> to_q"]
+@pytest.mark.parametrize(
+    ("levels", "chains", "after", "seen"),
+    [
+        (4, [], 0, None),
+        (5, [], 0, (5, 0, 0)),
+        (2, [12], 2, None),  # 48 bits
+        (2, [13], 0, (2, 1, 13)),
+        (3, [1], 2, (5, 1, 1)),  # levels count before and behind a chain
+        (1, [2, 2], 0, (1, 2, 2)),
+    ],
+)
+def test_paths_pass_up_to_a_length(
+    levels: int, chains: list[int], after: int, seen: tuple[int, ...] | None
+) -> None:
+    verdict = path(levels, *chains, after=after)
+    assert verdict.passes == (seen is None)
+    assert [(p.luts, p.chains, p.carry4) for p in verdict.failing] == [seen] * bool(seen)
 
 
-def test_a_chain_of_48_bits_passes_and_a_longer_one_fails() -> None:
-    assert path(2, chain=12, after=2).passes
-    (worst,) = path(2, chain=13).failing
-    assert (worst.luts, worst.chains, worst.carry4) == (2, 1, 13)
+def test_a_path_is_shown_with_its_ends_and_its_way() -> None:
+    assert [str(p) for p in path(5).failing] == ["5 LUT: from_q -> to_q"]
+    (worst,) = path(2, 13).failing
     assert "52 bits" in str(worst) and "made.sv:" in str(worst)
-
-
-def test_levels_count_before_and_behind_a_chain() -> None:
-    assert not path(3, chain=1, after=2).passes
-
-
-def test_two_chains_fail() -> None:
-    maker = Maker()
-    data = maker.chain(maker.register("0"), 2)
-    maker.register(maker.chain(maker.luts(data, 1), 2))
-    (worst,) = maker.judge().failing
-    assert (worst.luts, worst.chains, worst.carry4) == (1, 2, 2)
 
 
 def test_wide_muxes_are_no_level() -> None:
     maker = Maker()
-    data = maker.luts(maker.register("0"), 4)
-    out = maker.bit()
+    data, out = maker.luts(maker.register("0"), 4), maker.bit()
     maker.cell("MUXF7", {"O": [out]}, {"I0": [data], "I1": [data], "S": ["0"]})
     maker.register(out)
     assert maker.judge().passes
@@ -138,12 +134,7 @@ def test_taking_a_register_away_fails() -> None:
 
 def test_enables_end_paths_too() -> None:
     maker = Maker()
-    enable = maker.luts(maker.register("0"), 5)
-    maker.cell(
-        "FDRE",
-        {"Q": [maker.bit("kept_q")]},
-        {"C": [maker.clock], "CE": [enable], "D": ["1"], "R": ["0"]},
-    )
+    maker.register("1", "kept_q", enable=maker.luts(maker.register("0"), 5))
     (worst,) = maker.judge().failing
     assert worst.end == "kept_q (CE)"
 
@@ -175,16 +166,22 @@ def test_dsp_registers(name: str, missing: dict[str, int], levels: int, passes: 
     assert maker.judge().passes == passes
 
 
-@pytest.mark.parametrize(
-    ("registered", "levels", "passes"), [(1, 4, True), (0, 0, True), (0, 1, False)]
-)
+@pytest.mark.parametrize(("registered", "levels"), [(1, 4), (0, 0), (0, 1)])
 def test_a_bare_multiplier_input_comes_straight_from_a_register(
-    registered: int, levels: int, passes: bool
+    registered: int, levels: int
 ) -> None:
     maker = Maker()
     a = maker.luts(maker.register("0"), levels)
     maker.register(maker.dsp(a, maker.register("0"), AREG=registered))
-    assert maker.judge().passes == passes
+    assert maker.judge().passes == (registered or levels == 0)
+
+
+def test_an_adder_input_without_its_register_has_the_adder_before_it() -> None:
+    for registered in (0, 1):
+        maker = Maker()
+        a, b, c = (maker.register("0") for _ in range(3))
+        maker.register(maker.dsp(a, b, c=maker.chain(c, 1), CREG=registered))
+        assert [p.chains for p in maker.judge().failing] == [2] * (not registered)
 
 
 @pytest.mark.parametrize("name", ["u_weights.weight_mem.0.0", "u_sequence.mem.0.0"])
@@ -199,31 +196,21 @@ def test_weight_memory_wants_its_output_register(name: str) -> None:
         assert bool(faults) == ("weight" in name and register == "0" and levels == 1), faults
 
 
-def test_lut_memories_are_read_like_a_lut_and_written_like_a_register() -> None:
-    for before, behind, passes in ((0, 3, True), (1, 3, False), (4, 0, False), (3, 0, True)):
-        maker = Maker()
-        start = maker.register("0", "address_q")
-        address, out = maker.luts(start, before), maker.bit()
-        pins = {
-            "ADDRA": [address],
-            "ADDRD": [start],
-            "DIA": [start],
-            "WCLK": [maker.clock],
-            "WE": ["1"],
-        }
-        maker.cell("RAM64M", {"DOA": [out]}, pins, name="u_some.mem.0.0")
-        maker.register(maker.luts(out, behind))
-        assert maker.judge().passes == passes, (before, behind)
+@pytest.mark.parametrize(
+    ("before", "behind", "data", "fails"),
+    [(0, 3, 0, ""), (1, 3, 0, "5 LUT"), (4, 0, 0, "5 LUT"), (3, 0, 0, ""), (0, 0, 5, "(DIA)")],
+)
+def test_lut_memories_are_read_like_a_lut_and_written_like_a_register(
+    before: int, behind: int, data: int, fails: str
+) -> None:
     maker = Maker()
-    start, late = maker.register("0"), maker.luts(maker.register("0"), 5)
-    maker.cell(
-        "RAM64M",
-        {"DOA": [maker.bit()]},
-        {"ADDRA": [start], "ADDRD": [start], "DIA": [late], "WE": ["1"]},
-        name="u_some.mem.0.0",
-    )
-    (worst,) = maker.judge().failing
-    assert worst.end == "RAM64M u_some.mem.*.* (DIA)"
+    start, out = maker.register("0", "address_q"), maker.bit()
+    pins = {"ADDRA": [maker.luts(start, before)], "DIA": [maker.luts(start, data)]}
+    pins |= {"ADDRD": [start], "WCLK": [maker.clock], "WE": ["1"]}
+    maker.cell("RAM64M", {"DOA": [out]}, pins, name="u_some.mem.0.0")
+    maker.register(maker.luts(out, behind))
+    verdict = maker.judge()
+    assert verdict.passes == (not fails) and fails in "".join(map(str, verdict.failing))
 
 
 def test_an_unknown_cell_is_refused() -> None:
@@ -234,21 +221,9 @@ def test_an_unknown_cell_is_refused() -> None:
 
 
 def test_usage_against_a_board() -> None:
-    used = resources.usage(
-        {
-            "LUT6": 10,
-            "INV": 1,
-            "RAM64M": 2,
-            "SRL16E": 3,
-            "FDRE": 5,
-            "FDSE": 1,
-            "RAMB18E1": 3,
-            "RAMB36E1": 4,
-            "DSP48E1": 7,
-            "CARRY4": 9,
-            "MUXF7": 2,
-        }
-    )
+    luts = {"LUT6": 10, "INV": 1, "RAM64M": 2, "SRL16E": 3, "CARRY4": 9, "MUXF7": 2}
+    rest = {"FDRE": 5, "FDSE": 1, "RAMB18E1": 3, "RAMB36E1": 4, "DSP48E1": 7}
+    used = resources.usage({**luts, **rest})
     assert used == {"lut": 22, "lutram": 11, "ff": 6, "bram36": 5.5, "uram": 0, "dsp": 7}
     has = {"lut": 30, "lutram": 12, "ff": 6, "bram36": 6, "uram": 0, "dsp": 6}
     made = Board("b", "xc7", has, {"lut": 6, "lutram": 2, "bram36": 1})

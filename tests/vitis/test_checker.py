@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,25 +13,23 @@ pytest.importorskip("clang.cindex", reason="no libclang: pip install libclang")
 
 from lstm_sharp.engine import config
 from lstm_sharp.flow.render import render
+from vitis import text_cases
 from workshop.checker import RULES, check
 from workshop.checker.__main__ import main
-from workshop.checker.pragmas import GRAMMAR, LOOP, TOP, take_out
+from workshop.checker.pragmas import GRAMMAR, take_out
+from workshop.checker.rules import WORDS
 
 _TINY = config.load("tiny").of("hls")
 
 
-def _broken() -> list[tuple[str, ...]]:
+def _broken() -> Iterator[tuple[str, ...]]:
     """Rule, file, part of the finding, what is there, what is put in its place: of each case."""
-    text = (Path(__file__).parent / "broken_kernels.txt").read_text()
-    cases = []
-    for case in text.split("\n== ")[1:]:
-        title, *lines = case.splitlines()
-        old, new = ("\n".join(x[1:] for x in lines if x[:1] == sign) for sign in "-+")
-        cases.append((*title.replace(":", "", 1).split(maxsplit=2), old, new))
-    return cases
+    for title, case in text_cases.read("broken_kernels.txt"):
+        old, new = ("\n".join(case[sign]) for sign in "-+")
+        yield (*title.replace(":", "", 1).split(maxsplit=2), old, new)
 
 
-_BROKEN = _broken()
+_BROKEN = list(_broken())
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def mine(kernel: Path, tmp_path: Path) -> Path:
 def test_shipped_kernels_are_clean(name: str, fmt: str | None, tmp_path: Path) -> None:
     cfg = config.load(name).with_format(fmt).of("hls")
     render(cfg, tmp_path)
-    assert check(tmp_path, cfg) == []
+    assert check(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_kernels_of_several_shapes_are_clean(
 ) -> None:
     cfg = config.resized(_TINY, rows=rows, columns=columns, k_list=k_list, **rest)
     render(cfg, tmp_path)
-    assert check(tmp_path, cfg) == []
+    assert check(tmp_path) == []
 
 
 @pytest.mark.parametrize(("rule", "name", "part", "old", "new"), _BROKEN)
@@ -81,13 +80,13 @@ def test_a_broken_kernel_is_found(
     text = path.read_text()
     assert old in text, "the kernel has changed: edit this case"
     path.write_text(text.replace(old, new, 1))
-    found = [f for f in check(mine, _TINY) if f.rule == rule and part in f.text]
-    assert found, [str(f) for f in check(mine, _TINY)]
+    found = [f for f in check(mine) if f.rule == rule and part in f.text]
+    assert found, [str(f) for f in check(mine)]
     assert all(f"{f.path}:{f.line}: {rule}: " in str(f) and ";" in f.text for f in found)
 
 
 def test_every_rule_is_broken_once() -> None:
-    assert {case[0] for case in _BROKEN} == {*RULES, "choice", "scope", "library", "c++14"}
+    assert {case[0] for case in _BROKEN} == {*RULES, *WORDS, "choice", "scope", "library", "c++14"}
 
 
 def test_every_pragma_of_the_kernel_is_seen(tmp_path: Path) -> None:
@@ -102,7 +101,7 @@ def test_every_pragma_of_the_kernel_is_seen(tmp_path: Path) -> None:
         lines = enumerate(text.splitlines(), 1)
         name = path.relative_to(tmp_path).as_posix()
         wanted |= {(name, n) for n, line in lines if "#pragma HLS NO_" in line}
-    found = {(f.path, f.line) for f in check(tmp_path, cfg) if "is unknown" in f.text}
+    found = {(f.path, f.line) for f in check(tmp_path) if "is unknown" in f.text}
     assert len(wanted) > 50 and found == wanted
 
 
@@ -110,7 +109,7 @@ def test_what_synthesis_does_not_see_is_not_checked(mine: Path) -> None:
     path = _file(mine, "compute")
     guarded = "#ifndef __SYNTHESIS__\n#include <vector>\nstd::vector<float> seen;\n#endif\n"
     path.write_text(path.read_text().replace("namespace lstm {", guarded + "namespace lstm {", 1))
-    assert check(mine, _TINY) == []
+    assert check(mine) == []
 
 
 def test_wide_integers_may_be_allowed(mine: Path) -> None:
@@ -118,7 +117,7 @@ def test_wide_integers_may_be_allowed(mine: Path) -> None:
     first = "#include <ap_axi_sdata.h>"
     wide = f"#define AP_INT_MAX_W 4096\n{first}\ntypedef ap_uint<2048> Wide;"
     path.write_text(path.read_text().replace(first, wide))
-    assert check(mine, _TINY) == []
+    assert check(mine) == []
 
 
 def test_pragmas_keep_their_lines() -> None:
@@ -133,8 +132,7 @@ def test_pragmas_keep_their_lines() -> None:
 def test_the_grammar_is_consistent() -> None:
     for name, directive in GRAMMAR.items():
         assert set(directive.required) <= set(directive.options), name
-        assert name.startswith("INTERFACE") == (TOP in directive.where), name
-    assert LOOP in GRAMMAR["PIPELINE"].where
+        assert name.startswith("INTERFACE") == (directive.where == "top"), name
 
 
 def test_command_line(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.vendor import qualify
-from workshop import qualified, results
+from workshop import results, tables
 
 pytest.importorskip("pynq")
 
@@ -72,31 +72,31 @@ def test_from_tools_to_table(
     assert done["on_board"]["bits"] == "all right" and done["on_board"]["virtual"]
 
     monkeypatch.setattr(results, "DOCS", tmp_path)
-    assert qualified.rows() == []
+    assert tables.qualified()[1:] == []
     place = tmp_path / "results" / "qualified" / "one.json"
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps(done))
     with pytest.raises(UsageError, match="completed on a virtual board"):
-        qualified.rows()
+        tables.qualified()
     done["on_board"]["virtual"] = False
     place.write_text(json.dumps(done))
     slack = "setup 0.5, hold 0.04"
-    assert qualified.rows()[1][:5] == ["pynq-z2", "sv", "Vivado 2024.1", ", ", slack]
+    assert tables.qualified()[1][:5] == ["pynq-z2", "sv", "Vivado 2024.1", ", ", slack]
     place.write_text(json.dumps({**done, "vitis": SEEN, "engine": "hls"}))
-    tools = "Vitis HLS 2024.1, Vivado 2024.1"
-    assert qualified.rows()[1][:5] == ["pynq-z2", "hls", tools, "1, 21", slack]
+    both = "Vitis HLS 2024.1, Vivado 2024.1"
+    assert tables.qualified()[1][:5] == ["pynq-z2", "hls", both, "1, 21", slack]
 
 
 def test_without_tools(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    assert qualify.main(["pynq-z2", "--build", str(tmp_path)]) == 2
+    assert qualify.main(["pynq-z2", "--build", str(tmp_path)]) == 3
     said = capsys.readouterr().err
     assert "vivado is not on PATH" in said and said.count("\n") == 1
     assert not any(tmp_path.iterdir())
 
 
 def test_rtl_that_fails_its_tests_is_not_packaged(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"the RTL fails its tests .*cosim-vhdl\.log"):
+    with pytest.raises(ToolError, match=r"the RTL fails its tests .*cosim-vhdl\.log"):
         qualify._simulated(tmp_path, "vhdl")

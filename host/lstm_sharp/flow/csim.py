@@ -114,11 +114,8 @@ def _ap_headers() -> tuple[str, ...]:
 
 
 RELEASE = Variant("csim", gcc, ("-O3", "-march=native", *_CONVERSION))
-DEBUG = Variant("csim-debug", gcc, ("-O1", "-DLSTM_SHARP_DEBUG", *_CONVERSION))
-"""Each element of h and each stored sum knows the slot that wrote it; see hls/kernel/kept.hpp."""
 VARIANTS = (
     RELEASE,
-    DEBUG,
     Variant("csim-O0", gcc, ("-O0", *_CONVERSION)),
     # Optimised: without, the wheel's clang would put traps of its sanitizer in.
     Variant("csim-clang", clang, ("-O3", "-march=native", *_CONVERSION)),

@@ -20,6 +20,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE, ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import tools
+from lstm_sharp.flow.xilinx import one
 
 FOLDER, STAMP = "vitis", "made.json"
 """Beside hls/ of a rendered project: all that the tool makes; and what it was made from."""
@@ -101,12 +102,7 @@ def find(out: Path) -> HlsRtl:
     knobs = read_stamp(out)["knobs"]
     assert isinstance(knobs, dict)
     cfg = config.from_knobs(knobs, str(out / STAMP)).of("hls")
-    tops = sorted(out.glob(f"**/syn/verilog/{TOP}.v"))
-    if len(tops) != 1:
-        raise UsageError(
-            f"{len(tops) or 'no'} files syn/verilog/{TOP}.v below {out}; run `make hls`"
-        )
-    folder = tops[0].parent
+    folder = one(out, f"syn/verilog/{TOP}.v", remedy="run `make hls`").parent
     sources = tuple(sorted(folder.glob("*.v")))
     text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in sources)
     data = tuple(folder / Path(name).name for name in sorted(set(_ROM.findall(text))))

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import ToolError as ToolError
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError, UsageError
 
 _INSTALL = {
     "g++": "sudo apt-get install g++",

@@ -37,6 +37,15 @@ FLAGS = (
 """For every simulation: assertions on; what is not reset starts at random where a run is given
 ``+verilator+rand+reset+2``, as the tests do, and else at zero."""
 
+QUICK = (
+    "--output-split",
+    "0",  # one file: each of several would read Verilator's headers anew
+    # -Os, Verilator's default, is half as fast; -O2 takes three times as long to compile
+    "-MAKEFLAGS",
+    "OPT_FAST=-O1 OPT_SLOW=-O1 OPT_GLOBAL=-O1",
+)
+"""For a simulation that is soon there, and as fast as one that took longer to compile."""
+
 
 def environment() -> dict[str, str]:
     """Return the environment in which ``verilator``, and the make that it starts, work.
@@ -75,9 +84,9 @@ def verilator_of(env: dict[str, str]) -> str:
 
 
 def sources(folder: Path) -> list[Path]:
-    """Return the engine's sources under a rendered folder, the package first."""
-    package = folder / "rtl" / "lstm_pkg.sv"
-    return [package, *(p for p in sorted((folder / "rtl").glob("*.sv")) if p != package)]
+    """Return the engine's sources under a rendered folder, the packages first."""
+    packages = [folder / "rtl" / f"{name}.sv" for name in ("lstm_config_pkg", "lstm_pkg")]
+    return [*packages, *(p for p in sorted((folder / "rtl").glob("*.sv")) if p not in packages)]
 
 
 def synthesised(folder: Path) -> list[Path]:
@@ -160,26 +169,24 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
         "2",
         "-O3",
         *rtl.flags,
+        *QUICK,
         "--top-module",
         rtl.top,
         "--prefix",
         f"V{TOP}",
         "-Mdir",
         place,
-        # -Os, Verilator's default, is half as fast
-        "-MAKEFLAGS",
-        "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
         "-CFLAGS",
         "-march=native -fPIC -fvisibility=hidden -DVL_USER_FATAL "
         # Relative, for make and the shell see it: the folder's own name may be anything.
-        f"-DRTL_{rtl.kind.upper()} -DSTREAM_BITS={cfg.stream_bits} -I../hls/tb",
+        f"-DRTL_{rtl.kind.upper()} -I../hls/tb",
         *(os.path.relpath(p, folder) for p in [*rtl.sources, *mains]),
         "-o",
         tools.fresh("rtl"),
     ]
     return tools.build(
         folder / place / "rtl",
-        [*rtl.sources, *mains, bench / "bench.hpp", bench / "job.hpp"],
+        [*rtl.sources, *mains, *sorted(bench.glob("*.hpp")), folder / "hls" / "config.hpp"],
         command,
         folder,
         env,

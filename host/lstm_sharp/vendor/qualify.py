@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from lstm_sharp import __version__, files, package
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
-from lstm_sharp.errors import UsageError
-from lstm_sharp.flow import hls_rtl, tools
+from lstm_sharp.errors import ToolError
+from lstm_sharp.flow import hls_rtl, tools, xilinx
 from lstm_sharp.model import load
 from lstm_sharp.model.model import Model
 from lstm_sharp.package.folder import QUALIFICATION
-from lstm_sharp.terminal import Parser
-from lstm_sharp.vendor import reports, vitis, vivado, xilinx
+from lstm_sharp.terminal import Parser, ended
+from lstm_sharp.vendor import vitis, vivado
 
 
 def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
@@ -40,7 +40,7 @@ def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
         The package.
 
     Raises:
-        UsageError: a tool is missing, or a model that does not fit.
+        UsageError: a model that does not fit.
         ToolError: a tool failed, or a report shows what must not be; nothing is packaged then.
     """
     found: dict[str, Any] = {
@@ -51,7 +51,7 @@ def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
         "engine": cfg.engine,
     }
     if not xilinx.find("vivado", xilinx.environment()):
-        raise UsageError(
+        raise ToolError(
             "vivado is not on PATH, and `make qualify` is for machines that have Vitis HLS and "
             f"Vivado; name their settings64.sh in {xilinx.SETTINGS}"
         )
@@ -71,11 +71,10 @@ def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
 def _synthesised(cfg: Config, model: Model, build_dir: Path) -> dict[str, Any]:
     """Run Vitis HLS; return what its reports say."""
     out = vitis.run(cfg, model, build_dir)
-    report = reports.read(cfg, out, hls_rtl.read_stamp(out))
-    report.write(out)
-    print(report.table())
+    report = vitis.judged(cfg, out)
+    assert report is not None
     if report.failures:
-        raise tools.ToolError(f"{report.failures[0]} (see {out / 'report.txt'})")
+        raise ToolError(f"{report.failures[0]} (see {out / 'report.txt'})")
     return {
         "release": report.tool,
         "clock_ns": report.clock_ns,
@@ -89,20 +88,14 @@ def _synthesised(cfg: Config, model: Model, build_dir: Path) -> dict[str, Any]:
 def _simulated(folder: Path, engine: str) -> str:
     """Run the project's own tests on the RTL; return pytest's last line."""
     env = {**os.environ, hls_rtl.CHOICE: engine, hls_rtl.PROJECT: str(folder / hls_rtl.FOLDER)}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/rtl"],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    log = folder / f"cosim-{engine}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(done.stdout, encoding="utf-8")
-    last = (done.stdout.strip().splitlines() or ["nothing"])[-1]
-    if done.returncode:
-        raise tools.ToolError(f"the RTL fails its tests ({last}); see {log}")
+    log, failed = folder / f"cosim-{engine}.log", False
+    try:
+        tools.run([sys.executable, "-m", "pytest", "-q", "tests/rtl"], Path(), log, env)
+    except ToolError:
+        failed = True
+    last = log.read_text(encoding="utf-8").strip().splitlines()[-1]
+    if failed:
+        raise ToolError(f"the RTL fails its tests ({last}); see {log}")
     return last
 
 
@@ -115,15 +108,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", metavar="MODEL", help="default: a small one")
     parser.add_argument("--build", type=Path, default=Path("build"), metavar="DIR")
     options = parser.parse_args(arguments)
-    try:
-        cfg = config.load(options.config or options.board).of(options.engine)
-        model = load(options.model) if options.model else vitis.small_model()
-        out = qualify(cfg, options.board, model, options.build)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return ended(lambda: _main(options))
+
+
+def _main(options: Namespace) -> None:
+    cfg = config.load(options.config or options.board).of(options.engine)
+    model = load(options.model) if options.model else vitis.small_model()
+    out = qualify(cfg, options.board, model, options.build)
     print(f"{out}: copy it to the board and run `python {out.name}/run.py` there")
-    return 0
 
 
 if __name__ == "__main__":

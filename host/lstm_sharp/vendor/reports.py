@@ -1,12 +1,18 @@
-"""What Vitis HLS reports of a kernel beside what was predicted: csynth.xml, log, cosimulation."""
+"""What Vitis HLS reports of a kernel beside what was predicted: csynth.xml, log, cosimulation.
+
+Forms are as in published logs and reports of 2022.2 to 2025.1; docs/vitis.md names them, and has
+the table of what fails.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -17,9 +23,9 @@ from lstm_sharp.compiler.hls import hls_cycles
 from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import STRIDE
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError
 from lstm_sharp.flow.render import board_of
-from lstm_sharp.vendor import hls_log
+from lstm_sharp.flow.xilinx import one
 
 SLOTS = "Slots"
 """Label of the loop over slots."""
@@ -29,21 +35,39 @@ _CLOCK = {
     "uncertainty": "UserAssignments/ClockUncertainty",
     "estimated": "PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod",
 }
-_REMEDY = {
-    "200-871": "name a slower clock_mhz in the config's file",
+_ASK = "docs/first-run.md says what to do"
+_SLOWER = "name a slower clock_mhz in the config's file"
+_SCHEDULE = {
+    "200-871": _SLOWER,
+    "200-875": _ASK,
+    "200-878": _ASK,
     "200-880": "if it is a memory, raise min_tail in the config's file; else clock_mhz is too high",
     "200-885": "docs/kernel.md has the accesses that this memory was written for",
-    "200-1016": "name a slower clock_mhz in the config's file",
+    "200-1016": _SLOWER,
 }
-"""By the number of a message; for others, and where these do not help, docs/first-run.md."""
-_ASK = "docs/first-run.md says what to do"
+"""Numbers of messages on a schedule that is not what was asked for, and the remedy."""
+
+# The kernel
 _BIND = re.compile(r"^ *#pragma HLS BIND_STORAGE (.*)", re.MULTILINE)
 _WORD = re.compile(r"(\w+) *= *(\w+)")
 _SEEN = ("__SYNTHESIS__", "LSTM_SHARP_VITIS")
 """Macros that Vitis HLS, and our script for it, define."""
 _LOOP = re.compile(r"^(\w+):\n *(?:for|while) \(.*\{\n((?: *(?://|#pragma).*\n)*)", re.MULTILINE)
 _II = re.compile(r"#pragma HLS PIPELINE.*?\bII = (\w+)")
-_NUMBER = re.compile(r"\d+")
+
+# The log
+_MESSAGE = re.compile(r"(INFO|WARNING|CRITICAL WARNING|ERROR): \[\S+ (\d+-\d+)\] (.*)")
+_MODULE = re.compile(r"-- Implementing module '(?:[^']+_Pipeline_)?([^']+)'")
+_PIPELINING = re.compile(r"Pipelining loop '([^']+)'")
+_NAMED = re.compile(r"\(loop '([^']+)'\)")
+_WHERE = re.compile(r"The II Violation in module '[^']*'(?: \(loop '[^']*'\))?: ")
+_REFUSED = re.compile(
+    r"ignor|unsupported|not supported|cannot|invalid|unexpected pragma|missing argument|conflict"
+    r"|has been removed|assuming false|can only be applied|only .* support",
+    re.IGNORECASE,
+)
+_PRAGMA = re.compile(r"pragma|directive|array_|dependence", re.IGNORECASE)
+_SHOWN = 160
 
 
 @dataclass(frozen=True)
@@ -54,8 +78,6 @@ class Loop:
     label: str
     ii: int | None
     depth: int | None  # cycles of an iteration where the loop is no pipeline
-    latency: str
-    trips: str
     wanted_ii: int | None  # of its pragma; None: no pipeline, or no loop of ours
 
 
@@ -66,6 +88,20 @@ class Memory:
     name: str
     asked: str  # as "ram_s2p in bram"
     found: dict[str, int]
+
+
+class Message(NamedTuple):
+    """A message of the log; what is indented below it is part of its text."""
+
+    severity: str  # INFO, WARNING, CRITICAL WARNING, ERROR
+    number: str  # as 200-880
+    text: str
+
+    def __str__(self) -> str:
+        text = _WHERE.sub("", self.text).rstrip(".")
+        if len(text) > _SHOWN:  # arrays and times stand at the end
+            text = f"{text[: _SHOWN // 2]} ... {text[-_SHOWN // 2 :]}"
+        return f"[{self.number}] {text}"
 
 
 @dataclass(frozen=True)
@@ -92,22 +128,20 @@ class Report:
             f"{self.config} ({self.identity}) by Vitis HLS {self.tool} for {self.part}",
             f"clock: {clock['estimated']} ns estimated, {clock['target']} ns wanted, "
             f"{clock['uncertainty']} ns of them for routing",
-            f"{'loop':24}{'II':>6}{'wanted':>8}{'depth':>7}{'latency':>18}{'trips':>14}  module",
+            f"{'loop':24}{'II':>6}{'wanted':>8}{'depth':>7}  module",
         ]
         for loop in self.loops:
-            ii, wanted, depth = (_shown(v) for v in (loop.ii, loop.wanted_ii, loop.depth))
-            lines.append(
-                f"{loop.label:24}{ii:>6}{wanted:>8}{depth:>7}{loop.latency:>18}{loop.trips:>14}"
-                f"  {loop.module}"
+            ii, wanted, depth = (
+                "-" if value is None else value for value in (loop.ii, loop.wanted_ii, loop.depth)
             )
+            lines.append(f"{loop.label:24}{ii:>6}{wanted:>8}{depth:>7}  {loop.module}")
         for memory in self.memories:
             parts = ", ".join(f"{count} {found}" for found, count in memory.found.items())
             lines.append(f"memory {memory.name:17}{memory.asked} wanted, {parts or 'none'} found")
-        lines.append(f"distance D: {self.distance['D']}, least for this depth: "
-                     f"{self.distance['least']}")  # fmt: skip
-        lines += [
-            f"{kind:8}{row['used']:>10g} of {row['free']:g}" for kind, row in self.resources.items()
-        ]
+        distance = self.distance
+        lines.append(f"distance D: {distance['D']}, least for this depth: {distance['least']}")
+        for kind, row in self.resources.items():
+            lines.append(f"{kind:8}{row['used']:>10g} of {row['free']:g}")
         for what, seen in self.cycles.items():
             lines.append(f"cycles {what}: {seen[0]} to {seen[1]}")
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
@@ -128,47 +162,29 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
         stamp: of that run.
 
     Raises:
-        UsageError: no report, or one that lacks a field; the text says which.
+        ToolError: no report, or one that lacks a field; the text says which.
     """
     xml = one(out, "syn/report/csynth.xml")
-    try:
-        root = ElementTree.fromstring(files.read_bytes(xml))
-    except ElementTree.ParseError as error:
-        raise UsageError(f"{xml} is no whole XML ({error}); run `make hls` again") from None
-    source = _Source(xml, root)
+    source = _Source(xml, _parsed(xml))
     log = out / "vitis.log"
-    messages = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    wanted = pipelines(out.parent / "hls")
-    loops = [
-        Loop(
-            module,
-            _name(loop),
-            _int(loop.findtext("PipelineII")),
-            _int(loop.findtext("PipelineDepth") or loop.findtext("IterationLatency")),
-            _range(loop.find("Latency")),
-            _range(loop.find("TripCount")),
-            wanted.get(_name(loop)),
-        )
-        for module, loop in _loops(root)
-    ]
-    said = hls_log.by_loop(messages)
-    failures = list(_missed(loops, wanted, xml, _violations(root), said))
+    said = list(messages(log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""))
+    kernel = out.parent / "hls"
+    loops = list(_loops(source.root, pipelines(kernel)))
     depth = max((loop.depth or 0 for loop in loops if loop.label == SLOTS), default=0)
     least = depth + cfg.most_passes - 1  # a row block's last lane turn begins P - 1 slots later
+    clock = {name: source.number(field) for name, field in _CLOCK.items()}
+    memories = bound(source.root, bindings(kernel))
+    resources = _resources(cfg, source)
+    failures = list(_missed(source, loops, pipelines(kernel), by_loop(said)))
     if least > cfg.tail:
         failures.append(
             f"the pipeline of {SLOTS} is {depth} deep and needs D = {least}, the slot compiler "
             f'keeps {cfg.tail}: put "min_tail": {least} into the config\'s file'
         )
-    resources = _resources(cfg, source)
-    clock = {name: source.number(field) for name, field in _CLOCK.items()}
-    memories = bound(root, bindings(out.parent / "hls"))
     failures += [*_slow(clock, cfg.clock_mhz), *_elsewhere(memories)]
     failures += [
-        f"a pragma was not honoured, {what}; {_ASK}"
-        for what in hls_log.refused_pragmas(root, messages)
+        f"a pragma was not honoured, {what}; {_ASK}" for what in _refused(source.root, said)
     ]
-    notes = list(_notes(resources, memories))
     programs = [np.array(words) for words in stamp["programs"]]  # type: ignore[attr-defined]
     predicted = [hls_cycles(cfg, words) for words in programs]
     cycles = {"predicted": [min(predicted), max(predicted)]} if predicted else {}
@@ -185,63 +201,25 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
         resources,
         {"D": cfg.tail, "least": least},
         cycles,
-        notes,
+        list(_notes(resources, memories)),
         failures,
     )
 
 
-def one(out: Path, name: str) -> Path:
-    """Find the one file of a name below a folder.
-
-    Raises:
-        UsageError: there is none, or several.
-    """
-    found = sorted(out.glob(f"**/{name}"))
-    if len(found) != 1:
-        raise UsageError(
-            f"{len(found) or 'no'} files {name} below {out}; run `make hls` again and see its log"
-        )
-    return found[0]
-
-
 def pipelines(kernel: Path) -> dict[str, int]:
     """Read from the rendered kernel which labelled loops are pipelines, and their II."""
-    found = {}
-    for text in _sources(kernel):
-        for label, pragmas in _LOOP.findall(text):
-            ii = _II.search(pragmas)
-            if ii:
-                found[label] = STRIDE if ii[1] == "kStride" else int(ii[1])
-    return found
+    return {
+        label: STRIDE if ii[1] == "kStride" else int(ii[1])
+        for text in _sources(kernel)
+        for label, pragmas in _LOOP.findall(text)
+        if (ii := _II.search(pragmas))
+    }
 
 
 def bindings(kernel: Path) -> dict[str, str]:
     """Read from the rendered kernel what each array is bound to, as ``ram_s2p in bram``."""
-    found = {}
-    for text in _sources(kernel):
-        for pragma in _BIND.findall(text):
-            words = {key.lower(): value.lower() for key, value in _WORD.findall(pragma)}
-            name = dict(_WORD.findall(pragma))["variable"]
-            found[name] = f"{words['type']} in {words['impl']}"
-    return found
-
-
-def bound(root: Element, asked: Mapping[str, str]) -> list[Memory]:
-    """Read from csynth.xml what arrays have become.
-
-    The tool names the parts of an array after it, a static one's behind the name of its function:
-    ``h_buffer_3``, ``p_ZZN4lstm7computeE12bram_weights_0``.
-    """
-    found: dict[str, dict[str, int]] = {name: {} for name in asked}
-    for node in root.iter("BindNode"):
-        kind, place = (node.get(key, "").lower() for key in ("OPTYPE", "IMPL"))
-        variable = node.get("VARIABLE") or node.get("RTLNAME", "").removesuffix("_U")
-        if kind.startswith(("ram", "rom", "fifo")):
-            named = [n for n in asked if re.search(rf"(?<![A-Za-z]){n}(?![A-Za-z0-9])", variable)]
-            if named:
-                parts = found[max(named, key=len)]
-                parts[f"{kind} in {place}"] = parts.get(f"{kind} in {place}", 0) + 1
-    return [Memory(name, asked[name], parts) for name, parts in found.items()]
+    pragmas = [dict(_WORD.findall(p)) for text in _sources(kernel) for p in _BIND.findall(text)]
+    return {p["variable"]: f"{p['type']} in {p['impl']}".lower() for p in pragmas}
 
 
 def _sources(kernel: Path) -> Iterator[str]:
@@ -264,24 +242,70 @@ def _sources(kernel: Path) -> Iterator[str]:
         yield "".join(lines)
 
 
+def bound(root: Element, asked: Mapping[str, str]) -> list[Memory]:
+    """Read from csynth.xml what arrays have become.
+
+    The tool names the parts of an array after it, a static one's behind the name of its function:
+    ``h_buffer_3``, ``p_ZZN4lstm7computeE12bram_weights_0``.
+    """
+    found: dict[str, Counter[str]] = {name: Counter() for name in asked}
+    for node in root.iter("BindNode"):
+        kind, place = (node.get(key, "").lower() for key in ("OPTYPE", "IMPL"))
+        variable = node.get("VARIABLE") or node.get("RTLNAME", "").removesuffix("_U")
+        if kind.startswith(("ram", "rom", "fifo")):
+            named = [n for n in asked if re.search(rf"(?<![A-Za-z]){n}(?![A-Za-z0-9])", variable)]
+            if named:
+                found[max(named, key=len)][f"{kind} in {place}"] += 1
+    return [Memory(name, asked[name], dict(parts)) for name, parts in found.items()]
+
+
 def cosim_cycles(report: Path) -> list[int]:
     """Read least and most latency of the runs from a cosimulation's report.
 
     Raises:
-        UsageError: it did not pass, or the report has another form.
+        ToolError: it did not pass, or the report has another form.
     """
     for line in report.read_text(encoding="utf-8", errors="replace").splitlines():
         kind, *cells = [cell.strip() for cell in line.strip("| \n").split("|")]
         if kind == "Verilog" and cells:
             if cells[0] != "Pass":
-                raise UsageError(f"cosimulation says {cells[0]!r}, not Pass, in {report}")
+                raise ToolError(f"cosimulation says {cells[0]!r}, not Pass, in {report}")
             if len(cells) >= 4 and cells[1].isdigit() and cells[3].isdigit():
                 return [int(cells[1]), int(cells[3])]
-    raise UsageError(f"{report} lacks the latencies of Verilog; the release may write another form")
+    raise ToolError(f"{report} lacks the latencies of Verilog; the release may write another form")
 
 
-@dataclass(frozen=True)
-class _Source:
+def messages(log: str) -> Iterator[Message]:
+    """Yield the messages of a log."""
+    begun: list[str] = []
+    for line in [*log.splitlines(), ""]:
+        if begun and line[:1].isspace():
+            begun.append(line)
+            continue
+        found = _MESSAGE.match(" ".join(begun[:1]))
+        if found:
+            text = " ".join(" ".join([found[3], *begun[1:]]).split())
+            yield Message(found[1], found[2], text)
+        begun = [line]
+
+
+def by_loop(said: Sequence[Message]) -> dict[str, dict[str, Message]]:
+    """Collect for each loop its messages on the schedule, the first of each number.
+
+    One that names no loop is on the one that was being pipelined, or that its module was made for.
+    """
+    told: dict[str, dict[str, Message]] = {}
+    loop = ""
+    for message in said:
+        begins = _MODULE.search(message.text) or _PIPELINING.search(message.text)
+        loop = begins[1] if begins else loop
+        if message.number in _SCHEDULE:
+            named = _NAMED.search(message.text)
+            told.setdefault(named[1] if named else loop, {}).setdefault(message.number, message)
+    return told
+
+
+class _Source(NamedTuple):
     """A report's fields, which must be there."""
 
     path: Path
@@ -290,7 +314,7 @@ class _Source:
     def text(self, field: str) -> str:
         found = self.root.findtext(field, "").strip()
         if not found:
-            raise UsageError(f"{self.path} lacks {field}; run `make hls` again, or report its form")
+            raise ToolError(f"{self.path} lacks {field}; run `make hls` again, or report its form")
         return found
 
     def number(self, field: str) -> float:
@@ -298,7 +322,26 @@ class _Source:
         try:
             return float(said)
         except ValueError:
-            raise UsageError(f"{self.path} has {said!r} for {field}, not a number") from None
+            raise ToolError(f"{self.path} has {said!r} for {field}, not a number") from None
+
+
+def _parsed(xml: Path) -> Element:
+    try:
+        return ElementTree.fromstring(files.read_bytes(xml))
+    except ElementTree.ParseError as error:
+        raise ToolError(f"{xml} is no whole XML ({error}); run `make hls` again") from None
+
+
+def _loops(root: Element, wanted: Mapping[str, int]) -> Iterator[Loop]:
+    """Yield each loop of each module, nested ones too; tags may be there twice."""
+    top = root.findtext("UserAssignments/TopModelName", "top")
+    for module, home in [(top, root), *((m.findtext("Name", "?"), m) for m in root.iter("Module"))]:
+        for summary in home.findall("PerformanceEstimates/SummaryOfLoopLatency"):
+            for loop in summary.iter():
+                if loop.find("TripCount") is not None or loop.find("PipelineII") is not None:
+                    depth = _int(loop, "PipelineDepth") or _int(loop, "IterationLatency")
+                    name = _name(loop)
+                    yield Loop(module, name, _int(loop, "PipelineII"), depth, wanted.get(name))
 
 
 def _resources(cfg: Config, source: _Source) -> dict[str, dict[str, float]]:
@@ -312,14 +355,34 @@ def _resources(cfg: Config, source: _Source) -> dict[str, dict[str, float]]:
     return rows
 
 
-def _notes(resources: dict[str, dict[str, float]], memories: Sequence[Memory]) -> Iterator[str]:
-    """Tell what may fail in Vivado, whose figures count, and what could not be looked at."""
-    for kind, row in resources.items():
-        if row["used"] > row["free"]:
-            yield f"{row['used']:g} {kind} are more than the {row['free']:g} that the board leaves"
-    for memory in memories:
-        if not memory.found:
-            yield f"no memory of the report bears the name {memory.name}: it has become registers"
+def _missed(
+    source: _Source,
+    loops: Sequence[Loop],
+    wanted: Mapping[str, int],
+    said: Mapping[str, Mapping[str, Message]],
+) -> Iterator[str]:
+    """Tell of loops that missed their II, and what the log has on the loop over slots."""
+    why = {}
+    for loop in source.root.iterfind(".//SummaryOfLoopViolations/*"):
+        issue, kind, where = (
+            loop.findtext(tag, "-").strip()
+            for tag in ("IssueType", "ViolationType", "SourceLocation")
+        )
+        if issue not in ("", "-"):
+            why[_name(loop)] = f"{issue}, {kind} at {where}"
+    for label, ii in wanted.items():
+        found = [loop for loop in loops if loop.label == label]
+        if not any(loop.ii is not None and loop.depth is not None for loop in found):
+            raise ToolError(f"{source.path} lacks PipelineII or PipelineDepth of the loop {label}")
+        worst = max(loop.ii or 0 for loop in found)
+        if worst > ii:
+            yield (
+                f"loop {label} has II = {worst}, not {ii}: "
+                f"{why.get(label, 'the log may say why')}; {_ASK}"
+            )
+        if worst > ii or label == SLOTS:
+            for number, message in said.get(label, {}).items():
+                yield f"loop {label}, {message}; {_SCHEDULE[number]}"
 
 
 def _slow(clock: dict[str, float], mhz: int) -> Iterator[str]:
@@ -335,9 +398,8 @@ def _slow(clock: dict[str, float], mhz: int) -> Iterator[str]:
 
 def _elsewhere(memories: Sequence[Memory]) -> Iterator[str]:
     for memory in memories:
-        kind, _, place = memory.asked.partition(" in ")
         # A memory of which one port is used is called single.
-        fine = (memory.asked, f"ram_1p in {place}" if kind.startswith("ram") else memory.asked)
+        fine = (memory.asked, re.sub(r"^ram\w+", "ram_1p", memory.asked))
         for found, count in memory.found.items():
             if found not in fine:
                 yield (
@@ -346,65 +408,46 @@ def _elsewhere(memories: Sequence[Memory]) -> Iterator[str]:
                 )
 
 
-def _loops(root: Element) -> Iterator[tuple[str, Element]]:
-    """Yield module and element of each loop, nested ones too; tags may be there twice."""
-    top = root.findtext("UserAssignments/TopModelName", "top")
-    homes = [(top, root), *((m.findtext("Name", "?"), m) for m in root.iter("Module"))]
-    for module, home in homes:
-        for summary in home.findall("PerformanceEstimates/SummaryOfLoopLatency"):
-            for loop in summary.iter():
-                if loop.find("TripCount") is not None or loop.find("PipelineII") is not None:
-                    yield module, loop
+def _refused(root: Element, said: Sequence[Message]) -> Iterator[str]:
+    """Say of each pragma that the tool ignored or could not honour which, and in what words.
+
+    The PragmaReport of csynth.xml judges each; the log tells of those that were refused later than
+    it looks, and in releases without one.
+    """
+    told: list[str] = []
+    for pragma in root.iter("Pragma"):
+        words = [
+            f"[{its.get('msg_id')}] {its.get('msg_body')}"
+            for its in pragma.iter("Msg")
+            if its.get("msg_severity") != "INFO" and _REFUSED.search(its.get("msg_body", ""))
+        ]
+        if pragma.get("status") == "invalid" or words:
+            told += words
+            what = f"{pragma.get('type')} {pragma.get('options') or pragma.get('variable')}".strip()
+            yield f"{what} at {pragma.get('location')}: {[*words, '[invalid] no reason given'][0]}"
+    for message in said:
+        on_pragma = message.number.startswith("214-") or _PRAGMA.search(message.text)
+        if message.severity != "INFO" and on_pragma and _REFUSED.search(message.text):
+            full = f"[{message.number}] {message.text}"
+            if not any(full.startswith(words) for words in told):
+                told.append(full)
+                yield str(message)
 
 
-def _violations(root: Element) -> dict[str, str]:
-    """Tell by label what the report says of a loop that missed its II."""
-    said = {}
-    for summary in root.iter("SummaryOfLoopViolations"):
-        for loop in summary:
-            facts = [loop.findtext(tag, "-").strip() for tag in ("IssueType", "ViolationType")]
-            if facts[0] not in ("", "-"):
-                where = loop.findtext("SourceLocation", "-").strip()
-                said[_name(loop)] = f"{facts[0]}, {facts[1]} at {where}"
-    return said
-
-
-def _missed(
-    loops: Sequence[Loop],
-    wanted: Mapping[str, int],
-    xml: Path,
-    violations: Mapping[str, str],
-    said: Mapping[str, Sequence[hls_log.Message]],
-) -> Iterator[str]:
-    """Tell of loops that missed their II, and what the log has on the loop over slots."""
-    for label, ii in wanted.items():
-        found = [loop for loop in loops if loop.label == label]
-        if not any(loop.ii is not None and loop.depth is not None for loop in found):
-            raise UsageError(f"{xml} lacks PipelineII or PipelineDepth of the loop {label}")
-        worst = max(loop.ii or 0 for loop in found)
-        told = said.get(label, [])
-        if worst > ii:
-            why = violations.get(label, "the log may say why")
-            yield f"loop {label} has II = {worst}, not {ii}: {why}; {_ASK}"
-        if worst > ii or label == SLOTS:
-            for message in told:
-                yield f"loop {label}, {message}; {_REMEDY.get(message.number, _ASK)}"
+def _notes(resources: dict[str, dict[str, float]], memories: Sequence[Memory]) -> Iterator[str]:
+    """Tell what may fail in Vivado, whose figures count, and what could not be looked at."""
+    for kind, row in resources.items():
+        if row["used"] > row["free"]:
+            yield f"{row['used']:g} {kind} are more than the {row['free']:g} that the board leaves"
+    for memory in memories:
+        if not memory.found:
+            yield f"no memory of the report bears the name {memory.name}: it has become registers"
 
 
 def _name(loop: Element) -> str:
     return (loop.findtext("Name") or loop.tag).strip()
 
 
-def _int(text: str | None) -> int | None:
-    found = _NUMBER.fullmatch((text or "").strip())
-    return int(found[0]) if found else None
-
-
-def _range(field: Element | None) -> str:
-    """Show a number, a range as text or as elements, or undef."""
-    words = [] if field is None else [t.strip() for t in field.itertext() if t.strip()]
-    return " ~ ".join(dict.fromkeys(words)) or "-"
-
-
-def _shown(value: int | None) -> str:
-    return "-" if value is None else str(value)
+def _int(loop: Element, tag: str) -> int | None:
+    text = loop.findtext(tag, "").strip()
+    return int(text) if text.isdigit() else None

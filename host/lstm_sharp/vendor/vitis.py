@@ -7,8 +7,8 @@ reports; see docs/vitis.md.
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,19 +16,18 @@ import numpy as np
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import UsageError
-from lstm_sharp.flow import jobs, render, tools
+from lstm_sharp.errors import EngineError, ToolError, UsageError
+from lstm_sharp.flow import jobs, render, tools, xilinx
 from lstm_sharp.flow.hls_rtl import FOLDER, read_stamp, write_stamp
 from lstm_sharp.model import load
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.package import vectors
 from lstm_sharp.runtime import deploy, engines
-from lstm_sharp.terminal import Parser
-from lstm_sharp.vendor import reports, xilinx
+from lstm_sharp.terminal import Parser, ended
+from lstm_sharp.vendor import reports
 
 STAGES = ("csim", "csynth", "cosim", "export")
 LOG = "vitis.log"
-_SAYS = "lstm-sharp: "
 _REMEDIES = {
     "setup": "is the part installed? AMD's installer adds device families",
     "csim": "the kernel compiles or computes otherwise here than under g++ (`make csim`)",
@@ -42,13 +41,13 @@ def find(env: Mapping[str, str]) -> tuple[list[str | Path], str]:
     """Find the tool; return the command that runs a Tcl file put behind it, and its release.
 
     Raises:
-        UsageError: no tool, or one that is too old or does not say what it is.
+        ToolError: no tool, or one that is too old or does not say what it is.
     """
     for name, options in (("vitis-run", ["--mode", "hls", "--tcl"]), ("vitis_hls", ["-f"])):
         tool = xilinx.find(name, env)
         if tool:
             return [tool, *options], _release(tool, env)
-    raise UsageError(
+    raise ToolError(
         "neither vitis-run nor vitis_hls is on PATH, and `make hls` needs one: install Vitis and "
         f"name its settings64.sh in {xilinx.SETTINGS}; without it `make csim` runs the kernel, "
         "`make lint` checks it and `make cosim` simulates the SystemVerilog engine"
@@ -59,7 +58,7 @@ def _release(tool: Path, env: Mapping[str, str]) -> str:
     """Ask the tool; where it does not answer, the folder that it was installed in may."""
     try:
         return xilinx.release(tool, env)
-    except UsageError:
+    except ToolError:
         place = re.search(r"/(20\d\d\.\d)/", str(tool.resolve()))
         if place and place[1] >= xilinx.RELEASES[0]:
             return place[1]
@@ -81,7 +80,8 @@ def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAG
         The folder of what the tool made.
 
     Raises:
-        UsageError: no tool, stages that need another, a model that does not fit, or a config for
+        ToolError: no tool.
+        UsageError: stages that need another, a model that does not fit, or a config for
             another engine.
         ToolError: a stage failed; the text names it and the log.
     """
@@ -94,10 +94,23 @@ def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAG
     env = xilinx.environment()
     command, release = find(env)
     tools.clear(out, out / LOG)
-    xilinx.announce(f"Vitis HLS {release} ({command[0]})", release, out / LOG)
     render.render(cfg, folder)
     programs = write_job(cfg, model, folder / "vectors", build_dir)
-    _follow([*command, folder / "hls" / "run_hls.tcl"], out, env, stages)
+    status, text, said = xilinx.run(
+        "Vitis HLS",
+        release,
+        [*command, folder / "hls" / "run_hls.tcl"],
+        out / LOG,
+        {**env, "LSTM_SHARP_HLS_STAGES": " ".join(stages)},
+        "lstm-sharp: ",
+    )
+    last = said[-1] if said else "setup"
+    if status or last != "done":
+        stage = last.split()[0]
+        why = re.search(r"^ERROR:.*", text, re.MULTILINE)
+        how = why[0] if why else last if "FAILED" in last else "the tool was broken off"
+        remedy = _REMEDIES.get(stage, "run it again")
+        raise ToolError(f"Vitis HLS failed in {stage}: {how}; {remedy} (see {out / LOG})")
     write_stamp(cfg, folder, {"tool": release, "stages": list(stages), "programs": programs})
     return out
 
@@ -111,7 +124,9 @@ def write_job(cfg: Config, model: Model, folder: Path, build_dir: Path) -> list[
         The words of each program.
 
     Raises:
-        UsageError: no g++, a model that does not fit, or csim differs from the golden model.
+        ToolError: no g++.
+        UsageError: a model that does not fit.
+        EngineError: csim differs from the golden model.
     """
     quantized, stages, made, _ = vectors.prepare(model, cfg)
     made = vectors.make(quantized, made.x[:4, :3])
@@ -130,7 +145,7 @@ def write_job(cfg: Config, model: Model, folder: Path, build_dir: Path) -> list[
         h, after, _ = deploy.run(stages, made.x[own], state, True, play)
         wanted = made.h[own], made.h_end[:, own], made.c_end[:, own]
         if not all(np.array_equal(a, b) for a, b in zip((h, *(after or ())), wanted, strict=True)):
-            raise UsageError("csim differs from the golden model; `make csim` looks closer")
+            raise EngineError("csim differs from the golden model; `make csim` looks closer")
     folder.mkdir(parents=True, exist_ok=True)
     jobs.write_job(folder / "job", played)
     jobs.write_results(folder / "want", gave)
@@ -140,53 +155,12 @@ def write_job(cfg: Config, model: Model, folder: Path, build_dir: Path) -> list[
 def small_model() -> Model:
     """Draw two small layers: quick to cosimulate, and in need of every part of the kernel."""
     rng = np.random.default_rng(1)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.normal(0, 0.7, shape)
+
     sizes = ((5, 7), (7, 6))
-    return Model(
-        tuple(
-            Layer(
-                rng.normal(0, 0.7, (4 * h, x)),
-                rng.normal(0, 0.7, (4 * h, h)),
-                rng.normal(0, 0.7, 4 * h),
-            )
-            for x, h in sizes
-        )
-    )
-
-
-def _follow(
-    command: Sequence[str | Path], out: Path, env: Mapping[str, str], stages: Sequence[str]
-) -> None:
-    """Run the tool; its output goes to the log as it comes, stages to the terminal too."""
-    log, said = out / LOG, ["setup"]
-    out.mkdir(parents=True)
-    with (
-        log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(
-            [str(part) for part in command],
-            cwd=out,
-            env={**env, "LSTM_SHARP_HLS_STAGES": " ".join(stages)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            file.write(line)
-            file.flush()
-            if line.startswith(_SAYS):
-                said.append(line[len(_SAYS) :].strip())
-                print(f"  {said[-1]}", flush=True)
-    if process.returncode == 0 and said[-1] == "done":
-        return
-    stage = said[-1].split()[0]
-    remedy = _REMEDIES.get(stage, "run it again")
-    text = log.read_text(encoding="utf-8")
-    why = re.search(r"^ERROR:.*", text, re.MULTILINE)
-    how = why[0] if why else said[-1] if "FAILED" in said[-1] else "the tool was broken off"
-    raise tools.ToolError(f"Vitis HLS failed in {stage}: {how}; {remedy} (see {log})")
+    return Model(tuple(Layer(draw(4 * h, x), draw(4 * h, h), draw(4 * h)) for x, h in sizes))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -201,27 +175,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--read", action="store_true", help="read the reports of the last run")
     parser.add_argument("--where", action="store_true", help="print the folder, and no more")
     options = parser.parse_args(arguments)
-    try:
-        cfg = config.load(options.config).of("hls")
-        out = tools.build_folder(cfg, options.build) / FOLDER
-        if options.where:
-            print(out)
-            return 0
-        if not options.read:
-            model = load(options.model) if options.model else small_model()
-            out = run(cfg, model, options.build, options.stages.split(","))
-        stamp = read_stamp(out)
-        if "csynth" not in stamp["stages"]:  # type: ignore[operator]
-            return 0
-        report = reports.read(cfg, out, stamp)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return ended(lambda: _main(options))
+
+
+def _main(options: Namespace) -> int:
+    cfg = config.load(options.config).of("hls")
+    out = tools.build_folder(cfg, options.build) / FOLDER
+    if options.where:
+        print(out)
+        return 0
+    if not options.read:
+        model = load(options.model) if options.model else small_model()
+        out = run(cfg, model, options.build, options.stages.split(","))
+    report = judged(cfg, out)
+    for failure in report.failures if report else ():
+        print(f"FAILED: {failure}", file=sys.stderr)
+    return int(bool(report and report.failures))
+
+
+def judged(cfg: Config, out: Path) -> reports.Report | None:
+    """Read, write and print the report of a run; None if nothing was synthesised.
+
+    Raises:
+        UsageError: its run did not end.
+        ToolError: a report lacks something.
+    """
+    stamp = read_stamp(out)
+    if "csynth" not in stamp["stages"]:  # type: ignore[operator]
+        return None
+    report = reports.read(cfg, out, stamp)
     report.write(out)
     print(report.table())
-    for failure in report.failures:
-        print(f"FAILED: {failure}", file=sys.stderr)
-    return 1 if report.failures else 0
+    return report
 
 
 if __name__ == "__main__":

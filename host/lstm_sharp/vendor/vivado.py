@@ -9,24 +9,24 @@ from __future__ import annotations
 import json
 import re
 import sys
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_CELL, ENGINE_VLNVS
-from lstm_sharp.errors import UsageError
-from lstm_sharp.flow import hls_rtl, processors, tools, verilate
+from lstm_sharp.errors import ToolError
+from lstm_sharp.flow import hls_rtl, tools, verilate, xilinx
 from lstm_sharp.flow.design import Design, design
 from lstm_sharp.flow.render import environment, render
-from lstm_sharp.terminal import Parser
-from lstm_sharp.vendor import xilinx
+from lstm_sharp.terminal import Parser, ended
 
 SCRIPT = "build_overlay.tcl"
 _TOP = "engine_ip"
 """Module, template and file of the SystemVerilog engine as Vivado packages it."""
 _PORT = re.compile(r"^ {4}(input|output) +logic +(\[.*?\] )? *(\w+),?$", re.MULTILINE)
-_SAID = re.compile(r"^overlay: (.*)$", re.MULTILINE)
 _LOG, _CONSOLE = "vivado.log", "console.log"
 
 
@@ -42,7 +42,7 @@ def write_script(made: Design, work: Path, repository: Path | None = None) -> Pa
         The script; it runs anywhere, given what it names.
 
     Raises:
-        UsageError: Jinja2 is not installed.
+        ToolError: Jinja2 is not installed.
     """
     cfg, rendering = made.cfg, environment()
     wrapper = work / f"{_TOP}.v"
@@ -59,7 +59,7 @@ def write_script(made: Design, work: Path, repository: Path | None = None) -> Pa
                 cell.name: own if cell.vlnv == own else cell.vlnv.rpartition(":")[0] + ":*"
                 for cell in made.cells
             },
-            ps_ip=processors.KINDS[made.system.ps].vlnv.split(":")[2],
+            ps_ip=made.cells[0].vlnv.split(":")[2],
             repository=repository,
             sources=[*verilate.synthesised(work.parent), wrapper],
             top=_TOP,
@@ -92,7 +92,8 @@ def build(
         Path of the ``.bit``; ``.hwh`` and ``.json`` lie beside it.
 
     Raises:
-        UsageError: no tool, an unsupported one, no HLS IP, or an unknown board.
+        ToolError: no tool, or an unsupported one.
+        UsageError: no HLS IP, or an unknown board.
         ToolError: Vivado failed, or timing is not met; there is no overlay then.
     """
     made = design(cfg, board)
@@ -102,7 +103,7 @@ def build(
     env = xilinx.environment(settings)
     vivado = xilinx.find("vivado", env)
     if vivado is None:
-        raise UsageError(
+        raise ToolError(
             f"vivado is not on PATH and builds all overlays; install it, or name its settings64.sh "
             f"in {xilinx.SETTINGS}; without it `make cosim` simulates the engine, `make resources` "
             "counts what it takes, and a virtual board runs it"
@@ -110,39 +111,29 @@ def build(
     release = xilinx.release(vivado, env)
     render(cfg, folder)
     script = write_script(made, work, _hls_ip(folder, project) if cfg.engine == "hls" else None)
-    xilinx.announce(f"Vivado {release} ({vivado})", release, work / _LOG)
     (work / _LOG).unlink(missing_ok=True)
-    command: list[str | Path] = [
-        vivado,
-        "-mode",
-        "batch",
-        "-notrace",
-        "-nojournal",
-        "-log",
-        _LOG,
-        "-source",
-        script,
-    ]
-    failed: tools.ToolError | None = None
-    try:
-        tools.run(command, work, work / _CONSOLE, env)
-    except tools.ToolError as error:
-        failed = error
+    options = ("-mode", "batch", "-notrace", "-nojournal", "-log", _LOG, "-source")
+    status, text, said = xilinx.run(
+        "Vivado", release, [vivado, *options, script], work / _CONSOLE, env, "overlay: "
+    )
     bit = work / "built" / f"{cfg.name}.bit"
-    if failed or not bit.is_file():
-        raise tools.ToolError(_why(work, failed))
+    if status or not bit.is_file():
+        log = work / (_LOG if (work / _LOG).is_file() else _CONSOLE)
+        raise ToolError(f"no overlay: {_why(status, text, said)} (log: {log})")
     return bit
 
 
-def _why(work: Path, failed: tools.ToolError | None) -> str:
-    """Say in one sentence why there is no overlay."""
-    log = work / (_LOG if (work / _LOG).is_file() else _CONSOLE)
-    said = _SAID.findall((work / _CONSOLE).read_text(encoding="utf-8"))
+def _why(status: int, text: str, said: Sequence[str]) -> str:
+    """Say why there is no overlay."""
     last = said[-1] if said else "the start"
     if last.startswith("FAILED: "):
-        return f"no overlay: {last.removeprefix('FAILED: ')} (log: {log})"
-    how = str(failed).split(" (see")[0] if failed else "vivado ended without an overlay"
-    return f"no overlay: broken off during {last}: {how}; run it again (log: {log})"
+        return last.removeprefix("FAILED: ")
+    how = "vivado ended without an overlay"
+    if status:
+        lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+        error = next((line for line in lines if "error" in line.lower()), lines[-1])
+        how = f"vivado failed with status {status}: {error}"
+    return f"broken off during {last}: {how}; run it again"
 
 
 def _hls_ip(folder: Path, project: Path | None) -> Path:
@@ -151,16 +142,14 @@ def _hls_ip(folder: Path, project: Path | None) -> Path:
     Raises:
         UsageError: none, several, or, where no project is named, one of another kernel.
     """
-    root = project or folder / hls_rtl.FOLDER
     if project is None:
-        hls_rtl.read_stamp(root)
-    found = sorted(root.glob("**/impl/ip/component.xml"))
-    if len(found) != 1:
-        raise UsageError(
-            f"{len(found) or 'no'} HLS IPs (impl/ip/component.xml) below {root}; run `make hls`, "
-            "name the one HLS project with --hls-project, or take ENGINE=sv"
-        )
-    return found[0].parent
+        hls_rtl.read_stamp(folder / hls_rtl.FOLDER)
+    return xilinx.one(
+        project or folder / hls_rtl.FOLDER,
+        "impl/ip/component.xml",
+        "HLS IPs ({})",
+        "run `make hls`, name the one HLS project with --hls-project, or take ENGINE=sv",
+    ).parent
 
 
 def _ports(cfg: Config) -> list[tuple[str, str, str]]:
@@ -199,17 +188,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--build", type=Path, metavar="DIR", help="default: build")
     parser.add_argument("--settings", metavar="FILE", help=f"default: ${xilinx.SETTINGS}")
     options = parser.parse_args(arguments)
-    try:
-        cfg = config.load(options.config or options.board).of(options.engine)
-        bit = build(cfg, options.board, options.hls_project, options.build, options.settings)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return ended(lambda: _main(options))
+
+
+def _main(options: Namespace) -> None:
+    cfg = config.load(options.config or options.board).of(options.engine)
+    bit = build(cfg, options.board, options.hls_project, options.build, options.settings)
     about = files.read_json(bit.with_suffix(".json"))
     slack = ", ".join(f"{kind} {ns:g} ns" for kind, ns in about["slack_ns"].items())
     used = ", ".join(f"{count} {kind}" for kind, count in about["used"].items())
     print(f"{bit} (slack: {slack}; used: {used})")
-    return 0
 
 
 if __name__ == "__main__":

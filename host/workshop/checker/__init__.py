@@ -1,22 +1,15 @@
 """The kernel checker: what Vitis HLS would refuse, or quietly build otherwise than meant.
 
-``python -m workshop.checker CONFIG...`` checks the kernel rendered from each. The rules
-are those of ``code`` (what can be synthesised), ``directives`` (pragmas where they stand),
-``memories`` (their ports) and ``ranges`` (declared widths).
+``python -m workshop.checker CONFIG...`` checks the kernel rendered from each.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_sharp.engine.config import Config
-from workshop.checker import code, directives, memories
-from workshop.checker.kernel import Kernel, Placed
-from workshop.checker.ranges import ranges
-
-RULES = (*code.RULES, *directives.RULES, *memories.RULES, "range")
+from workshop.checker.kernel import Kernel
+from workshop.checker.rules import RULES, WORDS, refused
 
 
 class Finding(NamedTuple):
@@ -31,12 +24,8 @@ class Finding(NamedTuple):
         return f"{self.path}:{self.line}: {self.rule}: {self.text}"
 
 
-def check(folder: Path, cfg: Config) -> list[Finding]:
+def check(folder: Path) -> list[Finding]:
     """Check the kernel in a folder that ``render`` has written.
-
-    Args:
-        folder: the rendered tree.
-        cfg: from which it was rendered.
 
     Returns:
         What was found, in the order of the files.
@@ -44,13 +33,8 @@ def check(folder: Path, cfg: Config) -> list[Finding]:
     Raises:
         UsageError: libclang is not installed.
     """
-    kernel = Kernel(folder)
-    found = {Finding(*place, *what) for place, *what in code.refused(kernel)}
-    rules = {**code.RULES, **directives.RULES, **memories.RULES}
-    rules["range"] = partial(ranges, cfg=cfg)
-    for rule, complaints in rules.items():
-        for where, text in complaints(kernel):
-            pragma = where.pragma if isinstance(where, Placed) else None
-            place = (pragma.path, pragma.line) if pragma else kernel.place(where)
-            found.add(Finding(*place, rule, text))
+    kernel = Kernel(folder, (words for words, _ in WORDS.values()))
+    found = {Finding(*place, *what) for place, *what in refused(kernel)}
+    for name, rule in RULES.items():
+        found |= {Finding(*kernel.place(where), name, text) for where, text in rule(kernel)}
     return sorted(found)

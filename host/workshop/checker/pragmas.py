@@ -8,147 +8,103 @@ itself looks its names up and works its numbers out, and ``#if`` decides whether
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-NAME = "name"
-"""Kind of an option whose value names a variable or a port."""
-LOOP, FUNCTION, TOP, ANYWHERE = "loop", "function", "top", "anywhere"
 MARK = "hls_pragma_"
 """Begins the name of every constant that stands for a pragma."""
 _PRAGMA = re.compile(r"^[ \t]*#[ \t]*pragma\b((?:.*\\\n)*.*)$", re.MULTILINE)
+# Name, where it stands (directly in the body of a loop, a function, the top function, or anywhere
+# in a function), options: numbers from the least, words, names. `*` must be, `[word]` stands alone.
+_TABLE = """
+PIPELINE loop II>=1 style=stp|frp|flp [rewind]
+UNROLL loop factor>=2
+LOOP_TRIPCOUNT loop *min>=0 *max>=1
+DEPENDENCE loop *variable *type=inter|intra *direction=RAW|WAR *distance>=1 *dependent=true|false
+ARRAY_PARTITION anywhere *variable *type=complete|cyclic|block factor>=2 dim>=0
+ARRAY_RESHAPE anywhere *variable *type=complete|cyclic|block factor>=2 dim>=0
+BIND_STORAGE anywhere *variable *type=ram_1p|ram_2p|ram_s2p|rom_1p|rom_np|fifo \
+impl=bram|lutram|uram|srl|memory latency>=0
+BIND_OP anywhere *variable *op=mul|add|sub *impl=dsp|fabric latency>=0
+STREAM anywhere *variable *depth>=1 type=fifo|pipo
+DATAFLOW function
+INLINE function [off]
+EXPRESSION_BALANCE function [off]
+AGGREGATE function *variable compact=bit|byte|none|auto
+INTERFACE/axis top *port register_mode=both|forward|reverse|off
+INTERFACE/s_axilite top *port *bundle=control offset>=16
+"""
 
 
-_Options = Mapping[str, "str | int | tuple[str, ...]"]
+class Directive(NamedTuple):
+    """What may follow a directive's name, and where it stands."""
+
+    where: str
+    options: dict[str, int | tuple[str, ...] | None]  # the least number; words; None for a name
+    required: list[str]
 
 
-@dataclass(frozen=True)
-class Directive:
-    """What may follow a directive's name, and where it may stand."""
-
-    options: _Options  # NAME, the least number, or the words
-    required: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-    where: tuple[str, ...] = (FUNCTION,)
-
-
-_CUT: _Options = {
-    "variable": NAME,
-    "type": ("complete", "cyclic", "block"),
-    "factor": 2,
-    "dim": 0,
-}
-_MEMORIES = ("bram", "bram_ecc", "lutram", "uram", "uram_ecc", "srl", "memory")
-_RAMS = ("ram_1p", "ram_1wnr", "ram_2p", "ram_s2p", "ram_t2p", "rom_1p", "rom_2p", "rom_np", "fifo")
-_PORT, _TOP = {"port": NAME}, (TOP,)
-GRAMMAR = {
-    "PIPELINE": Directive(
-        {"II": 1, "style": ("stp", "frp", "flp")}, (), ("off", "rewind"), (LOOP, FUNCTION)
-    ),
-    "UNROLL": Directive({"factor": 2}, (), ("skip_exit_check",), (LOOP,)),
-    "LOOP_TRIPCOUNT": Directive({"min": 0, "max": 1, "avg": 0}, ("min", "max"), (), (LOOP,)),
-    "LOOP_FLATTEN": Directive({}, (), ("off",), (LOOP,)),
-    "DEPENDENCE": Directive(
-        {
-            "variable": NAME,
-            "type": ("inter", "intra"),
-            "direction": ("RAW", "WAR", "WAW"),
-            "distance": 1,
-            "dependent": ("true", "false"),
-        },
-        ("variable", "type", "direction", "distance", "dependent"),
-        (),
-        (LOOP,),
-    ),
-    "ARRAY_PARTITION": Directive(_CUT, ("variable", "type"), (), (ANYWHERE,)),
-    "ARRAY_RESHAPE": Directive(_CUT, ("variable", "type"), (), (ANYWHERE,)),
-    "BIND_STORAGE": Directive(
-        {"variable": NAME, "type": _RAMS, "impl": _MEMORIES, "latency": 0},
-        ("variable", "type"),
-        (),
-        (ANYWHERE,),
-    ),
-    "BIND_OP": Directive(
-        {"variable": NAME, "op": ("mul", "add", "sub"), "impl": ("dsp", "fabric"), "latency": 0},
-        ("variable", "op", "impl"),
-        (),
-        (ANYWHERE,),
-    ),
-    "STREAM": Directive(
-        {"variable": NAME, "depth": 1, "type": ("fifo", "pipo", "shared", "unsync")},
-        ("variable", "depth"),
-        (),
-        (ANYWHERE,),
-    ),
-    "DATAFLOW": Directive({}, (), ("disable_start_propagation",)),
-    "INLINE": Directive({}, (), ("off", "recursive")),
-    "EXPRESSION_BALANCE": Directive({}, (), ("off",), (LOOP, FUNCTION)),
-    "LATENCY": Directive({"min": 0, "max": 0}, (), (), (LOOP, FUNCTION)),
-    "AGGREGATE": Directive(
-        {"variable": NAME, "compact": ("bit", "byte", "none", "auto")}, ("variable",)
-    ),
-    "DISAGGREGATE": Directive({"variable": NAME}, ("variable",)),
-    "STABLE": Directive({"variable": NAME}, ("variable",)),
-    "INTERFACE axis": Directive(
-        {**_PORT, "register_mode": ("both", "forward", "reverse", "off")}, ("port",), (), _TOP
-    ),
-    "INTERFACE s_axilite": Directive(
-        {**_PORT, "bundle": ("control",), "offset": 0x10}, ("port", "bundle"), (), _TOP
-    ),
-    "INTERFACE ap_ctrl_hs": Directive(_PORT, ("port",), (), _TOP),
-}
-"""Directives (an INTERFACE by its mode) and options that Vitis HLS 2022.2 to 2025.x all know."""
+def _directive(line: str) -> tuple[str, Directive]:
+    name, where, rest = f"{line} ".split(" ", 2)
+    options: dict[str, int | tuple[str, ...] | None] = {}
+    for key, sign, value in re.findall(r"([\w\[]+)\]?(?:(>?=)(\S+))?", rest):
+        words = tuple(value.split("|")) if sign else () if key[0] == "[" else None
+        options[key.strip("[")] = int(value) if sign == ">=" else words
+    return name.replace("/", " "), Directive(where, options, re.findall(r"\*(\w+)", rest))
 
 
-@dataclass(frozen=True)
+GRAMMAR = dict(map(_directive, _TABLE.strip().splitlines()))
+"""What the kernel uses and its next version may; Vitis HLS 2022.2 to 2025.x all know it."""
+_NONE = Directive("anywhere", {}, [])
+
+
+@dataclass(eq=False)
 class Pragma:
-    """One pragma as it stands in a file."""
+    """One pragma as it stands in a file, and in the tree once that is parsed."""
 
     path: str
     line: int
     text: str  # without "#pragma"
-    directive: str = ""  # of the grammar; empty if it is none
-    options: Mapping[str, str] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
+    directive: str = ""  # as in the grammar
+    options: dict[str, str] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
+    where: str = "namespace"  # loop, function: directly in the body; anywhere in a function
+    function: Any = None  # that it lies in; is set by kernel.py, as what follows
+    numbers: dict[str, int] = field(default_factory=dict)  # worked out by Clang
+    names: dict[str, Any] = field(default_factory=dict)  # declarations, None for what is none
 
     @property
-    def where(self) -> tuple[str, ...]:
-        """Where it may stand."""
-        return GRAMMAR[self.directive].where if self.directive in GRAMMAR else (ANYWHERE,)
+    def known(self) -> Directive:
+        """What the grammar says of it."""
+        return GRAMMAR.get(self.directive, _NONE)
 
-    def names(self) -> Iterator[tuple[str, str]]:
-        """Options whose value names a variable or a port; ``return`` is no name."""
-        kinds = GRAMMAR[self.directive].options if self.directive in GRAMMAR else {}
-        return ((o, v) for o, v in self.options.items() if kinds.get(o) == NAME and v != "return")
-
-    def numbers(self) -> Iterator[tuple[str, str, int]]:
-        """Options whose value is a number, and the least it may be."""
-        kinds = GRAMMAR[self.directive].options if self.directive in GRAMMAR else {}
+    def values(self) -> Iterator[tuple[str, str]]:
+        """Yield options for Clang to look at, and their values: names, and numbers."""
         for option, value in self.options.items():
-            least = kinds.get(option)
-            if isinstance(least, int):
-                yield option, value, least
+            kind = self.known.options.get(option, ())
+            if isinstance(kind, int) or (kind is None and value != "return"):
+                yield option, f"({value})" if kind is not None else f"sizeof({value})"
 
     def problems(self) -> Iterator[str]:
         """What is wrong with it, wherever it stands."""
+        known = self.known.options
         if not self.text.startswith("HLS "):
             yield f"'{self.text}' is no pragma of HLS; begin it with HLS, or take it away"
-        elif self.directive not in GRAMMAR:
+            return
+        if self.directive not in GRAMMAR:
             yield f"{self.directive or 'it'} is unknown; write one of {', '.join(GRAMMAR)}"
-        else:
-            yield from self._problems(GRAMMAR[self.directive])
-
-    def _problems(self, known: Directive) -> Iterator[str]:
+            return
         for option, value in self.options.items():
-            kind = known.options.get(option)
-            if kind is None:
-                yield f"{self.directive} has no option {option}; it has {_list(known.options)}"
+            kind = known.get(option, ())
+            if kind == ():
+                yield f"{self.directive} has no option {option}; it has {', '.join(known)}"
             elif isinstance(kind, tuple) and value not in kind:
-                yield f"{option} = {value} is unknown; write one of {_list(kind)}"
+                yield f"{option} = {value} is unknown; write one of {', '.join(kind)}"
         for flag in self.flags:
-            if flag not in known.flags:
+            if known.get(flag) != ():
                 yield f"'{flag}' is no word of {self.directive}; write OPTION = {flag}, or drop it"
-        for option in known.required:
+        for option in self.known.required:
             if option not in self.options:
                 yield f"{self.directive} lacks {option}; write {option} = ..."
 
@@ -169,11 +125,9 @@ def take_out(text: str, path: str, pragmas: list[Pragma]) -> str:
         words = re.sub(r"\s*=\s*", "=", match[1].replace("\\\n", " ").split("//")[0]).split()
         if words == ["once"]:
             return match[0]
-        line = text.count("\n", 0, match.start()) + 1
-        pragma = _read(path, line, words)
+        pragma = _read(path, text.count("\n", 0, match.start()) + 1, words)
         mark = f"{MARK}{len(pragmas)}"
-        values = [f"{mark}_{option} = sizeof({value})" for option, value in pragma.names()]
-        values += [f"{mark}_{option} = ({value})" for option, value, _ in pragma.numbers()]
+        values = [f"{mark}_{option} = {value}" for option, value in pragma.values()]
         pragmas.append(pragma)
         return f"enum {{ {', '.join([mark, *values])} }};" + "\n" * match[0].count("\n")
 
@@ -181,20 +135,19 @@ def take_out(text: str, path: str, pragmas: list[Pragma]) -> str:
 
 
 def _read(path: str, line: int, words: list[str]) -> Pragma:
-    directive = words[1].upper() if len(words) > 1 else ""
-    options = dict(word.split("=", 1) for word in words[2:] if "=" in word)
-    if directive == "INTERFACE":
-        directive += f" {options.pop('mode', 'without mode')}"
-    known, flags = GRAMMAR.get(directive, Directive({})), []
+    pragma = Pragma(path, line, " ".join(words), "".join(words[1:2]).upper())
+    pragma.options = dict(word.split("=", 1) for word in words[2:] if "=" in word)
+    if pragma.directive == "INTERFACE":
+        pragma.directive += f" {pragma.options.pop('mode', 'without mode')}"
     for word in (word for word in words[2:] if "=" not in word):
         # `complete` says `type = complete`; so do the words of other options
-        of = [o for o, kind in known.options.items() if isinstance(kind, tuple) and word in kind]
-        if word in known.flags or len(of) != 1 or of[0] in options:
-            flags.append(word)
+        of = [
+            o
+            for o, kind in pragma.known.options.items()
+            if isinstance(kind, tuple) and word in kind
+        ]
+        if len(of) == 1 and of[0] not in pragma.options:
+            pragma.options[of[0]] = word
         else:
-            options[of[0]] = word
-    return Pragma(path, line, " ".join(words), directive, options, tuple(flags))
-
-
-def _list(words: Mapping[str, object] | tuple[str, ...]) -> str:
-    return ", ".join(words) or "none"
+            pragma.flags.append(word)
+    return pragma

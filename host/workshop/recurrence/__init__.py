@@ -11,22 +11,21 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import tools
 from lstm_sharp.flow.render import render
-from workshop import synth, witness
-from workshop.recurrence import dataflow, delays, layout, verilog
+from workshop import libclang, synth, witness
+from workshop.libclang import Layout
+from workshop.recurrence import dataflow, delays, verilog
 from workshop.recurrence.dataflow import Step
-from workshop.recurrence.layout import Layout, Layouts
 from workshop.recurrence.llvm_ir import Module, NotADatapath
 
 STEPS = {  # namespace in steps.cpp: what it updates
@@ -42,9 +41,16 @@ MOST_LUTS = {"xc7": 6, "xcup": 4}
 MOST_CHAINS = 1
 """Carry chains in series."""
 
-_OBJECTS = {"state": "State", "in": "In", "memories": "Memories", "out": "Out"}
 _CLANG = (
-    *("-target", "x86_64-linux-musl", "-std=c++14", "-O2", "-g0", "-fno-sanitize=all"),
+    *(
+        "-target",
+        "x86_64-linux-musl",
+        "-std=c++14",
+        "-DLSTM_SHARP_VITIS",
+        "-O2",
+        "-g0",
+        "-fno-sanitize=all",
+    ),
     # Everything inside one function, all loops unrolled, and no vectors
     *("-mllvm", "-inline-threshold=100000", "-mllvm", "-unroll-threshold=100000"),
     *("-fno-vectorize", "-fno-slp-vectorize", "-fno-jump-tables", "-fno-discard-value-names"),
@@ -53,22 +59,16 @@ _CLANG = (
 )
 
 
-@dataclass(frozen=True)
-class Depth:
+class Depth(NamedTuple):
     """How deep an update is."""
 
-    step: str
-    path: witness.Route  # the longest
     luts: int  # most LUT levels of all paths
     chains: int  # most carry chains in series
     most: int  # LUT levels allowed
+    fails: bool
     ns: float | None  # as an HLS tool adds up operations; only for UltraScale+
+    longest: str  # path
     made_from: str  # hash of the Verilog
-
-    @property
-    def fails(self) -> bool:
-        """Whether it is too long."""
-        return self.luts > self.most or self.chains > MOST_CHAINS
 
 
 class Steps:
@@ -85,44 +85,37 @@ class Steps:
         render(cfg, self.rendered)
         self.folder = self.rendered / "recurrence"
         self.sources = sorted((paths.hardware() / "lint" / "steps").iterdir())
-        flags = ("-DLSTM_SHARP_VITIS", "-I", str(paths.hardware() / "tb" / "vitis"))
-        form = self._clang("steps.ll", *flags, "-S", "-emit-llvm")
-        module = Module(form.read_text(encoding="utf-8"))
-        self.layouts = self._layouts(form)
+        self.source = paths.hardware() / "lint" / "steps" / "steps.cpp"
+        module = Module(self.clang("steps.ll", "-S", "-emit-llvm").read_text(encoding="utf-8"))
+        unit = libclang.parse(self.source, self.rendered / "hls", "-DLSTM_SHARP_VITIS")
+        self.layouts: dict[str, dict[str, Layout]] = {name: {} for name in STEPS}
+        for space in unit.cursor.get_children():
+            for record in space.get_children() if space.spelling in STEPS else ():
+                if libclang.kind(record) == "STRUCT_DECL":
+                    found = self.layouts[space.spelling]
+                    found[record.spelling.lower()] = libclang.layout(record.type)
         self.steps = {name: dataflow.step(module, name, self.layouts[name]) for name in STEPS}
 
-    def native_layouts(self) -> dict[str, dict[str, Layout]]:
-        """Where the same fields lie with the native integers of csim."""
-        return self._layouts(self._clang("native.o", "-c"))
-
-    def _clang(self, target: str, *flags: str) -> Path:
-        """Compile the updates; what clang tells of records is in the log."""
+    def clang(self, target: str, *flags: str) -> Path:
+        """Compile the updates."""
         if importlib.util.find_spec("ziglang") is None:
-            raise UsageError("clang not found; install it with: pip install ziglang")
-        headers = sorted((self.rendered / "hls").rglob("*.hpp"))
-        here = next(path for path in self.sources if path.name == "steps.cpp")
-        command = [sys.executable, "-m", "ziglang", "c++", *_CLANG, *layout.FLAGS, *flags]
-        command += ["-o", f"recurrence/{tools.fresh(target)}"]
+            raise ToolError("clang not found; install it with: pip install ziglang")
+        # Whole paths, for zig takes what it has compiled before in another folder for the same.
+        folders = (self.rendered / "hls", self.source.parent, paths.hardware() / "tb" / "vitis")
         self.folder.mkdir(parents=True, exist_ok=True)
-        # What zig finds in its cache it does not compile, and then tells nothing of records.
-        with tempfile.TemporaryDirectory() as cache:
-            return tools.build(
-                self.folder / target,
-                [*headers, *self.sources],
-                [*command, "-I", "hls", "-I", str(here.parent), str(here)],
-                self.rendered,
-                {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache},
-            )
-
-    def _layouts(self, compiled: Path) -> dict[str, dict[str, Layout]]:
-        found = Layouts(compiled.with_name(compiled.name + ".log").read_text(encoding="utf-8"))
-        return {
-            name: {there: found.of(f"{name}::{here}") for there, here in _OBJECTS.items()}
-            for name in STEPS
-        }
+        return tools.build(
+            self.folder / target,
+            [*sorted((self.rendered / "hls").rglob("*.hpp")), *self.sources],
+            [
+                *(sys.executable, "-m", "ziglang", "c++", *_CLANG, *flags),
+                *(f"-I{folder}" for folder in folders),
+                *("-o", f"recurrence/{tools.fresh(target)}", self.source),
+            ],
+            self.rendered,
+        )
 
 
-def measure(cfg: Config, build_dir: Path | None = None) -> list[Depth]:
+def measure(cfg: Config, build_dir: Path | None = None) -> dict[str, Depth]:
     """Measure all updates of a config's kernel.
 
     Raises:
@@ -130,10 +123,10 @@ def measure(cfg: Config, build_dir: Path | None = None) -> list[Depth]:
         ToolError: one of them failed.
     """
     made = board(cfg.board)
-    family = made.family if made else "xc7"
     steps = Steps(cfg, build_dir)
+    one = partial(depth, steps.folder, made.family if made else "xc7")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(partial(depth, steps.folder, family), steps.steps.values()))
+        return dict(zip(STEPS, pool.map(one, steps.steps.values())))
 
 
 def depth(folder: Path, family: str, step: Step) -> Depth:
@@ -146,15 +139,10 @@ def depth(folder: Path, family: str, step: Step) -> Depth:
     routes = [route for route in verdict.worst if "." in route.end]  # fields, no stages before
     if not routes:
         raise NotADatapath(f"{step.name}: nothing of its state changes; is State the right type?")
-    return Depth(
-        step.name,
-        routes[0],
-        max(route.luts for route in routes),
-        max(route.chains for route in routes),
-        MOST_LUTS[family],
-        delays.longest(step) if family == "xcup" else None,
-        tools.digest([rtl]),
-    )
+    luts, chains = (max(getattr(r, figure) for r in routes) for figure in ("luts", "chains"))
+    most, ns = MOST_LUTS[family], round(delays.longest(step), 2) if family == "xcup" else None
+    fails = luts > most or chains > MOST_CHAINS
+    return Depth(luts, chains, most, fails, ns, str(routes[0]), tools.digest([rtl]))
 
 
 def source(folder: Path, step: Step) -> Path:
@@ -165,41 +153,29 @@ def source(folder: Path, step: Step) -> Path:
     return path
 
 
-def table(cfg: Config, depths: list[Depth]) -> str:
+def table(cfg: Config, depths: dict[str, Depth]) -> str:
     """Lay out the updates beside what is allowed."""
-    budget = (1 - delays.UNCERTAINTY) * 1000 / cfg.clock_mhz
+    budget, most = (
+        (1 - delays.UNCERTAINTY) * 1000 / cfg.clock_mhz,
+        {d.most for d in depths.values()},
+    )
     lines = [
         f"{cfg.name}: loop-carried updates of the C++ kernel, Yosys mapping, not placed; at most "
-        f"{depths[0].most} LUT, {MOST_CHAINS} carry chain"
+        f"{max(most)} LUT, {MOST_CHAINS} carry chain"
     ]
-    for depth in depths:
+    for step, of in depths.items():
+        verdict = "FAILS" if of.fails else "passes"
         lines.append(
-            f"  {depth.step:12}{'FAILS' if depth.fails else 'passes':8}{depth.luts} LUT, "
-            f"{depth.chains} carry; longest {depth.path}"
+            f"  {step:12}{verdict:8}{of.luts} LUT, {of.chains} carry; longest {of.longest}"
         )
-        if depth.ns is not None:
-            lines.append(
-                f"{'':22}operations of an HLS tool: {depth.ns:.1f} of {budget:.1f} ns (estimated)"
-            )
+        if of.ns is not None:
+            used = f"{of.ns:.2f} of {budget:.2f} ns (estimated)"
+            lines.append(f"{'':22}operations of an HLS tool: {used}")
     return "\n".join(lines)
 
 
-def entry(cfg: Config, depths: list[Depth]) -> dict[str, object]:
+def entry(cfg: Config, depths: dict[str, Depth]) -> dict[str, object]:
     """Lay out what documentation shows of a config."""
-    return {
-        "identity": cfg.digest,
-        "clock_mhz": cfg.clock_mhz,
-        "yosys": synth.version(),
-        "updates": {
-            depth.step: {
-                "luts": depth.luts,
-                "chains": depth.chains,
-                "most": depth.most,
-                "fails": depth.fails,
-                "ns": depth.ns and round(depth.ns, 2),
-                "longest": str(depth.path),
-                "made_from": depth.made_from,
-            }
-            for depth in depths
-        },
-    }
+    updates = {step: of._asdict() for step, of in depths.items()}
+    own = {"identity": cfg.digest, "clock_mhz": cfg.clock_mhz, "yosys": synth.version()}
+    return {**own, "updates": updates}

@@ -6,32 +6,27 @@ What it saw of shipped configs goes to docs/results/recurrences.json.
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
+from collections.abc import Sequence
 
-from lstm_sharp.engine import config
-from lstm_sharp.errors import UsageError
+from lstm_sharp.engine.config import Config
 from lstm_sharp.terminal import Parser
 from workshop import recurrence, results
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = Parser(prog="workshop.recurrence", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("configs", nargs="*", metavar="CONFIG", default=config.shipped())
-    bad = False
-    try:
-        for name in parser.parse_args(arguments).configs:
-            print(f"{name}: measuring updates of the C++ kernel ...", file=sys.stderr)
-            cfg = config.load(name)
-            depths = recurrence.measure(cfg)
-            print(recurrence.table(cfg, depths))
-            bad |= any(depth.fails for depth in depths)
-            if name in config.shipped():
-                seen = results.read("recurrences") if results.exists("recurrences") else {}
-                results.write("recurrences", {**seen, name: recurrence.entry(cfg, depths)})
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return int(bad)
+    text = (__doc__ or "").split("\n\n")[0]
+    parser = Parser(prog="workshop.recurrence", description=text)
+    return results.of_each_config(parser, _fails, arguments)
+
+
+def _fails(cfg: Config, _: Namespace) -> bool:
+    print(f"{cfg.name}: measuring updates of the C++ kernel ...", file=sys.stderr)
+    depths = recurrence.measure(cfg)
+    print(recurrence.table(cfg, depths))
+    results.add("recurrences", cfg, recurrence.entry(cfg, depths))
+    return any(depth.fails for depth in depths.values())
 
 
 if __name__ == "__main__":

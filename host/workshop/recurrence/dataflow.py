@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import reduce
 
-from workshop.recurrence.layout import Layout
+from workshop.libclang import Layout
 from workshop.recurrence.llvm_ir import Function, Instruction, Module, NotADatapath, split
 
 OBJECTS = ("state", "in", "memories", "out")
@@ -20,7 +21,7 @@ OBJECTS = ("state", "in", "memories", "out")
 
 @dataclass(eq=False)
 class Wire:
-    """A named result of ``width`` bits: ``text`` with ``{0}``, ``{1}`` ... for its operands."""
+    """A named result of ``width`` bits: ``text`` of its operands, in Verilog."""
 
     name: str
     width: int
@@ -47,13 +48,24 @@ class Bits:
     def cut(self, low: int, width: int) -> Bits:
         """Return some of the bits."""
         if self.wire is None:
-            return Bits(width, None, 0, self.value >> low & ((1 << width) - 1))
+            return _constant(width, self.value >> low)
         return replace(self, width=width, low=self.low + low)
+
+    def __str__(self) -> str:
+        if self.wire is None:
+            return f"{self.width}'d{self.value}"
+        if self.width == self.wire.width:
+            return f"\\{self.wire.name} "
+        return f"\\{self.wire.name} [{self.low + self.width - 1}:{self.low}]"
+
+    def bytes(self) -> list[Bits]:
+        """Return them byte by byte, the lowest first."""
+        return [self.cut(low, 8) for low in range(0, self.width, 8)]
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """A place in an object: an offset, or one of a row of them by an index."""
+    """A place in an object: an offset, or in a table one of a row of them by an index."""
 
     object: str
     offset: int
@@ -66,13 +78,13 @@ class Choice:
     """One of two pointers."""
 
     condition: Bits
-    yes: Pointer | Choice
-    no: Pointer | Choice
+    yes: Place
+    no: Place
 
 
+Place = Pointer | Choice
 Memory = dict[str, list[Bits]]  # of each object its bytes
 TRUE, FALSE = Bits(1, None, 0, 1), Bits(1, None, 0, 0)
-_ZERO = Bits(8, None)
 
 _BINARY = {
     "add": "{0} + {1}",
@@ -86,9 +98,7 @@ _BINARY = {
     "ashr": "$signed({0}) >>> {1}",
 }
 _COMPARE = {"eq": "==", "ne": "!=", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-_LESS = {"umin": ("<", False), "umax": (">", False), "smin": ("<", True), "smax": (">", True)}
-_HINTS = ("lifetime.start", "lifetime.end", "assume", "experimental.noalias.scope.decl")
-_FLAGS = re.compile(r"\b(nuw|nsw|exact|disjoint|nneg|samesign|inbounds|inrange\(.*?\)|volatile) ")
+_LESS = {"umin": "ult", "umax": "ugt", "smin": "slt", "smax": "sgt"}
 
 
 @dataclass
@@ -114,192 +124,139 @@ def step(module: Module, name: str, layouts: Mapping[str, Layout]) -> Step:
     Raises:
         NotADatapath: it has a loop, or what is not known here.
     """
-    kept: frozenset[int] = frozenset()
+    kept: set[int] = set()
     while True:  # until what no step changes is known: that is as early as inputs are
         made = _Walk(module, module.functions[name], layouts, kept).step()
         before, after = made.before["state"], made.after["state"]
-        same = frozenset(at for at, pair in enumerate(zip(before, after)) if pair[0] == pair[1])
+        same = {at for at, pair in enumerate(zip(before, after)) if pair[0] == pair[1]}
         if same == kept:
             return made
         kept = same
 
 
-@dataclass
 class _Walk:
-    module: Module
-    function: Function
-    layouts: Mapping[str, Layout]
-    kept: frozenset[int]  # bytes of the state that stay as they are
-    wires: list[Wire] = field(default_factory=list)
-    reads: list[Wire] = field(default_factory=list)
-    values: dict[str, Bits | Pointer | Choice] = field(default_factory=dict)
-    memory: Memory = field(default_factory=dict)
-    ways: dict[tuple[str, str], Bits] = field(default_factory=dict)  # from block to block
-    reached: dict[tuple[str, str], Bits] = field(default_factory=dict)
+    def __init__(
+        self, module: Module, function: Function, layouts: Mapping[str, Layout], kept: set[int]
+    ) -> None:
+        self.module = module
+        self.function = function
+        self.layouts = layouts
+        self.kept = kept  # bytes of the state that stay as they are
+        self.wires: list[Wire] = []
+        self.reads: list[Wire] = []
+        self.values: dict[str, Bits | Place] = {}
+        self.memory: Memory = {}
+        self.ways: dict[tuple[str, str], Bits] = {}  # from block to block
+        self.reached: dict[tuple[str, str], Bits] = {}
+        self.dominator: dict[str, str] = {}
 
     def step(self) -> Step:
-        for name in self.function.parameters:
-            if name not in OBJECTS:
-                raise NotADatapath(f"{self.function.name}: {name} is none of {', '.join(OBJECTS)}")
-            self.values[name] = Pointer(name, 0)
+        if odd := set(self.function.parameters) - set(OBJECTS):
+            raise self._not(f"{', '.join(odd)} is none of {', '.join(OBJECTS)}")
+        self.values = {name: Pointer(name, 0) for name in OBJECTS}
         before = {name: self._bytes(name) for name in ("state", "in", "out")}
         order, self.into = _order(self.function)
-        self.dominator: dict[str, str] = {}
         ends: dict[str, Memory] = {}
-        last = ""
         for label in order:
             came = self.into[label]
-            root = self._common(came)
-            self.dominator[label] = root
-            self.memory = self._join(label, root, [ends[block] for block in came])
-            if not came:
-                self.memory = {name: list(them) for name, them in before.items()}
+            root = self.dominator[label] = self._common(came)
+            at_start = self._join(label, root, [ends[block] for block in came]) if came else before
+            self.memory = {name: list(held) for name, held in at_start.items()}
             for instruction in self.function.blocks[label]:
                 self._execute(label, root, instruction)
-                if instruction.op == "ret":
-                    last = label
             ends[label] = self.memory
+        (last,) = (label for label in order if self.function.blocks[label][-1].op == "ret")
         return Step(self.function.name, self.wires, before, ends[last], self.reads)
+
+    def _not(self, why: str) -> NotADatapath:
+        return NotADatapath(f"{self.function.name}: {why}")
 
     # Objects
 
     def _bytes(self, name: str) -> list[Bits]:
         """Bytes of an object before the step, a wire for each field."""
         layout = self.layouts[name]
-        made = [_ZERO] * layout.size
-        if name == "out":
-            return made
+        made = [Bits(8, None)] * layout.size
         labels = [label for label, _, _ in layout.fields]
-        for label, offset, size in layout.fields:
+        for label, offset, size in layout.fields if name != "out" else ():
             early = name == "in" or self.kept.issuperset(range(offset, offset + size))
             full = self._field(f"{name}.{label}", labels.count(label) == 1)
-            wire = Wire(full, 8 * size, "source", early=early)
-            self.wires.append(wire)
-            made[offset : offset + size] = [Bits(8, wire, 8 * byte) for byte in range(size)]
+            self.wires.append(Wire(full, 8 * size, "source", early=early))
+            made[offset : offset + size] = Bits(8 * size, self.wires[-1]).bytes()
         return made
 
-    def _places(self, place: Pointer) -> list[int]:
-        """Offsets that an indexed place can mean, that of index 0 first."""
-        layout = self.layouts.get(place.object)
-        for array in layout.arrays if layout else ():
-            within = place.offset - array.start
-            if array.stride == place.stride and 0 <= within < array.stride:
-                return [place.offset + array.stride * at for at in range(array.length)]
-        raise NotADatapath(
-            f"{self.function.name}: an index that goes by {place.stride} bytes from byte "
-            f"{place.offset} of {place.object} follows none of its arrays"
-        )
-
-    def _load(self, place: Pointer | Choice, size: int, name: str) -> Bits:
+    def _load(self, place: Place, size: int, name: str) -> Bits:
         if isinstance(place, Choice):
-            either = [self._load(p, size, name) for p in (place.yes, place.no)]
+            either = [self._load(its, size, name) for its in (place.yes, place.no)]
             return self._choose([place.condition, TRUE], either, name)
-        if place.object == "memories":
-            return self._read(place, size, name)
-        held = self.memory[place.object]
-        if place.index is None:
-            return self._concat(held[place.offset : place.offset + size], name)
-        values = [self._concat(held[at : at + size], name) for at in self._places(place)]
-        return self._select(place.index, values, name)
+        if place.object != "memories":
+            return self._concat(self._held(place)[place.offset : place.offset + size], name)
+        index = place.index or Bits(1, None)
+        text = f"{place.offset} + {index} * {place.stride or 1}"
+        name = self._field(f"memories.{name}", False)
+        self.wires.append(Wire(name, 8 * size, "read", (index,), text, index.early))
+        self.reads.append(self.wires[-1])
+        return Bits(8 * size, self.wires[-1])
 
-    def _select(self, index: Bits, values: list[Bits], name: str) -> Bits:
-        """The value of an index, by its bits from the highest."""
-        if len(values) == 1:
-            return values[0]
-        bit = (len(values) - 1).bit_length() - 1
-        low, high = values[: 1 << bit], values[1 << bit :]
-        sides = [self._select(index, side, name) for side in (high, low)]
-        return self._choose([index.cut(bit, 1), TRUE], sides, name)
+    def _store(self, place: Place, value: Bits) -> None:
+        if isinstance(place, Choice) or place.object in ("in", "memories"):
+            raise self._not(f"stores into {getattr(place, 'object', 'one of two places')}")
+        stored = value.bytes()
+        self._held(place)[place.offset : place.offset + len(stored)] = stored
 
-    def _read(self, place: Pointer, size: int, name: str) -> Bits:
-        index, stride = place.index or Bits(1, None), place.stride or 1
-        wire = Wire(
-            self._field(f"memories.{name}", False),
-            8 * size,
-            "read",
-            (index,),
-            f"{place.offset} + {{0}} * {stride}",
-            index.early,
-        )
-        self.wires.append(wire)
-        self.reads.append(wire)
-        return Bits(wire.width, wire)
-
-    def _store(self, place: Pointer | Choice, value: list[Bits], when: Bits = TRUE) -> None:
-        if isinstance(place, Choice):
-            self._store(place.yes, value, self._and(when, place.condition))
-            self._store(place.no, value, self._and(when, self._not(place.condition)))
-            return
-        if place.object in ("in", "memories"):
-            raise NotADatapath(f"{self.function.name}: stores into {place.object}")
-        held, size, new = self.memory[place.object], len(value), self._concat(value, "stored")
-        places = [place.offset] if place.index is None else self._places(place)
-        for at, offset in enumerate(places):
-            here = when
-            if place.index is not None:
-                number = Bits(place.index.width, None, 0, at)
-                here = self._and(when, self._equal("here", place.index, number))
-            old = self._concat(held[offset : offset + size], "kept")
-            both = self._choose([here, TRUE], [new, old], "kept")
-            held[offset : offset + size] = [both.cut(8 * byte, 8) for byte in range(size)]
+    def _held(self, place: Pointer) -> list[Bits]:
+        if place.index is not None:
+            raise self._not(
+                f"an index that goes by {place.stride} bytes from byte {place.offset} of "
+                f"{place.object} is into no table"
+            )
+        return self.memory[place.object]
 
     # Wires
 
-    def _name(self, name: str) -> str:
-        """Name a wire; of fields alone, and of what is read, the name has dots."""
-        return f"{self.function.name}_{re.sub(r'[^A-Za-z0-9]+', '_', name)}[{len(self.wires)}]"
-
     def _field(self, name: str, single: bool) -> str:
+        """Name a wire of a field, or of what is read; only these names have dots."""
         step = self.function.name
         name = f"{step}.{name.removeprefix('state.').removeprefix(f'{step}.')}"
         return name if single else f"{name}[{len(self.wires)}]"
 
     def _wire(self, name: str, width: int, op: str, text: str, *operands: Bits) -> Bits:
+        name = f"{self.function.name}_{re.sub(r'[^A-Za-z0-9]+', '_', name)}[{len(self.wires)}]"
         early = all(bits.early for bits in operands)
-        wire = Wire(self._name(name), width, op, operands, text, early)
-        self.wires.append(wire)
-        return Bits(width, wire)
+        self.wires.append(Wire(name, width, op, operands, text, early))
+        return Bits(width, self.wires[-1])
 
     def _concat(self, parts: Sequence[Bits], name: str) -> Bits:
         parts = joined(parts)
         if len(parts) == 1:
             return parts[0]
-        text = "{{" + ", ".join(f"{{{at}}}" for at in reversed(range(len(parts)))) + "}}"
-        width = sum(part.width for part in parts)
-        return self._wire(name, width, "concat", text, *parts)
+        return self._wire(name, sum(p.width for p in parts), "concat", concatenated(parts), *parts)
 
     def _extended(self, value: Bits, width: int, signed: bool, name: str) -> Bits:
-        more = width - value.width
         if value.wire is None:
-            sign = signed and value.value >> (value.width - 1)
-            return Bits(
-                width, None, 0, value.value | (((1 << more) - 1) << value.width) * bool(sign)
-            )
+            return _constant(width, _signed(value) if signed else value.value)
         fill = value.cut(value.width - 1, 1) if signed else FALSE
-        text = f"{{{{ {{{{ {more}{{{{ {{1}} }}}} }}}}, {{0}} }}}}"
+        text = f"{{ {{ {width - value.width}{{ {fill} }} }}, {value} }}"
         return self._wire(name, width, "extend", text, value, fill)
 
-    def _equal(self, name: str, a: Bits, b: Bits) -> Bits:
-        return self._wire(name, 1, "icmp", "{0} == {1}", a, b)
+    def _compare(self, name: str, relation: str, a: Bits, b: Bits) -> Bits:
+        sign = "$signed({})" if relation[0] == "s" else "{}"
+        symbol = _COMPARE[relation if relation in _COMPARE else relation[1:]]
+        return self._wire(name, 1, "icmp", f"{sign.format(a)} {symbol} {sign.format(b)}", a, b)
 
-    def _not(self, a: Bits) -> Bits:
+    def _inverse(self, a: Bits) -> Bits:
         if a.wire is None:
             return FALSE if a.value else TRUE
-        return self._wire("not", 1, "not", "~{0}", a)
+        return self._wire("not", 1, "not", f"~{a}", a)
 
-    def _and(self, a: Bits, b: Bits) -> Bits:
-        if FALSE in (a, b):
-            return FALSE
-        if TRUE in (a, b):
-            return b if a == TRUE else a
-        return self._wire("and", 1, "and", "{0} & {1}", a, b)
-
-    def _or(self, a: Bits, b: Bits) -> Bits:
-        if TRUE in (a, b):
-            return TRUE
-        if FALSE in (a, b):
-            return b if a == FALSE else a
-        return self._wire("or", 1, "or", "{0} | {1}", a, b)
+    def _logic(self, op: str, a: Bits, b: Bits) -> Bits:
+        """``and`` or ``or`` of two bits."""
+        neutral, ends = (TRUE, FALSE) if op == "and" else (FALSE, TRUE)
+        if ends in (a, b):
+            return ends
+        if neutral in (a, b):
+            return b if a == neutral else a
+        return self._wire(op, 1, op, _BINARY[op].format(a, b), a, b)
 
     def _choose(self, conditions: list[Bits], values: list[Bits], name: str) -> Bits:
         """The value whose condition holds: one does, and no two do but the last."""
@@ -308,294 +265,212 @@ class _Walk:
         pairs = [(c, v) for c, v in zip(conditions, values) if c != FALSE]
         if len(pairs) == 1:
             return pairs[0][1]
-        width = values[0].width
+        width, flat = values[0].width, [bits for pair in pairs for bits in pair]
+        text = " | ".join(f"({{ {width}{{ {c} }} }} & {value})" for c, value in pairs)
         if len(pairs) == 2:
             (condition, yes), (_, no) = pairs
-            return self._wire(name, width, "select", "{0} ? {1} : {2}", condition, yes, no)
-        terms = [
-            f"({{{{ {width}{{{{ {{{2 * at}}} }}}} }}}} & {{{2 * at + 1}}})"
-            for at in range(len(pairs))
-        ]
-        flat = [bits for pair in pairs for bits in pair]
-        return self._wire(name, width, "select", " | ".join(terms), *flat)
+            text, flat = f"{condition} ? {yes} : {no}", [condition, yes, no]
+        return self._wire(name, width, "select", text, *flat)
 
     # Blocks
 
     def _common(self, blocks: list[str]) -> str:
         """The block through which all ways to some blocks go, nearest to them."""
-        if not blocks:
-            return ""
-        chains = [self._chain(block) for block in blocks]
-        return next(block for block in chains[0] if all(block in chain for chain in chains))
-
-    def _chain(self, block: str) -> list[str]:
-        chain = [block]
-        while self.dominator[chain[-1]]:
-            chain.append(self.dominator[chain[-1]])
-        return chain
+        chains = []
+        for block in blocks:
+            chains.append([block])
+            while block := self.dominator[block]:
+                chains[-1].append(block)
+        every = (b for b in chains[0] if all(b in chain for chain in chains)) if chains else ()
+        return next(iter(every), "")
 
     def _reach(self, root: str, block: str) -> Bits:
         """Whether a block is reached where ``root`` is."""
         if block == root:
             return TRUE
         if (root, block) not in self.reached:
-            reached = FALSE
-            for way in self._conditions(root, block):
-                reached = self._or(reached, way)
-            self.reached[root, block] = reached
+            ways = self._conditions(root, block)
+            self.reached[root, block] = reduce(lambda a, b: self._logic("or", a, b), ways, FALSE)
         return self.reached[root, block]
 
     def _conditions(self, root: str, block: str) -> list[Bits]:
         """Of all ways into a block, which one is gone."""
         return [
-            self._and(self._reach(root, before), self.ways[before, block])
+            self._logic("and", self._reach(root, before), self.ways[before, block])
             for before in self.into[block]
         ]
 
     def _join(self, block: str, root: str, ends: list[Memory]) -> Memory:
         """The memory at the start of a block."""
-        if len(ends) < 2:
-            return {name: list(held) for end in ends for name, held in end.items()}
+        if len(ends) == 1:
+            return ends[0]
         conditions = self._conditions(root, block)
         at_start: Memory = {}
-        for name in [name for name in ends[0] if all(name in end for end in ends)]:
+        for name in ends[0]:
             columns = list(zip(*(end[name] for end in ends)))
             held: list[Bits] = []
-            while len(held) < len(columns):
-                at = end = len(held)
-                if all(bits == columns[at][0] for bits in columns[at]):
-                    held.append(columns[at][0])
-                    continue
-                # As many bytes at once as lie side by side on every way
+            while (at := len(held)) < len(columns):
                 end = at + 1
-                while end < len(columns) and all(
-                    len(joined([bits[way] for bits in columns[at : end + 1]])) == 1
-                    for way in range(len(ends))
-                ):
-                    end += 1
-                values = [
-                    joined([bits[way] for bits in columns[at:end]])[0] for way in range(len(ends))
-                ]
-                chosen = self._choose(conditions, values, f"{name}_{block}")
-                held += [chosen.cut(8 * byte, 8) for byte in range(end - at)]
+                if any(bits != columns[at][0] for bits in columns[at]):
+                    # As many bytes at once as lie side by side on every way
+                    while end < len(columns) and all(
+                        len(joined(bits)) == 1 for bits in zip(*columns[at : end + 1])
+                    ):
+                        end += 1
+                values = [joined(bits)[0] for bits in zip(*columns[at:end])]
+                held += self._choose(conditions, values, f"{name}_{block}").bytes()
             at_start[name] = held
         return at_start
 
     # Instructions
 
     def _execute(self, label: str, root: str, instruction: Instruction) -> None:
-        result, op, text = instruction.result, instruction.op, _FLAGS.sub("", instruction.text)
-        method = getattr(self, f"_do_{op}", None)
+        result, op, text = instruction
         if op in _BINARY:
             kind, _, both = text.partition(" ")
             a, b = (self._operand(kind, part) for part in split(both))
-            self.values[result] = self._wire(result, _width(kind), op, _BINARY[op], a, b)
-        elif op in ("phi", "br", "switch"):
-            self._flow(label, root, op, result, text)
-        elif method is not None:
-            value = method(result, text)
-            if value is not None:
-                self.values[result] = value
+            self.values[result] = self._wire(
+                result, _width(kind), op, _BINARY[op].format(a, b), a, b
+            )
+        elif op == "br":
+            self._branch(label, instruction.targets, text)
+        elif op == "switch":
+            self._switch(label, text)
+        elif op == "phi":
+            self.values[result] = self._phi(label, root, result, text)
+        elif op in ("zext", "sext", "trunc", "freeze"):
+            value, _, kind = text.partition(" to ")
+            bits, width = self._typed(value), _width(kind or text.split(" ")[0])
+            longer = width > bits.width
+            self.values[result] = (
+                self._extended(bits, width, op == "sext", result) if longer else bits.cut(0, width)
+            )
         elif op not in ("ret", "unreachable"):
-            raise NotADatapath(f"{self.function.name}: the instruction {op} is not known here")
+            method = getattr(self, f"_do_{op}", None)
+            if method is None:
+                raise self._not(f"the instruction {op} is not known here")
+            self.values[result] = method(result, text)
 
     def _operand(self, kind: str, text: str) -> Bits:
         if text.startswith("%"):
             value = self.values[text[1:].strip('"')]
             if not isinstance(value, Bits):
-                raise NotADatapath(f"{self.function.name}: {text} is a pointer and no number")
+                raise self._not(f"{text} is a pointer and no number")
             return value
-        width = _width(kind)
         words = {"true": 1, "false": 0, "undef": 0, "poison": 0, "zeroinitializer": 0}
         if text not in words and not re.fullmatch(r"-?\d+", text):
-            raise NotADatapath(f"{self.function.name}: the operand {text} is not known here")
+            raise self._not(f"the operand {text} is not known here")
         number = words[text] if text in words else int(text)
-        return Bits(width, None, 0, number & ((1 << width) - 1))
+        return _constant(_width(kind), number)
 
     def _typed(self, text: str) -> Bits:
         kind, _, name = text.rpartition(" ")
         return self._operand(kind.split(" ")[0], name)
 
-    def _pointer(self, text: str) -> Pointer | Choice:
+    def _pointer(self, text: str) -> Place:
         name = text.rpartition(" ")[2]
         value = self.values.get(name[1:].strip('"'))
         if not isinstance(value, (Pointer, Choice)):
-            raise NotADatapath(f"{self.function.name}: {name} is no place that can be followed")
+            raise self._not(f"{name} is no place that can be followed")
         return value
-
-    def _flow(self, label: str, root: str, op: str, result: str, text: str) -> None:
-        if op == "phi":
-            kind, _, rest = text.partition(" ")
-            pairs = re.findall(r'\[ (\S+|"[^"]*"), %("[^"]*"|\S+) \]', rest)
-            by_block = {block.strip('"'): value for value, block in pairs}
-            came = self.into[label]
-            conditions = self._conditions(root, label)
-            if kind == "ptr":
-                chosen = self._pointer(by_block[came[-1]])
-                for condition, block in list(zip(conditions, came))[-2::-1]:
-                    chosen = _one_of(condition, self._pointer(by_block[block]), chosen)
-                self.values[result] = chosen
-                return
-            values = [self._operand(kind, by_block[block]) for block in came]
-            self.values[result] = self._choose(conditions, values, result)
-        elif op == "br":
-            targets = [part.strip('"') for part in re.findall(r'label %("[^"]*"|[^\s,]+)', text)]
-            if len(targets) == 1:
-                self._way(label, targets[0], TRUE)
-                return
-            condition = self._typed(split(text)[0])
-            self._way(label, targets[0], condition)
-            self._way(label, targets[1], self._not(condition))
-        else:
-            head, _, cases = text.partition("[")
-            value, default = split(head)
-            value_bits = self._typed(value)
-            none = TRUE
-            for kind, number, target in re.findall(r'(i\d+) (\S+), label %("[^"]*"|\S+)', cases):
-                case = self._operand(kind, number)
-                hit = self._equal("case", value_bits, case)
-                none = self._and(none, self._not(hit))
-                self._way(label, target.strip('"'), hit)
-            self._way(label, default.partition("%")[2].strip('"'), none)
 
     def _way(self, source: str, target: str, condition: Bits) -> None:
         before = self.ways.get((source, target), FALSE)
-        self.ways[source, target] = self._or(before, condition)
+        self.ways[source, target] = self._logic("or", before, condition)
+
+    def _branch(self, label: str, targets: list[str], text: str) -> None:
+        condition = self._typed(split(text)[0]) if len(targets) == 2 else TRUE
+        self._way(label, targets[0], condition)
+        if len(targets) == 2:
+            self._way(label, targets[1], self._inverse(condition))
+
+    def _switch(self, label: str, text: str) -> None:
+        head, _, cases = text.partition("[")
+        value, default = split(head)
+        bits, none = self._typed(value), TRUE
+        for kind, number, target in re.findall(r'(i\d+) (\S+), label %("[^"]*"|\S+)', cases):
+            hit = self._compare("case", "eq", bits, self._operand(kind, number))
+            none = self._logic("and", none, self._inverse(hit))
+            self._way(label, target.strip('"'), hit)
+        self._way(label, default.partition("%")[2].strip('"'), none)
+
+    def _phi(self, label: str, root: str, result: str, text: str) -> Bits | Place:
+        kind, _, rest = text.partition(" ")
+        pairs = re.findall(r'\[ (\S+|"[^"]*"), %("[^"]*"|\S+) \]', rest)
+        by_block = {block.strip('"'): value for value, block in pairs}
+        values = [by_block[block] for block in self.into[label]]
+        conditions = self._conditions(root, label)
+        if kind != "ptr":
+            return self._choose(conditions, [self._operand(kind, v) for v in values], result)
+        *places, chosen = map(self._pointer, values)
+        for condition, place in list(zip(conditions, places))[::-1]:
+            chosen = _one_of(condition, place, chosen)
+        return chosen
 
     def _do_load(self, result: str, text: str) -> Bits:
         kind, place = split(text)[:2]
-        size = self.module.size(kind)
-        return self._load(self._pointer(place), size, result).cut(0, _width(kind))
+        return self._load(self._pointer(place), self.module.size(kind), result).cut(0, _width(kind))
 
     def _do_store(self, result: str, text: str) -> None:
         value, place = split(text)[:2]
-        bits = self._typed(value)
-        size = self.module.size(value.split(" ")[0])
-        if bits.width < 8 * size:
-            bits = self._extended(bits, 8 * size, False, "stored")
-        self._store(self._pointer(place), [bits.cut(8 * byte, 8) for byte in range(size)])
+        self._store(self._pointer(place), self._typed(value))
 
-    def _do_getelementptr(self, result: str, text: str) -> Pointer | Choice:
+    def _do_getelementptr(self, result: str, text: str) -> Place:
         kind, base, *indices = split(text)
-        place = self._pointer(base)
-        for at, index in enumerate(indices):
-            bits = self._typed(index)
-            if bits.wire is None and at:
-                offset, kind = self.module.member(kind, _signed(bits))
-                place = self._moved(place, offset)
-                continue
-            if at:
-                kind = self.module.member(kind, 0)[1]
-            place = self._indexed(place, bits, self.module.size(kind))
-        return place
+        if len(indices) > 1:
+            raise self._not(f"a place within a {kind} is not known here")
+        return self._indexed(self._pointer(base), self._typed(indices[0]), self.module.size(kind))
 
-    def _moved(self, place: Pointer | Choice, offset: int) -> Pointer | Choice:
-        if isinstance(place, Choice):
-            yes, no = (self._moved(p, offset) for p in (place.yes, place.no))
-            return Choice(place.condition, yes, no)
-        return replace(place, offset=place.offset + offset)
-
-    def _indexed(self, place: Pointer | Choice, index: Bits, stride: int) -> Pointer | Choice:
+    def _indexed(self, place: Place, index: Bits, stride: int) -> Place:
         """Go on by so many strides; one of some places for one of some indices."""
-        if index.wire is None:
-            return self._moved(place, _signed(index) * stride)
+        if isinstance(place, Pointer) and index.wire is None:
+            return replace(place, offset=place.offset + _signed(index) * stride)
         made = index.wire
-        if made.op == "select" and index.width == made.width:
+        if made and made.op == "select" and index.width == made.width:
             found = self._indexed(place, made.operands[-1], stride)
             pairs = list(zip(made.operands[0:-2:2], made.operands[1:-1:2]))
             for condition, value in reversed(pairs):
                 found = _one_of(condition, self._indexed(place, value, stride), found)
             return found
         if isinstance(place, Choice) or place.index is not None:
-            raise NotADatapath(f"{self.function.name}: a place has two indices")
+            raise self._not("a place has two indices")
         return replace(place, index=index, stride=stride)
-
-    def _do_alloca(self, result: str, text: str) -> Pointer:
-        self.memory[result] = [_ZERO] * self.module.size(split(text)[0])
-        return Pointer(result, 0)
 
     def _do_icmp(self, result: str, text: str) -> Bits:
         relation, kind, both = text.split(" ", 2)
-        a, b = (self._operand(kind, part) for part in split(both))
-        sign = "$signed({})" if relation[0] == "s" else "{}"
-        symbol = _COMPARE[relation if relation in ("eq", "ne") else relation[1:]]
-        compare = f"{sign.format('{0}')} {symbol} {sign.format('{1}')}"
-        return self._wire(result, 1, "icmp", compare, a, b)
+        return self._compare(result, relation, *(self._operand(kind, part) for part in split(both)))
 
-    def _do_select(self, result: str, text: str) -> Bits | Pointer | Choice:
+    def _do_select(self, result: str, text: str) -> Bits | Place:
         condition, yes, no = split(text)
         if yes.startswith("ptr "):
             return _one_of(self._typed(condition), self._pointer(yes), self._pointer(no))
-        values = [self._typed(yes), self._typed(no)]
-        return self._choose([self._typed(condition), TRUE], values, result)
-
-    def _do_zext(self, result: str, text: str) -> Bits:
-        value, _, kind = text.rpartition(" to ")
-        return self._extended(self._typed(value), _width(kind), False, result)
-
-    def _do_sext(self, result: str, text: str) -> Bits:
-        value, _, kind = text.rpartition(" to ")
-        return self._extended(self._typed(value), _width(kind), True, result)
-
-    def _do_trunc(self, result: str, text: str) -> Bits:
-        value, _, kind = text.rpartition(" to ")
-        return self._typed(value).cut(0, _width(kind))
-
-    def _do_freeze(self, result: str, text: str) -> Bits:
-        return self._typed(text)
+        return self._choose([self._typed(condition), TRUE], [*map(self._typed, (yes, no))], result)
 
     def _do_call(self, result: str, text: str) -> Bits | None:
-        found = re.match(r"(?:.* )?(\S+) @llvm\.([a-z.]+?)(?:\.[ip]\d+)*\((.*)\)", text)
-        name = found[2].removesuffix(".p") if found else ""
+        found = re.match(r"(?:.* )?\S+ @llvm\.([a-z.]+?)(?:\.[ip]\d+)*\((.*)\)", text)
         if found is None:
-            raise NotADatapath(f"{self.function.name}: calls {text.partition('@')[2]}")
-        if name in _HINTS:
-            return None
-        arguments = split(found[3])
-        if name in ("memcpy", "memmove", "memset"):
-            to, size = self._pointer(arguments[0]), self._typed(arguments[2])
-            if name == "memset":
-                self._store(to, [self._typed(arguments[1])] * size.value)
-            else:
-                moved = self._load(self._pointer(arguments[1]), size.value, "moved")
-                self._store(to, [moved.cut(8 * byte, 8) for byte in range(size.value)])
-            return None
-        operands = [self._typed(argument) for argument in arguments]
-        width = operands[0].width
-        if name in _LESS:
-            symbol, signed = _LESS[name]
-            compare = (
-                f"$signed({{0}}) {symbol} $signed({{1}})" if signed else f"{{0}} {symbol} {{1}}"
+            raise self._not(f"calls {text.partition('@')[2]}")
+        name, arguments = found[1].removesuffix(".p"), split(found[2])
+        if name in ("memcpy", "memmove"):
+            moved = self._load(
+                self._pointer(arguments[1]), self._typed(arguments[2]).value, "moved"
             )
-            a, b = operands
-            first = self._wire(f"{result}_{name}", 1, "icmp", compare, a, b)
-            return self._choose([first, TRUE], [a, b], result)
-        if name == "abs":
-            negative = operands[0].cut(width - 1, 1)
-            minus = self._wire(result, width, "sub", "-{0}", operands[0])
-            return self._choose([negative, TRUE], [minus, operands[0]], result)
-        if name in ("fshl", "fshr"):
-            texts = {
-                "fshl": "{0} << {1} | {2} >> ({3} - {1})",
-                "fshr": "{0} << ({3} - {1}) | {2} >> {1}",
-            }
-            amount = replace(operands[2], value=operands[2].value % width)
-            if amount.wire is not None:
-                raise NotADatapath(f"{self.function.name}: rotates by what is not constant")
-            whole = Bits(width, None, 0, width)
-            return self._wire(
-                result, width, "shl", texts[name], operands[0], amount, operands[1], whole
-            )
-        if name == "usub.sat":
-            a, b = operands
-            more = self._wire(f"{result}_more", 1, "icmp", "{0} > {1}", a, b)
-            rest = self._wire(result, width, "sub", "{0} - {1}", a, b)
-            return self._choose([more, TRUE], [rest, Bits(width, None)], result)
-        raise NotADatapath(f"{self.function.name}: llvm.{name} is not known here")
+            self._store(self._pointer(arguments[0]), moved)
+            return None
+        if name not in _LESS:
+            raise self._not(f"llvm.{name} is not known here")
+        a, b = map(self._typed, arguments)
+        return self._choose(
+            [self._compare(f"{result}_{name}", _LESS[name], a, b), TRUE], [a, b], result
+        )
 
 
-def _one_of(condition: Bits, yes: Pointer | Choice, no: Pointer | Choice) -> Pointer | Choice:
+def _one_of(condition: Bits, yes: Place, no: Place) -> Place:
     return yes if yes == no else Choice(condition, yes, no)
+
+
+def _constant(width: int, value: int) -> Bits:
+    return Bits(width, None, 0, value & ((1 << width) - 1))
 
 
 def _signed(bits: Bits) -> int:
@@ -623,32 +498,28 @@ def joined(parts: Sequence[Bits]) -> list[Bits]:
     return few
 
 
+def concatenated(parts: Sequence[Bits]) -> str:
+    """Bits side by side in Verilog, which begins with the highest."""
+    return f"{{{', '.join(map(str, reversed(parts)))}}}"
+
+
 def _order(function: Function) -> tuple[list[str], dict[str, list[str]]]:
     """All blocks that can be reached, each after those before it, and from where they are."""
-    targets = {
-        label: [
-            part.strip('"') for part in re.findall(r'label %("[^"]*"|[^\s,\]]+)', block[-1].text)
-        ]
-        for label, block in function.blocks.items()
-    }
     order: list[str] = []
     open_blocks: set[str] = set()
 
     def visit(label: str) -> None:
-        if label in order:
-            return
-        if label in open_blocks:
-            raise NotADatapath(f"{function.name}: a loop is left, through the block {label}")
-        open_blocks.add(label)
-        for target in targets[label]:
-            visit(target)
-        order.append(label)
+        if label not in order:
+            if label in open_blocks:
+                raise NotADatapath(f"{function.name}: a loop is left, through the block {label}")
+            open_blocks.add(label)
+            for target in function.blocks[label][-1].targets:
+                visit(target)
+            order.insert(0, label)
 
     visit("entry")
-    order.reverse()
     into: dict[str, list[str]] = {label: [] for label in order}
     for label in order:
-        for target in targets[label]:
-            if label not in into[target]:
-                into[target].append(label)
+        for target in dict.fromkeys(function.blocks[label][-1].targets):
+            into[target].append(label)
     return order, into

@@ -13,21 +13,13 @@ UNCERTAINTY = 0.27
 _NARROW = 8
 """Bits up to which a comparison is narrow."""
 _DELAYS = {  # ns, Vitis HLS 2021.2 and 2022.1 for UltraScale+ of speed grade 2
-    "add": 0.79,
-    "sub": 0.79,
+    **dict.fromkeys(("add", "sub"), 0.79),
+    **dict.fromkeys(("shl", "lshr", "ashr"), 0.56),
+    **dict.fromkeys(("select", "and", "or", "xor"), 0.29),
+    **dict.fromkeys(("not", "concat", "extend"), 0.0),
     "mul": 3.42,
     "icmp": 0.86,
     "narrow icmp": 0.45,
-    "select": 0.29,
-    "and": 0.29,
-    "or": 0.29,
-    "xor": 0.29,
-    "not": 0.0,
-    "concat": 0.0,
-    "extend": 0.0,
-    "shl": 0.56,
-    "lshr": 0.56,
-    "ashr": 0.56,
     "register": 0.39,  # the choice between a loop's first value and its next
 }
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lstm_sharp.errors import UsageError
 
 _NAME = r'(?:[-\w.$]+|"[^"]*")'
 _DEFINE = re.compile(rf"define .*?@({_NAME})\((.*)\) .*{{$")
 _LABEL = re.compile(rf"({_NAME}):")
-_RESULT = re.compile(rf"%({_NAME}) = (.*)")
+_RESULT = re.compile(rf"(?:%({_NAME}) = )?(\S+) ?(.*)")
 _TYPE = re.compile(rf"(%{_NAME}) = type (.*)")
-_CALL = re.compile(r"(?:tail |musttail |notail )?call ")
+_CALL = re.compile(r"\b(?:tail |musttail |notail )call ")
+_HINTS = re.compile(r"\b(?:nuw|nsw|exact|disjoint|nneg|samesign|inbounds|inrange\(.*?\)|volatile) ")
 _COMMA = re.compile(r",\s*(?![^\[{(<]*[\]})>])")
 """A comma outside of brackets; none of what is split here has brackets within brackets."""
 
@@ -21,13 +23,17 @@ class NotADatapath(UsageError):
     """The form holds what is no plain datapath: a loop, a call, an instruction not known here."""
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """One instruction: ``%result = op text``, less what is only a hint."""
 
     result: str  # "" for none
     op: str
     text: str
+
+    @property
+    def targets(self) -> list[str]:
+        """Blocks that it goes to."""
+        return [found.strip('"') for found in re.findall(rf"label %({_NAME})", self.text)]
 
 
 @dataclass
@@ -52,16 +58,14 @@ class Module:
             if function is None:
                 if found := _DEFINE.match(line):
                     names = re.findall(rf"%({_NAME})(?=,|$)", found[2])
-                    function = Function(found[1].strip('"'), names)
-                    self.functions[function.name] = function
+                    function = self.functions[found[1].strip('"')] = Function(found[1], names)
                     block = function.blocks.setdefault("entry", [])
                 elif found := _TYPE.match(line):
                     self.types[found[1]] = found[2]
             elif line == "}":
                 function = None
             elif found := _LABEL.match(line):
-                block = [] if found[1] != "entry" else block
-                function.blocks[found[1].strip('"')] = block
+                block = function.blocks.setdefault(found[1].strip('"'), [])
             elif line := line.split(";")[0].strip():
                 while line.endswith("[") or (line.startswith("switch") and "]" not in line):
                     line += " " + next(lines).strip()
@@ -69,48 +73,23 @@ class Module:
 
     def size(self, kind: str) -> int:
         """Return the bytes that an element of a type takes in an array."""
-        return _rounded(*self._extent(kind))
-
-    def member(self, kind: str, index: int) -> tuple[int, str]:
-        """Return offset and type of a member of a structure, or of an element of an array."""
-        kind = self.types.get(kind, kind)
-        if kind.startswith("["):
-            element = kind[1:-1].partition(" x ")[2]
-            return index * self.size(element), element
-        offset = 0
-        for at, member in enumerate(_members(kind)):
-            size, align = self._extent(member)
-            align = 1 if kind.startswith("<") else align
-            offset = _rounded(offset, align)
-            if at == index:
-                return offset, member
-            offset += size
-        raise NotADatapath(f"a {kind} has no member {index}")
+        return self._extent(kind)[0]
 
     def _extent(self, kind: str) -> tuple[int, int]:
         """Size and alignment in bytes."""
         kind = self.types.get(kind, kind)
         if found := re.fullmatch(r"i(\d+)", kind):
-            size = 1
-            while 8 * size < int(found[1]):
-                size *= 2
+            size = _power(int(found[1]))
             return size, size
-        if kind == "ptr":
-            return 8, 8
-        if kind.startswith("["):
-            count, _, element = kind[1:-1].partition(" x ")
-            size, align = self._extent(element)
-            return int(count) * _rounded(size, align), align
-        if kind.startswith("<{"):
-            return sum(self._extent(member)[0] for member in _members(kind)), 1
-        if kind.startswith("{"):
-            extents = [self._extent(member) for member in _members(kind)]
-            align = max((align for _, align in extents), default=1)
-            size = 0
-            for part, its in extents:
-                size = _rounded(size, its) + part
-            return _rounded(size, align), align
-        raise NotADatapath(f"the type {kind} is not known here")
+        if found := re.fullmatch(r"\[(\d+) x (.*)\]", kind):
+            size, align = self._extent(found[2])
+            return int(found[1]) * size, align
+        if not kind.startswith("{"):
+            raise NotADatapath(f"the type {kind} is not known here")
+        end, most = 0, 1
+        for size, align in map(self._extent, split(kind.strip("{ }"))):
+            end, most = -(-end // align) * align + size, max(most, align)
+        return -(-end // most) * most, most
 
 
 def split(text: str) -> list[str]:
@@ -118,18 +97,12 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in _COMMA.split(text)] if text.strip() else []
 
 
-def _members(kind: str) -> list[str]:
-    return split(kind.strip("<{ }>"))
-
-
-def _rounded(size: int, align: int) -> int:
-    return -(-size // align) * align
-
-
 def _instruction(line: str) -> Instruction:
-    line = re.split(r",? ![\w.]+ !", line)[0]
-    found = _RESULT.match(line)
-    result, line = (found[1].strip('"'), found[2]) if found else ("", line)
-    line = _CALL.sub("call ", line)
-    op, _, text = line.partition(" ")
-    return Instruction(result, op, re.sub(r" #\d+$", "", text.strip()))
+    line = _CALL.sub("call ", re.split(r",? ![\w.]+ !", line)[0])
+    result, op, text = _RESULT.match(line).groups()  # type: ignore[union-attr]
+    return Instruction((result or "").strip('"'), op, _HINTS.sub("", re.sub(r" #\d+$", "", text)))
+
+
+def _power(bits: int) -> int:
+    """Bytes of an integer, a power of two."""
+    return 1 << max(0, (bits - 1) // 8).bit_length()

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from workshop.recurrence.dataflow import Bits, Step, Wire, joined
+from workshop.recurrence.dataflow import Bits, Step, Wire, concatenated, joined
+
+
+def ports(step: Step) -> dict[str, tuple[str, int]]:
+    """Return way and bits of the ports of ``logic``.
+
+    They are the bytes of each object; those of ``memories`` are ``address``, 32 bits for each
+    read, and ``loaded``, what is read there.
+    """
+    return {
+        "state_i": ("input", 8 * len(step.before["state"])),
+        "in_i": ("input", 8 * len(step.before["in"])),
+        "loaded": ("input", sum(read.width for read in step.reads)),
+        "state_o": ("output", 8 * len(step.after["state"])),
+        "out_o": ("output", 8 * len(step.after["out"])),
+        "address": ("output", 32 * len(step.reads)),
+    }
 
 
 def logic(step: Step) -> str:
-    """Return a module without a clock: the next state and outputs from state and inputs.
-
-    Ports are the bytes of each object; those of ``memories`` are ``address``, 32 bits for each
-    read, and ``loaded``, what is read there.
-    """
-    ports = [f"  input [{8 * len(step.before[name]) - 1}:0] {name}_i" for name in ("state", "in")]
-    ports += [f"  output [{8 * len(step.after[name]) - 1}:0] {name}_o" for name in ("state", "out")]
-    if step.reads:
-        loaded = sum(read.width for read in step.reads)
-        ports.append(f"  input [{loaded - 1}:0] loaded")
-        ports.append(f"  output [{32 * len(step.reads) - 1}:0] address")
-    lines = [f"module {step.name}_logic (", ",\n".join(ports), ");"]
+    """Return a module without a clock: the next state and outputs from state and inputs."""
+    has = [f"  {way} [{n - 1}:0] {port}" for port, (way, n) in ports(step).items() if n]
+    lines = [f"module {step.name}_logic (", ",\n".join(has), ");"]
     for name in ("state", "in"):
         for wire, low in _sources(step.before[name]):
             lines.append(f"  {_declare(wire)} = {name}_i[{low + wire.width - 1}:{low}];")
     lines += [f"  {_declare(wire)} = {given};" for wire, given in _shares("loaded", step.reads)]
     lines += [_assign(wire) for wire in step.wires if _made(wire)]
     for at, read in enumerate(step.reads):
-        lines.append(f"  assign address[{32 * at + 31}:{32 * at}] = {_expression(read)};")
+        lines.append(f"  assign address[{32 * at + 31}:{32 * at}] = {read.text};")
     lines += [f"  assign {name}_o = {_bytes(step.after[name])};" for name in ("state", "out")]
     return "\n".join([*lines, "endmodule", ""])
 
@@ -37,7 +44,7 @@ def registered(step: Step) -> str:
     Inputs, what is read from memories, and all that is worked out from inputs alone come from
     registers; outputs are left out, and addresses end in registers.
     """
-    ports: list[str] = []
+    outputs: list[str] = []
     lines: list[str] = []
     state = _state(step)
     wires = _needed(step)
@@ -47,20 +54,20 @@ def registered(step: Step) -> str:
     lines += [_register(wire, share) for wire, share in _shares("given", given)]
     for wire in filter(_made, wires):
         register = wire.early and wire in late
-        lines.append(_register(wire, _expression(wire)) if register else _assign(wire))
+        lines.append(_register(wire, wire.text) if register else _assign(wire))
     for wire, after in state.items():
         # As outputs, registers stay though nothing else may use them.
-        ports.append(f"  output reg [{wire.width - 1}:0] {_name(wire)}")
+        outputs.append(f"  output reg [{wire.width - 1}:0] {_name(wire)}")
         lines.append(_clocked(_name(wire), _bytes(after)))
     for read in step.reads:
         if read in wires and not read.early:
             (index,) = read.operands
             name = f"\\{read.name.replace('memories', 'address')} "
-            ports.append(f"  output reg [{index.width - 1}:0] {name}")
-            lines.append(_clocked(name, _bits(index)))
+            outputs.append(f"  output reg [{index.width - 1}:0] {name}")
+            lines.append(_clocked(name, str(index)))
     width = sum(wire.width for wire in given) or 1
-    ports = ["  input clk", f"  input [{width - 1}:0] given", *ports]
-    return "\n".join([f"module {step.name} (", ",\n".join(ports), ");", *lines, "endmodule", ""])
+    has = ["  input clk", f"  input [{width - 1}:0] given", *outputs]
+    return "\n".join([f"module {step.name} (", ",\n".join(has), ");", *lines, "endmodule", ""])
 
 
 def _state(step: Step) -> dict[Wire, list[Bits]]:
@@ -116,7 +123,7 @@ def _declare(wire: Wire) -> str:
 
 
 def _assign(wire: Wire) -> str:
-    return f"  {_declare(wire)} = {_expression(wire)};"
+    return f"  {_declare(wire)} = {wire.text};"
 
 
 def _clocked(name: str, value: str) -> str:
@@ -127,17 +134,5 @@ def _register(wire: Wire, value: str) -> str:
     return f"  reg [{wire.width - 1}:0] {_name(wire)};\n{_clocked(_name(wire), value)}"
 
 
-def _bits(bits: Bits) -> str:
-    if bits.wire is None:
-        return f"{bits.width}'d{bits.value}"
-    if bits.width == bits.wire.width:
-        return _name(bits.wire)
-    return f"{_name(bits.wire)}[{bits.low + bits.width - 1}:{bits.low}]"
-
-
 def _bytes(held: Sequence[Bits]) -> str:
-    return f"{{{', '.join(_bits(bits) for bits in reversed(joined(held)))}}}"
-
-
-def _expression(wire: Wire) -> str:
-    return wire.text.format(*map(_bits, wire.operands))
+    return concatenated(joined(held))
