@@ -17,8 +17,8 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 BENCH := .venv/.bench
-# A file's tests stay together, for they share what they build.
-TESTS := $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile
+# A file's tests stay together, for they share what they make; tests/conftest.py orders the files.
+TESTS := $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 # Without its pins, see pyproject.toml; Python 3.13 does without the virtual board.
 PYNQ := pynq>=4.0,<5; python_version < '3.13'
 # Without what hls4ml needs: its headers are all that is taken from it.
@@ -42,7 +42,7 @@ setup: $(READY) ## make .venv with all that the other verbs need (they do it the
 demo: setup ## recognise speakers with an LSTM on the simulated accelerator
 	@$(RUN) -m workshop.demo
 
-test: setup libpython ## tests without vendor tools, under 10 minutes; PYTEST= for more options
+test: setup libpython ## tests without vendor tools, about 5 minutes on two cores; PYTEST= for more options
 	@$(TESTS) $(PYTEST)
 
 test-all: setup libpython ## the slow tests too; Vitis and board tests where those are

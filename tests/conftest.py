@@ -11,6 +11,7 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -28,6 +29,9 @@ settings.load_profile("lstm-sharp")
 # Under `make test`, the outer make's flags would reach the makes that tests start.
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(name, None)
+# Engines of one run share what of them is the same.
+os.environ["OBJCACHE"] = str(Path(__file__).with_name("objcache.sh"))
+os.environ["LSTM_SHARP_OBJECTS"] = str(Path("build/verilator").resolve())
 
 
 _MAY_BE_ABSENT = ("vitis", "board")
@@ -65,8 +69,18 @@ def _absent(marker: str) -> str | None:
     return None
 
 
+_FOLDERS = ("tests", "rtl", "vitis", "host", "csim", "unit")
+"""In the order in which they run: engines are built, and then what takes long."""
+
+
+def _place(item: pytest.Item) -> int:
+    folder = item.path.parent.name
+    return _FOLDERS.index(folder) if folder in _FOLDERS else 0
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what cannot run here."""
+    """Put items into their order, and skip what cannot run here."""
+    items.sort(key=_place)
     reasons = {marker: _absent(marker) for marker in (*_MAY_BE_ABSENT, "csim", "sv")}
     for item in items:
         for marker, reason in reasons.items():

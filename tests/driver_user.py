@@ -5,22 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cases import golden_of
 from lstm_sharp.board.ip import EngineIP
 from lstm_sharp.driver import Accelerator, BoardError
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow.design import design
 from lstm_sharp.flow.hwh import hwh
-from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import QuantModel, quantize
-from lstm_sharp.runtime.batch import Pair, by_length
+from lstm_sharp.runtime.batch import Pair
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
 from models import pytorch_like
@@ -97,12 +96,7 @@ def right(
     model: QuantModel, xs: Sequence[np.ndarray], state: Pair | None = None
 ) -> tuple[list[np.ndarray], Pair]:
     """Return what golden gives for integer sequences (T, X): h of each, and the state after."""
-    return by_length([np.asarray(x, np.int64) for x in xs], state, partial(_golden, model))
-
-
-def _golden(model: QuantModel, x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
-    h, end = golden.run(model, x, golden.State(*state) if state else None)
-    return h, (end.h, end.c)
+    return golden_of(model, [np.asarray(x, np.int64) for x in xs], state)
 
 
 def same(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> bool:

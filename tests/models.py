@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,20 @@ def torch_names(model: Model) -> dict[str, np.ndarray]:
             named[f"bias_ih_{name}"] = cell.b.astype(np.float32)
             named[f"bias_hh_{name}"] = np.zeros_like(named[f"bias_ih_{name}"])
     return named
+
+
+def write_safetensors(path: Path, tensors: dict[str, np.ndarray], **types: str) -> Path:
+    """Write tensors, as the types that are named or as their own."""
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, value in tensors.items():
+        end = len(data) + value.nbytes
+        dtype = types.get(name, f"{value.dtype.kind.upper()}{8 * value.itemsize}")
+        header[name] = {"dtype": dtype, "shape": value.shape, "data_offsets": [len(data), end]}
+        data += value.tobytes()
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
 
 
 def weights(inputs: int = X, seed: int = 0) -> dict[str, np.ndarray]:

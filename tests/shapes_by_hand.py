@@ -1,16 +1,15 @@
 """Programs of any tile shapes, written by hand, and what must come of them.
 
 Nothing of the compiler is in these: rectangles are drawn, weights packed after docs/shapes.md, and
-no-op slots counted here, none too many.
+no-op slots counted by tests/slots.py, none too many.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +18,13 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Instruction, Op, Program, Source, Start
 from lstm_sharp.flow.jobs import Result, Run
 from lstm_sharp.numerics import golden
+from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 from lstm_sharp.runtime import engines
+from slots import Clock
 
 STEPS = 3
+_MOST_INSTRUCTIONS = 110
 
 
 class Rect(NamedTuple):
@@ -49,37 +51,41 @@ class Layer:
     x: tuple[Rect, ...]
     h: tuple[Rect, ...]
 
+    def state(self, cfg: Config, op: Op) -> Instruction:
+        """Load or give the layer's state."""
+        rows = self.bands * cfg.passes
+        return Instruction(op=op, rows=rows, row_first=self.row_first, h_word=self.word)
+
 
 def cut(rng: np.random.Generator, cfg: Config, first: int, bands: int, size: int) -> Iterator[Rect]:
-    """Cut a part into ranges of rows of any shapes, and some of these in two along a column.
+    """Cut a part into ranges of rows, and each of them along columns, into rectangles of any shape.
 
     Row blocks begin at multiples of their bands, counted from the memories' first and the layer's.
     """
-    segments, at, shapes = -(-size * cfg.bands // cfg.columns), 0, list(enumerate(cfg.tile_shapes))
-    for others in (2, 1, 0):
-        left = bands - at
-        fit = [n for n, s in shapes if not (first | at) % s.gang and s.gang <= left]
-        if not others:
-            fit = [n for n in fit if not left % cfg.tile_shapes[n].gang]
-        shape = int(rng.choice(fit))
-        s = cfg.tile_shapes[shape]
-        rows = int(rng.integers(1, left // s.gang + 1)) if others else left // s.gang
-        cols = -(-segments // s.step)
-        where = int(rng.integers(0, cols))
-        if where:
-            yield Rect(shape, at, rows, 0, where, True, False)
-        yield Rect(shape, at, rows, where * s.step, cols - where, not where, True)
-        at += rows * s.gang
-        if at == bands:
-            return
+    segments, at = -(-size * cfg.bands // cfg.columns), 0
+    while at < bands:
+        gangs = [s.gang for s in cfg.tile_shapes if not (first | at) % s.gang]
+        gang = int(rng.choice([g for g in gangs if g <= bands - at]))
+        count, column = gang * int(rng.integers(1, (bands - at) // gang + 1)), 0
+        while column < segments:
+            fit = [
+                (number, s)
+                for number, s in enumerate(cfg.tile_shapes)
+                if (first | at) % s.gang == count % s.gang == column % s.step == 0
+            ]
+            number, s = fit[rng.integers(len(fit))]
+            cols = int(rng.integers(1, -(-(segments - column) // s.step) + 1))
+            end = column + cols * s.step
+            rows = count // s.gang
+            yield Rect(number, at, rows, column, cols, column == 0, end >= segments)
+            column = end
+        at += count
 
 
-def draw(cfg: Config, seed: int) -> tuple[QuantModel, list[Layer]]:
+def draw(cfg: Config, rng: np.random.Generator, extreme: bool) -> tuple[QuantModel, list[Layer]]:
     """Draw two layers, one on the other; bands begin anywhere, alike for sums and biases."""
-    rng = np.random.default_rng(seed)
     sizes = [int(n) for n in rng.integers(1, 33, 3)]
-    kinds, extreme = ("forward", "forward"), seed % 2 == 0
-    model = cases.random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme)
+    model = cases.random_model(rng, cfg.fmt, ("forward", "forward"), sizes, cfg.max_shift, extreme)
     layers, bias = [], 0
     for q in model.layers:
         offset = int(rng.choice([0, rng.integers(0, cfg.bands)]))
@@ -128,16 +134,18 @@ def _tiles(cfg: Config, rect: Rect, rows: np.ndarray) -> Iterator[np.ndarray]:
             yield tile.transpose(0, 2, 1).reshape(-1)
 
 
-def written(cfg: Config, layers: list[Layer]) -> Iterator[Instruction]:
-    """Write the steps of one layer after the other, without no-op slots; states at the end."""
+def written(cfg: Config, layers: list[Layer], with_state: bool) -> Iterator[Instruction]:
+    """Write the steps of one layer after the other, without no-op slots; states at the ends."""
     tile = 0
     for below, layer in zip([None, *layers], layers):
         tiles = tile
         top, bottom = layer is layers[-1], below is None
         # A layer's h begins at the same word in a step of the sequence buffer as in the h buffer.
         word = 0 if below is None else below.word
+        if with_state:
+            yield layer.state(cfg, Op.LOAD_STATE)
         for step in range(STEPS):
-            tile = tiles
+            tile, zero = tiles, step == 0 and not with_state
             for n, rect in enumerate(layer.x):
                 common, tile = _common(cfg, layer, rect, tile)
                 yield Instruction(
@@ -153,23 +161,21 @@ def written(cfg: Config, layers: list[Layer]) -> Iterator[Instruction]:
                 common, tile = _common(cfg, layer, rect, tile)
                 last = n == len(layer.h) - 1
                 yield Instruction(
-                    source=Source.H if step else Source.ZERO,
+                    source=Source.ZERO if zero else Source.H,
                     start=Start.STORED_SHIFTED if rect.begins else Start.STORED,
                     finish=rect.ends,
                     ends=last,
                     step=last,
-                    c_zero=step == 0,
+                    c_zero=zero,
                     emit=top,
                     keep=not top,
                     col_first=layer.word * cfg.bands + rect.segment,
                     **common,
                 )
-        if top:
-            where = {"row_first": layer.row_first, "h_word": layer.word}
-            yield Instruction(op=Op.GIVE_STATE, rows=layer.bands * cfg.passes, **where)
+        yield layer.state(cfg, Op.GIVE_STATE)
 
 
-def _common(cfg: Config, layer: Layer, rect: Rect, tile: int) -> tuple[dict, int]:
+def _common(cfg: Config, layer: Layer, rect: Rect, tile: int) -> tuple[dict[str, Any], int]:
     place = layer.word * cfg.columns + rect.band * cfg.block
     return {
         "shape": rect.shape,
@@ -185,79 +191,19 @@ def _common(cfg: Config, layer: Layer, rect: Rect, tile: int) -> tuple[dict, int
     }, tile + rect.rows * rect.cols
 
 
-class Clock:
-    """Knows in which slot each place can be read, and so how soon an instruction can begin."""
-
-    def __init__(self, cfg: Config, stride: int) -> None:
-        self.cfg, self.stride = cfg, stride
-        self.slot = self.half = self.free = self.drained = self.read = self.write = 0
-        self.waits: list[bool] = []  # of each instruction: for what another slot writes
-        self.stored: dict[int, int] = defaultdict(int)  # by band
-        self.h: dict[tuple[int, int], int] = defaultdict(int)  # by half and neuron's place
-        self.kept: dict[int, int] = defaultdict(int)
-
-    def place(self, i: Instruction) -> Instruction:
-        """Give it the fewest no-op slots that it can have."""
-        earliest = self._earliest(i)
-        free = self.free - (i.cols - 1) if i.finish else self.slot
-        self.waits.append(i.op == Op.TILES and earliest > max(self.slot, free))
-        i = replace(i, nops=max(0, earliest - self.slot, free - self.slot))
-        self.slot += i.nops
-        if i.op == Op.TILES:
-            self._run(i)
-        return i
-
-    def _earliest(self, i: Instruction) -> int:
-        if i.op != Op.TILES:
-            return self.drained
-        if i.layer:
-            self.read = self.write = 0
-        early, cfg, n = [0], self.cfg, self.cfg.columns // self.cfg.bands
-        s, slots = cfg.tile_shapes[i.shape], i.row_slots(cfg)
-        if i.start != Start.BIAS:
-            for band in range(i.rows * s.gang):
-                early.append(self.stored[i.row_first + band] - band // s.gang * slots)
-        for place in range(i.col_first * n, i.col_end(cfg) * n):
-            column = (place - i.col_first * n) // s.columns
-            if i.source == Source.H:
-                early.append(self.h[self.half, place] - column)
-            elif i.source == Source.SEQUENCE:
-                early.append(self.kept[self.read * cfg.columns + place] - column)
-        return max(early)
-
-    def _run(self, i: Instruction) -> None:
-        cfg, s = self.cfg, self.cfg.tile_shapes[i.shape]
-        for row in range(i.rows):
-            last = self.slot + i.cols - 1
-            self.slot += i.row_slots(cfg)
-            for band in range(i.row_first + row * s.gang, i.row_first + (row + 1) * s.gang):
-                self.stored[band] = last + cfg.acc_distance
-            if not i.finish:
-                continue
-            self.free, ready = last + s.passes, last + i.tail(cfg)
-            self.drained = max(self.drained, last + cfg.tail)
-            first = i.h_word * cfg.columns + i.h_lane + row * s.block
-            for place in range(first, first + s.block):
-                self.h[1 - self.half, place] = ready
-                if i.keep:
-                    self.kept[self.write * cfg.columns + place] = ready
-        self.half ^= i.step
-        self.read += self.stride * (i.pop and i.source == Source.SEQUENCE)
-        self.write += self.stride * (i.step and i.keep)
-
-
 @dataclass(frozen=True)
 class Made:
     """A job: a load and a run, and what must come of it."""
 
     cfg: Config
     program: Program
-    waits: list[bool]  # which instructions have no-op slots for the sake of what they read
+    why: tuple[str, ...]  # of each instruction: what its last no-op slot is for
     load: Run
     run: Run
     h: np.ndarray  # (STEPS, H)
-    state: golden.State
-    neurons: int  # of a vector, those that fill up row blocks among them
+    after: golden.State
+    sizes: list[int]  # of each layer
+    neurons: list[int]  # of its vector, those that fill up row blocks among them
 
     def hasty(self, number: int) -> list[Run]:
         """Return the runs, an instruction a slot too early."""
@@ -270,34 +216,54 @@ class Made:
         """Refuse any bit that is not golden's."""
         cfg = self.cfg
         engines.check(cfg, self.run, result)
-        states = self.neurons * cfg.stream_bits // 8
-        vectors = result.h_bytes[:-states].view(f"<i{cfg.fmt.activation_bits // 8}")
+        below, top = (n * cfg.stream_bits // 8 for n in self.neurons)
+        vectors = result.h_bytes[below:-top].view(f"<i{cfg.fmt.activation_bits // 8}")
         hidden = self.h.shape[1]
         assert np.array_equal(vectors.reshape(STEPS, -1)[:, :hidden], self.h)
-        pairs = result.h_bytes[-states:].view("<i4").reshape(self.neurons, -1)[:hidden]
-        for found, right in zip(pairs.T, (self.state.h, self.state.c)):
-            assert np.array_equal(found, right[-1, 0, :hidden])
+        for layer, beats in enumerate((result.h_bytes[:below], result.h_bytes[-top:])):
+            pairs = beats.view("<i4").reshape(self.neurons[layer], -1).T
+            size = self.sizes[layer]
+            for found, right in zip(pairs, (self.after.h, self.after.c)):
+                assert np.array_equal(found[:size], right[layer, 0, :size])
 
 
 @lru_cache
 def make(cfg: Config, seed: int) -> Made:
     """Draw a case and write it down."""
-    model, layers = draw(cfg, seed)
-    size, fmt = model.input_size, cfg.fmt
+    rng, fmt = np.random.default_rng(seed), cfg.fmt
+    with_state = bool(rng.random() < 0.5)
+    while True:
+        model, layers = draw(cfg, rng, extreme=seed % 2 == 0)
+        order = list(written(cfg, layers, with_state))
+        if len(order) <= _MOST_INSTRUCTIONS:
+            break
     stride = 3 + -(-layers[0].bands * cfg.block // cfg.columns)
     clock = Clock(cfg, stride)
-    program = Program(tuple(map(clock.place, written(cfg, layers))), stride=stride)
-    low = 1 << (fmt.activation_bits - 1)
-    x = np.random.default_rng(seed).integers(-low, low, (1, STEPS, size))
-    h, after = golden.run(model, x)
+    placed, why = zip(*map(clock.place, order))
+    program = Program(placed, stride=stride)
+    x = cases.integers(rng, fmt.activation_bits, (1, STEPS, model.input_size), False)
+    neurons = [layer.bands * cfg.block for layer in layers]
+    sizes = [layer.q.hidden_size for layer in layers]
+    drawn = [
+        cases.integers(rng, bits, (2, 1, max(neurons)), False)
+        for bits in (fmt.activation_bits, C_BITS)
+    ]
+    state = golden.State(*(v[..., : max(sizes)] for v in drawn)) if with_state else None
+    h, after = golden.run(model, x, state)
+    pairs = np.zeros((sum(neurons), cfg.stream_bits // 32), "<i4")
+    for at, values in enumerate(drawn):
+        pairs[:, at] = np.concatenate([v[0, :n] for v, n in zip(values, neurons)])
+    size = model.input_size
     columns = np.pad(x[0], ((0, 0), (0, -size % cfg.columns))).reshape(-1, cfg.columns)
     filler = cfg.word_beats * cfg.beat_elements - cfg.columns
     words = np.pad(columns, ((0, 0), (0, filler))).astype(f"<i{fmt.activation_bits // 8}")
     load, weights = packed(cfg, layers)
-    neurons = layers[-1].bands * cfg.block
-    sent = STEPS * -(-neurons // cfg.beat_elements) + neurons
+    sent = STEPS * -(-neurons[1] // cfg.beat_elements) + sum(neurons)
     run = Run(
-        program.encode(cfg), x=words.reshape(-1).view(np.uint8), h_bytes=sent * cfg.stream_bits // 8
+        program.encode(cfg),
+        pairs.reshape(-1).view(np.uint8)[: pairs.nbytes * with_state],
+        words.reshape(-1).view(np.uint8),
+        sent * cfg.stream_bits // 8,
     )
     loads = Run(load.encode(cfg), weights)
-    return Made(cfg, program, clock.waits, loads, run, h[0], after, neurons)
+    return Made(cfg, program, why, loads, run, h[0], after, sizes, neurons)

@@ -12,9 +12,9 @@ import pytest
 
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
-from lstm_sharp.flow import hls_rtl, tools
+from lstm_sharp.flow import hls_rtl, tools, xilinx
 from lstm_sharp.flow.render import render
-from lstm_sharp.vendor import vivado, xilinx
+from lstm_sharp.vendor import vivado
 
 _SCRIPT = Path(__file__).resolve().parent / "vitis" / "vivado_stub.tcl"
 _INTERFACE = '<busInterface name="{}" kind="{}" side="{}" bits="{}"/>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,10 @@ from cases import Case
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.flow import csim
-from lstm_sharp.numerics import activation
-from lstm_sharp.numerics.formats import C_BITS
+from lstm_sharp.numerics import activation, formats
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 from lstm_sharp.runtime import deploy, engines
-from lstm_sharp.runtime.batch import by_length
 from shapes_by_hand import make
-from workshop.checker.ranges import needed
 
 pytestmark = pytest.mark.csim
 
@@ -51,11 +47,43 @@ def worst(cfg: Config, seed: int, negative: bool) -> Case:
     layer = QuantLayer(w_ih, w_hh, b, fmt.h_frac, frac - shift, frac, shift)
     model = QuantModel(fmt, (layer,))
     xs = [np.full((steps, x), scalar)] * 2
-    before = np.full((1, 2, hidden), scalar), np.full((1, 2, hidden), least(C_BITS))
-    before[1][0, 1] = most(C_BITS)
+    before = np.full((1, 2, hidden), scalar), np.full((1, 2, hidden), least(formats.C_BITS))
+    before[1][0, 1] = most(formats.C_BITS)
     stages = deploy.deploy(model, cfg, "unfolded", steps)
-    h, after = by_length(xs, before, partial(cases._golden, model))
-    return Case(seed, cfg, model, stages, xs, before, True, h, after)
+    return Case(seed, cfg, model, stages, xs, before, True)
+
+
+def needed(cfg: Config) -> dict[str, int]:
+    """Fewest bits, signed, of what the kernel's types and variables hold, by their names.
+
+    Worked out from the extremes of weights, activations and biases, not from the config's widths.
+    """
+    fmt = cfg.fmt
+    weight, scalar = 1 << (fmt.weight_bits - 1), 1 << (fmt.activation_bits - 1)
+    bias = 1 << (fmt.bias_bits - 1)
+    low, high = -weight * (scalar - 1), weight * scalar  # of a product
+    shift, x, h = cfg.max_shift, cfg.max_input, cfg.max_hidden
+    acc = ((x * low - bias << shift) + h * low, (x * high + bias - 1 << shift) + h * high)
+    left = max(0, -cfg.z_shift_min)
+    steps = 1 << activation.BASE_BITS  # y of tanh lies in [-steps, steps)
+    factor, cell = 2 * steps - 1, 1 << (formats.C_BITS - 1)
+    half_h = 1 << (2 * formats.SIGMA_FRAC - fmt.h_frac - 1)
+    ends = {
+        "Weight_t": (-weight, weight - 1),
+        "Activation_t": (-scalar, scalar - 1),
+        "Bias_t": (-bias, bias - 1),
+        "Sum_t": (cfg.columns * low, cfg.columns * high),
+        "Acc_t": acc,
+        "wide": (acc[0] << left, acc[1] << left),
+        "C_t": (-cell, cell - 1),
+        "Z_t": (-8 << activation.Z_FRAC, (8 << activation.Z_FRAC) - 1),
+        "Tanh_t": (-steps, steps - 1),
+        "Factor_t": (-factor, factor),
+        "fc": (-2 * factor * cell, 2 * factor * (cell - 1)),  # doubled in place
+        "ig": (-factor * factor, factor * factor),
+        "out": (-factor * factor + half_h, factor * factor + half_h),
+    }
+    return {name: bits_of(*both) for name, both in ends.items()}
 
 
 def bits_of(least: int, most: int) -> int:

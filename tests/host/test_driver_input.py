@@ -15,7 +15,7 @@ pytest.importorskip("pynq")
 import pynq
 
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, refused, right, same
-from lstm_sharp import cli, package, selftest
+from lstm_sharp import package, selftest
 from lstm_sharp.board import overlay as boards
 from lstm_sharp.driver import Accelerator, BoardError, OverlayGone, WrongOverlay, proof
 from lstm_sharp.engine import config
@@ -25,7 +25,7 @@ from lstm_sharp.numerics.formats import SUPPORTED
 from lstm_sharp.runtime.session import Session
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
-from models import pytorch_like, torch_names
+from models import pytorch_like
 
 pytestmark = pytest.mark.rtl
 __all__ = ["bit", "board", "device"]  # fixtures
@@ -144,10 +144,7 @@ def test_bad_packages(board: Accelerator, tmp_path: Path) -> None:
     text = about.read_text()
     for spoil, words in (
         (lambda: about.write_text(text.replace('package": 2', 'package": 7')), "version 7"),
-        (lambda: about.write_text(text.replace(TINY.digest, "0" * 8)), "identity"),
-        (lambda: about.write_text(text[:99]), "not JSON"),
         (lambda: (folder / "model.npz").write_bytes(b"x"), "SHA-256"),
-        (lambda: (folder / "model.npz").unlink(), "model.npz cannot be read"),
         (lambda: about.unlink(), "package.json cannot be read"),
     ):
         spoil()
@@ -188,8 +185,6 @@ def test_bad_overlays(device: VirtualDevice, bit: Path, tmp_path: Path) -> None:
     for spoil, words in (
         (lambda: bit.unlink(), "tiny.bit"),
         (lambda: bit.write_bytes(bytes(range(256)) * 9), "tiny.bit is no virtual overlay"),
-        (lambda: bit.write_bytes(text[:-40]), "tiny.bit is damaged"),
-        (lambda: bit.write_bytes(b""), "tiny.bit is no virtual overlay"),
         (lambda: handoff.unlink(), "tiny.hwh is missing"),
         (lambda: handoff.write_text(good[: len(good) // 2]), "tiny.*hwh"),
         (lambda: handoff.write_text("rubbish"), "tiny.*hwh"),
@@ -279,22 +274,3 @@ def test_shipped_configs_are_found_by_identity() -> None:
                 assert boards.name_of(cfg.identity).endswith(f"({cfg.name}, {fmt}, {engine})")
     with pytest.raises(WrongOverlay, match="engine 00000000 is no shipped config"):
         boards.config_of(0)
-
-
-def test_no_overlay_to_be_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv(boards.VIRTUAL, raising=False)
-    np.savez(tmp_path / "m.npz", **torch_names(pytorch_like(0, [3, 6])))
-    np.save(tmp_path / "x.npy", np.zeros((1, 2, 3), np.float32))
-    words = ["run", "m.npz", "--input", "x.npy", "--output", "y.npy"]
-    there = [str(tmp_path / w) if "." in w else w for w in words]
-    there += ["--config", "tiny", "--backend", "board"]
-    for more, said in (
-        ([], "no overlay of tiny at .*LSTM_SHARP_VIRTUAL=pynq-z2"),
-        (["--overlay", "none.bit"], "none.bit and its .hwh are not there; name the .bit"),
-    ):
-        assert cli.main([*there, *more]) == 2
-        error = capsys.readouterr().err
-        assert re.search(said, error) and error.count("\n") == 1
-    assert not (tmp_path / "y.npy").exists()

@@ -12,12 +12,10 @@ import pytest
 pytest.importorskip("pynq")
 
 from driver_user import TINY, bit, board, device, hls_bit, integers, model_of, quick, right, same
-from lstm_sharp import cli, package, paths, selftest
+from lstm_sharp import cli, package, selftest
 from lstm_sharp.board import overlay as boards
 from lstm_sharp.driver import Accelerator, WrongOverlay, proof
 from lstm_sharp.engine import config
-from lstm_sharp.model import load
-from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.runtime.session import Session
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
@@ -106,24 +104,6 @@ def test_command_line(
     assert report["load_cycles"] == report["predicted_load_cycles"] > 0  # level by level
     assert report["backend"] == "board" and report["stages"] == 2
     assert device.allocated == (0, 0)
-
-
-def test_vowels(device: VirtualDevice, tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
-    cfg = config.load("pynq-z2")
-    data = np.load(paths.examples() / "vowels/vowels_test.npz")
-    model = load(paths.examples() / "vowels/vowels.onnx")
-    xs = [x[:n] for x, n in zip(data["x"], data["lengths"])]
-    assert len(xs) == 370
-    typical = [x[:n] for x, n in zip(data["calib_x"], data["calib_lengths"])]
-    quantised = quantize(model, cfg.fmt, np.concatenate(typical)[None], cfg.max_shift)
-    wanted, _ = right(quantised, [quantised.quantize_input(x[None])[0] for x in xs])
-    with Accelerator(virtual_overlay(cfg, tmp_path)) as accelerator:
-        accelerator.load_model(quantised, cfg)
-        found = accelerator.run(xs)
-    assert same(found, [quantised.dequantize_h(h) for h in wanted])
-    labels = [model.head(h[None]).argmax() for h in found]
-    assert np.mean(np.array(labels) == data["labels"]) > 0.98
 
 
 @pytest.mark.usefixtures("quick")

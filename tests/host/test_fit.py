@@ -231,25 +231,3 @@ def test_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr()
     assert json.loads(said.out)["best"] is None
     assert said.err == "lstm-sharp: no shipped config for board none holds m\n"
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--board", "z3"], "board 'z3' has no config; choose one of none, pynq-z2"),
-        (["--format", "W4A4"], "format 'W4A4' is unknown"),
-        (["--steps", "0"], "steps 0 must be 1 to 65536"),
-        (["--steps", "1000000000"], "steps 1000000000 must be 1 to 65536"),
-        (["--prefix", "decoder"], "decoder"),
-        (["--json", "nowhere/f.json"], "nowhere is no folder"),
-        (["--json", "m.npz"], "m.npz would overwrite m.npz"),
-    ],
-)
-def test_bad_options(
-    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
-) -> None:
-    assert cli.main(["fit", "m.npz", *options]) == 2
-    shown = capsys.readouterr()
-    assert said in shown.err
-    assert shown.err.count("\n") == 1
-    assert shown.out == ""

@@ -98,16 +98,6 @@ def test_package_is_for_the_engine_of_its_overlay(
         assert contents("p") == before
 
 
-def test_hls_package_has_no_virtual_overlay(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    capsys.readouterr()
-    assert package_cli("q", "--virtual", "--engine", "hls") == 2
-    error = capsys.readouterr().err
-    assert "has the sv engine, and the package is to be for hls" in error
-    assert error.count("\n") == 1 and not Path("q").exists()
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ pytest.importorskip("pynq")
 import pynq
 
 from lstm_sharp.compiler import cycles
-from lstm_sharp.engine.program import Status
 from lstm_sharp.engine.registers import ENGINE, S2MM_OFFSET, Dma, DmaStatus
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
@@ -159,16 +157,6 @@ def test_time_is_simulated_and_a_stuck_engine_makes_it_fast(
     began = device.now()
     overlay.engine.read(ENGINE["status"].offset)
     assert device.now() - began == pytest.approx(STUCK_SECONDS)
-
-
-def test_a_program_that_lacks_no_op_slots_is_told_so(overlay: Any) -> None:
-    stage, x = stage_and_x()
-    hasty = replace(stage.plan, cfg=replace(TINY, given_tail=1))
-    run = replace(stage, plan=hasty).runs(x, None, False)[1][0]
-    start(overlay, run, pynq.allocate((run.h_bytes,), np.uint8))
-    wait_done(overlay)
-    assert int(overlay.engine.register_map.status) & 0xFF == Status.DISTANCE
-    again(overlay)
 
 
 def test_an_assertion_of_the_engine_is_an_exception(

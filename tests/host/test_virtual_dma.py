@@ -11,26 +11,15 @@ import pytest
 pytest.importorskip("pynq")
 import pynq
 
-from lstm_sharp.engine.registers import (
-    DMA_RESET,
-    DMA_RUN,
-    ENGINE,
-    MM2S_OFFSET,
-    S2MM_OFFSET,
-    Control,
-    Dma,
-    DmaStatus,
-)
+from lstm_sharp.engine.registers import DMA_RESET, DMA_RUN, MM2S_OFFSET, S2MM_OFFSET, Dma, DmaStatus
 from lstm_sharp.flow import jobs
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.faults import Fault
 from pynq_user import (
-    TINY,
     channel,
     device,
     filled,
     overlay,
-    play_one,
     run_of,
     stage_and_x,
     start,
@@ -116,78 +105,6 @@ def test_a_long_buffer_takes_a_short_packet(overlay: Any) -> None:
     start(overlay, run, pynq.allocate((run.h_bytes + 64,), np.uint8))
     overlay.dma.recvchannel.wait()
     assert overlay.dma.recvchannel.transferred == run.h_bytes
-
-
-@pytest.mark.parametrize(
-    ("stream", "cell", "base"),
-    [
-        ("weights", "dma_weights", MM2S_OFFSET),
-        ("x", "dma", MM2S_OFFSET),
-        ("h", "dma", S2MM_OFFSET),
-    ],
-)
-@pytest.mark.parametrize("error", ["SLAVE_ERROR", "DECODE_ERROR"])
-def test_errors_of_a_transfer_happen_once(
-    device: VirtualDevice, overlay: Any, error: str, stream: str, cell: str, base: int
-) -> None:
-    device.inject(Fault[error], stream)
-    dma = getattr(overlay, cell)
-    used = dma.sendchannel if base == MM2S_OFFSET else dma.recvchannel
-    read, write = channel(overlay, cell, base)
-    buffer = filled(np.zeros(64, np.uint8))
-    used.transfer(buffer)
-    assert used.error
-    assert read(Dma.STATUS) == DmaStatus[error] | DmaStatus.ERROR | DmaStatus.HALTED
-    write(Dma.CONTROL, DMA_RESET)
-    used.start()
-    used.transfer(buffer)
-    assert not used.error
-
-
-def test_lost_tlast_short_read_and_lost_interrupt(device: VirtualDevice, overlay: Any) -> None:
-    run = run_of()
-    good = play_one(overlay, run).h_bytes
-    h = pynq.allocate((run.h_bytes,), np.uint8)
-    device.inject(Fault.SHORT_READ)
-    start(overlay, run, h)
-    overlay.dma.recvchannel.wait()
-    assert overlay.dma.recvchannel.transferred == run.h_bytes - TINY.stream_bits // 8
-    wait_done(overlay)
-    device.inject(Fault.LOST_INTERRUPT)
-    start(overlay, run, h)
-    overlay.dma.recvchannel.wait()
-    for _ in range(20):
-        assert overlay.engine.register_map.IP_ISR.CHAN0_INT_ST == 0
-    assert overlay.engine.register_map.CTRL.AP_IDLE == 1
-    device.inject(Fault.NO_LAST)
-    start(overlay, run, h)
-    wait_done(overlay)
-    for _ in range(20):
-        assert not overlay.dma.recvchannel.idle and not overlay.dma.recvchannel.error
-    h.invalidate()
-    assert np.array_equal(h, good)
-
-
-def test_an_engine_that_is_never_done_goes_with_the_next_overlay(
-    device: VirtualDevice, overlay: Any
-) -> None:
-    device.inject(Fault.NEVER_DONE)
-    start(overlay, run_of(), pynq.allocate((64,), np.uint8))
-    for _ in range(100):
-        assert overlay.engine.read(ENGINE["IP_ISR"].offset) == 0
-        assert overlay.engine.read(ENGINE["CTRL"].offset) == Control.START
-    overlay.download()
-    overlay.dma.recvchannel.start()
-    overlay.dma.sendchannel.start()
-    play_one(overlay, run_of())
-
-
-def test_lengths_are_cut_to_the_width_of_the_register(device: VirtualDevice, overlay: Any) -> None:
-    device.inject(Fault.LENGTH_WIDTH)
-    buffer = pynq.allocate(((1 << 14) + 24,), np.uint8)
-    overlay.dma.recvchannel.transfer(buffer)
-    read, _ = channel(overlay, "dma", S2MM_OFFSET)
-    assert read(Dma.LENGTH) == 24
 
 
 def test_faults_name_a_stream_or_none(device: VirtualDevice) -> None:

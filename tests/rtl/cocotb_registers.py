@@ -7,7 +7,7 @@ import numpy as np
 from cocotb.triggers import Combine, RisingEdge
 
 from lstm_sharp.compiler.cycles import COPY_CYCLES
-from rtl.cocotb_cases import CFG, NULL, make_case, model_cycles, pauses, rng
+from rtl.cocotb_cases import CFG, NULL, make_job, model_cycles, pauses, rng
 from rtl.cocotb_engine import (
     AUTO_RESTART,
     DONE,
@@ -108,12 +108,12 @@ async def window_keeps_words_and_bytes(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def auto_restart(dut):
     engine = await Engine.start(dut)
-    case = make_case("best", 2, sizes=(4, 6), lengths=(3, 2), repeats=1, state=False, give=False)
+    case = make_job("best", 2, sizes=(4, 6), lengths=(3, 2), repeats=1, state=False, give=False)
     await engine.load(case)
     await engine.write_program(case.program)
     await engine.set_interrupts(0, 0)
     for _ in range(3):
-        engine.send(x=case.x_beats)
+        engine.send(x=case.run.x)
     await engine.write(Register.CONTROL, START | AUTO_RESTART)
     while engine.h.count() < 2:
         await RisingEdge(dut.ap_clk)
@@ -132,13 +132,13 @@ async def auto_restart(dut):
 async def start_written_while_running(dut):
     """As in HLS: start stands until done, so a second one is the same; afterwards it is new."""
     engine = await Engine.start(dut)
-    case = make_case("best", 3, sizes=(1, 1), lengths=(1,), repeats=1, state=False)
-    program = case.plan.load_program()
-    beats, length = len(case.weights) // 8, model_cycles(program)
+    case = make_job("best", 3, sizes=(1, 1), lengths=(1,), repeats=1, state=False)
+    program = case.loads
+    beats, length = len(case.load.weights) // 8, model_cycles(program)
     await engine.write_program(program)
     runs = []
     for delay in range(length + 6):
-        engine.send(weights=np.tile(case.weights, 2))
+        engine.send(weights=np.tile(case.load.weights, 2))
         engine.watch.clear()
         await engine.write(Register.CONTROL, START)
         await engine.cycles(1 + delay)
@@ -242,7 +242,7 @@ async def address_and_data_in_either_order(dut):
 async def window_during_a_run(dut):
     """It can be read and written for the next run; only the copy at the start makes reads wait."""
     engine = await Engine.start(dut)
-    case = make_case("unfolded", 8, sizes=(5, 7), lengths=(4,), repeats=1, state=False)
+    case = make_job("unfolded", 8, sizes=(5, 7), lengths=(4,), repeats=1, state=False)
     words = case.program.encode(CFG)
     await engine.load(case)
 
@@ -255,7 +255,7 @@ async def window_during_a_run(dut):
     quiet = await timed_read(3)
     copy = len(case.program.instructions) + COPY_CYCLES + 1
     for delay in range(copy + 6):
-        engine.send(x=case.x_beats)
+        engine.send(x=case.run.x)
         await engine.write_program(words)
         await engine.set_interrupts(1, 1)
         engine.watch.clear()

@@ -9,25 +9,13 @@ from itertools import product
 import numpy as np
 
 from cases import LEVELS, Case, kind_of
-from lstm_sharp.compiler.group import Group
 from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.runtime.deploy import Stage
 
 CHAINS = (1, 2, 3, 4)
-FURTHER = (
-    "state in",
-    "state out",
-    "state in and out, stalled",
-    "lengths equal",
-    "lengths different",
-    "groups repeated",
-    "chains to spare",
-    "levels whole",
-    "levels reloaded",
-    "c at its limit",
-    "h at its limit",
-)
+FEWEST = {"K's inside a layer": 60, "K's between layers": 8, "several rectangles finish": 8}
+"""How often a case at least is so; all else once."""
 Point = tuple[str, str, int, bool, bool]
 """Schedule, kind of level, chains, stalled or not, saturated or not."""
 
@@ -36,7 +24,7 @@ class Coverage:
     """Counts the programs that were run, by what they were."""
 
     def __init__(self) -> None:
-        self.points: Counter[Point] = Counter()
+        self.points: Counter[Point] = Counter(dict.fromkeys(reachable(), 0))
         self.further: Counter[str] = Counter()
         self.cases: Counter[str] = Counter()
 
@@ -46,78 +34,80 @@ class Coverage:
         for point, further in seen_in(case, stalled):
             self.points[point] += 1
             self.further.update(further)
+        self.further.update(_of_case(case))
 
     def missing(self) -> list[str]:
         """Name what could have been reached and was not."""
-        names = [
-            f"{schedule}, {kind}, {chains} chains, "
-            f"{'stalled' if stalled else 'not stalled'}, {'saturated' if full else 'not saturated'}"
-            for schedule, kind, chains, stalled, full in reachable()
-            if not self.points[schedule, kind, chains, stalled, full]
-        ]
-        return names + [name for name in FURTHER if not self.further[name]]
+        names = [str(point) for point in reachable() if not self.points[point]]
+        return names + [n for n, count in self.further.items() if count < FEWEST.get(n, 1)]
 
     def table(self) -> str:
         """Show all counts."""
-        lines = [
-            "Programs run, by schedule, levels and chains: plain / stalled / saturated / both",
-            f"{'':22}" + "".join(f"{f'{chains} chains':>18}" for chains in CHAINS),
-        ]
-        for schedule, kind in product(SCHEDULES, LEVELS):
-            counts = [
-                " / ".join(
-                    str(self.points[schedule, kind, chains, stalled, full])
-                    for full, stalled in product((False, True), repeat=2)
-                )
-                if _possible(kind, chains)
-                else "-"
-                for chains in CHAINS
-            ]
-            lines.append(f"{schedule:12}{kind:10}" + "".join(f"{count:>18}" for count in counts))
-        lines += [f"{name:26}{self.further[name]:>6}" for name in FURTHER]
-        lines.append("- cannot be: a bidirectional level takes two chains a sequence")
-        lines.append(f"not reached: {'; '.join(self.missing()) or 'nothing'}")
-        return "\n".join(lines)
+        told = ("stalled", "saturated")
+        lines = ["Programs run, by schedule, levels and chains"]
+        for (*what, chains, stalled, full), count in self.points.items():
+            plus = "".join(f", {name}" for name, is_so in zip(told, (stalled, full)) if is_so)
+            lines.append(f"{', '.join(what)}, {chains} chains{plus}: {count}")
+        lines += [f"{name}: {count}" for name, count in self.further.items()]
+        return "\n".join([*lines, f"not reached: {'; '.join(self.missing()) or 'nothing'}"])
 
 
-def seen_in(case: Case, stalled: bool) -> Iterator[tuple[Point, list[str]]]:
-    """Tell of each program of a case what it is."""
+def seen_in(case: Case, stalled: bool) -> Iterator[tuple[Point, dict[str, int]]]:
+    """Tell of each program of a case what it is: the point of its first group, and more."""
     for stage, start, _ in case.programs():
         if start is None:
             continue
-        (group,) = start
-        plan, lengths = stage.plan, group.lengths
+        plan, lengths = stage.plan, start[0].lengths
         chains = len(lengths) * plan.directions
-        limits = at_limits(case, stage, group)
-        further = (
-            case.state is not None,
-            case.give,
-            case.state is not None and case.give and stalled,
-            len(lengths) > 1 and len(set(lengths)) == 1,
-            len(set(lengths)) > 1,
-            group.repeats > 1,
-            chains + plan.directions <= case.cfg.chains,
-            len(plan.levels) > 1,
-            len(case.stages) > 1,
-            *limits,
-        )
-        point = case.schedule, kind_of(stage.model.levels[0]), chains, stalled, any(limits)
-        yield point, [name for name, holds in zip(FURTHER, further, strict=True) if holds]
+        rows = [row for g in start for row in g.sequences if row >= 0]
+        c_full, h_full = at_limits(case, stage, rows)
+        own = {row: n for g in start for index in g.indices for row, n in zip(index, g.lengths)}
+        further = {
+            "state in": case.state is not None,
+            "state out": case.give,
+            "state in and out, stalled": case.state is not None and case.give and stalled,
+            "lengths equal": len(lengths) > 1 and len(set(lengths)) == 1,
+            "lengths different": len(set(lengths)) > 1,
+            "groups repeated": start[0].repeats > 1,
+            "several groups in a start": len(start) > 1,
+            "empty sequences": -1 in own,
+            "sequences that run on": any(
+                row >= 0 and len(case.xs[row]) < n for row, n in own.items()
+            ),
+            "chains to spare": chains + plan.directions <= case.cfg.chains,
+            "levels whole": len(plan.levels) > 1,
+            "levels reloaded": len(case.stages) > 1,
+            "c at its limit": c_full,
+            "h at its limit": h_full,
+        }
+        point = case.schedule, kind_of(stage.model.levels[0]), chains, stalled, c_full or h_full
+        yield point, {name: int(is_so) for name, is_so in further.items()}
+
+
+def _of_case(case: Case) -> dict[str, int]:
+    """Say what K's do in a case."""
+    layers = [layer for stage in case.stages for layer in stage.plan.layers]
+    shapes = [frozenset(rect.shape for rect in layer.x + layer.h) for layer in layers]
+    return {
+        "K's inside a layer": int(any(len(found) > 1 for found in shapes)),
+        "K's between layers": int(len(set(shapes)) > 1),
+        "several rectangles finish": int(any(len(x.finishing(case.cfg)) > 1 for x in layers)),
+        "wavefront": int(any(stage.plan.wavefront for stage in case.stages)),
+    }
 
 
 def reachable() -> Iterator[Point]:
     """All points that can be: a bidirectional level takes two chains a sequence."""
     for point in product(SCHEDULES, LEVELS, CHAINS, (False, True), (False, True)):
-        if _possible(point[1], point[2]):
+        if point[1] != "both" or point[2] % 2 == 0:
             yield point
 
 
-def at_limits(case: Case, stage: Stage, group: Group) -> tuple[bool, bool]:
+def at_limits(case: Case, stage: Stage, rows: list[int]) -> tuple[bool, bool]:
     """Whether golden's c, and h, stand at an end of their range after a program of a case.
 
     That is c after the last steps, and h there and in all steps of the top level.
     """
-    rows = list(group.sequences)
     h, c = (values[stage.cells][:, rows] for values in case.after)
     hs = [h, *(case.h[row] for row in rows)] if stage is case.stages[-1] else [h]
     return _at_limit([c], C_BITS), _at_limit(hs, case.cfg.fmt.activation_bits)
@@ -126,7 +116,3 @@ def at_limits(case: Case, stage: Stage, group: Group) -> tuple[bool, bool]:
 def _at_limit(arrays: list[np.ndarray], bits: int) -> bool:
     half = 1 << (bits - 1)
     return any(bool(((a == half - 1) | (a == -half)).any()) for a in arrays)
-
-
-def _possible(kind: str, chains: int) -> bool:
-    return kind != "both" or chains % 2 == 0

@@ -62,7 +62,7 @@ def simulate() -> Simulate:
                 sources=rtl.sources,
                 hdl_toplevel=rtl.top,
                 build_dir=place,
-                build_args=list(rtl.flags),
+                build_args=[*rtl.flags, *verilate.QUICK],
                 timescale=("1ns", "1ps"),
                 log_file=place / "build.log",
             )

@@ -59,7 +59,7 @@ def test_a_wrong_operation_is_seen(
 
 
 def test_a_choice_turned_round_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataflow._Walk, "_not", lambda self, bits: bits)
+    monkeypatch.setattr(dataflow._Walk, "_inverse", lambda self, bits: bits)
     program = cosim.build(Steps(config.load("tiny"), tmp_path))
     with pytest.raises(ToolError, match="slot [0-9]+: .* differs"):
         cosim.run(program, 10_000, seed=3)

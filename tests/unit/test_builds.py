@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp.engine import config
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.flow import tools, verilate
 
 PLAYER = """
@@ -92,7 +92,7 @@ def test_what_is_built_takes_its_place_in_one_step(tmp_path: Path) -> None:
         tools.build(target, [source], copy, tmp_path)
         running.kill()
     broken = ["sh", "-c", f"echo half > {tools.fresh(target.name)}; exit 1"]
-    with pytest.raises(tools.ToolError):
+    with pytest.raises(ToolError):
         tools.build(target, [source], broken, tmp_path)
     assert target.stat().st_size > 100  # and not the half of the one that failed
     assert tools.build(target, [source], copy, tmp_path) == target

@@ -9,6 +9,7 @@ from math import floor
 import numpy as np
 import pytest
 
+from cases import random_model
 from lstm_sharp.model import Model
 from lstm_sharp.numerics import activation, golden, reference
 from lstm_sharp.numerics.formats import C_BITS, Format
@@ -70,48 +71,24 @@ def _in_python(model: QuantModel, x: list, h: list, c: list) -> tuple[list, list
     return x, after_h, after_c
 
 
-STACKS = {
-    "forward": ([3, 4], (False,)),
-    "reverse": ([3, 4], (True,)),
-    "both": ([3, 4], (False, True)),
-    "both twice": ([3, 4, 2], (False, True), (False, True)),
-    "both, then forward": ([3, 2, 5], (False, True), (False,)),
-    "forward, then both": ([3, 5, 2], (False,), (False, True)),
-    "reverse, then both, then reverse": ([2, 3, 4, 2], (True,), (False, True), (True,)),
+STACKS = {  # levels, and X and their sizes
+    "forward": [3, 4],
+    "reverse": [3, 4],
+    "both": [3, 4],
+    "both both": [3, 4, 2],
+    "both forward": [3, 2, 5],
+    "forward both": [3, 5, 2],
+    "reverse both reverse": [2, 3, 4, 2],
 }
-
-
-def _random_stack(rng: np.random.Generator, fmt: Format, name: str, extreme: bool) -> QuantModel:
-    """Draw the integer cells of a stack; the extreme ones have the ends of every range."""
-    sizes, *levels = STACKS[name]
-    w_half, b_half = 1 << (fmt.weight_bits - 1), 1 << (fmt.bias_bits - 1)
-
-    def draw(half: int, *shape: int) -> np.ndarray:
-        if extreme:
-            return np.where(rng.random(shape) < 0.5, -half, half - 1)
-        return rng.integers(-half, half, shape)
-
-    cells: list[QuantLayer] = []
-    width = sizes[0]
-    for size, level in zip(sizes[1:], levels):
-        for reverse in level:
-            w_ih, w_hh = draw(w_half, 4 * size, width), draw(w_half, 4 * size, size)
-            frac = int(rng.integers(fmt.weight_frac_min + (0 if extreme else 6), 15))
-            shift = int(rng.integers(0, 9))
-            b = draw(b_half if extreme else b_half >> 6, 4 * size)
-            scales = (fmt.h_frac, fmt.h_frac + frac - shift, frac, shift)
-            cells.append(QuantLayer(w_ih, w_hh, b, *scales, reverse))
-        width = size * len(level)
-    return QuantModel(fmt, tuple(cells), directions=tuple(map(len, levels)))
 
 
 @pytest.mark.parametrize("fmt", ["W16A16", "W8A16", "W8A8"])
 @pytest.mark.parametrize("extreme", [False, True])
-@pytest.mark.parametrize("name", STACKS)
-def test_golden_is_what_the_text_says(fmt: str, extreme: bool, name: str) -> None:
+@pytest.mark.parametrize("kinds", STACKS)
+def test_golden_is_what_the_text_says(fmt: str, extreme: bool, kinds: str) -> None:
     rng = np.random.default_rng(7)
     for _ in range(3):
-        model = _random_stack(rng, Format.parse(fmt), name, extreme)
+        model = random_model(rng, Format.parse(fmt), kinds.split(), STACKS[kinds], 8, extreme)
         half, c_half = 1 << (model.fmt.activation_bits - 1), 1 << (C_BITS - 1)
         shape = (len(model.layers), 2, max(q.hidden_size for q in model.layers))
         x = rng.integers(-half, half, (2, 5, model.input_size))

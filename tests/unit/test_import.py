@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstm_sharp.model import load
-from models import H, X, float_h, pytorch_like, refused, torch_names, weights, x_of
-
-
-def write_safetensors(path: Path, tensors: dict[str, tuple[str, np.ndarray]]) -> Path:
-    header, data = {}, b""
-    for name, (dtype, value) in tensors.items():
-        end = len(data) + value.nbytes
-        header[name] = {"dtype": dtype, "shape": value.shape, "data_offsets": [len(data), end]}
-        data += value.tobytes()
-    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-    return path
+from models import (
+    H,
+    X,
+    float_h,
+    pytorch_like,
+    refused,
+    torch_names,
+    weights,
+    write_safetensors,
+    x_of,
+)
 
 
 @pytest.mark.parametrize("dtype", ["F16", "F32", "F64", "BF16"])
@@ -30,9 +28,10 @@ def test_safetensors_keeps_rows_and_sums_biases(tmp_path: Path, dtype: str) -> N
     if dtype == "BF16":  # the upper half of a float32
         stored = {name: (v.view("u4") >> 16).astype("u2") for name, v in want.items()}
         want = {name: (v.astype("u4") << 16).view("f4") for name, v in stored.items()}
-    tensors = {"net.lstm." + name: (dtype, value) for name, value in stored.items()}
-    tensors["head.weight"] = ("I64", np.zeros((2, H), np.int64))  # unread, so not refused
-    (layer,) = load(write_safetensors(tmp_path / "m.safetensors", tensors)).layers
+    tensors = {"net.lstm." + name: value for name, value in stored.items()}
+    types = dict.fromkeys(tensors, dtype)
+    tensors["head.weight"] = np.zeros((2, H), np.int64)  # unread, so not refused
+    (layer,) = load(write_safetensors(tmp_path / "m.safetensors", tensors, **types)).layers
     np.testing.assert_array_equal(layer.w_ih, want["weight_ih_l0"])
     np.testing.assert_array_equal(layer.w_hh, want["weight_hh_l0"])
     np.testing.assert_array_equal(layer.b, want["bias_ih_l0"] + want["bias_hh_l0"].astype(float))
@@ -163,7 +162,10 @@ def test_files_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "m.npz", **two_lstms())
     refused(tmp_path / "m.npz", "no LSTM under the prefix x; it has lstm., lstm2.", prefix="x")
     path = tmp_path / "m.safetensors"
-    write_safetensors(path, {"weight_ih_l0": ("F32", np.ones(9, "f"))})
+    write_safetensors(path, {"weight_ih_l0": np.ones(9, "f")})
     path.write_bytes(path.read_bytes()[:-1])
     refused(path, "weight_ih_l0 ends at byte 36 of 35: it is cut short or damaged")
-    refused(write_safetensors(path, {"weight_ih_l0": ("F8_E5M2", np.ones(1, "b"))}), "is F8_E5M2")
+    refused(
+        write_safetensors(path, {"weight_ih_l0": np.ones(1, "b")}, weight_ih_l0="F8_E5M2"),
+        "is F8_E5M2",
+    )

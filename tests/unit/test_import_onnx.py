@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,112 +69,35 @@ def check(got: np.ndarray, path: Path, x: np.ndarray) -> None:
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
 
 
+def _graphs() -> dict[str, dict[str, str]]:
+    """Graphs of graphs.txt by kind and name."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for case in Path(__file__).with_name("graphs.txt").read_text().split("\n== ")[1:]:
+        title, body = case.split("\n", 1)
+        kind, name = title.split(": ", 1)
+        found[kind][name] = body
+    return found
+
+
+GRAPHS = _graphs()
 IN = "tm = Transpose<perm=[1,0,2]>(x)"
 LSTM0 = IN + "\nY, Yh, Yc = LSTM<hidden_size=4>(tm, W0, R0, B0)"
 OUT = "s = Squeeze(Y, one)\ny = Transpose<perm=[1,0,2]>(s)"
-ZEROS = """
-sh = Shape(tm)
-n = Gather(sh, one)
-size = Concat<axis=0>(one, n, four)
-z = Expand(none, size)
-c = ConstantOfShape(size)
-Y = LSTM<hidden_size=4>(tm, W0, R0, B0, "", z, c)
-"""
 LAYER1 = "\nY1, Yh1 = LSTM<hidden_size=4>(a, W1, R1, B1)\n"
 OUT1 = "s1 = Squeeze(Y1, one)\ny = Transpose<perm=[1,0,2]>(s1)"
 
-# As torch.onnx.export writes it: (time, 2, batch, H) to (time, batch, 2 H).
-BESIDE = "{0}t = Transpose<perm=[0,2,1,3]>({0})\n{0}r = Reshape({0}t, beside)\n"
-BOTH = 'hidden_size=4, direction="bidirectional"'
-LSTM2 = f"{IN}\nY, Yh = LSTM<{BOTH}>(tm, W2, R2, B2)\n" + BESIDE.format("Y")
 
-# Keras's Bidirectional: apart, to batch first, side by side.
-KERAS_BOTH = f"""
-{{2}}x = Transpose<perm=[1,0,2]>({{0}})
-{{2}} = LSTM<{BOTH}>({{2}}x, {{1}})
-{{2}}f, {{2}}b = Split<axis=1>({{2}})
-{{2}}g = Squeeze({{2}}f, one)
-{{2}}i = Squeeze({{2}}b, one)
-{{2}}h = Transpose<perm=[1,0,2]>({{2}}g)
-{{2}}j = Transpose<perm=[1,0,2]>({{2}}i)
-{{2}}c = Concat<axis=2>({{2}}h, {{2}}j)
-"""
-
-SEQUENCES = {
-    "batch_first": LSTM0 + OUT,
-    "no bias": IN + "\nY = LSTM<hidden_size=4>(tm, W0, R0)" + OUT,
-    "zero states": IN + ZEROS + OUT,
-    "stack of layout=1": "Z = LSTM<layout=1>(x, W0, R0, B0)\na = Squeeze(Z, two)\n"
-    "Z1 = LSTM<layout=1>(a, W1, R1, B1)\ny = Squeeze(Z1, two)",
-    "computed weights": IN + "\nW = Identity(W0)\nR = Slice(R0, zero, one, zero)\n"
-    "Y = LSTM<hidden_size=4>(tm, W, R, B0)\n" + OUT,
-    "stack": LSTM0 + "\nd = Squeeze(Y, one)\na = Dropout(d)" + LAYER1 + OUT1,
-    "reverse": IN + '\nY = LSTM<hidden_size=4, direction="reverse">(tm, W0, R0, B0)\n' + OUT,
-    "usual activations": IN
-    + '\nY = LSTM<hidden_size=4, activations=["sigmoid", "Tanh", "tanh"]>(tm, W0, R0, B0)\n'
-    + OUT,
-    "usual activations of both": LSTM2.replace(
-        BOTH, BOTH + f", activations={['Sigmoid', 'Tanh', 'Tanh'] * 2}".replace("'", '"')
-    )
-    + "y = Transpose<perm=[1,0,2]>(Yr)",
-    "both": LSTM2 + "y = Transpose<perm=[1,0,2]>(Yr)",
-    "both of layout=1": f"Y = LSTM<{BOTH}, layout=1>(x, W2, R2, B2)\ny = Reshape(Y, beside)",
-    "stack of both": LSTM2
-    + f"Z = LSTM<{BOTH}>(Yr, W3, R3, B3)\n"
-    + BESIDE.format("Z")
-    + "y = Transpose<perm=[1,0,2]>(Zr)",
-    "stack of both and reverse": LSTM2
-    + 'Z = LSTM<hidden_size=4, direction="reverse">(Yr, W4, R4, B4)\n'
-    + OUT.replace("Y", "Z"),
-    "sequence_lens of all steps": IN + "\nsh = Shape(tm)\nn = Gather(sh, one)\n"
-    "t = Gather(sh, zero)\nl = Expand(t, n)\nlens = Cast<to=6>(l)\n"
-    "Y = LSTM<hidden_size=4>(tm, W0, R0, B0, lens)" + OUT,
-    "no peepholes": IN + '\nY = LSTM<hidden_size=4>(tm, W0, R0, B0, "", "", "", P)' + OUT,
-    "clip that never acts": IN + "\nY = LSTM<hidden_size=4, clip=50.0>(tm, W0, R0, B0)" + OUT,
-    "alpha that nothing takes": IN
-    + "\nY = LSTM<hidden_size=4, activation_alpha=[0.5]>(tm, W0, R0, B0)"
-    + OUT,
-    "one that nothing uses": LSTM0 + "\nY1 = LSTM<hidden_size=4>(tm, W0, R0, B0)\n" + OUT,
-    "stack of both, as tf2onnx writes it": KERAS_BOTH.format("x", "W2, R2, B2", "Y")
-    + KERAS_BOTH.format("Yc", "W3, R3, B3", "Z")
-    + "y = Identity(Zc)",
-    "stack through batch first": LSTM0 + "\nt = Transpose<perm=[2,0,1,3]>(Y)\n"
-    "b = Squeeze(t, two)\na = Transpose<perm=[1,0,2]>(b)" + LAYER1 + OUT1,
-}
-
-
-@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("name", GRAPHS["sequence"])
 def test_onnx_sequence(tmp_path: Path, name: str) -> None:
-    model = load(write_onnx(tmp_path / "m.onnx", SEQUENCES[name]))
+    model = load(write_onnx(tmp_path / "m.onnx", GRAPHS["sequence"][name]))
     assert model.head is None and len(model.levels) == (2 if "stack" in name else 1)
     assert len(model.levels[0]) == (2 if "both" in name else 1)
     check(float_h(model, x_of()), tmp_path / "m.onnx", x_of())
 
 
-HEADS = {
-    "last step": OUT.replace("y =", "q =") + "\nl = Gather<axis=1>(q, last)\ny = MatMul(l, M)",
-    "h_n": "l = Gather(Yh, last)\ny = MatMul(l, M)",
-    "h_n of two": "a = Squeeze(Y, one)" + LAYER1 + "both = Concat<axis=0>(Yh, Yh1)"
-    "\nl = Gather(both, last)\ny = MatMul(l, M)",
-    "mean": "s = Squeeze(Y, one)\nl = ReduceMean<axes=[0], keepdims=0>(s)\ny = MatMul(l, M)",
-    "scale": OUT.replace("y =", "q =") + "\nk = Constant<value_floats=[1.004]>()\ny = Mul(q, k)",
-}
-
-HEADS = {name: f"{LSTM0}\n{body}" for name, body in HEADS.items()} | {
-    "h_n of both": LSTM2
-    + "t = Transpose<perm=[1,0,2]>(Yh)\nl = Flatten<axis=1>(t)\ny = MatMul(l, M2)",
-    "last step of both": LSTM2 + "l = Gather<axis=0>(Yr, last)\ny = MatMul(l, M2)",
-    "h_n of both in layout=1": f"Y, Yh = LSTM<{BOTH}, layout=1>(x, W2, R2, B2)\n"
-    "l = Flatten<axis=1>(Yh)\ny = MatMul(l, M2)",
-    "h_n of reverse": IN + '\nY, Yh = LSTM<hidden_size=4, direction="reverse">(tm, W0, R0, B0)\n'
-    "l = Gather(Yh, last)\ny = MatMul(l, M)",
-    "sum of both": LSTM2 + "s = ReduceSum<keepdims=0>(Y, one)\ny = Relu(s)",
-}
-
-
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", GRAPHS["head"])
 def test_onnx_head(tmp_path: Path, name: str) -> None:
-    path = write_onnx(tmp_path / "m.onnx", HEADS[name])
+    path = write_onnx(tmp_path / "m.onnx", GRAPHS["head"][name])
     model = load(path)
     for x in (x_of(2, 7), x_of(1, 3)):
         check(model.head(float_h(model, x)), path, x)
@@ -200,47 +124,19 @@ def test_onnx_head_is_the_first_output_that_is_computed(tmp_path: Path) -> None:
     assert load(write_onnx(path, body, "(float[B,T,3] x) => (y, Yh, c)")).head is None
 
 
-NORM = "n = Transpose<perm=[1,2,0]>(s)\ny = BatchNormalization(n, V, V, V, V)"
-NORM = f"{LSTM0}\ns = Squeeze<axes=[1]>(Y)\n{NORM}"
-PLAIN = f"{LSTM0}\ns = Squeeze<axes=[1]>(Y)\ny = {{}}(s)"
-WRONG = {  # bodies, opsets, types of what the reference evaluator gets wrong
-    "BatchNormalization y at opset 9": (NORM, 9),
-    "BatchNormalization y at opset 13": (NORM.replace("<axes=[1]>(Y)", "(Y, one)"), 13),
-    "Softmax y at opset 11": (PLAIN.format("Softmax"), 11),
-    "LogSoftmax y at opset 12": (PLAIN.format("LogSoftmax<axis=1>"), 12),
-    "Hardmax y at opset 9": (PLAIN.format("Hardmax"), 9),
-    "LpNormalization y at opset 11": (PLAIN.format("LpNormalization<p=1>"), 11),
-    "MaxPool y at opset 11": (PLAIN.format("MaxPool<kernel_shape=[2], pads=[0,1]>"), 11),
-    "GRU y at opset 11": (
-        f"{LSTM0}\ns = Squeeze<axes=[1]>(Y)\ny = GRU<hidden_size=3, clip=0.2>(s, G, U)",
-        11,
-    ),
-    "Loop h at opset 17": (
-        LSTM0
-        + """
-sh = Shape(Y)
-n = Gather(sh, last0)
-c = Constant<value = bool {1}>()
-h, Z = Loop(n, c, Yh) <body = b (int64 i, bool k, float[D,B,4] h0) => (k1, h1, z) {
-  k1 = Identity(k)
-  t = Gather(Y, i)
-  a = Add(h0, t)
-  h1 = Tanh(a)
-  z = Identity(h1) }>
-y = Relu(Z)""",
-        17,
-    ),
-}
+ODD = {"by5": np.array([-1, 5, 3]), "of2": np.array([2, -1, 1, H]), "none0": np.array([0])}
+ODD |= {"six": np.array([6]), "five": np.array([5], "i4"), "narrow": np.zeros((1, 1, 2))}
+ODD |= {"three": np.zeros((1, 3, H))}
 GRU = {"G": np.linspace(-1, 1, 36).reshape(1, 9, 4), "U": np.linspace(-2, 1, 27).reshape(1, 9, 3)}
 GRU |= {"last0": np.array(0)}
 
 
-@pytest.mark.parametrize("text", WRONG)
+@pytest.mark.parametrize("text", GRAPHS["wrong"])
 def test_onnx_head_that_the_reference_evaluator_gets_wrong(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body, opset = WRONG[text]
-    path = write_onnx(tmp_path / "m.onnx", body, opset=opset, **GRU)
+    opset = int(text.split()[-1])
+    path = write_onnx(tmp_path / "m.onnx", GRAPHS["wrong"][text], opset=opset, **GRU)
     x = x_of()
     model = load(path)
     h = float_h(model, x)
@@ -280,8 +176,9 @@ def test_onnx_head_of_other_floats(
 
 
 def test_onnx_heads_without_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for index, body in enumerate((*HEADS.values(), PLAIN.format("Softmax<axis=-1>"))):
-        path = write_onnx(tmp_path / f"m{index}.onnx", body, opset=12 if "axes=[1]" in body else 17)
+    softmax = f"{LSTM0}\ns = Squeeze(Y, one)\ny = Softmax<axis=-1>(s)"
+    for index, body in enumerate((*GRAPHS["head"].values(), softmax)):
+        path = write_onnx(tmp_path / f"m{index}.onnx", body)
         model = load(path)
         h = float_h(model, x_of())
         want = model.head(h)
@@ -338,105 +235,12 @@ def test_x_that_contradicts_the_sizes_in_the_file(tmp_path: Path, text: str) -> 
             assert f"has shape {shape}, but the file of m declares {text}" in str(error.value)
 
 
-def lstm(inputs: str = "tm, W0, R0, B0", attribute: str = "hidden_size=4") -> str:
-    return f"{IN}\nY, Yh = LSTM<{attribute}>({inputs})\n{OUT}"
-
-
 SIDE_BY_SIDE = LSTM0 + "\n[dec] Y1 = LSTM<hidden_size=4>(tm, W0, R0, B0)\ny = Add(Y, Y1)"
-ONNX_REFUSALS = {
-    "direction=sideways is not supported": lstm(attribute='direction="sideways"'),
-    "W of LSTM Y has shape (1, 16, 3), but direction=bidirectional and 4 units take (2, 16": lstm(
-        attribute=BOTH
-    ),
-    "W of LSTM Y has shape (2, 16, 3), but direction=reverse and 4 units take (1, 16, 3)": lstm(
-        "tm, W2, R2", 'direction="reverse"'
-    ),
-    "activations=Relu,Tanh,Tanh are not": lstm(attribute='activations=["Relu", "Tanh", "Tanh"]'),
-    "activations=Sigmoid,Tanh,Tanh,Sigmoid,Relu,Tanh are not": lstm(
-        "tm, W2, R2", BOTH + ', activations=["Sigmoid","Tanh","Tanh","Sigmoid","Relu","Tanh"]'
-    ),
-    "clip=3 is not supported": lstm(attribute="clip=3.0"),
-    "clip=0 is not supported": lstm(attribute="clip=0.0"),
-    "input_forget=1 is not supported": lstm(attribute="input_forget=1"),
-    "W of LSTM Y has shape (1, 16, 3), but direction=forward and 5 units take (1, 20, 3)": lstm(
-        attribute="hidden_size=5"
-    ),
-    "R of LSTM Y has shape (1, 16, 2), but direction=forward and 4 units take (1, 16, 4); export "
-    "it again, without proj_size": f"R9 = Slice(R0, none0, two, two)\n{lstm('tm, W0, R9, B0')}",
-    "sequence_lens of LSTM Y has shape (1,), but (2,) belongs to 2": lstm("tm, W0, R0, B0, one"),
-    "sequence_lens of LSTM Y has 5; it must be all steps": lstm("tm, W0, R0, B0, lens").replace(
-        IN, f"{IN}\nsh = Shape(x)\nn = Gather(sh, zero)\nlens = Expand(five, n)"
-    ),
-    "P of LSTM Y has shape (1, 32), but direction=forward and 4 units take (1, 12)": lstm(
-        'tm, W0, R0, B0, "", "", "", B0'
-    ),
-    "P of LSTM Y, the peepholes, is not zero": "P9 = Exp(P)\n"
-    + lstm('tm, W0, R0, B0, "", "", "", P9'),
-    "initial_h of LSTM Y has 0.5; it must be zero: export the model without it and give the state "
-    "with --state": lstm('tm, W0, R0, B0, "", half, half'),
-    "initial_h of LSTM Y has shape (1, 1, 2), but (1, 2, 4) belongs to 2 sequences": lstm(
-        'tm, W0, R0, B0, "", narrow, narrow'
-    ),
-    "initial_c of LSTM Y has shape (1, 3, 4), but (1, 2, 4) belongs to 2 sequences": lstm(
-        'tm, W0, R0, B0, "", "", three'
-    ),
-    "initial_c of LSTM Y depends on x; it must be zero: export the model "
-    "without it and give the state with --state": lstm('tm, W0, R0, B0, "", "", x'),
-    "W of LSTM Y comes from the graph input x": lstm("tm, x, R0, B0"),
-    "B of LSTM Y has shape (1, 1, 4), but direction=forward and 4 units take (1, 32)": lstm(
-        "tm, W0, R0, half"
-    ),
-    "op Relu between LSTM nodes": LSTM0 + "\nr = Relu(Y)\na = Squeeze(r, one)" + LAYER1 + OUT1,
-    "op Relu before the first LSTM": "r = Relu(x)\n" + (LSTM0 + OUT).replace("(x)", "(r)"),
-    "do not pass on h step by step": LSTM0 + "\ns = Squeeze(Y, one)\n"
-    "a = Transpose<perm=[1,0,2]>(s)" + LAYER1 + OUT1,
-    "the ops Reshape a between LSTM Y and LSTM Z do not pass on h step by step": LSTM2
-    + f"a = Reshape(Y, mixed)\nZ = LSTM<{BOTH}>(a, W3, R3, B3)\n"
-    "y = Relu(Z)",
-    "layer 1 takes 4 inputs but layer 0 gives 8": LSTM2
-    + "Y1 = LSTM<hidden_size=4>(Yr, W1, R1, B1)\n"
-    + OUT1,
-    "op ReduceSum between LSTM nodes": LSTM2
-    + "a = ReduceSum<keepdims=0>(Y, one)\n"
-    + LAYER1
-    + OUT1,
-    "takes Y_h of LSTM Y": LSTM0 + "\na = Identity(Yh)" + LAYER1 + OUT1,
-    "the ops Cast i, Transpose tm before LSTM Y do more than swap": "i = Cast<to=7>(x)\n"
-    + (LSTM0 + OUT).replace("(x)", "(i)"),
-    "the ops Reshape tm before LSTM Y do more than swap batch and time of x (3, 7, 3) (cannot be "
-    "evaluated (": (LSTM0 + OUT).replace("Transpose<perm=[1,0,2]>(x)", "Reshape(x, by5)"),
-    "the ops Transpose b, Reshape r, Squeeze q, Transpose a between LSTM Y and LSTM Y1 do not pass "
-    "on h step by step at batch 3, time 7": LSTM0 + "\nb = Transpose<perm=[2,0,1,3]>(Y)\n"
-    "r = Reshape(b, of2)\nq = Squeeze(r, two)\na = Transpose<perm=[1,0,2]>(q)" + LAYER1 + OUT1,
-    "at batch 1, time 4": LSTM0 + "\na = Squeeze(Y)" + LAYER1 + OUT1,
-    "(depends on x)": LSTM0 + "\ns = Squeeze(Y, one)\n"
-    "q = Concat<axis=2>(s, tm)\na = Slice(q, two, six, two)" + LAYER1 + OUT1,
-    "it has 2 GRU nodes": "a, b = GRU(x, W0, R0)\ny = GRU(a, W0, R0)",
-    "no LSTM in m.onnx: its 2 nodes are Relu, Conv; export": "a = Relu(x)\ny = Conv(a, W0)",
-    "no LSTM in m.onnx: If y has one in its body, which": "c = Constant<value = bool {1}>()\n"
-    "y = If(c) <then_branch = a () => (u) { u, v = LSTM<hidden_size=4>(x, W0, R0) },"
-    " else_branch = b () => (w) { w = Identity(x) }>",
-    "its recurrent layer is written out as the body of Scan": "h, y = Scan<num_scan_inputs=1, body"
-    " = b (float[B,4] h0, float[B,3] xt) => (h1, z) { h1 = Tanh(h0)\n z = Identity(h1) }>(half, x)",
-    "DynamicQuantizeLSTM y is quantised already; give the float model": "y = com.microsoft."
-    "DynamicQuantizeLSTM(x, W0, R0)",
-    "its 3 Sigmoid and 2 Tanh look like cells that are called step by step; export the": "m = "
-    "MatMul(x, M)\ni = Sigmoid(m)\nf = Sigmoid(m)\no = Sigmoid(m)\ng = Tanh(m)\nc = Mul(i, g)\n"
-    "d = Tanh(c)\ny = Mul(o, d)",
-    "no single stack but lie side by side; choose one by prefix: LSTM Y, LSTM dec": SIDE_BY_SIDE,
-}
 
 
-@pytest.mark.parametrize("text", ONNX_REFUSALS)
+@pytest.mark.parametrize("text", GRAPHS["refused"])
 def test_onnx_refused(tmp_path: Path, text: str) -> None:
-    more = {"by5": np.array([-1, 5, 3]), "of2": np.array([2, -1, 1, H]), "none0": np.array([0])}
-    more |= {
-        "six": np.array([6]),
-        "five": np.array([5], "i4"),
-        "narrow": np.zeros((1, 1, 2)),
-        "three": np.zeros((1, 3, H)),
-    }
-    refused(write_onnx(tmp_path / "m.onnx", ONNX_REFUSALS[text], **more), text)
+    refused(write_onnx(tmp_path / "m.onnx", GRAPHS["refused"][text], **ODD), text)
 
 
 def test_onnx_input_refused(tmp_path: Path) -> None:
@@ -555,17 +359,10 @@ def test_onnx_external_data_below_its_folder(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(path).layers[0].w_ih, want)
 
 
-CUTS = {  # harmless at the sizes tried at import
-    "before": "c = Slice(x, zero, eight, one)\ntm = Transpose<perm=[1,0,2]>(c)\n"
-    "Y = LSTM<hidden_size=4>(tm, W0, R0, B0)\n" + OUT,
-    "between": LSTM0 + "\ns = Squeeze(Y, one)\na = Slice(s, zero, eight, zero)" + LAYER1 + OUT1,
-}
-
-
-@pytest.mark.parametrize("place", CUTS)
+@pytest.mark.parametrize("place", GRAPHS["cut"])
 def test_onnx_slice_that_cuts_a_longer_run(tmp_path: Path, place: str) -> None:
-    body = "eight = Constant<value_ints=[8]>()\n" + CUTS[place]
-    model = load(write_onnx(tmp_path / "m.onnx", body))
+    """It is harmless at the sizes tried at import."""
+    model = load(write_onnx(tmp_path / "m.onnx", GRAPHS["cut"][place]))
     session = Session(model, backend="float")
     session.run(x_of(2, 8))
     with pytest.raises(UsageError, match="step by step at batch 2, time 9"):

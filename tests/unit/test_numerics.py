@@ -110,11 +110,6 @@ def test_clipped_values_are_counted() -> None:
     assert np.abs(reached - x)[[0, 1, 2, 6]].max() <= 0.5**quantized.x_frac
 
 
-def test_unknown_format() -> None:
-    with pytest.raises(UsageError, match="W8A16"):
-        Format.parse("W4A4")
-
-
 def test_bidirectional_accuracy() -> None:
     model = pytorch_like(2, [8, 16, 16], (2, 2))
     x = np.random.default_rng(2).uniform(-1, 1, (64, 16, 8))

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from lstm_sharp.compiler import weights
 from lstm_sharp.compiler.distances import keep_distances
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import HEADER, INSTRUCTION, Instruction, Op, Program, Source, Start
 from lstm_sharp.errors import UsageError
-from lstm_sharp.numerics.formats import Format
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 
 TINY = config.load("tiny")
 EXAMPLE = config.resized(TINY, rows=4, columns=2, max_input=8, max_hidden=8)
@@ -80,40 +76,6 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
         Program((Instruction(rows=65536),)).encode(TINY)
     with pytest.raises(UsageError, match="holds 127"):
         Program((Instruction(),) * 128).encode(TINY)
-
-
-def test_packing_puts_each_weight_where_its_slot_looks() -> None:
-    """Unpack the stream by the words of docs/slot-program.md and find the matrix again."""
-    cfg = config.resized(TINY, rows=8, columns=6, max_input=8, max_hidden=8)
-    rng = np.random.default_rng(0)
-    layer = QuantLayer(
-        rng.integers(-128, 128, (20, 7)),
-        rng.integers(-128, 128, (20, 5)),
-        np.arange(20),
-        15,
-        7,
-        7,
-        0,
-    )
-    model = QuantModel(Format.parse("W8A16"), (layer,))
-    plan = make_plan([LayerShape(7, 5)], cfg, "unfolded")
-    stream = weights.weight_beats(model, plan)
-    tile_bytes = cfg.tile_beats * 8
-    address = 0
-    for matrix in (layer.w_ih, layer.w_hh):
-        columns = -(-matrix.shape[1] // cfg.columns)
-        for row_block in range(3):
-            for column in range(columns):
-                tile = stream[address * tile_bytes :][: cfg.macs].view(np.int8)
-                address += 1
-                for n in range(cfg.columns):
-                    for k in range(cfg.rows):
-                        neuron, gate = row_block * 2 + k // 4, k % 4
-                        inside = neuron < 5 and column * 6 + n < matrix.shape[1]
-                        want = matrix[gate * 5 + neuron, column * 6 + n] if inside else 0
-                        assert tile[n * cfg.rows + k] == want
-    biases = stream[address * tile_bytes :].view("<i8").reshape(3, 8)
-    assert biases[1].tolist() == [2, 7, 12, 17, 3, 8, 13, 18]
 
 
 def test_long_stack_is_refused_with_the_remedy() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from lstm_sharp.compiler.perf import perf
-from workshop import results, shape_picture, shape_tables, shapes
+from workshop import pictures, results, shapes, tables
 from workshop.shapes import SIZES, Setting, ask
 
 FOUND = results.read("shapes")
@@ -44,7 +45,7 @@ def test_ladder_is_that_of_the_model(at: int) -> None:
 
 def test_schedules_do_not_get_slower() -> None:
     for budget in FOUND["ladder"]:
-        means = [shape_picture.mean(rung["utilization"]) for rung in budget["rungs"]]
+        means = [fmean(rung["utilization"]) for rung in budget["rungs"]]
         names = [rung["name"] for rung in budget["rungs"]]
         assert means[:5] == sorted(means[:5])
         assert names[:5] == ["sequential", "batch", "intergate", "unfolded", "elementwise"]
@@ -66,8 +67,8 @@ def test_settings_without_an_engine_have_no_figures() -> None:
 
 def test_picture_and_tables(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    shape_picture.draw(FOUND, tmp_path / "shapes.png")
+    pictures.draw_shapes(FOUND, tmp_path / "shapes.png")
     assert (tmp_path / "shapes.png").stat().st_size > 10_000
-    for table in (shape_tables.best_k, shape_tables.reconfiguration, shape_tables.ladder):
-        rows = table(FOUND)
+    for name in ("best_k", "reconfiguration", "ladder"):
+        rows = tables.TABLES[name]()
         assert {len(row) for row in rows} == {len(rows[0])}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from lstm_sharp.flow import hls_rtl
+
+pytest_plugins = "pytester"
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 FINE = """
@@ -53,63 +56,52 @@ pytest.importorskip("no_such_package", reason="no package")
 """
 
 
-def run(folder: Path, files: dict[str, str], *options: str) -> tuple[int, str, list[str]]:
-    """Run pytest on files; return its status, all it prints, and the lines on what is skipped."""
-    (folder / "conftest.py").write_text(CONFTEST.read_text())
-    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  vitis: x\n  board: x\n  sv: x\n")
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
-        cwd=folder,
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-        | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    lines = said.partition("= skipped =")[2].splitlines()[1:]
-    end = next(n for n, line in enumerate(lines) if line.startswith("="))
-    return done.returncode, said, [line.strip() for line in lines[:end] if line]
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Run pytest in a process of its own; return what it says and the lines on what is skipped."""
+    pytester.makeconftest(CONFTEST.read_text())
+    pytester.makeini("[pytest]\nmarkers =\n  vitis: x\n  board: x\n  sv: x\n")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(files: dict[str, str], *options: str) -> tuple[pytest.RunResult, list[str]]:
+        pytester.makepyfile(**files)
+        done = pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+        lines = done.stdout.str().partition("= skipped =")[2].splitlines()[1:]
+        end = next((n for n, line in enumerate(lines) if line.startswith("=")), 0)
+        return done, [line.strip() for line in lines[:end] if line]
+
+    return run
 
 
-def test_a_skip_fails_where_none_may_be(tmp_path: Path) -> None:
-    files = {"test_fine.py": FINE, "test_lacks.py": LACKS, "test_lacks_all.py": LACKS_ALL}
-    status, said, skipped = run(tmp_path, files)
-    assert status == 0, said
+def test_a_skip_fails_where_none_may_be(run: Callable[..., Any]) -> None:
+    files = {"test_fine": FINE, "test_lacks": LACKS, "test_lacks_all": LACKS_ALL}
+    done, skipped = run(files)
+    done.assert_outcomes(passed=1, skipped=6, xfailed=1)
     assert len(skipped) == 3 and "4 no package" in skipped
-    status, said, skipped = run(
-        tmp_path, files, "--no-skips", "--continue-on-collection-errors", "-rfE"
-    )
-    assert status == 1, said
+    done, skipped = run(files, "--no-skips", "--continue-on-collection-errors", "-rfE")
+    done.assert_outcomes(passed=1, skipped=2, xfailed=1, failed=1, errors=3)
     assert len(skipped) == 2 and not any("package" in line for line in skipped)
     why = "skipped, which --no-skips forbids: no package"
-    assert set(re.findall(r"^(?:FAILED|ERROR) (\S+) - (.*)", said, re.MULTILINE)) == {
+    said = re.findall(r"^(?:FAILED|ERROR) (\S+) - (.*)", done.stdout.str(), re.MULTILINE)
+    assert set(said) == {
         ("test_lacks_all.py", why),
         *((f"test_lacks.py::test_{name}", why) for name in ("called", "marked", "fixture")),
     }
-    assert "1 failed, 1 passed, 2 skipped, 1 xfailed, 3 errors" in said
 
 
-def test_tools_and_boards_may_be_absent(tmp_path: Path) -> None:
-    status, said, skipped = run(tmp_path, {"test_fine.py": FINE}, "--no-skips")
-    assert status == 0, said
+def test_tools_and_boards_may_be_absent(run: Callable[..., Any]) -> None:
+    done, skipped = run({"test_fine": FINE}, "--no-skips")
+    done.assert_outcomes(passed=1, skipped=2, xfailed=1)
     assert len(skipped) == 2
 
 
-def test_an_rtl_that_there_is_none_of(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        env={**os.environ, hls_rtl.CHOICE: "foo"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 4
-    assert done.stderr.strip().startswith("ERROR: RTL=foo is unknown; sv is the SystemVerilog")
+def test_an_rtl_that_there_is_none_of(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(hls_rtl.CHOICE, "foo")
+    done, _ = run({"test_fine": FINE})
+    assert done.ret == 4
+    assert done.stderr.str().strip().startswith("ERROR: RTL=foo is unknown; sv is the SystemVer")
 
 
 def test_no_test_measures_seconds() -> None:

@@ -43,7 +43,8 @@ def test_a_memory_in_luts_has_four_for_three_bits_of_64_words(
 @pytest.mark.parametrize("tiles", [2, 3, 1000, 1024, 2560, 3000, 4095, 4096, 9000])
 def test_two_memories_hold_all_tiles(tiles: int) -> None:
     """A tile's place in either is some of its address's bits."""
-    kernel = config.resized(config.load("tiny"), weight_tiles=tiles).kernel
+    cfg = config.resized(config.load("tiny"), weight_tiles=tiles)
+    kernel = storage.KernelStorage.of(cfg)
     assert all(depth & (depth - 1) == 0 for depth in astuple(kernel)[:1] + astuple(kernel)[5:])
     assert kernel.bank_tiles <= tiles < 2 * kernel.bank_tiles
     assert kernel.rest_tiles == tiles - kernel.bank_tiles <= kernel.rest_depth < 2 * tiles
@@ -57,8 +58,8 @@ def test_strips_are_as_wide_as_a_word_may_be(name: str, fmt: str) -> None:
     column = cfg.rows * cfg.fmt.weight_bits
     in_bram = cfg.columns - cfg.uram_columns
     for strip, columns in (
-        (storage.KernelStorage.of(cfg).bram_strip, in_bram),
-        (storage.KernelStorage.of(cfg).uram_strip, cfg.uram_columns),
+        (storage.KernelStorage.of(cfg).bram_word, in_bram),
+        (storage.KernelStorage.of(cfg).uram_word, cfg.uram_columns),
     ):
         assert columns % strip == 0 and strip * column <= 1024
         wider = [n for n in range(strip + 1, columns + 1) if columns % n == 0]
