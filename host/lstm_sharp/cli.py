@@ -13,7 +13,8 @@ from typing import TextIO
 import numpy as np
 
 from lstm_sharp import __version__, arrays, files
-from lstm_sharp.compiler.schedule import BY_GATE, SCHEDULES
+from lstm_sharp.compiler import by_gate
+from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
@@ -300,7 +301,8 @@ def _add_perf(commands: argparse._SubParsersAction[Parser]) -> None:
     perf.add_argument("--k", default="best", help="rows of a tile, one of the list's, or best")
     perf.add_argument("--k-list", metavar="K,...", help="K's of a tile that changes its shape")
     perf.add_argument("--no-padding", dest="padding", action="store_false", help="one K a part")
-    perf.add_argument("--schedule", default="best", help=", ".join((*BY_GATE, *SCHEDULES, "best")))
+    every = (*by_gate.SCHEDULES, *SCHEDULES, "best")
+    perf.add_argument("--schedule", default="best", help=", ".join(every))
     perf.add_argument("--chains", type=int, default=1, help="sequences side by side")
     perf.add_argument("--steps", type=int, default=100, metavar="T")
     perf.add_argument("--tail", type=int, metavar="L", help="instead of the engine's own tail")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lstm_sharp.board import overlay as overlays
-from lstm_sharp.compiler.schedule import BY_GATE, check_schedule
+from lstm_sharp.compiler.schedule import check_schedule
 from lstm_sharp.compiler.starts import Host
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
@@ -96,8 +96,6 @@ class Session:
         if overlay is not None and backend != "board":
             raise UsageError(f"backend {backend!r} takes no overlay; board does")
         check_schedule(schedule)
-        if schedule in BY_GATE and backend == "csim":
-            raise UsageError(f"the C++ kernel has no schedule {schedule}; backend rtl has")
         runs: Any = Golden()
         if backend in ("csim", "rtl"):
             runs = Simulated(backend, build, progress)
