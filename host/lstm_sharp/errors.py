@@ -1,4 +1,4 @@
-"""What is raised, by whose fault it is, and how a message is made fit to print."""
+"""What is raised, with the exit status of each kind, and how a message is made fit to print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands say and how they end: one printable line and a status, whatever went wrong."""
+"""What commands print and how they end: one line and the status of the error, whatever it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One direction of an AXI DMA in simple mode, with what pynq's own lacks: an end to waiting.
+"""One direction of an AXI DMA in simple mode: its transfers, and the errors that it reports.
 
 Registers are named in engine/registers.py; pynq's channel starts the transfers.
 """

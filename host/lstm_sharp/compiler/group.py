@@ -1,4 +1,4 @@
-"""Groups: which sequences of a batch run side by side, and which groups one start runs."""
+"""A group: sequences that run side by side. A start: the groups that one program runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A level of cells on the engine: where weights lie, how a step is cut, and its instructions."""
+"""The instructions of a level, in the order of its schedule; where its weights lie."""
 
 from __future__ import annotations
 

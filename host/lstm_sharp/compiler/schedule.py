@@ -1,4 +1,4 @@
-"""The compiler: from the shapes of cells and a schedule to a plan.
+"""Choosing a plan for cells: schedule, tiles and cuts, by the cycle model.
 
 A step of a cell is a few rectangles over its x-part and its h-part. A schedule says in which
 order they go; of which shapes their tiles are, and how they are cut, the cycle model says. See

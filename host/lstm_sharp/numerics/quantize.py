@@ -1,4 +1,4 @@
-"""From a float model to the integer model that every backend runs."""
+"""From floats to the integers that every backend runs: scales and rounding of weights, x and h."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequences of different length on models that take batches of one length."""
+"""Sequences of different length on golden, float and heads, which take batches of one length."""
 
 from __future__ import annotations
 
