@@ -31,6 +31,7 @@ for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(name, None)
 # Engines of one run share what of them is the same.
 os.environ["OBJCACHE"] = str(Path(__file__).with_name("objcache.sh"))
+os.environ["LSTM_SHARP_RTL_LEVEL"] = "-O1"
 os.environ["LSTM_SHARP_OBJECTS"] = str(Path("build/verilator").resolve())
 
 

@@ -37,12 +37,13 @@ FLAGS = (
 """For every simulation: assertions on; what is not reset starts at random where a run is given
 ``+verilator+rand+reset+2``, as the tests do, and else at zero."""
 
+_LEVEL = os.environ.get("LSTM_SHARP_RTL_LEVEL", "-O2")
+"""How well a simulation is compiled: tests take -O1, soon there and a quarter slower."""
 QUICK = (
     "--output-split",
     "0",  # one file: each of several would read Verilator's headers anew
-    # -Os, Verilator's default, is half as fast; -O2 takes three times as long to compile
-    "-MAKEFLAGS",
-    "OPT_FAST=-O1 OPT_SLOW=-O1 OPT_GLOBAL=-O1",
+    "-MAKEFLAGS",  # -Os, Verilator's default, is half as fast
+    f"OPT_FAST={_LEVEL} OPT_SLOW=-O1 OPT_GLOBAL={_LEVEL}",
 )
 """For a simulation that is soon there, and as fast as one that took longer to compile."""
 
