@@ -99,8 +99,8 @@ def test_every_no_op_slot_is_needed(cfg: Config, backend: str) -> None:
                 told = "slots after it was written" in str(error)
             if told:
                 seen.add((why, case.program.instructions[number].shape))
-            else:  # D is that of all that was written, whose last neuron was not read yet
-                assert why == "D"
+            else:  # D is that of all that was written, and may be more than what is read needs
+                assert why in ("D", Op.GIVE_STATE.name)
                 case.check(result)
     shapes = range(len(cfg.tile_shapes))
     assert seen >= {("D_acc", shape) for shape in shapes}
