@@ -299,7 +299,8 @@ def read_onnx(path: Name) -> ModelProto:
     """Read an ONNX model; external data is read into it, functions are put in place.
 
     Raises:
-        UsageError: onnx is not installed, or the file is missing, too large or damaged: names that
+        ToolError: onnx is not installed.
+        UsageError: the file is missing, too large or damaged: names that
             are not UTF-8, tensors of unknown types or of other sizes than their data, external
             data outside the model's folder.
     """

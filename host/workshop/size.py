@@ -17,7 +17,7 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 8_700, "workshop": 2_700, "hardware": 4_950, "tests": 9_750}
+BUDGET = {"product": 8_700, "workshop": 2_700, "hardware": 4_950, "tests": 9_770}
 """Most code lines of each part."""
 PHYSICAL = {"hardware": 6_000}
 """Most lines of any kind."""

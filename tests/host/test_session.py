@@ -125,6 +125,24 @@ def test_a_warm_up_of_zeros_does_not_calibrate() -> None:
         assert session.report.notes[0].startswith("x: 3 of 45 values are clipped to +-1,")
 
 
+def test_integers_are_taken_as_quantised() -> None:
+    with Session(MODEL, "tiny", calibration=X, stateful=True) as session:
+        integers = session.quantized.quantize_input(X)
+        wanted = session.run(X)
+        session.reset()
+        found = session.run(integers)
+        assert found.dtype.kind == "i" and np.array_equal(
+            session.quantized.dequantize_h(found), wanted
+        )
+        with pytest.raises(UsageError, match=f"goes on with {len(X)} sequences, 1 were given"):
+            session.run(integers[:1])
+    with (
+        Session(MODEL, backend="float") as session,
+        pytest.raises(UsageError, match="backend float takes no integers"),
+    ):
+        session.run(integers)
+
+
 def test_a_head_sees_each_sequences_own_steps() -> None:
     h, lengths = np.random.default_rng(0).random((4, 6, 3)), [6, 2, 1, 5]
     mix = np.random.default_rng(1).random((3, 2))

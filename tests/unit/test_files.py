@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from lstm_sharp import arrays, files, paths
-from lstm_sharp.errors import UsageError, printable
+from lstm_sharp.errors import BoardError, EngineError, ToolError, UsageError, printable
 from lstm_sharp.flow import tools
 from lstm_sharp.terminal import ended
 
@@ -296,6 +296,20 @@ def test_whatever_is_raised_ends_in_a_line(capsys: pytest.CaptureFixture[str]) -
         told = capsys.readouterr().err
         assert told.startswith("lstm-sharp: ") and told.count("\n") == 1 and len(told) <= 301
     assert ended(fail(KeyboardInterrupt())) == 130
+    for error, status in ((ToolError("t"), 3), (EngineError("e"), 4), (BoardError("b"), 5)):
+        assert ended(fail(error)) == status and capsys.readouterr().err == f"{error}\n"
+
+
+def test_a_fault_inside_is_told_as_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ended(lambda: 1 // 0) == 4
+    assert re.fullmatch(
+        "a fault inside, ZeroDivisionError: .*; .*report it\n", capsys.readouterr().err
+    )
+    monkeypatch.setenv("LSTM_SHARP_TRACE", "1")
+    with pytest.raises(ZeroDivisionError):
+        ended(lambda: 1 // 0)
 
 
 # Outputs

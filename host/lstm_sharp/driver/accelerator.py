@@ -38,7 +38,8 @@ class Accelerator(Session):
         Busy: another ``Accelerator`` drives the device, or another process does; also from every
             call, where another has taken over.
         BoardError: no engine or no DMAs in the overlay, or an engine that does not answer.
-        UsageError: pynq is missing, or the file is.
+        ToolError: pynq is missing.
+        UsageError: the file is.
     """
 
     def __init__(self, overlay: str | Path | Any, take_over: bool = False) -> None:

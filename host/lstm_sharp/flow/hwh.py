@@ -35,7 +35,7 @@ def hwh(design: Design) -> str:
     """Render the hardware handoff, XML.
 
     Raises:
-        UsageError: Jinja2 is not installed.
+        ToolError: Jinja2 is not installed.
     """
     blocks = {s.slave.split("/")[0]: s for s in design.segments if s.kind == "register"}
     text = (

@@ -139,7 +139,7 @@ def build(cfg: Config, build_dir: Path) -> Path:
         The executable: ``rtl JOB RESULT``, see flow/jobs.py; it runs in its own folder.
 
     Raises:
-        UsageError: a tool is missing, or the RTL that is chosen, or that is another engine's.
+        UsageError: the RTL that is chosen is missing, or another engine's.
         ToolError: it does not compile.
     """
     cfg.require(hls_rtl.engine(), "the RTL")

@@ -42,7 +42,8 @@ class Graph:
         outputs: names.
 
     Raises:
-        UsageError: onnx is not installed, or cannot read the file.
+        ToolError: onnx is not installed.
+        UsageError: it cannot read the file.
     """
 
     def __init__(self, file: Path) -> None:

@@ -136,7 +136,8 @@ class Board(Backend):
         Busy: another drives the device, or another process does; also from every call, where
             another has taken over.
         BoardError: no engine or no DMAs in the overlay, or an engine that does not answer.
-        UsageError: pynq is missing, or the file is.
+        ToolError: pynq is missing.
+        UsageError: the file is.
     """
 
     counts = True

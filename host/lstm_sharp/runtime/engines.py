@@ -39,7 +39,8 @@ def build(backend: str, cfg: Config, build_dir: Path | None = None) -> Path:
         build_dir: gets a folder for each config; ``build`` by default.
 
     Raises:
-        UsageError: a tool is missing or fails, or the config is for another engine.
+        ToolError: a tool is missing or fails.
+        UsageError: the config is for another engine.
     """
     return _BUILDERS[backend](cfg, build_dir or Path("build"))
 

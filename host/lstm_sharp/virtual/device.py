@@ -120,7 +120,8 @@ class VirtualDevice(pynq.Device):
         """Load a virtual overlay: a fresh engine, fresh DMAs. DDR keeps what it holds.
 
         Raises:
-            UsageError: it is none, Verilator is missing, or fails.
+            UsageError: it is none.
+            ToolError: Verilator is missing, or fails.
         """
         cfg = read_virtual(bitstream.bitfile_name)
         parser = parser or self.get_bitfile_metadata(bitstream.bitfile_name)

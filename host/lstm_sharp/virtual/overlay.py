@@ -34,7 +34,8 @@ def virtual_overlay(
         Path of the ``.bit``.
 
     Raises:
-        UsageError: unknown board, Jinja2 is not installed, or the files cannot be written.
+        UsageError: unknown board, or the files cannot be written.
+        ToolError: Jinja2 is not installed.
     """
     cfg = cfg.of("sv")
     own = DEFAULT if cfg.board == "none" else cfg.board

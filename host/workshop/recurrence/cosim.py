@@ -20,7 +20,7 @@ def build(steps: Steps) -> Path:
     """Build the program that compares: ``steps SLOTS SEED``.
 
     Raises:
-        UsageError: a tool is missing.
+        ToolError: a tool is missing.
         ToolError: it does not compile.
     """
     tools.need("g++")
