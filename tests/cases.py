@@ -15,7 +15,8 @@ from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.group import Start
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import bias_blocks, weight_tiles
-from lstm_sharp.compiler.schedule import SCHEDULES, Plan
+from lstm_sharp.compiler.plan import Plan
+from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.compiler.starts import Host
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config

@@ -8,7 +8,8 @@ import numpy as np
 
 from lstm_sharp.compiler.cover import Layout, Rect
 from lstm_sharp.compiler.limits import bands, segments
-from lstm_sharp.compiler.schedule import SCHEDULES, Plan, lay_out
+from lstm_sharp.compiler.plan import Plan
+from lstm_sharp.compiler.schedule import SCHEDULES, lay_out
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
 

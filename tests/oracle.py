@@ -21,7 +21,7 @@ import numpy as np
 
 from lstm_sharp import cli
 from lstm_sharp.compiler import cycles
-from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.engine import config

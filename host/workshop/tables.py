@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from lstm_sharp import files
-from lstm_sharp.compiler.schedule import SCHEDULES, largest_square
+from lstm_sharp.compiler.limits import largest_square
+from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.boards import KINDS
 from lstm_sharp.engine.config import Config

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from cases import KERNELS, Case, draw
-from lstm_sharp.compiler.cycles import predict
-from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.cycles import hls_cycles, predict
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.engine import config

@@ -16,7 +16,7 @@ import pytest
 
 from lstm_sharp import package
 from lstm_sharp.compiler import cycles
-from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.engine import config, knobs
 from lstm_sharp.engine.config import Config, resized
 from lstm_sharp.engine.program import Program

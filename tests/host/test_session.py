@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Layer, Model

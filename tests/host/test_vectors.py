@@ -11,7 +11,7 @@ import pytest
 
 from lstm_sharp import package
 from lstm_sharp.compiler import pack
-from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import resized
 from lstm_sharp.flow import jobs

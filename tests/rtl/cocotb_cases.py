@@ -11,7 +11,7 @@ import numpy as np
 
 from cases import Case, draw
 from lstm_sharp.compiler import cycles, pack
-from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import HEADER, MAX_INSTRUCTIONS, Program
 from lstm_sharp.flow import hls_rtl

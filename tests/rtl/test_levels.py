@@ -10,7 +10,7 @@ import pytest
 
 import cases
 from cases import KERNELS, LEVELS, Case, draw
-from lstm_sharp.compiler.schedule import largest_square
+from lstm_sharp.compiler.limits import largest_square
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import HEADER
 from lstm_sharp.flow import hls_rtl

@@ -50,20 +50,18 @@ def counts(cfg: Config, rects: tuple[Rect, ...], bands: int, segments: int) -> n
 def test_each_weight_is_in_one_tile(
     cfg: Config, bands: int, segments: int, finishing: bool, least: int
 ) -> None:
-    rects = fewest(cfg, bands, segments, finishing, least)
+    rects = fewest(cfg.tile_shapes, bands, segments, finishing, least)
     assert (counts(cfg, rects, bands, segments) == 1).all()
     slots = sum(max(least, rect.tiles) for rect in rects)
     whole = [ceil(bands / s.gang) * ceil(segments / s.step) for s in cfg.tile_shapes]
     if finishing:  # each band's last rectangle finishes it, once, and no band has none
         plan = LayerPlan(LayerShape(1, 1), (), rects, bands, 0, 0)
-        last = [rects[n] for n in plan.finishing(cfg)]
         ends = np.zeros(1000, int)
-        for rect in last:
+        for rect in plan.finishing(cfg):
             ends[rect.row_first : rect.row_end(cfg)] += 1
         assert (ends[:bands] == 1).all()
         assert all(
-            max(n for n, r in enumerate(rects) if r.row_first <= b < r.row_end(cfg))
-            in plan.finishing(cfg)
+            [r for r in rects if r.row_first <= b < r.row_end(cfg)][-1] in plan.finishing(cfg)
             for b in range(bands)
         )
     else:
@@ -77,7 +75,7 @@ def test_one_shape_has_one_cover() -> None:
 
 def test_padding_takes_the_columns_that_are_left() -> None:
     """X = H = 340 on 16 x 64: 85 x 5 words of 64, then 20 columns in three of 8."""
-    rects = fewest(ENGINES[3], 85, ceil(340 / 8))
+    rects = fewest(ENGINES[3].tile_shapes, 85, ceil(340 / 8), False, 2)
     assert rects == (Rect(0, 0, 85, 0, 5), Rect(3, 0, 11, 40, 3))
 
 

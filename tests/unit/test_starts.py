@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cases import START_CYCLES, random_model
 from lstm_sharp.compiler import cycles, pack
 from lstm_sharp.compiler.layer import LayerShape
-from lstm_sharp.compiler.schedule import Plan, make_plan
+from lstm_sharp.compiler.plan import Plan
+from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.compiler.starts import Host, best_starts
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config, resized

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import HEADER
 from lstm_sharp.errors import ToolError

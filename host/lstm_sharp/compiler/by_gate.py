@@ -8,7 +8,6 @@ slots are a formula here, and the cycle model counts the rest.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import ceil
 
 from lstm_sharp.compiler import cycles
@@ -90,4 +89,4 @@ def predict(
     program.encode(cfg)
     found = cycles.predict(cfg, program)
     idle = found.tiles - chains * steps * sum(part_tiles(cfg, shape))  # a row waits for the lanes
-    return replace(found, tiles=found.tiles - idle, nops=found.nops + idle)
+    return found._replace(tiles=found.tiles - idle, nops=found.nops + idle)

@@ -8,8 +8,7 @@ where that happens: the rows, or the columns, that do not fill a tile take anoth
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import ceil, inf
 from typing import NamedTuple
 
@@ -51,13 +50,17 @@ def whole(cfg: Config, bands: int, segments: int, shape: int) -> tuple[Rect, ...
     return (Rect(shape, 0, ceil(bands / s.gang), 0, ceil(segments / s.step)),)
 
 
+@lru_cache(maxsize=4096)
 def fewest(
-    cfg: Config, bands: int, segments: int, finishing: bool = False, least: int = 2
+    shapes: tuple[TileShape, ...], bands: int, segments: int, finishing: bool, least: int
 ) -> tuple[Rect, ...]:
     """Cover a part in fewest slots, with as few rectangles as that takes.
 
+    A rectangle is covered in one piece, or cut in two along the largest whole number of tiles, and
+    each half again.
+
     Args:
-        cfg: the engine.
+        shapes: of the engine's tile.
         bands: of the part's rows.
         segments: of its columns.
         finishing: an h-part, whose rows end with the MFU taking them up: a row has no fewer slots
@@ -69,8 +72,48 @@ def fewest(
         The rectangles in the order in which they run. Those of an x-part take the columns as they
         come. Those of an h-part have the widest, which finish, at the end of their rows.
     """
-    part = _Part(cfg.tile_shapes, bands, segments, finishing, least)
-    return part.best(0, 0, bands, segments).rects
+
+    @cache
+    def best(row: int, col: int, height: int, width: int, ends: bool) -> _Found:
+        found = ways(row, col, height, width, ends)
+        return min(found, key=lambda each: (each.slots, len(each.rects)), default=_NONE)
+
+    def ways(row: int, col: int, height: int, width: int, ends: bool) -> Iterator[_Found]:
+        for number, s in enumerate(shapes):
+            if row % s.gang or col % s.step:
+                continue
+            # What lies beside the rectangle belongs to others, unless the part ends there.
+            over_rows, over_columns = height % s.gang, width % s.step
+            if (not over_rows or row + height == bands) and (
+                not over_columns or col + width == segments
+            ):
+                rect = Rect(number, row, -(-height // s.gang), col, -(-width // s.step))
+                slots = rect.rows * max(rect.cols, s.passes if ends else 1)
+                yield _Found(max(least, slots), (rect,))
+            if over_rows and height > s.gang:
+                cut = height - over_rows
+                rest = best(row + cut, col, over_rows, width, ends)
+                yield best(row, col, cut, width, ends).then(rest)
+            if over_columns and width > s.step:
+                cut = width - over_columns
+                main = best(row, col, height, cut, ends)
+                rest = best(row, col + cut, height, over_columns, False)
+                yield rest.then(main) if finishing else main.then(rest)
+
+    return best(0, 0, bands, segments, finishing).rects
+
+
+class _Found(NamedTuple):
+    slots: float
+    rects: tuple[Rect, ...]
+
+    def then(self, other: _Found) -> _Found:
+        """Both, one after the other."""
+        return _Found(self.slots + other.slots, self.rects + other.rects)
+
+
+_NONE = _Found(inf, ())
+"""No cover: only part of a tile would be wanted where others' rows or columns follow."""
 
 
 class Tiling(NamedTuple):
@@ -104,14 +147,12 @@ def layouts(
     Raises:
         UsageError: a K that the engine has not.
     """
-    numbers = range(len(cfg.tile_shapes))
+    shapes = cfg.tile_shapes
+    numbers: Sequence[int] = range(len(shapes))
     if tiling.k is not None:
-        numbers = range(0)
-        for number, s in enumerate(cfg.tile_shapes):
-            if s.rows == tiling.k:
-                numbers = range(number, number + 1)
+        numbers = [number for number in numbers if shapes[number].rows == tiling.k]
         if not numbers:
-            have = ", ".join(str(s.rows) for s in cfg.tile_shapes)
+            have = ", ".join(str(s.rows) for s in shapes)
             raise UsageError(f"K = {tiling.k} is none of {cfg.name}'s, which are {have}")
     x = [whole(cfg, bands, x_segments, number) for number in numbers]
     h = [whole(cfg, bands, h_segments, number) for number in numbers]
@@ -120,7 +161,8 @@ def layouts(
     if tiling.padding and tiling.k is None:
         padded = [
             Layout(
-                fewest(cfg, bands, x_segments, False, n), fewest(cfg, bands, h_segments, True, n)
+                fewest(shapes, bands, x_segments, finishing=False, least=n),
+                fewest(shapes, bands, h_segments, finishing=True, least=n),
             )
             for n in (2, cfg.acc_distance, 2 * cfg.acc_distance)
         ]
@@ -135,67 +177,3 @@ def _slots(rects: tuple[Rect, ...]) -> int:
 def _filled(cfg: Config, rects: tuple[Rect, ...]) -> int:
     """Slots of a part that finishes."""
     return sum(r.rows * max(r.cols, cfg.tile_shapes[r.shape].passes) for r in rects)
-
-
-class _Found(NamedTuple):
-    slots: float
-    pieces: int
-    rects: tuple[Rect, ...]
-
-
-_NONE = _Found(inf, 0, ())
-"""No cover: only part of a tile would be wanted where others' rows or columns follow."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What is to be covered; cuts it in two along a tile's edge, and each half again."""
-
-    shapes: Sequence[TileShape]
-    bands: int
-    segments: int
-    finishing: bool
-    least: int
-
-    def best(self, row: int, col: int, bands: int, segments: int) -> _Found:
-        """Cover a rectangle of the part; its last columns are those of the part or whole tiles."""
-        return _best(self, row, col, bands, segments, self.finishing)
-
-    def ways(
-        self, row: int, col: int, bands: int, segments: int, finishing: bool
-    ) -> Iterator[_Found]:
-        """Yield covers: in one piece, or cut in two along the largest whole number of tiles."""
-        for number, s in enumerate(self.shapes):
-            if row % s.gang or col % s.step:
-                continue
-            # What lies beside the rectangle belongs to others, unless the part ends there.
-            over_rows, over_columns = bands % s.gang, segments % s.step
-            if (not over_rows or row + bands == self.bands) and (
-                not over_columns or col + segments == self.segments
-            ):
-                rect = Rect(number, row, -(-bands // s.gang), col, -(-segments // s.step))
-                slots = rect.rows * max(rect.cols, s.passes if finishing else 1)
-                yield _Found(max(self.least, slots), 1, (rect,))
-            if over_rows and bands > s.gang:
-                cut = bands - over_rows
-                yield _join(
-                    _best(self, row, col, cut, segments, finishing),
-                    _best(self, row + cut, col, over_rows, segments, finishing),
-                )
-            if over_columns and segments > s.step:
-                cut = segments - over_columns
-                main = _best(self, row, col, bands, cut, finishing)
-                rest = _best(self, row, col + cut, bands, over_columns, False)
-                yield _join(rest, main) if self.finishing else _join(main, rest)
-
-
-@lru_cache(maxsize=4096)
-def _best(part: _Part, row: int, col: int, bands: int, segments: int, finishing: bool) -> _Found:
-    ways = part.ways(row, col, bands, segments, finishing)
-    return min(ways, key=lambda found: found[:2], default=_NONE)
-
-
-def _join(first: _Found, second: _Found) -> _Found:
-    return _Found(
-        first.slots + second.slots, first.pieces + second.pieces, first.rects + second.rects
-    )

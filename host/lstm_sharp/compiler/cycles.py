@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
+
+import numpy as np
 
 from lstm_sharp.compiler.distances import FETCH_EVERY, blocks
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.program import Instruction, Op, Program, Source
+from lstm_sharp.engine.program import HEADER, Instruction, Op, Program, Source
 
 COPY_CYCLES = 5
 """Of copying and checking the program beside one cycle an instruction."""
@@ -31,8 +33,7 @@ RING_CYCLES = 2
 """From an x word's last beat to the slot that takes it standing in the issue registers."""
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What a program takes, in cycles; the parts do not overlap and add up to ``cycles``."""
 
     cycles: int
@@ -51,13 +52,7 @@ class Prediction:
 
 def add(predictions: Sequence[Prediction]) -> Prediction:
     """Sum up programs that are run one after the other."""
-    return Prediction(
-        cycles=sum(p.cycles for p in predictions),
-        tiles=sum(p.tiles for p in predictions),
-        nops=sum(p.nops for p in predictions),
-        waits=sum(p.waits for p in predictions),
-        other=sum(p.other for p in predictions),
-    )
+    return Prediction(*map(sum, zip(*predictions)))
 
 
 def predict(cfg: Config, program: Program) -> Prediction:
@@ -67,7 +62,7 @@ def predict(cfg: Config, program: Program) -> Prediction:
     walk = _Walk(cfg, COPY_CYCLES + len(program.instructions))
     parts = [
         (program.instructions[block.start : block.stop], rounds)
-        for block, rounds in blocks(list(program.instructions))
+        for block, rounds in blocks(program.instructions)
     ]
 
     def once() -> None:
@@ -75,10 +70,28 @@ def predict(cfg: Config, program: Program) -> Prediction:
             walk.repeat(partial(walk.run_all, part), rounds)
 
     walk.repeat(once, program.sequences)
-    total = walk.cursor + cfg.drain_cycles
-    return Prediction(
-        total, walk.tiles, walk.nops, walk.waits, total - walk.tiles - walk.nops - walk.waits
-    )
+    total, *slots = walk.cursor + cfg.drain_cycles, walk.tiles, walk.nops, walk.waits
+    return Prediction(total, *slots, total - sum(slots))
+
+
+HLS_BESIDE_TAIL = 12
+"""Stages of the slot loop before a slot reads its memories, and of the loops around it: a guess."""
+
+
+def hls_cycles(cfg: Config, program: Program | np.ndarray) -> int:
+    """Predict the cycles of a program on the kernel of hls/kernel/, streams that never stall.
+
+    Seen on no tool yet: it is what the kernel's loops are written for. It reads a program word a
+    cycle, then spends a cycle a slot and a load beat (II = 1), the turns of the last row block and
+    the depth of its pipeline. Waiting for x is not in it.
+
+    Args:
+        cfg: the engine.
+        program: as it is, or encoded in uint32 words.
+    """
+    words = program.encode(cfg) if isinstance(program, Program) else program
+    slots = int(words[HEADER["slots"].word])
+    return words.size + slots + cfg.most_passes - 1 + cfg.tail + HLS_BESIDE_TAIL
 
 
 def beside_slots(cfg: Config, chains: int) -> int:
@@ -107,14 +120,16 @@ class _Walk:
         """Run something so many times; rounds that begin alike are counted, not walked."""
         began: tuple[int, ...] = ()
         for left in range(times - 1, -1, -1):
-            counts = (self.cursor, self.tiles, self.nops, self.waits)
+            before = self._counts()
             once()
             state = self._relative()
             if state == began and left:
-                now = (self.cursor, self.tiles, self.nops, self.waits)
-                self._skip([left * (b - a) for a, b in zip(counts, now)])
+                self._skip([left * (b - a) for a, b in zip(before, self._counts())])
                 return
             began = state
+
+    def _counts(self) -> tuple[int, ...]:
+        return self.cursor, self.tiles, self.nops, self.waits
 
     def run_all(self, instructions: Sequence[Instruction]) -> None:
         """Run instructions one after the other."""
@@ -163,10 +178,9 @@ class _Walk:
         return (len(self.held), *(t - self.cursor for t in times))
 
     def _skip(self, counts: list[int]) -> None:
-        cycles, tiles, nops, waits = counts
-        self.cursor += cycles
-        self.offered += cycles
+        cycles, *slots = counts
+        self.cursor, self.offered = self.cursor + cycles, self.offered + cycles
         self.beat += cycles
         self.held = deque(t + cycles for t in self.held)
         self.free = deque(t + cycles for t in self.free)
-        self.tiles, self.nops, self.waits = self.tiles + tiles, self.nops + nops, self.waits + waits
+        self.tiles, self.nops, self.waits = map(sum, zip(self._counts()[1:], slots))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -41,7 +42,7 @@ def keep_distances(
     return kept
 
 
-def blocks(instructions: list[Instruction]) -> list[tuple[range, int]]:
+def blocks(instructions: Sequence[Instruction]) -> list[tuple[range, int]]:
     """Cut a list into loops and what lies between: indices, and how often they are run."""
     found: list[tuple[range, int]] = []
     begin = 0

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain as chained
 from itertools import pairwise
-from math import ceil
-from typing import Any
 
 from lstm_sharp.compiler.cover import Rect
 from lstm_sharp.engine.config import Config
@@ -50,29 +48,17 @@ class LayerPlan:
         """Tiles of the cell's weights."""
         return self.x_tiles + self.h_tiles
 
-    def row_tiles(self, cfg: Config) -> int:
-        """Tiles of the h-part up to the end of its first row block: no row has fewer."""
-        return sum(rect.cols for rect in self.h if rect.row_first == 0)
-
-    def x_words(self, cfg: Config) -> int:
-        """Words of N elements of an x vector."""
-        return ceil(self.shape.input_size / cfg.columns)
-
-    def finishing(self, cfg: Config) -> tuple[int, ...]:
-        """Which rectangles of the h-part end their rows."""
-        return tuple(
-            n
-            for n, rect in enumerate(self.h)
-            if not any(rect.shares_rows(later, cfg) for later in self.h[n + 1 :])
-        )
+    def finishing(self, cfg: Config) -> list[Rect]:
+        """Rectangles of the h-part that end their rows."""
+        return [
+            rect
+            for n, rect in enumerate(self.h, start=1)
+            if not any(rect.shares_rows(later, cfg) for later in self.h[n:])
+        ]
 
     def neurons(self, cfg: Config) -> int:
         """Elements of h that its row blocks make, with those that fill the last ones."""
-        return cfg.block * max(self.h[n].row_end(cfg) for n in self.finishing(cfg))
-
-    def state_groups(self, cfg: Config) -> int:
-        """Groups of ``lanes`` neurons of its h and c."""
-        return self.neurons(cfg) // cfg.lanes
+        return cfg.block * max(rect.row_end(cfg) for rect in self.finishing(cfg))
 
 
 @dataclass(frozen=True)
@@ -163,7 +149,6 @@ class LevelProgram:
 
     def _x_part(self, chain: Chain, is_last: bool) -> list[Instruction]:
         """W_ih x: sums start from the bias and are stored."""
-        cell, cfg = chain.cell, self.cfg
         source, word = Source.X, 0
         if chain.height:
             source, word = Source.H, chain.below
@@ -171,17 +156,15 @@ class LevelProgram:
             source, word = Source.SEQUENCE, chain.word_first
         found: list[Instruction] = []
         pulled = 0  # words, by rectangles before
-        for n, (rect, tile) in enumerate(_with_tiles(cell.x, cell.weight_base)):
-            before = any(rect.shares_rows(earlier, cfg) for earlier in cell.x[:n])
-            last = n == len(cell.x) - 1
-            words = -(-rect.col_end(cfg) // cfg.bands)
+        for rect, first, last, own in self._rects(chain, chain.cell.x, 0, word):
+            words = -(-rect.col_end(self.cfg) // self.cfg.bands)
             found.append(
-                Instruction(
+                replace(
+                    own,
                     source=source,
-                    start=Start.STORED if before else Start.BIAS,
+                    start=Start.BIAS if first else Start.STORED,
                     pull=source == Source.X and words > pulled,
                     pop=last and (source == Source.X or (source == Source.SEQUENCE and is_last)),
-                    **self._common(chain, rect, tile, word),
                 )
             )
             pulled = max(pulled, words)
@@ -189,53 +172,59 @@ class LevelProgram:
 
     def _h_part(self, chain: Chain, is_last: bool, zero: bool) -> list[Instruction]:
         """W_hh h: takes up the x sums; rows finish, those of the last chain end the step."""
-        cell, cfg = chain.cell, self.cfg
-        base = cell.weight_base + cell.x_tiles
+        cell = replace(chain.cell, h=_uncut(chain.cell.h)) if zero else chain.cell
         highest = chain.height == len(self.levels) - 1
-        rects = _uncut(cell.h) if zero else cell.h
-        finishing = replace(cell, h=rects).finishing(cfg)
-        found: list[Instruction] = []
-        for n, (rect, tile) in enumerate(_with_tiles(rects, base)):
-            before = any(rect.shares_rows(earlier, cfg) for earlier in rects[:n])
-            finish, last = n in finishing, n == len(rects) - 1
-            found.append(
-                Instruction(
-                    source=Source.ZERO if zero else Source.H,
-                    c_zero=zero,
-                    start=Start.STORED if before else Start.STORED_SHIFTED,
-                    finish=finish,
-                    ends=last,
-                    step=last and is_last,
-                    emit=finish and highest and self.top,
-                    keep=finish and highest and not self.top,
-                    **self._common(chain, rect, tile, chain.word_first),
-                )
+        finishing = cell.finishing(self.cfg)
+        return [
+            replace(
+                own,
+                source=Source.ZERO if zero else Source.H,
+                c_zero=zero,
+                start=Start.STORED_SHIFTED if first else Start.STORED,
+                finish=rect in finishing,
+                ends=last,
+                step=last and is_last,
+                emit=rect in finishing and highest and self.top,
+                keep=rect in finishing and highest and not self.top,
             )
-        return found
+            for rect, first, last, own in self._rects(chain, cell.h, cell.x_tiles, chain.word_first)
+        ]
 
-    def _common(self, chain: Chain, rect: Rect, tile: int, word: int) -> dict[str, Any]:
-        """Fields of a rectangle; its scalars begin at a word of where they come from."""
+    def _rects(
+        self, chain: Chain, rects: Sequence[Rect], tile: int, word: int
+    ) -> Iterator[tuple[Rect, bool, bool, Instruction]]:
+        """Yield the rectangles of a part, whether each is its rows' first, the last, and places.
+
+        Its tiles follow each other; its scalars begin at a word of where they come from.
+        """
         cell, cfg = chain.cell, self.cfg
-        first = rect.row_first * cfg.block  # neuron
-        return {
-            "shape": rect.shape,
-            "row_first": chain.row_first + rect.row_first,
-            "rows": rect.rows,
-            "col_first": word * cfg.bands + rect.col_first,
-            "cols": rect.cols,
-            "weight_base": tile,
-            "bias_base": cell.bias_base + rect.row_first,
-            "h_word": chain.word_first + first // cfg.columns,
-            "h_lane": first % cfg.columns,
-            "x_shift": cell.shape.x_shift,
-            "act_shift": cell.shape.act_shift,
-        }
+        for n, rect in enumerate(rects):
+            neuron = rect.row_first * cfg.block
+            yield (
+                rect,
+                not any(rect.shares_rows(earlier, cfg) for earlier in rects[:n]),
+                n == len(rects) - 1,
+                Instruction(
+                    shape=rect.shape,
+                    row_first=chain.row_first + rect.row_first,
+                    rows=rect.rows,
+                    col_first=word * cfg.bands + rect.col_first,
+                    cols=rect.cols,
+                    weight_base=cell.weight_base + tile,
+                    bias_base=cell.bias_base + rect.row_first,
+                    h_word=chain.word_first + neuron // cfg.columns,
+                    h_lane=neuron % cfg.columns,
+                    x_shift=cell.shape.x_shift,
+                    act_shift=cell.shape.act_shift,
+                ),
+            )
+            tile += rect.tiles
 
     def _state(self, op: Op, chain: Chain) -> Instruction:
         return Instruction(
             op=op,
             row_first=chain.row_first,
-            rows=chain.cell.state_groups(self.cfg),
+            rows=chain.cell.neurons(self.cfg) // self.cfg.lanes,
             h_word=chain.word_first,
         )
 
@@ -246,13 +235,6 @@ def loop(body: list[Instruction], times: int) -> list[Instruction]:
         return []
     last = replace(body[-1], repeats=times, loop_back=len(body) - 1) if times > 1 else body[-1]
     return [*body[:-1], last]
-
-
-def _with_tiles(rects: Sequence[Rect], base: int) -> Iterator[tuple[Rect, int]]:
-    """Pair rectangles with the addresses of their first tiles."""
-    for rect in rects:
-        yield rect, base
-        base += rect.tiles
 
 
 def _uncut(rects: tuple[Rect, ...]) -> tuple[Rect, ...]:

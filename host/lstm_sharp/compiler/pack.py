@@ -49,7 +49,7 @@ def x_beats(x: Batch, plan: Plan, start: Start, allocate: Allocate = zeros) -> n
     """
     cfg = plan.cfg
     word = cfg.word_beats * cfg.beat_elements
-    vector = (plan.directions, plan.layers[0].x_words(cfg), word)
+    vector = (plan.directions, ceil(plan.layers[0].shape.input_size / cfg.columns), word)
     dtype = integers(cfg.fmt.activation_bits)
     beats = allocate(sum(g.steps for g in start) * prod(vector) * dtype.itemsize)
     vectors = beats.view(dtype).reshape(-1, *vector)[..., : cfg.columns]

@@ -10,7 +10,8 @@ from lstm_sharp.compiler import by_gate, cycles
 from lstm_sharp.compiler.cover import Tiling
 from lstm_sharp.compiler.group import group
 from lstm_sharp.compiler.layer import LayerShape
-from lstm_sharp.compiler.schedule import Plan, check_schedule, make_plan
+from lstm_sharp.compiler.plan import Plan
+from lstm_sharp.compiler.schedule import check_schedule, make_plan
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import MAX_STEPS
@@ -197,8 +198,8 @@ def _shape_that_finishes(plan: Plan) -> TileShape:
     """Return the shape of the rectangles that finish; if there are several, of most slots."""
     (cell,) = plan.layers
     slots: dict[int, int] = {}
-    for n in cell.finishing(plan.cfg):
-        slots[cell.h[n].shape] = slots.get(cell.h[n].shape, 0) + cell.h[n].tiles
+    for rect in cell.finishing(plan.cfg):
+        slots[rect.shape] = slots.get(rect.shape, 0) + rect.tiles
     return plan.cfg.tile_shapes[max(slots, key=lambda number: slots[number])]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.distances import keep_distances
-from lstm_sharp.compiler.group import Start
+from lstm_sharp.compiler.group import Start, group
 from lstm_sharp.compiler.layer import LayerPlan, LayerShape, LevelProgram
 from lstm_sharp.compiler.limits import check_lengths, check_steps, h_words, sequence_stride
 from lstm_sharp.engine.config import Config
@@ -98,22 +98,15 @@ class Plan:
             UsageError: more sequences than chains, lengths of 0 or not descending, or more steps
                 than the sequence buffer holds between stacked layers.
         """
-        return self._compile([lengths], repeats, with_state, give_state)
+        return self.program_of((group(lengths, repeats),), with_state, give_state)
 
     def program_of(
         self, start: Start, with_state: bool = False, give_state: bool = False
     ) -> Program:
         """Make the program of one start; arguments and errors are those of ``program``."""
-        if len(start) == 1:
-            lists, repeats = [start[0].lengths], start[0].repeats
-        else:
-            lists, repeats = [g.lengths for g in start for _ in g.indices], 1
-        return self._compile(lists, repeats, with_state, give_state)
-
-    def _compile(
-        self, lists: Sequence[Sequence[int]], repeats: int, with_state: bool, give_state: bool
-    ) -> Program:
-        """Make the program of groups of these lengths, one after the other."""
+        alone = len(start) == 1
+        repeats = start[0].repeats if alone else 1
+        lists = [g.lengths for g in start for _ in range(1 if alone else g.repeats)]
         for lengths in lists:
             check_lengths(lengths, self.cfg, self.beside)
         stride = self.stride(max(map(len, lists)))
@@ -177,7 +170,7 @@ class Plan:
         for cells in self.levels:
             x, h = cells[0].x_tiles, cells[0].h_tiles
             tiles.append(len(cells) * sum(lengths) * (x + h))
-            first = x + cells[0].row_tiles(cfg)
+            first = x + sum(rect.cols for rect in cells[0].h if rect.row_first == 0)
             waits.append(cycles.recurrence_bound(tail, first, h, lengths[0]))
         if self.wavefront:  # each level waits for the one below once, and then no longer
             return max(sum(tiles), max(waits) + between)

@@ -17,35 +17,12 @@ from lstm_sharp.compiler.cover import ANY, Layout, Rect, Tiling
 from lstm_sharp.compiler.cuts import best_cuts
 from lstm_sharp.compiler.cycles import Prediction
 from lstm_sharp.compiler.layer import LayerPlan, LayerShape
-from lstm_sharp.compiler.limits import (
-    bias_blocks,
-    check_fit,
-    check_steps,
-    largest_square,
-    layouts_of,
-    places,
-    sequence_stride,
-    weight_tiles,
-)
+from lstm_sharp.compiler.limits import check_fit, layouts_of, places
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.quantize import QuantModel
-
-__all__ = [
-    "SCHEDULES",
-    "Plan",
-    "bias_blocks",
-    "check_fit",
-    "check_schedule",
-    "check_steps",
-    "largest_square",
-    "make_plan",
-    "sequence_stride",
-    "shapes_of",
-    "weight_tiles",
-]
 
 SCHEDULES = ("intergate", "unfolded", "elementwise")
 """Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
@@ -95,7 +72,7 @@ def make_plan(
             make_plan(shapes, cfg, s, directions, count, tiling, wavefront)
             for s in reversed(SCHEDULES)
         ]
-        return min(plans, key=lambda plan: _pace_of(plan, count))
+        return min(plans, key=lambda plan: _typical(plan, count).cycles)
     levels_beside = count * len(shapes) if wavefront is None else len(shapes)
     stacked = beside == 1 < len(shapes)
     if wavefront is not False and stacked and levels_beside <= cfg.chains:
@@ -131,14 +108,7 @@ def _in_wavefront(
         return wave
     in_turn = make_plan(shapes, cfg, schedule, None, count, tiling, wavefront=False)
     fits = len(wave.instructions((2,), True, True)) <= MAX_INSTRUCTIONS
-    return min((in_turn, wave) if fits else (in_turn,), key=lambda plan: _pace_of(plan, count))
-
-
-def _pace_of(plan: Plan, sequences: int) -> int:
-    """Cycles of so many sequences of a typical length side by side."""
-    if not plan.wavefront:
-        return _typical(plan, sequences).cycles
-    return cycles.predict(plan.cfg, plan.program((_STEPS,) * sequences)).cycles
+    return min((in_turn, wave) if fits else (in_turn,), key=lambda p: _typical(p, count).cycles)
 
 
 def _fastest(
@@ -231,7 +201,9 @@ def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
 
 
 def _typical(plan: Plan, sequences: int, steps: int = _STEPS) -> Prediction:
-    """Cycles of so many sequences side by side, each level of the plan alone."""
-    levels = [replace(plan, layers=level) for level in plan.levels]
+    """Cycles of so many sequences side by side, each level alone but in a wavefront."""
+    levels = [
+        replace(plan, layers=own) for own in ([plan.layers] if plan.wavefront else plan.levels)
+    ]
     lengths = (steps,) * sequences
     return cycles.add([cycles.predict(plan.cfg, p.program(lengths)) for p in levels])

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from lstm_sharp.compiler.schedule import weight_tiles
+from lstm_sharp.compiler.limits import weight_tiles
 from lstm_sharp.engine import storage
 from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config, board_problems

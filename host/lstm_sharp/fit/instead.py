@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lstm_sharp.compiler.schedule import bias_blocks, sequence_stride, weight_tiles
+from lstm_sharp.compiler.limits import bias_blocks, sequence_stride, weight_tiles
 from lstm_sharp.engine.config import Config, resized
 from lstm_sharp.errors import UsageError
 from lstm_sharp.fit.assess import MEMORIES, Fit, assess, best, check_board, tile_bytes

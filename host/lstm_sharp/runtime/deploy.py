@@ -13,10 +13,12 @@ import numpy as np
 from lstm_sharp.compiler import cycles, pack, weights
 from lstm_sharp.compiler.cycles import Prediction
 from lstm_sharp.compiler.group import Start
-from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.limits import check_fit
 from lstm_sharp.compiler.pack import Allocate, Batch
-from lstm_sharp.compiler.schedule import Plan, check_fit, make_plan, shapes_of
+from lstm_sharp.compiler.plan import Plan
+from lstm_sharp.compiler.schedule import make_plan, shapes_of
 from lstm_sharp.compiler.starts import FREE, Host, best_starts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Program

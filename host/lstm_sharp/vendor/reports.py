@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from lstm_sharp import files
-from lstm_sharp.compiler.hls import hls_cycles
+from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import STRIDE
