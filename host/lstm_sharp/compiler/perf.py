@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from math import ceil, gcd, log2
 from typing import NamedTuple
@@ -68,12 +69,12 @@ def perf(
     shape = LayerShape(input_size, hidden_size)
     found = fastest(shape, macs, k, schedule, chains, steps, tail, ks, padding)
     cfg, prediction = found.cfg, found.prediction
-    finishing = cfg.tile_shapes[0]
     if found.plan:
-        finishing, tiles = _shape_that_finishes(found.plan), _tiles(found.plan)
+        finishing, tiles = _tiles(found.plan)
         bound = found.plan.lower_bound((group((steps,) * chains),))
     else:
-        tiles = {str(finishing.rows): sum(by_gate.part_tiles(cfg, shape))}
+        finishing = cfg.tile_shapes[0]
+        tiles = {finishing.rows: sum(by_gate.part_tiles(cfg, shape))}
         bound = by_gate.lower_bound(cfg, shape, chains, steps)
     ideal = 4 * hidden_size * (input_size + hidden_size) / macs
     return {
@@ -86,7 +87,7 @@ def perf(
         "k": finishing.rows,
         "n": finishing.columns,
         "k_list": [s.rows for s in cfg.tile_shapes],
-        "tiles": tiles,
+        "tiles": {str(rows): count for rows, count in tiles.items()},
         "tail": cfg.tail,
         "mfu_lanes": cfg.lanes,
         "stream_bits": cfg.stream_bits,
@@ -163,25 +164,16 @@ def fastest(
 
 
 def _parse(text: str, macs: int) -> tuple[int, ...]:
-    """Read a list of K's."""
+    """Read a list of K's; that one follows from the other is the config's to check."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and len(part) < 9 for part in parts):
         raise UsageError(
             f"list of K's {text[:80]!r} must be numbers with commas, such as 16,64,256"
         )
     ks = tuple(map(int, parts))
-    legal = [ks[0] << i for i in range(20)]
-    if ks[0] not in [4 << i for i in range(9)]:
-        raise UsageError(
-            f"list of K's {text} begins with {ks[0]}, which must be 4, 8, 16, ... 1024"
-        )
-    if any(k not in legal or k <= last for last, k in zip(ks, ks[1:])):
-        raise UsageError(
-            f"list of K's {text} must go on with {ks[0]} times 2, 4, 8, ..., ascending"
-        )
     for k in ks:
-        if macs % k:
-            raise UsageError(f"K = {k} of the list does not divide {macs} MACs")
+        if k < 4 or macs % k:
+            raise UsageError(f"K = {k} of the list must be 4, 8, 16, ... and divide {macs} MACs")
     return ks
 
 
@@ -194,24 +186,16 @@ def _of_list(k: str, k_list: tuple[int, ...]) -> int | None:
     return int(k)
 
 
-def _shape_that_finishes(plan: Plan) -> TileShape:
-    """Return the shape of the rectangles that finish; if there are several, of most slots."""
+def _tiles(plan: Plan) -> tuple[TileShape, dict[int, int]]:
+    """Return the shape of most slots that finish, and the tiles of a step by their K."""
     (cell,) = plan.layers
-    slots: dict[int, int] = {}
+    shapes, finish = plan.cfg.tile_shapes, Counter[int]()
     for rect in cell.finishing(plan.cfg):
-        slots[rect.shape] = slots.get(rect.shape, 0) + rect.tiles
-    return plan.cfg.tile_shapes[max(slots, key=lambda number: slots[number])]
-
-
-def _tiles(plan: Plan) -> dict[str, int]:
-    """Tiles of a step by their K."""
-    (cell,) = plan.layers
-    found: dict[str, int] = {}
-    for number, s in enumerate(plan.cfg.tile_shapes):
-        tiles = sum(rect.tiles for rect in cell.x + cell.h if rect.shape == number)
-        if tiles:
-            found[str(s.rows)] = tiles
-    return found
+        finish[rect.shape] += rect.tiles
+    tiles = Counter[int]()
+    for rect in sorted(cell.x + cell.h):
+        tiles[shapes[rect.shape].rows] += rect.tiles
+    return shapes[finish.most_common(1)[0][0]], tiles
 
 
 def _shapes(macs: int, k: str) -> list[int]:
@@ -230,11 +214,6 @@ def _lanes(block: int, columns: int) -> list[int]:
     return [1 << i for i in reversed(range(min(gcd(block, columns), 64).bit_length()))]
 
 
-def _slots(shape: LayerShape, blocks: int, columns: int) -> int:
-    """Tiles of a step."""
-    return blocks * (ceil(shape.input_size / columns) + ceil(shape.hidden_size / columns))
-
-
 def _engine(
     shape: LayerShape,
     ks: tuple[int, ...],
@@ -251,26 +230,24 @@ def _engine(
     rows, columns = ks[0], macs // ks[0]
     blocks = ceil(shape.hidden_size / (rows // 4))
     elements = max(lanes, ceil(columns / blocks), 4)
-    unit = 4 if one_gate else ks[-1] // rows
+    unit = 4 if one_gate else max(ks) // rows
     places = unit * ceil(blocks / unit)
     where = f"K = {rows}, N = {columns}"
-    cfg = config.from_knobs(
-        {
-            **config.load("tiny").knobs(),
-            "name": "perf",
-            "rows": rows,
-            "columns": columns,
-            "lanes": lanes,
-            "chains": chains,
-            "max_input": shape.input_size,
-            "max_hidden": shape.hidden_size,
-            "weight_tiles": max(2, *(_slots(shape, places * rows // k, macs // k) for k in ks)),
-            "bias_blocks": places,
-            "stream_bits": min(1024, 16 << (elements - 1).bit_length()),
-            "k_list": ks,
-        },
-        where=where,
-    )
+    words = [ceil(shape.input_size * k / macs) + ceil(shape.hidden_size * k / macs) for k in ks]
+    knobs = {
+        "name": "perf",
+        "rows": rows,
+        "columns": columns,
+        "lanes": lanes,
+        "chains": chains,
+        "max_input": shape.input_size,
+        "max_hidden": shape.hidden_size,
+        "weight_tiles": max(2, *(places * rows // k * n for k, n in zip(ks, words))),
+        "bias_blocks": places,
+        "stream_bits": min(1024, 16 << (elements - 1).bit_length()),
+        "k_list": ks,
+    }
+    cfg = config.from_knobs({**config.load("tiny").knobs(), **knobs}, where)
     turns = by_gate.turns(cfg) if one_gate else cfg.most_passes
     if tail is not None and turns > cfg.passes and tail < turns:
         raise UsageError(

@@ -202,8 +202,6 @@ def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
 
 def _typical(plan: Plan, sequences: int, steps: int = _STEPS) -> Prediction:
     """Cycles of so many sequences side by side, each level alone but in a wavefront."""
-    levels = [
-        replace(plan, layers=own) for own in ([plan.layers] if plan.wavefront else plan.levels)
-    ]
-    lengths = (steps,) * sequences
-    return cycles.add([cycles.predict(plan.cfg, p.program(lengths)) for p in levels])
+    alone = [plan] if plan.wavefront else [replace(plan, layers=cells) for cells in plan.levels]
+    programs = [p.program((steps,) * sequences) for p in alone]
+    return cycles.add([cycles.predict(plan.cfg, program) for program in programs])
