@@ -84,7 +84,7 @@ TARGETS: list[tuple[str, Callable[[], int]]] = [
     ("p/model.npz", _call(lambda: package.read("p"))),
     ("p/vectors.npz", _call(lambda: package.read("p"))),
     ("overlays/pynq-z2/board.json", _call(lambda: [board.board("pynq-z2")])),
-    ("overlays/pynq-z2/board.json", _call(lambda: board.system("pynq-z2"))),
+    ("overlays/pynq-z2/board.json", _call(lambda: board.facts("pynq-z2"))),
     ("v.hwh", _cli(*PACKAGE, "--overlay", "v.bit")),
 ]
 

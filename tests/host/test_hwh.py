@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lstm_sharp.engine import config, registers
-from lstm_sharp.engine.boards import boards, system
+from lstm_sharp.engine.boards import boards, facts
 from lstm_sharp.engine.config import resized
 from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, ENGINE_MAP, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import UsageError
@@ -76,7 +76,7 @@ def test_what_is_unknown_is_refused() -> None:
 
 @pytest.mark.parametrize("board", boards())
 def test_clock_is_the_fastest_within_what_is_asked(board: str) -> None:
-    pll = system(board).pll_mhz
+    pll = facts(board).pll_mhz
     products = {a * b for a in range(1, 64) for b in range(1, 64)}
     for asked in range(1, 1001):
         mhz, divisors = divided(pll, asked)
@@ -141,7 +141,7 @@ def test_pynq_finds_cells_registers_and_parameters(
     }
     for register in ENGINE_MAP:
         fields = {n: f["bit_offset"] for n, f in found[register.name]["fields"].items()}
-        assert fields.items() >= dict(register.fields).items()
+        assert fields.items() >= register.fields.items()
     clock = parsed.clock_dict[0]
     assert clock["enable"] == 1
     mhz = made.system.pll_mhz / (clock["divisor0"] * clock["divisor1"])
@@ -240,7 +240,7 @@ def test_overlay_is_read_back_and_left_alone(tmp_path: Path) -> None:
 def test_board_of_an_overlay(tmp_path: Path) -> None:
     for board, wanted in ((None, "pynq-z2"), ("zcu104", "zcu104")):
         text = virtual_overlay(TINY, tmp_path, board=board).with_suffix(".hwh").read_text()
-        assert system(wanted).board_part in text
+        assert facts(wanted).board_part in text
 
 
 def test_what_is_no_overlay_is_refused(tmp_path: Path) -> None:

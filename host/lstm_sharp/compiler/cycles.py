@@ -52,7 +52,7 @@ class Prediction(NamedTuple):
 
 def add(predictions: Sequence[Prediction]) -> Prediction:
     """Sum up programs that are run one after the other."""
-    return Prediction(*map(sum, zip(*predictions)))
+    return Prediction._make(map(sum, zip(*predictions)))
 
 
 def predict(cfg: Config, program: Program) -> Prediction:
@@ -70,7 +70,7 @@ def predict(cfg: Config, program: Program) -> Prediction:
             walk.repeat(partial(walk.run_all, part), rounds)
 
     walk.repeat(once, program.sequences)
-    total, *slots = walk.cursor + cfg.drain_cycles, walk.tiles, walk.nops, walk.waits
+    total, slots = walk.cursor + cfg.drain_cycles, (walk.tiles, walk.nops, walk.waits)
     return Prediction(total, *slots, total - sum(slots))
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lstm_sharp import files, paths
 from lstm_sharp.errors import UsageError
@@ -21,23 +19,12 @@ KINDS = ("lut", "lutram", "ff", "bram36", "uram", "dsp")
 
 @dataclass(frozen=True)
 class Board:
-    """What a board has, and what DMA and interconnect take of it."""
+    """What a board has, what DMA and interconnect take of it, and what the block design needs."""
 
     name: str
     family: str  # as Yosys names it
     has: Mapping[str, int]
     reserve: Mapping[str, int]
-
-    def free(self, kind: str) -> int:
-        """Return what is left for the engine."""
-        return self.has[kind] - self.reserve.get(kind, 0)
-
-
-@dataclass(frozen=True)
-class System:
-    """What the block design takes from a board."""
-
-    name: str
     part: str
     board_part: str
     ps: str  # zynq7, zynqmp
@@ -45,6 +32,10 @@ class System:
     pll_mhz: float  # what the PL clock is divided from
     ddr_bytes: int  # from address 0 on
     addresses: Mapping[str, int]  # of each cell with registers
+
+    def free(self, kind: str) -> int:
+        """Return what is left for the engine."""
+        return self.has[kind] - self.reserve.get(kind, 0)
 
 
 def boards() -> list[str]:
@@ -58,41 +49,30 @@ def board(name: str) -> Board | None:
     Raises:
         UsageError: there are no facts of such a board.
     """
-    if name == "none":
-        return None
-    with _facts(name) as facts:
-        return Board(
-            facts["name"],
-            facts["yosys_family"],
-            {kind: operator.index(facts[kind]) for kind in KINDS},
-            {kind: operator.index(n) for kind, n in facts["reserve"].items()},
-        )
+    return None if name == "none" else facts(name)
 
 
-def system(name: str) -> System:
-    """Load what the block design takes from a board.
+def facts(name: str) -> Board:
+    """Load the facts of a board.
 
     Raises:
         UsageError: there are no facts of such a board.
     """
-    with _facts(name) as facts:
-        return System(
-            facts["name"],
-            facts["part"],
-            facts["board_part"],
-            facts["ps"],
-            facts["hp_bits"],
-            facts["pll_mhz"],
-            int(facts["ddr_bytes"], 16),
-            {cell: int(base, 16) for cell, base in facts["addresses"].items()},
-        )
-
-
-@contextmanager
-def _facts(name: str) -> Iterator[dict[str, Any]]:
-    """Read a board's file; what it lacks is told as its fault."""
     if name not in boards():
         raise UsageError(f"board {name!r} is unknown; there are {', '.join(boards())}")
     path = paths.overlays() / name / "board.json"
     with files.refusing(f"{path} is damaged", "see docs/adding-a-board.md"):
-        yield files.read_json(path)
+        told = files.read_json(path)
+        return Board(
+            told["name"],
+            told["yosys_family"],
+            {kind: operator.index(told[kind]) for kind in KINDS},
+            {kind: operator.index(n) for kind, n in told["reserve"].items()},
+            told["part"],
+            told["board_part"],
+            told["ps"],
+            told["hp_bits"],
+            told["pll_mhz"],
+            int(told["ddr_bytes"], 16),
+            {cell: int(base, 16) for cell, base in told["addresses"].items()},
+        )

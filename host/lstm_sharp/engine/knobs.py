@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from math import ceil, gcd, log2
+from typing import Annotated, get_type_hints
 
 from lstm_sharp.engine import tile
 from lstm_sharp.engine.pipeline import Stage, tail_stages
@@ -31,46 +32,43 @@ URAM_DEPTH, URAM_BITS = 4096, 72
 INTERFACE_VERSION = 2
 """Version of program format, streams and register map; part of the identity."""
 
-LIMITS = {  # knob: (least, most)
-    "rows": (4, 1024),
-    "columns": (1, 1024),
-    "lanes": (1, 256),
-    "uram_columns": (0, 1024),
-    "chains": (1, 64),
-    "max_input": (1, 4096),
-    "max_hidden": (1, 4096),
-    "weight_tiles": (2, 65536),
-    "bias_blocks": (1, 65536),
-    "sequence_words": (2, 65536),
-    "max_shift": (0, 15),
-    "stream_bits": (32, 1024),
-    "clock_mhz": (1, 1000),
-    "min_tail": (0, 4096),
-}
-
 
 @dataclass(frozen=True)
 class Knobs:
-    """What a config file says."""
+    """What a config file says; each number has its least and its most."""
 
     name: str  # names build folder, reports and JSON
     board: str  # a folder of overlays/, or "none"
     format: str  # default number format, such as W8A16
-    rows: int  # K: rows of a tile, a quarter of them for each gate
-    columns: int  # N: columns of a tile, one VS unit each
-    lanes: int  # neurons that the MFU starts in one cycle
-    uram_columns: int  # columns of a tile whose weights lie in UltraRAM, the others' in BRAM
-    chains: int  # sequences, or directions, of the largest layer that run side by side
-    max_input: int  # largest X
-    max_hidden: int  # largest H
-    weight_tiles: int  # depth of the weight memory in tiles
-    bias_blocks: int  # bands of bias (row blocks, with one shape), all resident layers together
-    sequence_words: int  # h vectors kept between stacked layers, in words of N elements
-    max_shift: int  # largest x_shift, see numerics.quantize
-    stream_bits: int  # width of the AXI4-Streams
-    clock_mhz: int  # clock the board is meant to run; times are only estimates from it
-    min_tail: int = 0  # least D of the hls engine, whose pipeline the tool makes deeper
+    rows: Annotated[int, 4, 1024]  # K: rows of a tile, a quarter of them for each gate
+    columns: Annotated[int, 1, 1024]  # N: columns of a tile, one VS unit each
+    lanes: Annotated[int, 1, 256]  # neurons that the MFU starts in one cycle
+    # columns of a tile whose weights lie in UltraRAM, the others' in BRAM
+    uram_columns: Annotated[int, 0, 1024]
+    # sequences, or directions, of the largest layer that run side by side
+    chains: Annotated[int, 1, 64]
+    max_input: Annotated[int, 1, 4096]  # largest X
+    max_hidden: Annotated[int, 1, 4096]  # largest H
+    weight_tiles: Annotated[int, 2, 65536]  # depth of the weight memory in tiles
+    # bands of bias (row blocks, with one shape), all resident layers together
+    bias_blocks: Annotated[int, 1, 65536]
+    # h vectors kept between stacked layers, in words of N elements
+    sequence_words: Annotated[int, 2, 65536]
+    max_shift: Annotated[int, 0, 15]  # largest x_shift, see numerics.quantize
+    stream_bits: Annotated[int, 32, 1024]  # width of the AXI4-Streams
+    # clock the board is meant to run; times are only estimates from it
+    clock_mhz: Annotated[int, 1, 1000]
+    # least D of the hls engine, whose pipeline the tool makes deeper
+    min_tail: Annotated[int, 0, 4096] = 0
     k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
+
+
+LIMITS: dict[str, tuple[int, int]] = {
+    name: hint.__metadata__
+    for name, hint in get_type_hints(Knobs, include_extras=True).items()
+    if hasattr(hint, "__metadata__")
+}
+"""Least and most of each knob that is a number."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ docs/slot-program.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, get_type_hints
 
 import numpy as np
 
@@ -111,68 +111,42 @@ HEADER = {
     "slots": Field(3, 0, 32),  # slots of the whole run, no-op slots and load beats included
     "stride": Field(4, 0, 16),  # words from one step to the next in the sequence buffer
 }
-INSTRUCTION = {
-    "op": Field(0, 24, 3),
-    "shape": Field(0, 27, 3),  # of the tiles: its number in the config's list
-    "source": Field(0, 2, 2),
-    "start": Field(0, 4, 2),
-    "finish": Field(0, 6, 1),  # hand finished sums to the MFU; else store them
-    "ends": Field(0, 0, 1),  # finishes the last neurons of the vector h
-    "c_zero": Field(0, 7, 1),  # the MFU takes c of the step before as zero
-    "pull": Field(0, 8, 1),  # the first row waits for each of its x words
-    "pop": Field(0, 9, 1),  # afterwards the x words of this step are used up
-    "emit": Field(0, 10, 1),  # h leaves through the h stream
-    "keep": Field(0, 11, 1),  # h goes to the sequence buffer
-    "step": Field(0, 12, 1),  # ends a time step
-    "layer": Field(0, 13, 1),  # begins a layer: sequence buffer from its start
-    "x_shift": Field(0, 16, 4),
-    "act_shift": Field(0, 20, 4),  # w_hh_frac over the format's least
-    "row_first": Field(1, 0, 16),  # band in the memories of sums and c, chains side by side
-    "rows": Field(1, 16, 16),  # row blocks; items of a load, groups of lanes of a state
-    "col_first": Field(2, 0, 16),  # segment of x, of the h buffer, or of a step in the sequence
-    "cols": Field(2, 16, 16),  # columns of tiles
-    "weight_base": Field(3, 0, 16),  # tile of the first row and column; then columns, then rows
-    "bias_base": Field(3, 16, 16),  # band of biases of the first row
-    "nops": Field(4, 0, 16),  # no-op slots before the first slot
-    "repeats": Field(4, 16, 16),  # runs of the loop that ends here; 0 and 1: no loop
-    "h_word": Field(5, 0, 16),  # where the neurons of the first row lie in the h buffer
-    "h_lane": Field(5, 16, 8),
-    "loop_back": Field(5, 24, 8),  # instructions from the loop's first to this one
-}
-MAX_STEPS = 1 << INSTRUCTION["repeats"].width
-"""Steps that a program of any schedule has room for: a loop, and one step beside it."""
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction; the fields are those of ``INSTRUCTION``."""
+    """One instruction, and where each of its fields lies."""
 
-    op: Op = Op.TILES
-    shape: int = 0
-    source: Source = Source.X
-    start: Start = Start.BIAS
-    finish: bool = False
-    ends: bool = False
-    c_zero: bool = False
-    pull: bool = False
-    pop: bool = False
-    emit: bool = False
-    keep: bool = False
-    step: bool = False
-    layer: bool = False
-    x_shift: int = 0
-    act_shift: int = 0
-    row_first: int = 0
-    rows: int = 0
-    col_first: int = 0
-    cols: int = 0
-    weight_base: int = 0
-    bias_base: int = 0
-    nops: int = 0
-    repeats: int = 0
-    h_word: int = 0
-    h_lane: int = 0
-    loop_back: int = 0
+    op: Annotated[Op, Field(0, 24, 3)] = Op.TILES
+    shape: Annotated[int, Field(0, 27, 3)] = 0  # of the tiles: its number in the config's list
+    source: Annotated[Source, Field(0, 2, 2)] = Source.X
+    start: Annotated[Start, Field(0, 4, 2)] = Start.BIAS
+    finish: Annotated[bool, Field(0, 6, 1)] = False  # sums go to the MFU; else they are stored
+    ends: Annotated[bool, Field(0, 0, 1)] = False  # finishes the last neurons of the vector h
+    c_zero: Annotated[bool, Field(0, 7, 1)] = False  # the MFU takes c of the step before as zero
+    pull: Annotated[bool, Field(0, 8, 1)] = False  # the first row waits for each of its x words
+    pop: Annotated[bool, Field(0, 9, 1)] = False  # afterwards the x words of this step are used up
+    emit: Annotated[bool, Field(0, 10, 1)] = False  # h leaves through the h stream
+    keep: Annotated[bool, Field(0, 11, 1)] = False  # h goes to the sequence buffer
+    step: Annotated[bool, Field(0, 12, 1)] = False  # ends a time step
+    layer: Annotated[bool, Field(0, 13, 1)] = False  # sequence buffer from its start
+    x_shift: Annotated[int, Field(0, 16, 4)] = 0
+    act_shift: Annotated[int, Field(0, 20, 4)] = 0  # w_hh_frac over the format's least
+    # band in the memories of sums and c, chains side by side
+    row_first: Annotated[int, Field(1, 0, 16)] = 0
+    # row blocks; items of a load, groups of lanes of a state
+    rows: Annotated[int, Field(1, 16, 16)] = 0
+    # segment of x, of the h buffer, or of a step in the sequence
+    col_first: Annotated[int, Field(2, 0, 16)] = 0
+    cols: Annotated[int, Field(2, 16, 16)] = 0  # columns of tiles
+    # tile of the first row and column; then columns, then rows
+    weight_base: Annotated[int, Field(3, 0, 16)] = 0
+    bias_base: Annotated[int, Field(3, 16, 16)] = 0  # band of biases of the first row
+    nops: Annotated[int, Field(4, 0, 16)] = 0  # no-op slots before the first slot
+    repeats: Annotated[int, Field(4, 16, 16)] = 0  # of the loop that ends here; 0 and 1: none
+    h_word: Annotated[int, Field(5, 0, 16)] = 0  # of the first row's neurons in the h buffer
+    h_lane: Annotated[int, Field(5, 16, 8)] = 0
+    loop_back: Annotated[int, Field(5, 24, 8)] = 0  # instructions from the loop's first to this one
 
     def row_slots(self, cfg: Config) -> int:
         """Slots of one row: its columns, filled up to the MFU's passes where it finishes."""
@@ -203,18 +177,22 @@ class Instruction:
 
     def item_beats(self, cfg: Config) -> int:
         """Beats of one item of a load."""
-        return {
-            Op.LOAD_WEIGHTS: cfg.tile_beats,
-            Op.LOAD_BIAS: cfg.rows,
-            Op.LOAD_STATE: cfg.lanes,
-            Op.GIVE_STATE: cfg.lanes,
-        }[self.op]
+        beats = {Op.LOAD_WEIGHTS: cfg.tile_beats, Op.LOAD_BIAS: cfg.rows}
+        return beats.get(self.op, cfg.lanes)
 
     def slots(self, cfg: Config) -> int:
         """Slots from the first no-op to the last tile, or beats of a load."""
         if self.op == Op.TILES:
             return self.nops + self.rows * self.row_slots(cfg)
         return self.nops + self.rows * self.item_beats(cfg)
+
+
+INSTRUCTION: dict[str, Field] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Instruction, include_extras=True).items()
+}
+MAX_STEPS = 1 << INSTRUCTION["repeats"].width
+"""Steps that a program of any schedule has room for: a loop, and one step beside it."""
 
 
 @dataclass(frozen=True)
@@ -252,24 +230,17 @@ class Program:
             )
         words = np.zeros((count + 1, STRIDE), np.uint32)
         order = list(self.walk())
-        _put(
-            words[0],
-            HEADER,
-            {
-                "magic": MAGIC,
-                "instructions": count,
-                "sequences": self.sequences,
-                "x_words": self.sequences * sum(i.pulled(cfg) for i in order),
-                "slots": self.sequences * sum(i.slots(cfg) for i in order),
-                "stride": self.stride,
-            },
-        )
+        header = {
+            "magic": MAGIC,
+            "instructions": count,
+            "sequences": self.sequences,
+            "x_words": self.sequences * sum(i.pulled(cfg) for i in order),
+            "slots": self.sequences * sum(i.slots(cfg) for i in order),
+            "stride": self.stride,
+        }
+        _put(words[0], HEADER, header)
         for row, instruction in zip(words[1:], self.instructions):
-            _put(
-                row,
-                INSTRUCTION,
-                {f.name: getattr(instruction, f.name) for f in fields(instruction)},
-            )
+            _put(row, INSTRUCTION, vars(instruction))
         return words.reshape(-1)
 
 

@@ -7,7 +7,8 @@ simple mode.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
 ENGINE_VLNVS = {"hls": "xilinx.com:hls:lstm_sharp:1.0", "sv": "lstm-sharp:sv:lstm_engine:1.0"}
@@ -23,54 +24,30 @@ class Register:
 
     name: str
     offset: int  # bytes
-    access: str  # read-write, read-only
     description: str
+    fields: Mapping[str, int] = field(default_factory=dict)  # bit of each field of one bit
+    access: str = "read-write"
     size: int = 4  # bytes
-    fields: tuple[tuple[str, int], ...] = ()  # name and bit of each field of one bit
 
 
 def _output(name: str, offset: int, description: str) -> tuple[Register, Register]:
-    valid = (f"{name}_ap_vld", 0)
+    valid = {f"{name}_ap_vld": 0}
     return (
-        Register(name, offset, "read-only", description),
-        Register(f"{name}_ctrl", offset + 4, "read-only", f"Control of {name}", fields=(valid,)),
+        Register(name, offset, description, access="read-only"),
+        Register(f"{name}_ctrl", offset + 4, f"Control of {name}", valid, "read-only"),
     )
 
 
+_CONTROL = {"AP_START": 0, "AP_DONE": 1, "AP_IDLE": 2, "AP_READY": 3}
 ENGINE_MAP = (
-    Register(
-        "CTRL",
-        0x0000,
-        "read-write",
-        "Control signals",
-        fields=(
-            ("AP_START", 0),
-            ("AP_DONE", 1),
-            ("AP_IDLE", 2),
-            ("AP_READY", 3),
-            ("AUTO_RESTART", 7),
-            ("INTERRUPT", 9),
-        ),
-    ),
-    Register("GIER", 0x0004, "read-write", "Global interrupt enable", fields=(("Enable", 0),)),
-    Register(
-        "IP_IER",
-        0x0008,
-        "read-write",
-        "Interrupt enable",
-        fields=(("CHAN0_INT_EN", 0), ("CHAN1_INT_EN", 1)),
-    ),
-    Register(
-        "IP_ISR",
-        0x000C,
-        "read-write",
-        "Interrupt status",
-        fields=(("CHAN0_INT_ST", 0), ("CHAN1_INT_ST", 1)),
-    ),
+    Register("CTRL", 0x0000, "Control signals", {**_CONTROL, "AUTO_RESTART": 7, "INTERRUPT": 9}),
+    Register("GIER", 0x0004, "Global interrupt enable", {"Enable": 0}),
+    Register("IP_IER", 0x0008, "Interrupt enable", {"CHAN0_INT_EN": 0, "CHAN1_INT_EN": 1}),
+    Register("IP_ISR", 0x000C, "Interrupt status", {"CHAN0_INT_ST": 0, "CHAN1_INT_ST": 1}),
     *_output("identity", 0x0010, "Hash of the engine config"),
     *_output("status", 0x0020, "How the last run ended"),
     *_output("cycles", 0x0030, "Cycles of the last run"),
-    Register("Memory_program", 0x1000, "read-write", "Program window", size=0x1000),
+    Register("Memory_program", 0x1000, "Program window", size=0x1000),
 )
 ENGINE = {register.name: register for register in ENGINE_MAP}
 """The engine's registers by name."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple
 
-from lstm_sharp.engine.boards import System, system
+from lstm_sharp.engine.boards import Board, facts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import DMA_VLNV, ENGINE_VLNVS
 from lstm_sharp.flow.render import environment
@@ -71,7 +71,7 @@ class Design:
     """The block design of a config on a board."""
 
     cfg: Config
-    system: System
+    system: Board
     clock_mhz: float  # that the PLL can be divided to; not above the config's
     cells: list[Cell] = field(default_factory=list)  # the PS is the first
     external: list[str] = field(default_factory=list)  # interfaces that leave the device
@@ -94,7 +94,7 @@ def design(cfg: Config, board: str) -> Design:
     Raises:
         UsageError: unknown board, or Jinja2 is not installed.
     """
-    on = system(board)
+    on = facts(board)
     mhz, divisors = divided(on.pll_mhz, cfg.clock_mhz)
     text = environment().get_template("overlay/block_design.j2").render(
         cfg=cfg,

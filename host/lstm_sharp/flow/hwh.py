@@ -67,7 +67,7 @@ def _registers(cell: Cell) -> Iterator[_Register]:
         for r in maps.ENGINE_MAP:
             # As Vitis HLS has it: a value is a field of its own name, a window has none.
             whole = ((r.name, 0, _WORD_BITS),) if r.size * 8 == _WORD_BITS else ()
-            fields = tuple((name, bit, 1) for name, bit in r.fields)
+            fields = tuple((name, bit, 1) for name, bit in r.fields.items())
             yield _Register(r.name, r.offset, r.access, r.description, fields or whole)
         return
     yield from _channel("MM2S", maps.MM2S_OFFSET, "SA", "Source_Address")

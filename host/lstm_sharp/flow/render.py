@@ -20,7 +20,7 @@ import numpy as np
 
 from lstm_sharp import paths
 from lstm_sharp.engine import program, storage
-from lstm_sharp.engine.boards import system
+from lstm_sharp.engine.boards import facts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.pipeline import SPANS, span
 from lstm_sharp.engine.registers import ENGINE, ENGINE_MAP, ENGINE_SPAN, ENGINE_VLNVS
@@ -91,7 +91,7 @@ def hls_settings(cfg: Config) -> HlsSettings:
     """
     vlnv = tuple(ENGINE_VLNVS["hls"].split(":"))
     period = f"{1000 * 1000 // cfg.clock_mhz / 1000:.3f}"
-    return HlsSettings("project", vlnv[2], system(board_of(cfg)).part, period, vlnv)
+    return HlsSettings("project", vlnv[2], facts(board_of(cfg)).part, period, vlnv)
 
 
 _SIZES = (
@@ -152,7 +152,7 @@ def context(cfg: Config) -> dict[str, object]:
         "constants": constants(cfg),
         "kernel": {_camel(name): n for name, n in vars(storage.KernelStorage.of(cfg)).items()},
         "registers": {f"Addr{_camel(r.name)}": r for r in ENGINE_MAP},
-        "control": {_camel(name): bit for name, bit in ENGINE["CTRL"].fields},
+        "control": {_camel(name): bit for name, bit in ENGINE["CTRL"].fields.items()},
         "table": _table(),
         "hls": hls_settings(cfg),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from pynq import ps
 
-from lstm_sharp.engine.boards import System
+from lstm_sharp.engine.boards import Board
 
 
 class ClockRegisters:
@@ -16,7 +16,7 @@ class ClockRegisters:
         system: of the board.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: Board) -> None:
         blocks: tuple[tuple[int, dict[str, Any]], ...]
         if system.ps == "zynq7":
             kind, clock = ps._ClocksZynq, "FPGA0_CLK_CTRL"

@@ -9,7 +9,7 @@ import pynq
 from pynqmetadata.frontends import Metadata
 from pynqmetadata.views.runtime import RuntimeMetadataParser
 
-from lstm_sharp.engine.boards import system
+from lstm_sharp.engine.boards import facts
 from lstm_sharp.engine.registers import (
     DMA_CELL,
     DMA_VLNV,
@@ -65,7 +65,7 @@ class VirtualDevice(pynq.Device):
     simulated = True
 
     def __init__(self, board: str = "pynq-z2", build: Path = Path("build")) -> None:
-        self.system = system(board)
+        self.system = facts(board)
         super().__init__(f"virtual-{board}")
         self.name, self.arch = self.system.name, _ARCH[self.system.ps]
         self.capabilities = {"REGISTER_RW": True}
