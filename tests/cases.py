@@ -30,50 +30,32 @@ from lstm_sharp.runtime import deploy, engines
 from lstm_sharp.runtime.batch import Pair, by_length
 
 _TINY = config.load("tiny")
+
+
+def engine(name: str, knobs: str, base: Config = _TINY) -> Config:
+    """Change knobs of an engine, each given as KNOB=NUMBER; k_list has several."""
+    numbers = {
+        knob: value.split(",") for knob, _, value in (k.partition("=") for k in knobs.split())
+    }
+    given = {k: tuple(map(int, v)) if k == "k_list" else int(v[0]) for k, v in numbers.items()}
+    return config.resized(base, name=name, **given)
+
+
+_SHAPES_LANES = """rows=8 columns=48 lanes=2 k_list=8,16,64 max_input=130 max_hidden=70
+    weight_tiles=2048 bias_blocks=128 sequence_words=512"""
+_WIDE = """rows=16 columns=2 lanes=2 uram_columns=1 max_input=130 max_hidden=130 weight_tiles=4301
+    sequence_words=512"""
+_SMALL_SHAPES = """rows=4 columns=8 k_list=4,8,16 stream_bits=128 max_input=40 max_hidden=40
+    weight_tiles=2048 bias_blocks=128"""
+_SQUARE = "rows=16 columns=4 lanes=4 max_input=9 max_hidden=9 max_shift=15 stream_bits=128"
 ENGINES = {
     "tiny": _TINY,
     # Row blocks wider than words, several lanes, weights in two banks of BRAM and of UltraRAM
-    "wide": config.resized(
-        _TINY,
-        name="wide",
-        format="W16A16",
-        rows=16,
-        columns=2,
-        lanes=2,
-        uram_columns=1,
-        max_input=130,
-        max_hidden=130,
-        weight_tiles=4301,
-        sequence_words=512,
-    ),
+    "wide": engine("wide", _WIDE, _TINY.with_format("W16A16")),
     # A row block of any shape but the largest ends inside a beat
-    "shapes": config.resized(
-        _TINY,
-        name="shapes",
-        rows=4,
-        columns=8,
-        k_list=(4, 8, 16),
-        stream_bits=128,
-        max_input=40,
-        max_hidden=40,
-        weight_tiles=2048,
-        bias_blocks=128,
-    ),
+    "shapes": engine("shapes", _SMALL_SHAPES),
     # A K is missing, lanes take a band in one turn, segments take more than one level
-    "shapes-lanes": config.resized(
-        _TINY,
-        name="shapes-lanes",
-        format="W8A8",
-        rows=8,
-        columns=48,
-        lanes=2,
-        k_list=(8, 16, 64),
-        max_input=130,
-        max_hidden=70,
-        weight_tiles=2048,
-        bias_blocks=128,
-        sequence_words=512,
-    ),
+    "shapes-lanes": engine("shapes-lanes", _SHAPES_LANES, _TINY.with_format("W8A8")),
     "pynq-z2": config.load("pynq-z2"),
     "zcu104": config.load("zcu104"),
 }
@@ -81,20 +63,8 @@ ENGINES = {
 alone, see ``any_engine``."""
 KERNELS = {name: cfg.of("hls") for name, cfg in ENGINES.items()} | {
     # Four turns, of which a column alone knows nothing; D is far longer than they need
-    "one-column": config.resized(
-        _TINY.of("hls"), name="one-column", rows=16, columns=1, max_shift=0, min_tail=30
-    ),
-    "square": config.resized(
-        _TINY.of("hls"),
-        name="square",
-        rows=16,
-        columns=4,
-        lanes=4,
-        max_input=9,
-        max_hidden=9,
-        max_shift=15,
-        stream_bits=128,
-    ),
+    "one-column": engine("one-column", "rows=16 columns=1 max_shift=0 min_tail=30").of("hls"),
+    "square": engine("square", _SQUARE).of("hls"),
 }
 """The same for csim, which compiles sooner."""
 _SHAPES = [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cases import KERNELS, Case, draw
+from cases import KERNELS, Case, draw, engine
 from lstm_sharp.compiler.cycles import hls_cycles, predict
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.schedule import make_plan
@@ -27,8 +27,8 @@ _DOCS = Path(__file__).parents[2] / "docs"
 VARIANTS = {variant.name: variant for variant in csim.VARIANTS}
 ENGINES = KERNELS | {
     # The multipliers of pynq-z2, which K = 4 divides as 4 x 52
-    "pynq-z2-shapes": config.resized(
-        KERNELS["pynq-z2"], name="pynq-z2-shapes", rows=4, columns=52, k_list=(4, 8, 16)
+    "pynq-z2-shapes": engine(
+        "pynq-z2-shapes", "rows=4 columns=52 k_list=4,8,16", KERNELS["pynq-z2"]
     ),
 }
 SOON = {("shapes", variant) for variant in VARIANTS} | {("pynq-z2", "csim-sanitized")}

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cases import ENGINES
-from lstm_sharp.engine import config
+from cases import ENGINES, engine
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Op, Status
 from lstm_sharp.errors import EngineError
@@ -20,21 +19,17 @@ from lstm_sharp.runtime import engines
 from shapes_by_hand import make
 from slots import TooEarly, check, decoded
 
-_TINY = config.resized(config.load("tiny"), max_input=40, max_hidden=40, bias_blocks=128, chains=2)
-
-
-def _engine(name: str, rows: int, columns: int, k_list: tuple[int, ...], **knobs: int) -> Config:
-    return config.resized(_TINY, name=name, rows=rows, columns=columns, k_list=k_list, **knobs)
+_TINY = engine("tiny", "max_input=40 max_hidden=40 bias_blocks=128 chains=2")
 
 
 MORE = [
     # Gang 4 is missing; two lanes; a band finishes in one turn
-    _engine("raw-lanes", 8, 16, (8, 16, 64), lanes=2),
+    engine("raw-lanes", "rows=8 columns=16 k_list=8,16,64 lanes=2", _TINY),
     # A segment is one element; a turn is wider; the memories' border lies inside of one
-    _engine("raw-narrow", 16, 4, (16, 64), lanes=2, max_shift=14),
+    engine("raw-narrow", "rows=16 columns=4 k_list=16,64 lanes=2 max_shift=14", _TINY),
     # A segment takes two levels, of which a span of two takes no more
-    _engine("raw-deep", 4, 32, (4, 8, 16), max_shift=10),
-    _engine("raw-two-memories", 16, 8, (16, 64), uram_columns=3),
+    engine("raw-deep", "rows=4 columns=32 k_list=4,8,16 max_shift=10", _TINY),
+    engine("raw-two-memories", "rows=16 columns=8 k_list=16,64 uram_columns=3", _TINY),
 ]
 SOME = [ENGINES["shapes"], *(pytest.param(cfg, marks=pytest.mark.slow) for cfg in MORE)]
 VARIANTS = [
