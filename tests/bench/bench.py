@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from bench import chart, machine, theirs
 from bench.case import CASES, Case, Subject
@@ -30,6 +30,7 @@ from workshop import results, tables
 
 SEEDS, RUNS = (0, 1, 2), 2
 """A model for each seed, built once and run so many times."""
+_TOLD = ("name", "input_size", "hidden_size", "steps", "config", "reuse")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -43,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
             raise UsageError("golden is timed on one thread: set OPENBLAS_NUM_THREADS=1")
         theirs.check_installed()
-        measured = _measure(
-            console, *((CASES[:1], SEEDS[:1], 1) if quick else (CASES, SEEDS, RUNS))
-        )
+        asked = (CASES[:1], SEEDS[:1], 1) if quick else (CASES, SEEDS, RUNS)
+        measured = _measure(console, *asked)
         where = _write(measured, quick)
     except (UsageError, OSError) as error:
         console.print(str(error), style="red", markup=False, highlight=False)
@@ -68,15 +68,9 @@ def _measure(
         "seeds": list(seeds),
         "cases": [],
     }
-    columns = (
-        TextColumn("{task.description:<46}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     built = len(theirs.SETTINGS) + len(FORMATS)
     steps = len(seeds) * (built + runs * (built + len(FORMATS)))  # golden is run, not built
-    with Progress(*columns, console=console) as bars:
+    with Progress(console=console) as bars:
         for case in cases:
             task = bars.add_task(case.name, total=steps)
 
@@ -84,18 +78,9 @@ def _measure(
                 bars.update(task, advance=1, description=f"{case.name}: {doing}")
 
             rounds = (_subjects(replace(case, seed=seed)) for seed in seeds)
-            measured["cases"].append(
-                {
-                    "name": case.name,
-                    "input_size": case.input_size,
-                    "hidden_size": case.hidden_size,
-                    "steps": case.steps,
-                    "config": case.config,
-                    "reuse": case.reuse,
-                    "sequences": {"hls4ml": case.few, "csim": case.sequences},
-                    "figures": figures(rounds, runs, step),
-                }
-            )
+            own = {name: getattr(case, name) for name in _TOLD}
+            own |= {"sequences": {"hls4ml": case.few, "csim": case.sequences}}
+            measured["cases"].append({**own, "figures": figures(rounds, runs, step)})
             bars.update(task, description=f"{case.name}, seeds {', '.join(map(str, seeds))}")
     return measured
 

@@ -8,22 +8,16 @@ from typing import Any
 from workshop import bench_table as report
 
 _HLS4ML, _OURS = "#D55E00", "#0072B2"  # told apart in every kind of colour blindness
-_SPEED = {
-    ("hls4ml", "default"): ("o", _HLS4ML),
-    ("hls4ml", "rounded"): ("s", _HLS4ML),
-    ("csim", "W16A16"): ("^", _OURS),
-    ("csim", "W8A16"): ("D", _OURS),
-    ("csim", "W8A8"): ("v", _OURS),
-    ("golden", "W8A16"): ("*", _OURS),
-}
-_ERROR = {
+_SERIES = {  # marker and colour; those without a side are on both
     ("hls4ml", "default"): ("o", _HLS4ML),
     ("hls4ml", "rounded"): ("s", _HLS4ML),
     ("hls4ml", "finest"): ("P", _HLS4ML),
     ("csim", "W16A16"): ("^", _OURS),
     ("csim", "W8A16"): ("D", _OURS),
     ("csim", "W8A8"): ("v", _OURS),
+    ("golden", "W8A16"): ("*", _OURS),
 }
+_ON_ONE_SIDE = {("hls4ml", "finest"): report.ERROR_LAST, ("golden", "W8A16"): report.SPEED}
 _BELOW = {("csim", "W8A16"), ("hls4ml", "finest")}  # numbers that would meet their neighbours'
 
 
@@ -35,9 +29,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.6), layout="constrained")
-    _panel(left, results["cases"], report.SPEED, _SPEED)
+    _panel(left, results["cases"], report.SPEED)
     left.set_title("speed, sequences/s: up is better", fontsize=10)
-    _panel(right, results["cases"], report.ERROR_LAST, _ERROR)
+    _panel(right, results["cases"], report.ERROR_LAST)
     right.set_title("worst error of h after the last step: down is better", fontsize=10)
     cpu = results["cpu"]
     figure.suptitle(
@@ -49,10 +43,12 @@ def draw(results: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
-def _panel(axes: Any, cases: list[dict[str, Any]], what: str, series: dict[Any, Any]) -> None:
+def _panel(axes: Any, cases: list[dict[str, Any]], what: str) -> None:
     """Draw each series at every size, with a line from the least to the most that was seen."""
     shown, text = ("median", "{:,.0f}") if what == report.SPEED else ("max", "{:.1e}")
-    for number, ((tool, setting), (marker, colour)) in enumerate(series.items()):
+    series = [key for key in _SERIES if _ON_ONE_SIDE.get(key, what) == what]
+    for number, (tool, setting) in enumerate(series):
+        marker, colour = _SERIES[tool, setting]
         at = [place + (number - (len(series) - 1) / 2) * 0.15 for place in range(len(cases))]
         seen = [report.pick(case, what, tool, setting) for case in cases]
         heights = [entry[shown] for entry in seen]

@@ -133,8 +133,8 @@ def test_clang_is_the_wheels_or_the_one_on_path(
 def figures(name: str, size: int, chains: int) -> tuple[int, int, int, int]:
     """Slots and cycles of 64 steps, ``unfolded``: of the RTL, of the kernel, each with its D."""
     programs = {}
-    for engine in ("sv", "hls"):
-        cfg = config.load(name).of(engine)
+    for kind in ("sv", "hls"):
+        cfg = config.load(name).of(kind)
         plan = make_plan([LayerShape(size, size)], cfg, "unfolded", sequences=chains)
         programs[cfg] = plan.program((64,) * chains)
     (sv, on_sv), (hls, on_hls) = programs.items()

@@ -18,6 +18,8 @@ from lstm_sharp.errors import UsageError
 from workshop import bench_table as report
 from workshop.results import read
 
+MACHINE = {"date": "2000-01-01", "commit": None, "dirty": False, "seeds": [0]}
+MACHINE |= {"versions": {"hls4ml": "1.3.0"}, "cpu": {"model": "abacus", "count": 2}}
 CASE = Case(3, 4, 2, "tiny", reuse=1, sequences=6, few=2)
 
 
@@ -50,15 +52,9 @@ class Fake:
 def fakes(monkeypatch: pytest.MonkeyPatch) -> list[Fake]:
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    fakes = [
-        Fake(clock, report.HLS4ML, name, seconds, 0.2)
-        for name, seconds in (
-            ("default", [2, 1, 4]),
-            ("default, -march=native", [1, 2, 4]),
-            ("rounded", [8, 8, 8]),
-            ("finest", [8, 8, 8]),
-        )
-    ]
+    took = {"default": [2, 1, 4], "default, -march=native": [1, 2, 4]}
+    took |= {"rounded": [8, 8, 8], "finest": [8, 8, 8]}
+    fakes = [Fake(clock, report.HLS4ML, name, seconds, 0.2) for name, seconds in took.items()]
     for number, name in enumerate(("W16A16", "W8A16", "W8A8")):
         error = 0.125 * 2**number
         fakes += [Fake(clock, tool, name, [0.3, 0.1, 0.2], error) for tool in ("csim", "golden")]
@@ -69,23 +65,8 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> list[Fake]:
 def results(fakes: list[Fake]) -> dict[str, Any]:
     figures = compare.figures([fakes], 3)
     case = {"name": CASE.name, "config": CASE.config, "figures": figures}
-    return {
-        "schema": report.SCHEMA,
-        "kind": "measured on a PC",
-        **machine_like(),
-        "cases": [case, copy.deepcopy(case)],
-    }
-
-
-def machine_like() -> dict[str, Any]:
-    return {
-        "date": "2000-01-01",
-        "commit": None,
-        "dirty": False,
-        "seeds": [0],
-        "versions": {"hls4ml": "1.3.0"},
-        "cpu": {"model": "abacus", "count": 2},
-    }
+    told = {"schema": report.SCHEMA, "kind": "measured on a PC", **MACHINE}
+    return {**told, "cases": [case, copy.deepcopy(case)]}
 
 
 def test_runs_are_timed_and_compared(results: dict[str, Any]) -> None:
@@ -137,7 +118,7 @@ def test_docs_show_what_was_run() -> None:
     results = read("bench")
     assert results["kind"] == "measured on a PC"
     assert set(results["versions"]) == {"Python", "numpy", "hls4ml", "keras", "g++"}
-    assert set(machine_like()) <= set(results)
+    assert set(MACHINE) <= set(results)
     assert [case["name"] for case in results["cases"]] == [case.name for case in bench.CASES]
     for case in results["cases"]:
         for f in case["figures"]:
