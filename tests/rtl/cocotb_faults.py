@@ -31,7 +31,7 @@ async def given_up(engine: Engine) -> None:
     """The engine has come to rest, whatever is still offered."""
     ready = dict(engine.watch.ready)
     await engine.cycles(100)
-    assert engine.watch.ready == ready and await engine.read(Register.CONTROL) == IDLE
+    assert engine.watch.ready == ready and await engine.read(Register.CTRL) == IDLE
     engine.drop_leftovers()
 
 
@@ -41,7 +41,7 @@ async def refused(engine: Engine, words: np.ndarray, status: int, index: int) ->
     assert (result.status, result.identity) == (status | index << 8, CFG.identity)
     await engine.cycles(100)
     assert engine.watch.ready == {"weights": 0, "x": 0} and len(result.h) == 0
-    assert engine.watch.taken["h"] == 0 and await engine.read(Register.CONTROL) == IDLE
+    assert engine.watch.taken["h"] == 0 and await engine.read(Register.CTRL) == IDLE
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
@@ -147,9 +147,9 @@ async def as_new(engine: Engine, case: Job) -> None:
     """After a reset, registers are as at power-on, and a model can be loaded and run."""
     for output in OUTPUTS:
         assert [await engine.read(output), await engine.read(output + VALID)] == [0, 0]
-    assert await engine.read(Register.CONTROL) == IDLE
-    for register in (Register.GLOBAL_INTERRUPT_ENABLE, Register.INTERRUPT_ENABLE,
-                     Register.INTERRUPT_STATUS):  # fmt: skip
+    assert await engine.read(Register.CTRL) == IDLE
+    for register in (Register.GIER, Register.IP_IER,
+                     Register.IP_ISR):  # fmt: skip
         assert await engine.read(register) == 0
     result = await engine.load(case)
     engine.check_cycles(result, case.loads)
@@ -172,7 +172,7 @@ async def reset_during_load_and_run(dut):
                 await engine.cycles(1)
             length = least_cycles(case.loads)
         await engine.cycles(int(random.integers(1, length - 30)))
-        assert not await engine.read(Register.CONTROL) & DONE
+        assert not await engine.read(Register.CTRL) & DONE
         loading.cancel()
         await engine.reset()
         await as_new(engine, a_case(37, place))
@@ -203,7 +203,7 @@ async def reset_between_the_halves_of_a_transfer(dut):
     write_if, read_if = engine.axil.write_if, engine.axil.read_if
     case = a_case(41, 0)
     for place, held in enumerate((write_if.w_channel, write_if.b_channel, read_if.r_channel)):
-        for register in (Register.CONTROL, Register.INTERRUPT_STATUS, Register.PROGRAM):
+        for register in (Register.CTRL, Register.IP_ISR, Register.Memory_program):
             held.pause = True
             task = cocotb.start_soon(
                 engine.read(register) if held is read_if.r_channel else engine.write(register, 1)
@@ -216,7 +216,7 @@ async def reset_between_the_halves_of_a_transfer(dut):
     long = unrolled("unfolded", 42, sizes=(2, 2), state=False)
     await engine.write_program(long.program)
     for delay in (*range(12), 40, 125, 126, 127, 128, 129, 130, 131, 132, 133, 150):
-        task = cocotb.start_soon(engine.write(Register.CONTROL, START))
+        task = cocotb.start_soon(engine.write(Register.CTRL, START))
         await engine.cycles(3 + delay)
         task.cancel()
         await engine.reset()
@@ -226,10 +226,10 @@ async def reset_between_the_halves_of_a_transfer(dut):
         assert engine.watch.ready["x"] == 0, "a start from before the reset goes on"
         engine.drop_leftovers()
     await engine.write_program(case.program)
-    assert await engine.read(Register.CONTROL) == IDLE
+    assert await engine.read(Register.CTRL) == IDLE
     await as_new(engine, case)
-    await engine.write(Register.CONTROL, START)
+    await engine.write(Register.CTRL, START)
     engine.send(x=case.run.x)
     await engine.cycles(2 * model_cycles(case.program))
-    assert await engine.read(Register.CONTROL) & (DONE | IDLE | READY) == DONE | IDLE | READY
+    assert await engine.read(Register.CTRL) & (DONE | IDLE | READY) == DONE | IDLE | READY
     case.check(engine.frames()[0])

@@ -21,13 +21,13 @@ from rtl.cocotb_engine import (
     Register,
 )
 
-WINDOW = range(Register.PROGRAM, Register.PROGRAM + 4096, 4)
-REGISTERS = [register for register in Register if register != Register.PROGRAM]
+WINDOW = range(Register.Memory_program, Register.Memory_program + 4096, 4)
+REGISTERS = [register for register in Register if register != Register.Memory_program]
 
 
 async def null_run(engine: Engine) -> None:
     """Start a null program, and wait until it must be done."""
-    await engine.write(Register.CONTROL, START)
+    await engine.write(Register.CTRL, START)
     await engine.cycles(model_cycles(NULL))
 
 
@@ -37,7 +37,7 @@ async def reset_values_and_null_program(dut):
     known = {*REGISTERS, *(output + VALID for output in OUTPUTS)}
     for _ in range(2):  # the second time after a run and a reset
         for address in range(0, 0x60, 4):
-            assert await engine.read(address) == (IDLE if address == Register.CONTROL else 0)
+            assert await engine.read(address) == (IDLE if address == Register.CTRL else 0)
         result = await engine.run(NULL)
         assert (result.identity, result.status) == (CFG.identity, 0)
         engine.check_cycles(result, NULL)
@@ -45,7 +45,7 @@ async def reset_values_and_null_program(dut):
         for address in {*range(0, 0x80, 4), *range(0x80, 0x1000, 0x74)} - known:
             await engine.write(address, 0xFFFFFFFF)
             assert await engine.read(address) == 0, f"unknown offset {address:#x}"
-        assert await engine.read(Register.CONTROL) == IDLE
+        assert await engine.read(Register.CTRL) == IDLE
         await engine.reset()
 
 
@@ -55,11 +55,11 @@ async def done_and_valid_clear_on_their_own_read(dut):
     await engine.write_program(NULL)
     for _ in range(3):
         await null_run(engine)
-        for register in set(REGISTERS) - {Register.CONTROL}:  # none of these clears done
+        for register in set(REGISTERS) - {Register.CTRL}:  # none of these clears done
             await engine.read(register)
-        await engine.write(Register.CONTROL, 0)
-        assert await engine.read(Register.CONTROL) == DONE | IDLE | READY
-        assert await engine.read(Register.CONTROL) == IDLE
+        await engine.write(Register.CTRL, 0)
+        assert await engine.read(Register.CTRL) == DONE | IDLE | READY
+        assert await engine.read(Register.CTRL) == IDLE
         for output in OUTPUTS:
             value = await engine.read(output)
             assert [await engine.read(output + VALID) for _ in range(2)] == [1, 0]
@@ -71,9 +71,9 @@ async def done_is_seen_once_whenever_it_is_read(dut):
     engine = await Engine.start(dut)
     await engine.write_program(NULL)
     for delay in range(8):
-        starting = cocotb.start_soon(engine.write(Register.CONTROL, START))
+        starting = cocotb.start_soon(engine.write(Register.CTRL, START))
         await engine.cycles(delay)
-        seen = [await engine.read(Register.CONTROL) for _ in range(8)]
+        seen = [await engine.read(Register.CTRL) for _ in range(8)]
         await starting
         assert [bits & DONE for bits in seen].count(DONE) == 1, (delay, seen)
         assert [bits & READY for bits in seen].count(READY) == 1, (delay, seen)
@@ -84,25 +84,25 @@ async def done_is_seen_once_whenever_it_is_read(dut):
 async def window_keeps_words_and_bytes(dut):
     engine, random = await Engine.start(dut), rng(1)
     image = random.integers(0, 256, 4096, np.uint8)
-    await engine.write(Register.PROGRAM, image)
+    await engine.write(Register.Memory_program, image)
     for _ in range(60):  # pieces of 1 to 9 bytes: all strobes that a master makes
         at, size = int(random.integers(0, 4080)), int(random.integers(1, 10))
         image[at : at + size] = random.integers(0, 256, size)
-        await engine.write(Register.PROGRAM + at, image[at : at + size])
+        await engine.write(Register.Memory_program + at, image[at : at + size])
     for at in [0, 4092, *(random.choice(1024, 200, False) * 4).tolist()]:
         want = int.from_bytes(image[at : at + 4].tobytes(), "little")
-        assert await engine.read(Register.PROGRAM + at) == want, hex(at)
+        assert await engine.read(Register.Memory_program + at) == want, hex(at)
     # registers take the lowest byte lane alone; bits that they lack read 0
     for register, written, bits in (
-        (Register.CONTROL, AUTO_RESTART, AUTO_RESTART | IDLE),
-        (Register.GLOBAL_INTERRUPT_ENABLE, 0xFFFFFFFF, 1),
-        (Register.INTERRUPT_ENABLE, 0xFFFFFFFF, 3),
+        (Register.CTRL, AUTO_RESTART, AUTO_RESTART | IDLE),
+        (Register.GIER, 0xFFFFFFFF, 1),
+        (Register.IP_IER, 0xFFFFFFFF, 3),
     ):
         await engine.write(register, written)
         await engine.write(register + 1, bytes(3))
         assert await engine.read(register) == bits
         await engine.write(register, 0)
-    assert await engine.read(Register.CONTROL) == IDLE
+    assert await engine.read(Register.CTRL) == IDLE
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -114,13 +114,13 @@ async def auto_restart(dut):
     await engine.set_interrupts(0, 0)
     for _ in range(3):
         engine.send(x=case.run.x)
-    await engine.write(Register.CONTROL, START | AUTO_RESTART)
+    await engine.write(Register.CTRL, START | AUTO_RESTART)
     while engine.h.count() < 2:
         await RisingEdge(dut.ap_clk)
-    assert await engine.read(Register.CONTROL) == START | DONE | READY | AUTO_RESTART
-    await engine.write(Register.CONTROL, 0)  # the third run is under way and is the last
+    assert await engine.read(Register.CTRL) == START | DONE | READY | AUTO_RESTART
+    await engine.write(Register.CTRL, 0)  # the third run is under way and is the last
     await engine.cycles(2 * model_cycles(case.program))
-    assert await engine.read(Register.CONTROL) == DONE | IDLE | READY
+    assert await engine.read(Register.CTRL) == DONE | IDLE | READY
     assert engine.x.idle() and engine.watch.starved["x"] == 0
     frames = engine.frames()
     assert len(frames) == 3
@@ -140,15 +140,15 @@ async def start_written_while_running(dut):
     for delay in range(length + 6):
         engine.send(weights=np.tile(case.load.weights, 2))
         engine.watch.clear()
-        await engine.write(Register.CONTROL, START)
+        await engine.write(Register.CTRL, START)
         await engine.cycles(1 + delay)
-        await engine.write(Register.CONTROL, START)
+        await engine.write(Register.CTRL, START)
         await engine.cycles(3 * length)
         taken = engine.watch.taken["weights"]
         assert taken % beats == 0
         runs.append(taken // beats)
-        assert await engine.read(Register.CONTROL) == DONE | IDLE | READY
-        assert await engine.read(Register.STATUS) == 0
+        assert await engine.read(Register.CTRL) == DONE | IDLE | READY
+        assert await engine.read(Register.status) == 0
         engine.drop_leftovers()
     assert runs == sorted(runs) and runs[0] == 1 and runs[-1] == 2, runs
 
@@ -159,27 +159,27 @@ async def interrupts(dut):
     await engine.write_program(NULL)
 
     async def status() -> tuple[int, int, int]:
-        line, control = int(dut.interrupt.value), await engine.read(Register.CONTROL)
-        return await engine.read(Register.INTERRUPT_STATUS), line, int(control & INTERRUPT != 0)
+        line, control = int(dut.interrupt.value), await engine.read(Register.CTRL)
+        return await engine.read(Register.IP_ISR), line, int(control & INTERRUPT != 0)
 
     for enable in (0, 1, 2, 3):
         await engine.set_interrupts(0, enable)
         await null_run(engine)
         assert await status() == (enable, 0, 0)  # not without the global enable
         line = int(enable != 0)
-        await engine.write(Register.GLOBAL_INTERRUPT_ENABLE, 1)
+        await engine.write(Register.GIER, 1)
         await engine.cycles(100)
         assert await status() == (enable, line, line)  # a level: reading does not clear it
         await engine.set_interrupts(1, 0)
         assert await status() == (enable, line, line)  # the enable is for new ones
-        await engine.write(Register.INTERRUPT_STATUS, enable)
+        await engine.write(Register.IP_ISR, enable)
         assert await status() == (0, 0, 0)
-    await engine.write(Register.INTERRUPT_STATUS, 3)  # toggles, so it sets what is clear
+    await engine.write(Register.IP_ISR, 3)  # toggles, so it sets what is clear
     assert await status() == (3, 1, 1)
     for write, left in ((1, 2), (0, 2), (3, 1)):
-        await engine.write(Register.INTERRUPT_STATUS, write)
+        await engine.write(Register.IP_ISR, write)
         assert await status() == (left, 1, 1)
-    await engine.write(Register.GLOBAL_INTERRUPT_ENABLE, 0)
+    await engine.write(Register.GIER, 0)
     assert await status() == (1, 0, 0)
 
 
@@ -190,7 +190,7 @@ async def channels_stall_at_random(dut):
     channels = (write_if.aw_channel, write_if.w_channel, write_if.b_channel,
                 read_if.ar_channel, read_if.r_channel)  # fmt: skip
     image = rng(4).integers(0, 2**32, 1024, np.uint32)
-    await engine.write(Register.PROGRAM, image.astype("<u4"))
+    await engine.write(Register.Memory_program, image.astype("<u4"))
     for turn, density in enumerate((0.1, 0.5, 0.9)):
         for number, channel in enumerate(channels):
             channel.set_pause_generator(pauses(density, 5, turn, number))
@@ -207,7 +207,7 @@ async def channels_stall_at_random(dut):
         async def read(steady=steady) -> None:
             for word in steady:
                 assert await engine.read(WINDOW[word]) == image[word]
-                assert await engine.read(Register.CONTROL) == IDLE
+                assert await engine.read(Register.CTRL) == IDLE
 
         await Combine(cocotb.start_soon(write()), cocotb.start_soon(read()))
         for word in written:
@@ -259,12 +259,12 @@ async def window_during_a_run(dut):
         await engine.write_program(words)
         await engine.set_interrupts(1, 1)
         engine.watch.clear()
-        starting = cocotb.start_soon(engine.write(Register.CONTROL, START))
+        starting = cocotb.start_soon(engine.write(Register.CTRL, START))
         await engine.cycles(delay)
         times = [await timed_read(word) for word in (8 + delay % 8, 1, 0, 9)]
         assert max(times) <= quiet + copy and times[2:] == [quiet, quiet], (delay, times)
         await starting
-        await engine.write(Register.PROGRAM, np.zeros(len(words), "<u4"))
+        await engine.write(Register.Memory_program, np.zeros(len(words), "<u4"))
         result = await engine.finish()
         engine.check(case, result)
         engine.check_cycles(result, case.program)

@@ -21,10 +21,7 @@ async def settle(engine: Engine, cycles: int) -> None:
 
 async def exact(engine: Engine, case: Job) -> None:
     """Load and run a case; cycles are the cycle model's, since no stream ever stalls."""
-    for action, program in (
-        (engine.load, case.loads),
-        (engine.play, case.program),
-    ):
+    for action, program in ((engine.load, case.loads), (engine.play, case.program)):
         result = await action(case)
         assert engine.watch.starved == {"weights": 0, "x": 0} and engine.watch.blocked == 0
         engine.check_cycles(result, program)
@@ -71,9 +68,7 @@ async def h_blocked_for_long(dut):
     """The run stands still before anything is lost, and goes on as if nothing had been."""
     engine = await Engine.start(dut)
     for place, (schedule, hidden) in enumerate(zip(SCHEDULES, (6, 3, 32))):
-        case = make_job(
-            schedule, 16, place, sizes=(3, hidden), lengths=(120,), repeats=1, give=False
-        )
+        case = make_job(schedule, 16, place, sizes=(3, hidden), lengths=(120,), give=False)
         await engine.load(case)
         after = int(rng(17, place).integers(0, 9)) * case.step_beats
         engine.send(case.run.weights, case.run.x)
@@ -125,16 +120,8 @@ async def x_starved(dut):
     """The h of all steps whose x has come leaves, though x has stopped."""
     engine = await Engine.start(dut)
     for place in range(3):
-        case = make_job(
-            SCHEDULES[place],
-            18,
-            place,
-            sizes=(6, 7),
-            lengths=(6,),
-            repeats=2,
-            state=False,
-            give=False,
-        )
+        fixed = {"sizes": (6, 7), "lengths": (6,), "repeats": 2, "state": False, "give": False}
+        case = make_job(SCHEDULES[place], 18, place, **fixed)
         await engine.load(case)
         beats, steps = case.run.x, int(rng(19, place).integers(2, 10))
         step = len(beats) // 12
