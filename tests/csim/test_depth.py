@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import HEADER
-from lstm_sharp.errors import ToolError
+from lstm_sharp.errors import EngineError, ToolError
 from lstm_sharp.flow import csim
+from lstm_sharp.runtime import engines
 
 pytestmark = pytest.mark.csim
 
@@ -58,6 +60,21 @@ def test_every_build_equals_golden_in_every_bit(name: str, variant: str) -> None
         assert not differs, differs
         slots = [p.encode(cfg)[HEADER["slots"].word] for _, _, p in case.programs()]
         assert taken == slots, str(case)
+
+
+def test_distances_count_from_the_slot_that_finishes() -> None:
+    """What is finished in the first turn is D slots old when it is read, though D - 3 would do."""
+    cfg = KERNELS["one-column"]
+    fixed = {"sizes": (3, 4), "lengths": (5,), "state": False, "give": False, "chains": 1}
+    case = draw(cfg, 300, kinds=("forward",), schedule="unfolded", **fixed)
+    _, (_, _, program) = case.programs()
+    instructions = list(program.instructions)
+    waits = max(range(len(instructions)), key=lambda n: instructions[n].nops)
+    instructions[waits] = replace(instructions[waits], nops=instructions[waits].nops - 1)
+    less = replace(program, instructions=tuple(instructions)).encode(cfg)
+    load, good = case.runs()
+    with pytest.raises(EngineError, match="only 29 slots after it was written; 30 are promised"):
+        engines.play(executable(cfg, csim.RELEASE), [load, replace(good, program=less)])
 
 
 def test_public_headers_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
