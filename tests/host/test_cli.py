@@ -181,4 +181,4 @@ def test_perf_of_an_engine_of_several_shapes(capsys: pytest.CaptureFixture[str])
     assert cli.main([*sizes, "--schedule", "sequential"]) == 0
     assert json.loads(capsys.readouterr().out)["schedule"] == "sequential"
     assert cli.main([*sizes, "--k-list", "8,24"]) == 2
-    assert "must go on with 8 times 2, 4, 8" in capsys.readouterr().err
+    assert "K = 24 of the list must be 4, 8" in capsys.readouterr().err

@@ -91,7 +91,7 @@ OPTIONS = {
         (f"--k {DIGITS}", "must be 4, 8, 16"),
         ("--k \u00b2", "must be 4, 8, 16"),
         (f"--chains {DIGITS}", "invalid int value"),
-        ("--macs 256 --k-list 8,24", "must go on with 8 times 2, 4, 8"),
+        ("--macs 256 --k-list 8,24", "K = 24 of the list must be 4, 8"),
     ],
     "fit m.npz": [
         ("--board z3", "board 'z3' has no config; choose one of none, pynq-z2"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 
-from lstm_sharp.engine.boards import KINDS, Board, board, boards
+from lstm_sharp.engine.boards import KINDS, boards, facts
 from workshop import resources, witness
 from workshop.netlist import Netlist
 from workshop.witness import Verdict
@@ -226,7 +227,7 @@ def test_usage_against_a_board() -> None:
     used = resources.usage({**luts, **rest})
     assert used == {"lut": 22, "lutram": 11, "ff": 6, "bram36": 5.5, "uram": 0, "dsp": 7}
     has = {"lut": 30, "lutram": 12, "ff": 6, "bram36": 6, "uram": 0, "dsp": 6}
-    made = Board("b", "xc7", has, {"lut": 6, "lutram": 2, "bram36": 1})
+    made = replace(facts("pynq-z2"), has=has, reserve={"lut": 6, "lutram": 2, "bram36": 1})
     assert resources.too_much(used, made) == ["lutram", "bram36", "dsp"]
     assert resources.table(used, made).count("TOO MUCH") == 3
     assert resources.too_much(used, None) == []
@@ -234,5 +235,4 @@ def test_usage_against_a_board() -> None:
 
 @pytest.mark.parametrize("name", boards())
 def test_boards_have_facts(name: str) -> None:
-    facts = board(name)
-    assert facts and all(facts.free(kind) >= 0 for kind in KINDS)
+    assert all(facts(name).free(kind) >= 0 for kind in KINDS)
