@@ -302,7 +302,7 @@ DAMAGE: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "not chained": (
         lambda: _rewrite(lambda a: a["layers"][1].update(input_size=5), w_ih_l1=lambda w: w[:, :5]),
-        "is damaged (layer 1 takes 5 inputs but layer 0 gives 6",
+        "layer 1 takes 5 inputs but layer 0 gives 6",
     ),
     "direction": (lambda: _rewrite(lambda a: a.update(directions=[2])), "is made of forward 3"),
     "directions": (lambda: _rewrite(lambda a: a.update(directions=[1])), "do not group 2 LSTM"),
