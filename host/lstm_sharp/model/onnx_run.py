@@ -68,6 +68,7 @@ def _runtime(part: ModelProto) -> Evaluator:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised, and need not be printed
     onnxruntime.set_default_logger_severity(4)
+    options.enable_cpu_mem_arena = False  # what was once taken would be kept
     options.intra_op_num_threads = 1
     providers = ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(part.SerializeToString(), options, providers=providers)
