@@ -62,6 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(run.__name__[1:], help=told, description=run.__doc__)
         command.set_defaults(command=run)
         add(command)
+        if run is not _perf:
+            _option(command, "model", nargs="?" if run is _render else None)
+            for name in ("--format", "--prefix", "--max-memory"):
+                _option(command, name)
     options = parser.parse_args(arguments)
     with files.max_memory(vars(options).pop("max_memory", None)):
         return ended(lambda: options.command(options), "lstm-sharp: ")
@@ -76,23 +80,19 @@ def _add_run(run: Parser) -> None:
     smallest = f"default: the smallest that fits of {', '.join(config.shipped())}"
     y = "float32 (batch, time, hidden * directions), the last layer's h"
     s = "float32 (layers * directions, batch, hidden) each"
-    _option(run, "model")
     _option(run, "--input", required=True, metavar="X.npy", help="float32 (batch, time, features)")
     _option(run, "--output", required=True, metavar="Y.npy", help=y)
     _option(run, "--lengths", metavar="L.npy", help="whole numbers (batch,): steps of each")
     _option(run, "--backend", default="golden", help=", ".join(BACKENDS))
     _option(run, "--overlay", metavar="FILE.bit", help="for board; default: that of the config")
-    _option(run, "--format")
     _option(run, "--config", help=f"a config's name or file; {smallest}")
     _option(run, "--schedule")
     _option(run, "--calibration", help="inputs that set the scale of x; default: the input itself")
     _option(run, "--state", metavar="S.npz", help=f"h and c to begin with, {s}")
     _option(run, "--state-out", metavar="S.npz", help="h and c after each sequence's last step")
-    _option(run, "--prefix")
     head = "write h, or what the model computes after the LSTM"
     _option(run, "--output-of", choices=("h", "head"), default="h", help=head)
     _option(run, "--json")
-    _option(run, "--max-memory")
 
 
 def _run(options: Namespace) -> None:
@@ -143,12 +143,9 @@ def _run(options: Namespace) -> None:
 
 
 def _add_fit(fit: Parser) -> None:
-    _option(fit, "model")
     _option(fit, "--board", metavar="NAME", help="this board's configs alone; none: no board")
-    for name in ("--format", "--steps", "--prefix"):
-        _option(fit, name)
+    _option(fit, "--steps")
     _option(fit, "--json", help="write the answer; - for stdout, no table then")
-    _option(fit, "--max-memory")
 
 
 def _fit(options: Namespace) -> None:
@@ -174,25 +171,18 @@ def _fit(options: Namespace) -> None:
 
 
 def _add_package(package: Parser) -> None:
-    x = (
-        "float32 (batch, time, features): sets the scale of x, its first eight sequences become "
-        "the test; default: U(-1, 1)"
-    )
+    x = "float32 (batch, time, features): sets the scale of x, its first eight are the test"
     bit = "copy it and its .hwh; default: overlays/BOARD/CONFIG.bit, if it has been built"
     engine = "engine to compile for; default: the overlay's, hls if there is none"
-    overlay = package.add_mutually_exclusive_group()
-    _option(package, "model")
-    _option(package, "--config", required=True)
     folder = "folder to write, new or a package"
+    overlay = package.add_mutually_exclusive_group()
+    _option(package, "--config", required=True)
     _option(package, "-o", "--output", required=True, metavar="DIR", help=folder)
-    _option(package, "--format")
     _option(package, "--schedule")
-    _option(package, "--calibration", help=x)
-    _option(package, "--prefix")
+    _option(package, "--calibration", help=f"{x}; default: U(-1, 1)")
     _option(overlay, "--overlay", metavar="FILE.bit", help=bit)
     _option(package, "--engine", choices=sorted(ENGINE_VLNVS), help=engine)
     _option(overlay, "--virtual", action="store_true", help="an overlay for the virtual board")
-    _option(package, "--max-memory")
 
 
 def _package(options: Namespace) -> None:
@@ -230,12 +220,8 @@ def _package(options: Namespace) -> None:
 
 
 def _add_render(render: Parser) -> None:
-    _option(render, "model", nargs="?")
     _option(render, "--config", required=True)
-    _option(render, "--prefix")
-    _option(render, "--format")
     _option(render, "-o", "--output", required=True, metavar="DIR", help="folder to write")
-    _option(render, "--max-memory")
 
 
 def _render(options: Namespace) -> None:
