@@ -246,9 +246,9 @@ def test_onnx_refused(tmp_path: Path, text: str) -> None:
 
 def test_onnx_input_refused(tmp_path: Path) -> None:
     for kind, text in (
-        ("int64[B,T,3]", "is INT64"),
-        ("float[T,3]", "shape [0, 3]"),
-        ("float[5,9999999999,3]", "x has shape [5, 9999999999, 3], for at most 4"),
+        ("int64[B,T,3]", "input x is INT64 [0, 0, 3]"),
+        ("float[T,3]", "input x is FLOAT [0, 3] (0 is any), but the first LSTM takes"),
+        ("float[5,9999999999,3]", "is FLOAT [5, 9999999999, 3] (0 is any)"),
     ):
         refused(write_onnx(tmp_path / "m.onnx", LSTM0 + OUT, f"({kind} x) => (y)"), text)
 
@@ -301,8 +301,8 @@ HOSTILE: list[tuple[str, Callable[[onnx.ModelProto], object]]] = [
     ("W of LSTM Y cannot be evaluated", lambda m: setattr(_tensor(m), "raw_data", bytes(191))),
     ("bytes for shape [-1, 16, 3]", lambda m: _tensor(m).dims.__setitem__(0, -1)),
     ("for shape [4611686018427387904]", lambda m: _tensor(m, "one").dims.__setitem__(0, 1 << 62)),
-    ("x has shape [1099511627776, 0, 3]", _axis(1 << 40)),
-    ("x has shape [-5, 0, 3]", _axis(-5)),
+    ("input x is FLOAT [1099511627776, 0, 3]", _axis(1 << 40)),
+    ("input x is FLOAT [-5, 0, 3]", _axis(-5)),
     ("is not UTF-8", lambda m: setattr(m.graph.node[-1], "name", "NOTUTF8")),
     ("is not UTF-8", lambda m: m.graph.node[-1].input.append("NOTUTF8")),
     ("take the output of LSTM Y", lambda m: m.graph.node[1].input.__setitem__(0, "Y")),

@@ -24,6 +24,17 @@ _ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
 _NO_CLIP = 32
 """A clip of what goes into Sigmoid and Tanh from which on it changes them by less than 1e-13."""
 
+_IN_A_BODY = "a layer in its body is not supported; export the layer without, as one LSTM node"
+_OTHER_LAYER = "that is another layer; export a model with an LSTM layer"
+_INSTEAD = {
+    "DynamicQuantizeLSTM": "that is quantised already; give the float model, quantisation is next",
+    **dict.fromkeys(("If", "Loop", "Scan"), _IN_A_BODY),
+    **dict.fromkeys(("GRU", "RNN"), _OTHER_LAYER),
+    "Sigmoid": "cells that are called step by step? Export the layer as one LSTM node, as "
+    "torch.nn.LSTM and tf2onnx do",
+}
+"""What graphs have in place of an LSTM node at their top, and what to do about it."""
+
 _REVERSE = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 """Whether each cell of a node is reverse, by its direction."""
 
@@ -86,27 +97,9 @@ def _why_none(graph: Graph) -> str:
     every = list(all_nodes(graph.nodes))
     ops = Counter(node.op_type for node in every)
     first = {node.op_type: label(node) for node in reversed(every)}
-    around = [label(node) for node in graph.nodes if any(map(_is_cell, all_nodes([node])))]
-    others = [f"{ops[op]} {op} node{'s' * (ops[op] > 1)}" for op in ("GRU", "RNN") if op in ops]
-    loop = first.get("Loop") or first.get("Scan")
-    whole = "export the layer as one LSTM node, as torch.nn.LSTM and tf2onnx do"
-    if around:
-        return (
-            f"{around[0]} has one in its body, which is not supported; export the model without "
-            "the condition or loop around the layer"
-        )
-    if "DynamicQuantizeLSTM" in ops:
-        told = first["DynamicQuantizeLSTM"]
-        return f"{told} is quantised already; give the float model, quantisation comes after"
-    if others:
-        return f"it has {' and '.join(others)}; export a model with an LSTM layer"
-    if loop:
-        return f"its recurrent layer is written out as the body of {loop}; {whole}"
-    if ops["Sigmoid"] and ops["Tanh"] > 1 and (ops["Gemm"] or ops["MatMul"]):
-        return (
-            f"its {ops['Sigmoid']} Sigmoid and {ops['Tanh']} Tanh look like cells that are called "
-            f"step by step; {whole}"
-        )
+    for op, what in _INSTEAD.items():
+        if op in ops:
+            return f"it has {ops[op]} {op}, such as {first[op]}: {what}"
     return f"its {len(every)} nodes are {some(ops) or 'none'}; export a model with an LSTM layer"
 
 

@@ -9,9 +9,9 @@ Everything that an op may not depend on is fed as NaN.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,7 +120,7 @@ class Stack:
 
     def random(self, *shape: int) -> np.ndarray:
         """Return float32 numbers in (-1, 1) that every float type holds, few of them twice."""
-        places = self._random.permutation(math.prod(shape)).reshape(shape)
+        places = self._random.permutation(prod(shape)).reshape(shape)
         return ((places % 255 - 127) / 128).astype(np.float32)
 
     def feeds(self, value: np.ndarray, source: int = -1) -> dict[str, np.ndarray]:
@@ -153,27 +153,22 @@ class Stack:
         """Check the graph's input; return the sizes of its two first axes, 0 where it has none."""
         from onnx import TensorProto
 
-        kind = self.graph.inputs[self._x].type.tensor_type
-        where = f"{self.graph.source}: input {self._x}"
+        kind, width = self.graph.inputs[self._x].type.tensor_type, self._widths[0]
         names = {value: name for name, value in TensorProto.DataType.items()}
-        name = names.get(kind.elem_type, f"type {kind.elem_type}")
-        if name not in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "UNDEFINED"):
-            raise UsageError(f"{where} is {name}, not float; x are features, not symbols")
-        width, widest = self._widths[0], max(self._widths)
-        axes = [axis.dim_value for axis in kind.shape.dim]
-        if not kind.HasField("shape"):
-            axes = [0, 0, width]
-        if len(axes) != 3 or axes[2] not in (0, width):
+        told = names.get(kind.elem_type, f"type {kind.elem_type}")
+        shape = [axis.dim_value for axis in kind.shape.dim] if kind.HasField("shape") else [0, 0, 0]
+        values = prod(max(size, 1) for size in shape[:2]) * max(self._widths)
+        if (
+            told not in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "UNDEFINED")
+            or (len(shape) != 3 or shape[2] not in (0, width) or min(shape) < 0)
+            or values > _MOST_VALUES
+        ):
             raise UsageError(
-                f"{where} has shape {axes} (0 is any), but the first LSTM takes "
-                f"(batch, time, {width}); export the model with such an input"
+                f"{self.graph.source}: input {self._x} is {told} {shape} (0 is any), but the first "
+                f"LSTM takes floats (batch, time, {width}), of at most {_MOST_VALUES} values; "
+                "export the model with such an input, its axes dynamic"
             )
-        if min(axes) < 0 or max(axes[0], 1) * max(axes[1], 1) * widest > _MOST_VALUES:
-            raise UsageError(
-                f"{where} has shape {axes}, for at most {widest} values a step; sizes from 0 (any) "
-                f"and {_MOST_VALUES} values are possible; export it with dynamic axes"
-            )
-        return axes[0], axes[1]
+        return shape[0], shape[1]
 
     def _probes(self) -> Iterator[tuple[int, int]]:
         """Yield batches and times to try, each as it is where the file fixes it."""
@@ -196,33 +191,26 @@ class Stack:
         A state for one sequence counts for all: where it is zero, nothing else can be meant.
         """
         known = self.feeds(np.full((batch, time, self._widths[-1]), np.nan))
-        each = len(level.cells), level.cells[0].hidden_size
-        states = [
-            (size, *each) if level.batch_major else (each[0], size, each[1]) for size in (batch, 1)
-        ]
-        outside = "zero: export the model without it and give the state with --state"
+        count, size = len(level.cells), level.cells[0].hidden_size
+        states = [(n, count, size) if level.batch_major else (count, n, size) for n in (batch, 1)]
+        outside = "without it and give the state with --state"
         for index, name, meant, shapes, remedy in (
-            (4, "sequence_lens", time, [(batch,)], "all steps: export without a mask"),
+            (4, "sequence_lens", time, [(batch,)], "without a mask"),
             (5, "initial_h", 0, states, outside),
             (6, "initial_c", 0, states, outside),
         ):
-            tensor = input_of(level.node, index)
+            tensor, what = input_of(level.node, index), f"{name} of {label(level.node)}"
             if not tensor:
                 continue
-            what = f"{name} of {label(level.node)}"
+            wanted = f"it must be {meant} everywhere in the shape {shapes[0]}: export {remedy}"
             try:
                 value = self.graph.evaluate(tensor, known, what)
             except HiddenValueError as error:
-                raise UsageError(f"{error}; it must be {remedy}") from None
-            if value.shape not in shapes:
-                raise UsageError(
-                    f"{self.graph.source}: {what} has shape {value.shape}, but {shapes[0]} "
-                    f"belongs to {batch} sequences; export it with dynamic axes and without "
-                    "proj_size"
-                )
-            if np.any(value != meant):
-                odd = value[value != meant][0]
-                raise UsageError(f"{self.graph.source}: {what} has {odd:g}; it must be {remedy}")
+                raise UsageError(f"{error}; {wanted}") from None
+            odd = value[value != meant]
+            if value.shape not in shapes or odd.size:
+                has = f"has {odd[0]:g}" if odd.size else f"has shape {value.shape}"
+                raise UsageError(f"{self.graph.source}: {what} {has}; {wanted}")
 
 
 @dataclass(frozen=True)
