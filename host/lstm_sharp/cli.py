@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -28,6 +28,19 @@ from lstm_sharp.terminal import Parser, ended, say, size
 _WIDE = 10_000
 """Characters of a line of figures."""
 
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "model": {"metavar": "MODEL", "help": ".onnx, .safetensors or .npz"},
+    "--prefix": {"default": "", "help": "which LSTM, if the file holds several"},
+    "--config": {"help": "a config's name or file"},
+    "--format": {"help": f"number format instead of the config's: {', '.join(SUPPORTED)}"},
+    "--schedule": {"default": "best", "help": f"{', '.join(SCHEDULES)} or best"},
+    "--calibration": {"metavar": "X.npy"},
+    "--steps": {"type": int, "default": 100, "metavar": "T", "help": "of one call; default 100"},
+    "--json": {"metavar": "FILE", "help": "write what was seen; - for stdout"},
+    "--max-memory": {"type": size, "metavar": "SIZE", "help": "of a file read; default 2G"},
+}
+"""What the commands' options of these names have in common."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status, 2 for what the user can mend."""
@@ -39,88 +52,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_run(commands)
-    _add_fit(commands)
-    _add_package(commands)
-    _add_render(commands)
-    _add_perf(commands)
+    for run, told, add in (
+        (_run, "run a model on an input", _add_run),
+        (_fit, "ask which engine holds a model", _add_fit),
+        (_package, "write what goes to the board", _add_package),
+        (_render, "write HLS project and RTL of a config", _add_render),
+        (_perf, "ask the cycle model", _add_perf),
+    ):
+        command = commands.add_parser(run.__name__[1:], help=told, description=run.__doc__)
+        command.set_defaults(command=run)
+        add(command)
+        if run is not _perf:
+            _option(command, "model", nargs="?" if run is _render else None)
+            for name in ("--format", "--prefix", "--max-memory"):
+                _option(command, name)
     options = parser.parse_args(arguments)
     with files.max_memory(vars(options).pop("max_memory", None)):
         return ended(lambda: options.command(options), "lstm-sharp: ")
 
 
-def _add_max_memory(command: Parser) -> None:
-    command.add_argument(
-        "--max-memory", type=size, metavar="SIZE", help="of a file that is read; default 2G"
-    )
+def _option(to: Any, *names: str, **own: Any) -> None:
+    """Add an option to a command, with what is its own beside what all of the name have."""
+    to.add_argument(*names, **{**_OPTIONS.get(names[-1], {}), **own})
 
 
-def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
-    run = commands.add_parser(
-        "run",
-        help="run a model on an input",
-        description="Run a trained LSTM on an input, in float, in integers, on the HLS C++ "
-        "kernel, on the cycle-accurate RTL engine, or on a board.",
-    )
-    run.add_argument("model", metavar="MODEL", help=".onnx, .safetensors or .npz")
-    run.add_argument(
-        "--input", required=True, metavar="X.npy", help="float32 (batch, time, features)"
-    )
-    run.add_argument(
-        "--output",
-        required=True,
-        metavar="Y.npy",
-        help="float32 (batch, time, hidden * directions), the last layer's h",
-    )
-    run.add_argument(
-        "--lengths", metavar="L.npy", help="whole numbers (batch,): steps of each sequence"
-    )
-    run.add_argument("--backend", default="golden", help=", ".join(BACKENDS))
-    run.add_argument("--overlay", metavar="FILE.bit", help="for board; default: that of the config")
-    run.add_argument(
-        "--format", help=f"number format instead of the config's: {', '.join(SUPPORTED)}"
-    )
-    run.add_argument(
-        "--config",
-        help="a config's name or file; default: the smallest that fits "
-        f"of {', '.join(config.shipped())}",
-    )
-    run.add_argument("--schedule", default="best", help=f"{', '.join(SCHEDULES)} or best")
-    run.add_argument(
-        "--calibration",
-        metavar="X.npy",
-        help="inputs that set the scale of x; default: the input itself",
-    )
-    run.add_argument(
-        "--state",
-        metavar="S.npz",
-        help="h and c to begin with, float32 (layers * directions, batch, hidden) each",
-    )
-    run.add_argument(
-        "--state-out", metavar="S.npz", help="h and c after the last step of each sequence"
-    )
-    run.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
-    run.add_argument(
-        "--output-of",
-        choices=("h", "head"),
-        default="h",
-        help="write h, or what the model computes after the LSTM",
-    )
-    run.add_argument("--json", metavar="FILE", help="write what was seen; - for stdout")
-    _add_max_memory(run)
-    run.set_defaults(command=_run)
+def _add_run(run: Parser) -> None:
+    smallest = f"default: the smallest that fits of {', '.join(config.shipped())}"
+    y = "float32 (batch, time, hidden * directions), the last layer's h"
+    s = "float32 (layers * directions, batch, hidden) each"
+    _option(run, "--input", required=True, metavar="X.npy", help="float32 (batch, time, features)")
+    _option(run, "--output", required=True, metavar="Y.npy", help=y)
+    _option(run, "--lengths", metavar="L.npy", help="whole numbers (batch,): steps of each")
+    _option(run, "--backend", default="golden", help=", ".join(BACKENDS))
+    _option(run, "--overlay", metavar="FILE.bit", help="for board; default: that of the config")
+    _option(run, "--config", help=f"a config's name or file; {smallest}")
+    _option(run, "--schedule")
+    _option(run, "--calibration", help="inputs that set the scale of x; default: the input itself")
+    _option(run, "--state", metavar="S.npz", help=f"h and c to begin with, {s}")
+    _option(run, "--state-out", metavar="S.npz", help="h and c after each sequence's last step")
+    head = "write h, or what the model computes after the LSTM"
+    _option(run, "--output-of", choices=("h", "head"), default="h", help=head)
+    _option(run, "--json")
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: Namespace) -> None:
+    """Run a trained LSTM on an input.
+
+    In float, in integers, on the HLS C++ kernel, on the cycle-accurate RTL engine, or on a board.
+    """
     model = load(options.model, options.prefix)
     if options.output_of == "head" and model.head is None:
         onnx = options.model.lower().endswith(".onnx")
         what = "gives h itself, with nothing after it" if onnx else "holds weights, and no graph"
         remedy = "leave out --output-of head" + ("" if onnx else ", or export the model as ONNX")
         raise UsageError(f"{options.model} {what}; {remedy}")
-    calibration = arrays.read_npy(options.calibration) if options.calibration else None
+    calibration = _read(options.calibration)
     x = arrays.read_npy(options.input)
-    lengths = arrays.read_npy(options.lengths) if options.lengths else None
+    lengths = _read(options.lengths)
     state = arrays.read_state(options.state) if options.state else None
     files.check_outputs(
         (options.output, options.state_out, options.json),
@@ -154,25 +142,18 @@ def _run(options: argparse.Namespace) -> None:
     _tell(options.json, report.as_dict(), sys.stderr if aside else sys.stdout)
 
 
-def _add_fit(commands: argparse._SubParsersAction[Parser]) -> None:
-    fit = commands.add_parser(
-        "fit",
-        help="ask which engine holds a model",
-        description="Which shipped config holds a model, what that takes and how fast it is; if "
-        "none for a board does (of the board, with --board), what would, and exit status 2. All "
-        "figures are modelled.",
-    )
-    fit.add_argument("model", metavar="MODEL", help=".onnx, .safetensors or .npz")
-    fit.add_argument("--board", metavar="NAME", help="this board's configs alone; none: no board")
-    fit.add_argument("--format", help=f"instead of the configs' own: {', '.join(SUPPORTED)}")
-    fit.add_argument("--steps", type=int, default=100, metavar="T", help="of one call; default 100")
-    fit.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
-    fit.add_argument("--json", metavar="FILE", help="write the answer; - for stdout, no table then")
-    _add_max_memory(fit)
-    fit.set_defaults(command=_fit)
+def _add_fit(fit: Parser) -> None:
+    _option(fit, "--board", metavar="NAME", help="this board's configs alone; none: no board")
+    _option(fit, "--steps")
+    _option(fit, "--json", help="write the answer; - for stdout, no table then")
 
 
-def _fit(options: argparse.Namespace) -> None:
+def _fit(options: Namespace) -> None:
+    """Which shipped config holds a model, what that takes and how fast it is.
+
+    If none for a board does (of the board, with --board), what would, and exit status 2. All
+    figures are modelled.
+    """
     from lstm_sharp.fit import fit, table
 
     files.check_outputs((options.json,), (options.model,))
@@ -189,58 +170,40 @@ def _fit(options: argparse.Namespace) -> None:
         raise UsageError(f"no shipped config {where} holds {model.name}")
 
 
-def _add_package(commands: argparse._SubParsersAction[Parser]) -> None:
-    package = commands.add_parser(
-        "package",
-        help="write what goes to the board",
-        description="Write a folder with the quantised model, eight test sequences with the bits "
-        "they must give, the script that runs them, and the overlay; see docs/package.md.",
-    )
-    package.add_argument("model", metavar="MODEL", help=".onnx, .safetensors or .npz")
-    package.add_argument("--config", required=True, help="a config's name or file")
-    package.add_argument(
-        "-o", "--output", required=True, metavar="DIR", help="folder to write, new or a package"
-    )
-    package.add_argument("--format", help=f"instead of the config's: {', '.join(SUPPORTED)}")
-    package.add_argument("--schedule", default="best", help=f"{', '.join(SCHEDULES)} or best")
-    package.add_argument(
-        "--calibration",
-        metavar="X.npy",
-        help="float32 (batch, time, features): sets the scale of x, its first eight sequences "
-        "become the test; default: U(-1, 1)",
-    )
-    package.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
+def _add_package(package: Parser) -> None:
+    x = "float32 (batch, time, features): sets the scale of x, its first eight are the test"
+    bit = "copy it and its .hwh; default: overlays/BOARD/CONFIG.bit, if it has been built"
+    engine = "engine to compile for; default: the overlay's, hls if there is none"
+    folder = "folder to write, new or a package"
     overlay = package.add_mutually_exclusive_group()
-    overlay.add_argument(
-        "--overlay",
-        metavar="FILE.bit",
-        help="copy it and its .hwh; default: overlays/BOARD/CONFIG.bit, if it has been built",
-    )
-    package.add_argument(
-        "--engine",
-        choices=sorted(ENGINE_VLNVS),
-        help="engine to compile for; default: the overlay's, hls if there is none",
-    )
-    overlay.add_argument("--virtual", action="store_true", help="an overlay for the virtual board")
-    _add_max_memory(package)
-    package.set_defaults(command=_package)
+    _option(package, "--config", required=True)
+    _option(package, "-o", "--output", required=True, metavar="DIR", help=folder)
+    _option(package, "--schedule")
+    _option(package, "--calibration", help=f"{x}; default: U(-1, 1)")
+    _option(overlay, "--overlay", metavar="FILE.bit", help=bit)
+    _option(package, "--engine", choices=sorted(ENGINE_VLNVS), help=engine)
+    _option(overlay, "--virtual", action="store_true", help="an overlay for the virtual board")
 
 
-def _package(options: argparse.Namespace) -> None:
+def _package(options: Namespace) -> None:
+    """Write a folder with a quantised model, and what tests it on a board.
+
+    That is eight test sequences with the bits they must give, the script that runs them, and the
+    overlay; see docs/package.md.
+    """
     from lstm_sharp import package
-    from lstm_sharp.package.folder import overlay_engine
 
     cfg = config.load(options.config).with_format(options.format)
-    calibration = arrays.read_npy(options.calibration) if options.calibration else None
+    calibration = _read(options.calibration)
     model = load(options.model, options.prefix)
     with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
-        overlay = options.overlay or package.built_overlay(cfg)
+        overlay = options.overlay
         if options.virtual:
             from lstm_sharp.virtual.overlay import virtual_overlay
 
             overlay = virtual_overlay(cfg, beside)
-        has = overlay_engine(overlay) if overlay else "hls"
-        cfg = cfg.of(options.engine or has)
+        cfg, overlay = package.for_overlay(cfg, overlay)
+        cfg = cfg.of(options.engine or cfg.engine)
         made = package.write(model, cfg, options.output, options.schedule, calibration, overlay)
     for note in made.model.notes:
         say(f"note: {note}", sys.stderr)
@@ -256,23 +219,16 @@ def _package(options: argparse.Namespace) -> None:
     say(f"{options.output}: {model.name} for {engine}, {size}")
 
 
-def _add_render(commands: argparse._SubParsersAction[Parser]) -> None:
-    render = commands.add_parser(
-        "render",
-        help="write HLS project and RTL of a config",
-        description="Write the HLS project and the SystemVerilog engine of a config; with a model "
-        "also a job for the HLS kernel with its packed weights and test vectors.",
-    )
-    render.add_argument("model", metavar="MODEL", nargs="?", help=".onnx, .safetensors or .npz")
-    render.add_argument("--config", required=True, help="a config's name or file")
-    render.add_argument("--prefix", default="", help="which LSTM, if the file holds several")
-    render.add_argument("--format", help=f"instead of the config's: {', '.join(SUPPORTED)}")
-    render.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
-    _add_max_memory(render)
-    render.set_defaults(command=_render)
+def _add_render(render: Parser) -> None:
+    _option(render, "--config", required=True)
+    _option(render, "-o", "--output", required=True, metavar="DIR", help="folder to write")
 
 
-def _render(options: argparse.Namespace) -> None:
+def _render(options: Namespace) -> None:
+    """Write the HLS project and the SystemVerilog engine of a config.
+
+    With a model also a job for the HLS kernel with its packed weights and test vectors.
+    """
     from lstm_sharp.flow.render import check_target, render
     from lstm_sharp.vendor.vectors import write_vectors
 
@@ -289,33 +245,33 @@ def _render(options: argparse.Namespace) -> None:
     say(f"{out}: {cfg.name} ({both})")
 
 
-def _add_perf(commands: argparse._SubParsersAction[Parser]) -> None:
-    perf = commands.add_parser(
-        "perf",
-        help="ask the cycle model",
-        description="What the cycle model says of one layer on any engine: modelled, not measured.",
-    )
-    perf.add_argument("--input-size", type=int, required=True, metavar="X")
-    perf.add_argument("--hidden-size", type=int, required=True, metavar="H")
-    perf.add_argument("--macs", type=int, required=True, metavar="M", help="K * N")
-    perf.add_argument("--k", default="best", help="rows of a tile, one of the list's, or best")
-    perf.add_argument("--k-list", metavar="K,...", help="K's of a tile that changes its shape")
-    perf.add_argument("--no-padding", dest="padding", action="store_false", help="one K a part")
+def _add_perf(perf: Parser) -> None:
     every = (*by_gate.SCHEDULES, *SCHEDULES, "best")
-    perf.add_argument("--schedule", default="best", help=", ".join(every))
-    perf.add_argument("--chains", type=int, default=1, help="sequences side by side")
-    perf.add_argument("--steps", type=int, default=100, metavar="T")
-    perf.add_argument("--tail", type=int, metavar="L", help="instead of the engine's own tail")
-    perf.add_argument("--json", metavar="FILE", default="-", help="default: - for stdout")
-    perf.set_defaults(command=_perf)
+    _option(perf, "--input-size", type=int, required=True, metavar="X")
+    _option(perf, "--hidden-size", type=int, required=True, metavar="H")
+    _option(perf, "--macs", type=int, required=True, metavar="M", help="K * N")
+    _option(perf, "--k", default="best", help="rows of a tile, one of the list's, or best")
+    _option(perf, "--k-list", metavar="K,...", help="K's of a tile that changes its shape")
+    _option(perf, "--no-padding", dest="padding", action="store_false", help="one K a part")
+    _option(perf, "--schedule", help=", ".join(every))
+    _option(perf, "--chains", type=int, default=1, help="sequences side by side")
+    _option(perf, "--steps")
+    _option(perf, "--tail", type=int, metavar="L", help="instead of the engine's own tail")
+    _option(perf, "--json", default="-", help="default: - for stdout")
 
 
-def _perf(options: argparse.Namespace) -> None:
+def _perf(options: Namespace) -> None:
+    """What the cycle model says of one layer on any engine: modelled, not measured."""
     from lstm_sharp.compiler.perf import perf
 
     files.check_outputs((options.json,), ())
     given = {k: v for k, v in vars(options).items() if k not in ("command", "json")}
     _tell(options.json, perf(**given))
+
+
+def _read(path: str | None) -> np.ndarray | None:
+    """Read the array of an option that may be left out."""
+    return arrays.read_npy(path) if path else None
 
 
 def _tell(where: str | None, report: dict[str, object], stream: TextIO | None = None) -> None:

@@ -12,10 +12,10 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -25,6 +25,8 @@ Name = str | os.PathLike[str]
 
 JSON_BYTES = 32 << 20
 """Of a document: a list in it takes twenty times the memory that it takes in the file."""
+STDOUT = "-"
+"""The name of standard output."""
 _NESTING = 64
 _DIGITS = 20
 
@@ -159,7 +161,7 @@ def parse_json(data: bytes, what: str, most: int = JSON_BYTES) -> Any:
         value = json.loads(
             data.decode(), parse_int=_whole, parse_constant=_no_number, object_pairs_hook=_object
         )
-        if _is_deep(value):
+        if _depth(value) > _NESTING:
             raise ValueError(f"nested more than {_NESTING} deep")
     except (ValueError, RecursionError, MemoryError) as error:
         raise UsageError(f"{what} is not JSON that can be read ({why(error)})") from None
@@ -183,16 +185,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(_NESTING):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, (list, dict))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return bool(level)
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None]) -> None:
@@ -205,29 +200,27 @@ def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None]) -
     Raises:
         UsageError: no such folder, not writable, or one file named twice.
     """
-    taken = {_same(name): name for name in inputs if name is not None}
+    taken = {_place(name): name for name in inputs if name is not None}
     for name in outputs:
         if name is None:
             continue
         check_name(name)
+        place = _place(name)
+        folder = os.path.dirname(place)
         if os.path.isdir(name):
             raise UsageError(f"{name} is a folder; name a file to write to")
-        if _same(name) in taken and not _may_share(name):
-            raise UsageError(
-                f"{name} would overwrite {taken[_same(name)]}; give each file its own name"
-            )
-        taken[_same(name)] = name
-        if is_stdout(name):
+        if place in taken and place != os.devnull:
+            raise UsageError(f"{name} would overwrite {taken[place]}; give each file its own name")
+        taken[place] = name
+        if place == STDOUT:
             continue
-        file = os.path.realpath(name)
-        folder = os.path.dirname(file)
         if not os.path.isdir(folder):
             raise UsageError(f"{name} cannot be written: {folder} is no folder; make it first")
-        ends = [file] if os.path.lexists(file) else []
-        if ends and not os.path.exists(file):
+        there = os.path.exists(place)
+        if os.path.lexists(place) and not there:
             raise UsageError(f"{name} is a link that leads to itself; name a file to write to")
-        if os.path.isfile(file) or not ends:
-            ends.append(folder)  # of what is regular, a new one takes the place
+        # Of what is regular, a new one takes the place.
+        ends = [place] * there + [folder] * (os.path.isfile(place) or not there)
         if not all(os.access(end, os.W_OK) for end in ends):
             raise UsageError(f"{name} cannot be written: permission denied; choose another place")
 
@@ -237,34 +230,36 @@ def is_stdout(name: Name | None) -> bool:
 
     A file that the shell has led standard output to is it, too.
     """
-    if name is None or os.fspath(name) == "-":
-        return name is not None
+    return name is not None and _place(name) == STDOUT
+
+
+def _place(name: Name) -> str:
+    """Where a file lies, links followed; ``STDOUT``, or the one name of /dev/null."""
+    if os.fspath(name) == STDOUT:
+        return STDOUT
     try:
-        return os.path.samestat(os.stat(name), os.fstat(1)) and not _may_share(name)
+        found = os.stat(name)
+        if os.path.samestat(found, os.stat(os.devnull)):
+            return os.devnull
+        if os.path.samestat(found, os.fstat(1)):
+            return STDOUT
     except (OSError, ValueError):
-        return False
-
-
-def _same(name: str) -> str:
-    return "-" if is_stdout(name) else os.path.realpath(name)
-
-
-def _may_share(name: Name) -> bool:
-    """Whether several outputs may go there: /dev/null."""
-    try:
-        return os.path.samestat(os.stat(name), os.stat(os.devnull))
-    except (OSError, ValueError):
-        return False
+        pass  # it is not there, or standard output is closed
+    return os.path.realpath(name)
 
 
 def write_array(path: Name, value: np.ndarray) -> None:
     """Write a .npy file."""
-    _write(path, lambda file: np.save(file, value))
+    whole = io.BytesIO()  # np.save seeks, which a pipe cannot
+    np.save(whole, value)
+    write_bytes(path, whole.getbuffer())
 
 
 def write_state(path: Name, h: np.ndarray, c: np.ndarray) -> None:
     """Write h and c as float32 to an .npz file."""
-    _write(path, lambda file: np.savez(file, h=h.astype(np.float32), c=c.astype(np.float32)))
+    whole = io.BytesIO()
+    np.savez(whole, h=h.astype(np.float32), c=c.astype(np.float32))
+    write_bytes(path, whole.getbuffer())
 
 
 def write_text(path: Name, text: str) -> None:
@@ -272,12 +267,7 @@ def write_text(path: Name, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Name, data: bytes) -> None:
-    """Write a file."""
-    _write(path, lambda file: file.write(data))
-
-
-def _write(path: Name, write: Callable[[IO[bytes]], object]) -> None:
+def write_bytes(path: Name, data: bytes | memoryview) -> None:
     """Write a regular file whole or not at all, and into anything else as it is.
 
     A regular or new file is written beside its place, under a name of ours, and then put there;
@@ -288,35 +278,27 @@ def _write(path: Name, write: Callable[[IO[bytes]], object]) -> None:
         UsageError: it cannot be written.
     """
     try:
-        if is_stdout(path) or (os.path.exists(path) and not os.path.isfile(path)):
-            whole = io.BytesIO()  # an .npz seeks, which a pipe cannot
-            write(whole)
-            if is_stdout(path):
-                _to_stdout(whole.getbuffer())
-            else:
-                with open(path, "wb") as file:
-                    file.write(whole.getbuffer())
-            return
-        target = os.path.realpath(path)
-        beside = os.path.join(os.path.dirname(target), f".lstm-sharp-{secrets.token_hex(8)}")
-        try:
-            with open(beside, "xb") as file:
-                if os.path.exists(target):
-                    os.fchmod(file.fileno(), stat.S_IMODE(os.stat(target).st_mode))
-                write(file)
-            os.replace(beside, target)
-        finally:
-            if os.path.exists(beside):
-                os.unlink(beside)
+        place = _place(path)
+        if place == STDOUT:
+            stream = getattr(sys.stdout, "buffer", None)
+            if stream is None:  # a notebook's, or none at all
+                raise UsageError("standard output takes no bytes here; name a file")
+            sys.stdout.flush()  # behind what was printed, wherever the shell has led it
+            stream.write(data)
+            stream.flush()
+        elif os.path.exists(place) and not os.path.isfile(place):
+            with open(path, "wb") as file:
+                file.write(data)
+        else:
+            beside = os.path.join(os.path.dirname(place), f".lstm-sharp-{secrets.token_hex(8)}")
+            try:
+                with open(beside, "xb") as file:
+                    if os.path.exists(place):
+                        os.fchmod(file.fileno(), stat.S_IMODE(os.stat(place).st_mode))
+                    file.write(data)
+                os.replace(beside, place)
+            finally:
+                if os.path.exists(beside):
+                    os.unlink(beside)
     except (OSError, ValueError) as error:
         raise UsageError(f"{os.fspath(path)} cannot be written ({why(error)})") from None
-
-
-def _to_stdout(data: memoryview) -> None:
-    """Write behind what was printed, wherever the shell has led standard output."""
-    stream = getattr(sys.stdout, "buffer", None)
-    if stream is None:  # a notebook's, or none at all
-        raise UsageError("standard output takes no bytes here; name a file")
-    sys.stdout.flush()
-    stream.write(data)
-    stream.flush()

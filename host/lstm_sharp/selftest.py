@@ -10,8 +10,7 @@ import json
 import sys
 import traceback
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,18 +32,14 @@ from lstm_sharp.terminal import Parser, ended, say
 _BUNDLE = "lstm-sharp-selftest.zip"
 
 
-class Failure(BoardError):
-    """A check has found something wrong."""
-
-
-@dataclass
 class Selftest:
     """The checks, in an order in which each needs only what those before it have shown."""
 
-    overlay: Path
-    held: Package
-    lines: list[str] = field(default_factory=list)
     accelerator: Accelerator | None = None
+
+    def __init__(self, overlay: Path, held: Package) -> None:
+        self.overlay, self.held = overlay, held
+        self.lines: list[str] = []
 
     @property
     def board(self) -> Accelerator:
@@ -52,21 +47,21 @@ class Selftest:
         assert self.accelerator is not None
         return self.accelerator
 
-    def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """Yield name and check; a check returns what it saw and raises what is wrong."""
-        yield "identity, by a null program", self.identity
-        yield "registers", self.registers
-        yield "clock", self.clock
-        yield "loopback of a state through DMAs and engine", self.loopback
-        yield "test vectors", self.vectors
-
     def run(self) -> bool:
         """Run the checks up to the first that fails; return whether none does.
+
+        A check returns what it saw and raises what is wrong.
 
         Raises:
             UsageError: no board or no overlay to test.
         """
-        for name, check in self.checks():
+        for name, check in (
+            ("identity, by a null program", self.identity),
+            ("registers", self.registers),
+            ("clock", self.clock),
+            ("loopback of a state through DMAs and engine", self.loopback),
+            ("test vectors", self.vectors),
+        ):
             try:
                 self.say(f"PASS  {name}: {check()}")
             except Exception as error:  # the board's own, pynq's and the kernel's: all are reported
@@ -100,7 +95,7 @@ class Selftest:
             wrong = np.flatnonzero(np.array(read, np.uint32) != words)
             if len(wrong):
                 n = int(wrong[0])
-                raise Failure(
+                raise BoardError(
                     f"word {n} of the program window reads {read[n]:#010x}, {words[n]:#010x} was "
                     f"written; {len(wrong)} of {len(words)} differ"
                 )
@@ -115,31 +110,26 @@ class Selftest:
         """Send a state in by one DMA, and have it sent back through the other."""
         run, sent = loopback(self.held.cfg)
         found = self.board.runner.execute(run).h_bytes
-        wrong = proof.first_difference("byte", np.asarray(found), sent)
-        if wrong:
-            raise Failure(wrong)
+        _pass(proof.first_difference("byte", np.asarray(found), sent))
         return f"{len(sent)} bytes"
 
     def vectors(self) -> str:
         """Run the package's vectors, and hold the sv engine's cycle counter against the model."""
         self.board.reset()  # the weights again, after the window was scribbled upon
         wrong, cycles = proof.prove(self.board, self.held)
-        if wrong:
-            raise Failure(wrong)
+        _pass(wrong)
         made, kind = self.held.vectors, self.board.parts.engine_kind
-        stages = self.board.stages(made.x.shape[1], made.half)
-        lengths = [made.x.shape[1]] * made.half
-        plans = [stage.plan for stage in stages]
+        count, steps = made.x.shape[:2]
+        plans = [stage.plan for stage in self.board.stages(steps, made.half)]
         told = sum(
-            deploy.own_cycles(plans, lengths, state, True, self.board.host)[0]
+            deploy.own_cycles(plans, [steps] * made.half, state, True, self.board.host)[0]
             for state in (False, True)
         )
         if kind == "sv" and cycles != told:
-            raise Failure(
+            raise BoardError(
                 f"bits are right, but {cycles} cycles were counted and {told} predicted: the "
                 "streams stall; look at the memory ports' width and clock"
             )
-        count = made.x.shape[0]
         return f"{count} sequences, every bit; {cycles} cycles, {told} predicted ({kind})"
 
     def bundle(self, out: Path) -> None:
@@ -167,6 +157,12 @@ class Selftest:
             return "\n".join([self.board.describe(), *read])
         except Exception as error:  # a bus that does not answer must not cost the bundle
             return f"registers cannot be read: {error}"
+
+
+def _pass(wrong: str) -> None:
+    """Raise what is wrong, if anything is."""
+    if wrong:
+        raise BoardError(wrong)
 
 
 def loopback(cfg: Config) -> tuple[jobs.Run, np.ndarray]:

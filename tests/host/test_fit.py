@@ -14,10 +14,9 @@ from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.starts import best_starts
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.boards import board
-from lstm_sharp.engine.config import resized
+from lstm_sharp.engine.config import board_problems, resized
 from lstm_sharp.errors import UsageError
 from lstm_sharp.fit import Answer, fit, table
-from lstm_sharp.fit.assess import check_board
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime.choose import choose
 from models import pytorch_like, torch_names
@@ -30,9 +29,9 @@ def _fit(sizes: list[int], directions: tuple[int, ...] | None = None, **options:
 
 
 def _stages(name: str, fmt: str, sizes: list[int], steps: int = 100, **knobs: int) -> int:
-    """Plans of a model on a config with these knobs; raise if its board lacks the memory."""
+    """Plans of a model on a config with these knobs; none if its board lacks the memory."""
     cfg = resized(config.load(name).with_format(fmt), **knobs)
-    check_board(cfg)
+    assert not list(board_problems(cfg))
     return len(deploy.plans(pytorch_like(0, sizes), cfg, "best", steps))
 
 
@@ -50,8 +49,7 @@ def test_smallest_board_config_is_taken() -> None:
     predicted = cycles.predict(cfg, plan.program([50]))
     (together,) = deploy.plans(pytorch_like(0, SHAPES), cfg, "best", 50, 4)
     assert z2.runs == "whole" and z2.beside.break_even_batch is None
-    assert (z2.tiles, z2.weight_tiles) == (plan.tiles, 2560)
-    assert z2.weight_bytes == plan.tiles * 208
+    assert (z2.tiles, z2.weight_tiles, z2.weight_bytes) == (plan.tiles, 2560, plan.tiles * 208)
     assert z2.used["bram36"] == storage.most(cfg)["bram36"]
     assert z2.free["bram36"] == made.has["bram36"] - made.reserve["bram36"]
     assert z2.alone.cycles == predicted.cycles
@@ -98,36 +96,32 @@ def test_larger_config_without_reloads_is_taken_first() -> None:
     sizes = [256, 256, 256]
     answer = _fit(sizes)
     assert [found.runs for found in answer.configs] == ["no", "by levels", "whole"]
-    assert answer.best == "zcu104"
-    chosen = choose(pytorch_like(0, sizes), None, None, required=True)
-    assert chosen is not None and chosen.name == "zcu104"
-    assert _fit([64, 128], (2,)).best == "pynq-z2"
-    both = choose(pytorch_like(0, [8, 16, 16], (2, 2)), None, None, required=True)
-    assert both is not None and both.name == "tiny"
-    long = choose(pytorch_like(0, [4, 8, 8]), None, None, required=True, steps=100)
-    assert long is not None and long.name == "pynq-z2"
+    assert answer.best == "zcu104" and _fit([64, 128], (2,)).best == "pynq-z2"
+    for model, steps, name in (
+        (pytorch_like(0, sizes), 1, "zcu104"),
+        (pytorch_like(0, [8, 16, 16], (2, 2)), 1, "tiny"),
+        (pytorch_like(0, [4, 8, 8]), 100, "pynq-z2"),
+    ):
+        chosen = choose(model, None, None, required=True, steps=steps)
+        assert chosen is not None and chosen.name == name
 
 
 def test_named_config_is_refused_only_if_a_level_is_too_large() -> None:
     cfg = config.load("pynq-z2")
     assert choose(pytorch_like(0, [256, 256, 256]), "pynq-z2", None, required=True) == cfg
-    with pytest.raises(UsageError, match="layer 1 has 257 units, pynq-z2 holds 256"):
-        choose(pytorch_like(0, [8, 8, 257]), "pynq-z2", None, required=True)
-    small = resized(cfg, weight_tiles=2559)
-    with pytest.raises(UsageError, match="layer 1 alone needs 2560 tiles of weights"):
-        choose(pytorch_like(0, [8, 256, 256]), small, None, required=True)
-    with pytest.raises(UsageError, match="takes 2 chains, pynq-z2 has 1"):
-        choose(pytorch_like(0, [8, 8], (2,)), resized(cfg, chains=1), None, required=True)
-
-
-def test_stack_with_too_long_a_program_runs_by_levels() -> None:
-    answer = _fit([4] + [8] * 25, on="pynq-z2")
-    assert answer.configs[0].runs == "by levels"
+    for model, knobs, said in (
+        (pytorch_like(0, [8, 8, 257]), {}, "layer 1 has 257 units, pynq-z2 holds 256"),
+        (pytorch_like(0, [8, 256, 256]), {"weight_tiles": 2559}, "layer 1 alone needs 2560 tiles"),
+        (pytorch_like(0, [8, 8], (2,)), {"chains": 1}, "takes 2 chains, pynq-z2 has 1"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            choose(model, resized(cfg, **knobs), None, required=True)
 
 
 def test_board_without_the_memory_holds_nothing() -> None:
     answer = _fit(SHAPES, fmt="W16A16", on="pynq-z2")
     assert answer.best is None and answer.weight_bytes == 2 * answer.weights
+    assert _fit([256, 256], fmt="W16A16", on="pynq-z2").instead[0].how == "format"
     taken = storage.most(config.load("pynq-z2").with_format("W16A16"))["bram36"]
     assert f"takes {taken:g} BRAM36, the PYNQ-Z2 has 132" in (answer.configs[0].reason or "")
     eight, own = answer.instead
@@ -135,11 +129,6 @@ def test_board_without_the_memory_holds_nothing() -> None:
     assert (own.how, own.config, own.format) == ("config", "pynq-z2", "W16A16")
     assert own.knobs == {"weight_tiles": 320}
     assert _stages("pynq-z2", "W16A16", SHAPES, **own.knobs) == 1
-
-
-def test_shipped_size_in_another_format_is_no_config_of_your_own() -> None:
-    eight, *_ = _fit([256, 256], fmt="W16A16", on="pynq-z2").instead
-    assert (eight.how, eight.config, eight.format) == ("format", "pynq-z2", "W8A16")
 
 
 def test_engine_without_a_board_counts_only_when_asked_for() -> None:
@@ -161,9 +150,13 @@ def test_other_boards_and_own_configs_are_named() -> None:
     assert _stages("pynq-z2", "W8A16", sizes, **own.knobs) == 1
 
 
-@pytest.mark.parametrize(("steps", "runs"), [(170, "whole"), (171, "by levels")])
-def test_stack_longer_than_the_buffer_runs_by_levels(steps: int, runs: str) -> None:
-    assert _fit(SHAPES, on="pynq-z2", steps=steps).configs[0].runs == runs
+def test_stack_too_long_for_buffer_or_program_runs_by_levels() -> None:
+    for sizes, steps, runs in (
+        (SHAPES, 170, "whole"),
+        (SHAPES, 171, "by levels"),
+        ([4] + [8] * 25, 100, "by levels"),
+    ):
+        assert _fit(sizes, on="pynq-z2", steps=steps).configs[0].runs == runs
 
 
 def test_own_config_holds_a_stack_whole_or_by_levels() -> None:

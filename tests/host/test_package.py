@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-MODELS: list[tuple[list[int], tuple[int, ...] | None]] = [
-    ([5, 7], None),
-    ([3, 6, 4], None),
-    ([3, 5], (2,)),
-    ([3, 6, 4], (2, 1)),
-]
-"""Sizes and directions."""
-
-
 @pytest.mark.parametrize("fmt", ["W16A16", "W8A16", "W8A8"])
-@pytest.mark.parametrize(("sizes", "directions"), MODELS)
+@pytest.mark.parametrize(
+    ("sizes", "directions"),
+    [([5, 7], None), ([3, 6, 4], None), ([3, 5], (2,)), ([3, 6, 4], (2, 1))],
+)
 def test_what_is_read_runs_to_the_same_bits(
     tmp_path: Path, sizes: list[int], directions: tuple[int, ...] | None, fmt: str
 ) -> None:
@@ -73,42 +68,42 @@ def test_what_is_read_runs_to_the_same_bits(
     assert np.array_equal(made.c_start[:, 4:], made.c_end[:, :4]) and made.c_end.any()
 
 
-def _sv_cycles(cfg: Config, program: Program) -> int:
-    return cycles.predict(cfg, program).cycles
+CYCLES: dict[str, Callable[[Config, Program], int]] = {
+    "hls": hls_cycles,
+    "sv": lambda cfg, program: cycles.predict(cfg, program).cycles,
+}
 
 
-@pytest.mark.parametrize(
-    ("options", "engine", "cycles_of"),
-    [((), "hls", hls_cycles), (("--engine", "hls"), "hls", hls_cycles),
-     (("--engine", "sv"), "sv", _sv_cycles)],
-)  # fmt: skip
-def test_about_says_what_there_is(
-    folder: Path, options: Sequence[str], engine: str, cycles_of: Callable[[Config, Program], int]
-) -> None:
-    assert package_cli("q", "--calibration", "x.npy", "--format", "W8A8", *options) == 0
+@pytest.mark.parametrize("options", ["", "--engine hls", "--engine sv"])
+def test_about_says_what_there_is(folder: Path, options: str) -> None:
+    engine, w8a8 = options[-3:].strip() or "hls", TINY.with_format("W8A8")
+    assert package_cli("q", *f"--calibration x.npy --format W8A8 {options}".split()) == 0
     about, read = json.loads(Path("q/package.json").read_text()), package.read("q")
     (stage,) = deploy(read.model, read.cfg, read.schedule)
-    assert about["lstm_sharp_package"] == 2
-    assert about["engine"] == read.cfg.engine == engine
-    assert about["identity"] == TINY.with_format("W8A8").of(engine).digest
-    assert about["config"] == TINY.with_format("W8A8").knobs()
-    error = about["calibration"].pop("max_abs_error")
-    assert about["calibration"] == {"source": "data", "shape": [11, 9, 3]}
-    x = np.load("x.npy")
+    x, error = np.load("x.npy"), about["calibration"].pop("max_abs_error")
     h, _ = golden.run(read.model, read.model.quantize_input(x))
     assert error == np.abs(read.model.dequantize_h(h) - reference.run(load("m.npz"), x).h).max() > 0
-    assert about["vectors"] == {"sequences": 8, "steps": 9}
-    assert about["predicted_cycles"] == {
-        name: sum(cycles_of(read.cfg, program) for program in programs)
-        for name, programs in {
-            "load": [stage.plan.load_program()],
-            "from_zeros": stage.programs([9] * 4, False, True),
-            "with_state": stage.programs([9] * 4, True, True),
-        }.items()
+    programs = {
+        "load": [stage.plan.load_program()],
+        "from_zeros": stage.programs([9] * 4, False, True),
+        "with_state": stage.programs([9] * 4, True, True),
     }
-    assert about["directions"] == [1, 1]
-    assert [q["reverse"] for q in about["layers"]] == [False, False]
-    assert [q["x_frac"] for q in about["layers"]] == [5, 7]
+    for key, value in {
+        "lstm_sharp_package": 2,
+        "engine": engine,
+        "identity": w8a8.of(engine).digest,
+        "config": w8a8.knobs(),
+        "calibration": {"source": "data", "shape": [11, 9, 3]},
+        "vectors": {"sequences": 8, "steps": 9},
+        "predicted_cycles": {
+            name: sum(CYCLES[engine](read.cfg, program) for program in each)
+            for name, each in programs.items()
+        },
+        "directions": [1, 1],
+    }.items():
+        assert about[key] == value, key
+    assert read.cfg == w8a8.of(engine)
+    assert [(q["reverse"], q["x_frac"]) for q in about["layers"]] == [(False, 5), (False, 7)]
     assert set(about["files"]) == {"model.npz", "vectors.npz", "run.py"}
     drawn = dict(package.read("p").about["calibration"])
     assert 0 < drawn.pop("max_abs_error") < 3e-3
@@ -174,45 +169,40 @@ def test_package_is_replaced_whole_or_not_at_all(folder: Path) -> None:
     assert not [path.name for path in folder.rglob(".*")]
 
 
-def test_what_a_file_lists_is_not_deleted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def _list(*names: str) -> None:
+    about = json.loads(Path("p/package.json").read_text())
+    about["files"] = dict.fromkeys([*about["files"], *names], "")
+    Path("p/package.json").write_text(json.dumps(about))
+
+
+FOREIGN: dict[str, Callable[[Path], object]] = {
+    "precious": lambda path: shutil.copytree("precious", path),
+    "run.bit": lambda path: shutil.copytree("precious", path),
+    "notes.txt": lambda path: path.write_text("mine"),
+    "link.bit": lambda path: path.symlink_to(Path("x.bit").resolve()),
+    "mine.bit": lambda path: path.write_text("a bitstream of mine, listed nowhere"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_a_file_lists_is_not_deleted(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     """Only names that a package can hold, only files, and only inside the folder."""
     Path("precious").mkdir()
     Path("precious/thesis.tex").write_text("years of work")
     Path("x.bit").write_text("mine")
-
-    def listing(*names: str) -> None:
-        about = json.loads(Path("p/package.json").read_text())
-        about["files"] = dict.fromkeys([*about["files"], *names], "")
-        Path("p/package.json").write_text(json.dumps(about))
-
-    def is_kept(what: str) -> None:
-        before = sorted(str(p) for p in folder.rglob("*"))
-        assert package_cli("p") == 2
-        assert f"holds {what}, which is not of a package" in capsys.readouterr().err
-        assert sorted(str(p) for p in folder.rglob("*")) == before
-        assert Path("precious/thesis.tex").read_text() == "years of work"
-
-    listing("precious", "../precious", "run.bit", "notes.txt", "link.bit", "a.bit")
-    assert package_cli("p") == 0 and Path("precious/thesis.tex").exists()
-    listing("precious", "../precious", "run.bit", "notes.txt", "link.bit", "a.bit")
-    for name in ("precious", "run.bit"):
-        (folder / "precious").rename(folder / "p" / name)
-        before = sorted(str(p) for p in folder.rglob("*"))
-        assert package_cli("p") == 2
-        assert f"holds {name}, which is not" in capsys.readouterr().err
-        assert sorted(str(p) for p in folder.rglob("*")) == before
-        (folder / "p" / name).rename(folder / "precious")
-    Path("p/notes.txt").write_text("mine")
-    is_kept("notes.txt")
-    Path("p/notes.txt").unlink()
-    Path("p/link.bit").symlink_to(folder / "x.bit")
-    is_kept("link.bit")
-    Path("p/link.bit").unlink()
-    Path("p/mine.bit").write_text("a bitstream of mine, listed nowhere")
-    is_kept("mine.bit")
-    Path("p/mine.bit").rename("p/a.bit")
+    _list("precious", "../precious", "run.bit", "notes.txt", "link.bit", "a.bit")
+    FOREIGN[name](Path("p", name))
+    before = sorted(folder.rglob("*"))
+    assert package_cli("p") == 2
+    assert f"holds {name}, which is not of a package" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+    Path("p", name).rename("away")
+    Path("p/a.bit").write_text("an overlay's, listed")
     assert package_cli("p") == 0 and not Path("p/a.bit").exists()
-    assert not [path.name for path in folder.rglob(".*")]
+    assert Path("precious/thesis.tex").read_text() == "years of work"
+    assert not list(folder.rglob(".*"))
 
 
 def test_a_link_to_a_package_stays(folder: Path) -> None:
@@ -255,7 +245,10 @@ def test_half_a_package_is_taken_away(folder: Path, monkeypatch: pytest.MonkeyPa
     assert not [path.name for path in folder.rglob(".*")]
 
 
-def _rewrite(change: Callable[[dict[str, Any]], object], **arrays: Callable[[Any], Any]) -> None:
+Arrays = dict[str, Callable[[np.ndarray], Any]]
+
+
+def _rewrite(change: Callable[[dict[str, Any]], object], arrays: Arrays) -> None:
     """Change package.json, and arrays of vectors.npz and model.npz, and mend their sums."""
     about = json.loads(Path("p/package.json").read_text())
     for name in ("vectors.npz", "model.npz"):
@@ -267,87 +260,80 @@ def _rewrite(change: Callable[[dict[str, Any]], object], **arrays: Callable[[Any
     Path("p/package.json").write_text(json.dumps(about))
 
 
-A_WORD = '"lstm_sharp_package"'
-DAMAGE: dict[str, tuple[Callable[[], object], str]] = {
-    "no folder": (lambda: Path("p").rename("elsewhere"), "package.json cannot be read (No such"),
-    "no array file": (lambda: Path("p/model.npz").unlink(), "model.npz cannot be read (No such"),
-    "not JSON": (lambda: Path("p/package.json").write_text("{"), "package.json is not JSON"),
-    "other JSON": (lambda: Path("p/package.json").write_text("[]"), "is of something else"),
-    "a word": (lambda: Path("p/package.json").write_text(A_WORD), "is of something else"),
-    "version": (
-        lambda: _rewrite(lambda a: a.update(lstm_sharp_package=3)),
-        "version 3, this is a reader of version 2; use the version that made it, 'lstm-sharp 0.1",
-    ),
-    "older": (
-        lambda: _rewrite(lambda a: a.update(lstm_sharp_package=1)),
-        "version 1, this is a reader of version 2; make the package again with this version",
-    ),
-    "engine": (lambda: _rewrite(lambda a: a.update(engine="vhdl")), "engine is one of hls, sv"),
-    "other engine": (lambda: _rewrite(lambda a: a.update(engine="sv")), "has the identity"),
-    "no engine": (lambda: _rewrite(lambda a: a.pop("engine")), "it lacks 'engine'"),
-    "changed file": (lambda: Path("p/model.npz").write_bytes(b""), "model.npz is not as it was"),
-    "unlisted": (lambda: _rewrite(lambda a: a["files"].pop("model.npz")), "'model.npz' is wrong"),
-    "outside": (lambda: _rewrite(lambda a: a["files"].update({"../x": ""})), "'../x' is wrong"),
-    "knobs": (lambda: _rewrite(lambda a: a["config"].update(max_input=31)), "has the identity"),
-    "config": (lambda: _rewrite(lambda a: a["config"].pop("rows")), "missing key 'rows'"),
-    "lacks": (lambda: _rewrite(lambda a: a.pop("layers")), "is damaged (it lacks 'layers')"),
-    "scale": (lambda: _rewrite(lambda a: a["layers"][0].update(x_frac="a")), "x_frac is a whole"),
-    "shift": (lambda: _rewrite(lambda a: a["layers"][0].update(x_shift=3)), "x_shift is"),
-    "act_shift": (lambda: _rewrite(lambda a: a["layers"][0].update(w_hh_frac=99)), "w_hh_frac is"),
-    "schedule": (lambda: _rewrite(lambda a: a.update(schedule="fast")), "schedule is one of"),
-    "layer sizes": (lambda: _rewrite(lambda a: a["layers"].reverse()), "w_ih_l0 is int8 (16, 6)"),
-    "no h below": (
-        lambda: _rewrite(lambda a: a["layers"][1].update(x_frac=14, w_ih_frac=9)),
-        "x_frac of level 1 is 15",
-    ),
-    "not chained": (
-        lambda: _rewrite(lambda a: a["layers"][1].update(input_size=5), w_ih_l1=lambda w: w[:, :5]),
-        "is damaged (layer 1 takes 5 inputs but layer 0 gives 6",
-    ),
-    "direction": (lambda: _rewrite(lambda a: a.update(directions=[2])), "is made of forward 3"),
-    "directions": (lambda: _rewrite(lambda a: a.update(directions=[1])), "do not group 2 LSTM"),
-    "no directions": (lambda: _rewrite(lambda a: a.update(directions=None)), "is damaged"),
-    "reverse": (lambda: _rewrite(lambda a: a["layers"][0].update(reverse=1)), "reverse is true or"),
-    "no layer": (lambda: _rewrite(lambda a: a.update(layers=[], directions=[])), "no LSTM layer"),
-    "max_shift": (
-        lambda: _rewrite(lambda a: a["layers"][0].update(x_frac=6, x_shift=9)),
-        "layer 0 needs x_shift 9, tiny has 8",
-    ),
-    "odd": (lambda: _rewrite(lambda a: a["vectors"].update(sequences=7)), "sequences is even"),
-    "too large": (
-        lambda: _rewrite(
-            lambda a: a["layers"][0].update(input_size=33),
-            w_ih_l0=lambda w: np.resize(w, (24, 33)),
-            x=lambda x: np.resize(x, (8, 16, 33)),
-        ),
-        "layer 0 has 33 inputs, tiny holds 32",
-    ),
-    "shape": (lambda: _rewrite(dict, x=lambda x: x[:, :, :2]), "x is int16 (8, 16, 3)"),
-    "type": (lambda: _rewrite(dict, h=lambda h: h.astype(float)), "h is int16 (8, 16, 4)"),
-    "range": (lambda: _rewrite(dict, c_end=lambda c: c + (1 << 23)), "c_end is within 24 bits"),
-    "no array": (lambda: _rewrite(dict, b_l1=lambda b: None), "it lacks"),
-    "pickle": (
-        lambda: _rewrite(dict, x=lambda x: x.astype(object)),
-        "p/vectors.npz: tensor x cannot",
-    ),
+OLDER = "this is a reader of version 2; make the package again with this version"
+NEWER = "this is a reader of version 2; use the version that made it, 'lstm-sharp 0.1"
+WIDER: Arrays = {
+    "w_ih_l0": lambda w: np.resize(w, (24, 33)),
+    "x": lambda x: np.resize(x, (8, 16, 33)),
 }
+DAMAGE: list[tuple[str, Callable[[dict[str, Any]], object], Arrays]] = [
+    (f"version 3, {NEWER}", lambda a: a.update(lstm_sharp_package=3), {}),
+    (f"version 1, {OLDER}", lambda a: a.update(lstm_sharp_package=1), {}),
+    ("engine is one of hls, sv", lambda a: a.update(engine="vhdl"), {}),
+    ("has the identity", lambda a: a.update(engine="sv"), {}),
+    ("it lacks 'engine'", lambda a: a.pop("engine"), {}),
+    ("'model.npz' is wrong", lambda a: a["files"].pop("model.npz"), {}),
+    ("'../x' is wrong", lambda a: a["files"].update({"../x": ""}), {}),
+    ("has the identity", lambda a: a["config"].update(max_input=31), {}),
+    ("missing key 'rows'", lambda a: a["config"].pop("rows"), {}),
+    ("is damaged (it lacks 'layers')", lambda a: a.pop("layers"), {}),
+    ("x_frac is a whole", lambda a: a["layers"][0].update(x_frac="a"), {}),
+    ("x_shift is", lambda a: a["layers"][0].update(x_shift=3), {}),
+    ("w_hh_frac is", lambda a: a["layers"][0].update(w_hh_frac=99), {}),
+    ("schedule is one of", lambda a: a.update(schedule="fast"), {}),
+    ("w_ih_l0 is int8 (16, 6)", lambda a: a["layers"].reverse(), {}),
+    ("x_frac of level 1 is 15", lambda a: a["layers"][1].update(x_frac=14, w_ih_frac=9), {}),
+    (
+        "layer 1 takes 5 inputs",
+        lambda a: a["layers"][1].update(input_size=5),
+        {"w_ih_l1": lambda w: w[:, :5]},
+    ),
+    ("is made of forward 3", lambda a: a.update(directions=[2]), {}),
+    ("do not group 2 LSTM", lambda a: a.update(directions=[1]), {}),
+    ("is damaged", lambda a: a.update(directions=None), {}),
+    ("reverse is true or", lambda a: a["layers"][0].update(reverse=1), {}),
+    ("no LSTM layer", lambda a: a.update(layers=[], directions=[]), {}),
+    ("needs x_shift 9, tiny has 8", lambda a: a["layers"][0].update(x_frac=6, x_shift=9), {}),
+    ("sequences is even", lambda a: a["vectors"].update(sequences=7), {}),
+    ("has 33 inputs, tiny holds 32", lambda a: a["layers"][0].update(input_size=33), WIDER),
+    ("x is int16 (8, 16, 3)", dict, {"x": lambda x: x[:, :, :2]}),
+    ("h is int16 (8, 16, 4)", dict, {"h": lambda h: h.astype(float)}),
+    ("c_end is within 24 bits", dict, {"c_end": lambda c: c + (1 << 23)}),
+    ("it lacks", dict, {"b_l1": lambda b: None}),
+    ("p/vectors.npz: tensor x cannot", dict, {"x": lambda x: x.astype(object)}),
+]
 
 
-@pytest.mark.parametrize("how", DAMAGE)
-def test_damage_is_named(folder: Path, how: str) -> None:
-    break_it, said = DAMAGE[how]
-    break_it()
+@pytest.mark.parametrize(("said", "change", "arrays"), DAMAGE)
+def test_damage_is_named(
+    folder: Path, said: str, change: Callable[[dict[str, Any]], object], arrays: Arrays
+) -> None:
+    _rewrite(change, arrays)
     with pytest.raises(UsageError) as refused:
         package.read("p")
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_files_that_are_not_as_written_are_named(folder: Path) -> None:
+    for name, data, said in (
+        ("model.npz", b"", "model.npz is not as it was"),
+        ("model.npz", None, "model.npz cannot be read (No such"),
+        ("package.json", b"{", "package.json is not JSON"),
+        ("package.json", b"[]", "is of something else"),
+        ("package.json", b'"lstm_sharp_package"', "is of something else"),
+        ("package.json", None, "package.json cannot be read (No such"),
+    ):
+        Path("p", name).unlink() if data is None else Path("p", name).write_bytes(data)
+        with pytest.raises(UsageError) as refused:
+            package.read("p")
+        assert said in str(refused.value)
 
 
 def test_more_files_and_keys_may_join(folder: Path) -> None:
     Path("p/more.py").write_text("print('PASS')\n")
     Path("p/unlisted.txt").write_text("")
     digest = hashlib.sha256(Path("p/more.py").read_bytes()).hexdigest()
-    _rewrite(lambda a: a.update(more=1) or a["files"].update({"more.py": digest}))
+    _rewrite(lambda a: a.update(more=1) or a["files"].update({"more.py": digest}), {})
     assert package.read("p").about["more"] == 1
     Path("p/run.py").write_text("print('FAIL')\n")
     with pytest.raises(UsageError, match="run.py is not as it was written"):

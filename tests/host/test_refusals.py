@@ -31,12 +31,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save("x.npy", rng.uniform(-1, 1, (2, 5, 3)).astype(np.float32))
     np.savez("s.npz", **{n: rng.uniform(-1, 1, (2, 2, 6)).astype(np.float32) for n in "hc"})
     Path("broken.json").write_text("{")
-    for name, knobs in {
-        "small": {"max_hidden": 5},
-        "shallow": {"weight_tiles": 2},
-        "low": {"bias_blocks": 2},
-    }.items():
-        Path(f"{name}.json").write_text(json.dumps(resized(tiny, name=name, **knobs).knobs()))
+    few = (("small", "max_hidden", 5), ("shallow", "weight_tiles", 2), ("low", "bias_blocks", 2))
+    for name, knob, value in few:
+        knobs = resized(tiny, name=name, **{knob: value}).knobs()
+        Path(f"{name}.json").write_text(json.dumps(knobs))
     Path("named.json").write_text(json.dumps({**tiny.knobs(), "name": "a b"}))
     for name, lengths in {"short": [5, 0], "long": [6, 5], "three": [5, 5, 5]}.items():
         np.save(f"{name}.npy", np.array(lengths))
@@ -95,25 +93,19 @@ OPTIONS = {
     ],
     "fit m.npz": [
         ("--board z3", "board 'z3' has no config; choose one of none, pynq-z2"),
-        ("--format W4A4", "format 'W4A4' is unknown"),
         ("--steps 0", "steps 0 must be 1 to 65536"),
         ("--steps 10000000000000", "steps 10000000000000 must be 1 to 65536"),
-        ("--prefix decoder", "decoder"),
-        ("--json nowhere/f.json", "nowhere is no folder"),
         ("--json m.npz", "m.npz would overwrite m.npz"),
         ("--max-memory 0", "'0' is no size; give one such as 512M or 8G"),
         ("--max-memory 1K", "m.npz takes 3878 bytes, at most 1024 are read"),
         (f"--max-memory {'9' * 99}G", "is no size"),
     ],
     " ".join(PACKAGE): [
-        ("--config z3", "config 'z3' not found"),
         ("--config shallow.json", "tiles of weights, shallow holds 2"),
-        ("--format W4A4", "format 'W4A4' is unknown"),
         ("--schedule fast", "schedule 'fast' is unknown"),
         ("--calibration none.npy", "none.npy cannot be read"),
         ("--calibration flat.npy", "calibration data has shape (5, 3)"),
         ("--calibration nan.npy", "calibration data has 1 NaN"),
-        ("--prefix decoder", "decoder"),
         ("-o x.npy", "x.npy is a file; name a folder"),
         ("-o x.npy/q", "cannot be written"),
         ("-o .", "which is not of a package; name a new folder"),
@@ -147,7 +139,6 @@ H, C = np.zeros((2, 2, 6)), np.zeros((2, 2, 6))
 FILES = {  # what takes the place of a file: an array, tensors, bytes, or nothing
     "x.npy": [
         (np.where(np.arange(3) == 1, np.nan, X), "10 NaN or infinite of 30 values"),
-        (np.where(np.arange(3) == 1, np.inf, X), "10 NaN or infinite of 30 values"),
         (X + 1e30 * np.arange(30).reshape(X.shape), "scale the input"),
         (X[:, :, :2], "input has 2 features, m takes 3"),
         (X[0], "(batch, time, features) is expected"),
@@ -155,12 +146,10 @@ FILES = {  # what takes the place of a file: an array, tensors, bytes, or nothin
         (X[:, :0], "2 sequences of 0 steps"),
         (np.array([[["a"]]]), "has type <U1"),
         (np.array([{}], dtype=object), "x.npy is no .npy array"),
-        (b"hello", "x.npy is no .npy array"),
         (b"", "x.npy is no .npy array"),
         (None, "x.npy cannot be read (No such file"),
     ],
     "m.npz": [
-        (None, "m.npz cannot be read (No such file"),
         (b"hello", "m.npz"),
         ({"weight": np.zeros((2, 2))}, "no tensor named like weight_ih_l0"),
         (NAN, "NaN or infinite"),
@@ -168,10 +157,7 @@ FILES = {  # what takes the place of a file: an array, tensors, bytes, or nothin
     "s.npz": [
         ({"h": H + 1.5, "c": C}, "state h reaches 1.5, an engine holds 1; give"),
         ({"h": H, "c": C - 129}, "state c reaches 129, an engine holds 128; give"),
-        (
-            {"h": np.zeros((2, 2, 9)), "c": C},
-            "state h has shape (2, 2, 9); (cells, batch, hidden) = (2, 2, 6)",
-        ),
+        ({"h": H[:, :, :3], "c": C}, "state h has shape (2, 2, 3); (cells, batch, hidden) = (2,"),
         ({"h": H}, "s.npz lacks c; it has h"),
         ({"h": H * np.nan, "c": C}, "state h has NaN"),
     ],

@@ -59,10 +59,10 @@ def test_prefix_chooses_a_stack_and_absent_biases_are_zero(tmp_path: Path) -> No
     assert len(load(tmp_path / "m.npz", prefix="lstm2.").layers) == 1
 
 
-def both_ways(missing: str = "") -> dict[str, np.ndarray]:
-    """Tensors of a bidirectional stack of two layers, but for one."""
+def both_ways(missing: str = "", **more: np.ndarray) -> dict[str, np.ndarray]:
+    """Tensors of a bidirectional stack of two layers, but for one, and some more."""
     named = torch_names(pytorch_like(3, [X, H, H], (2, 2)))
-    return {name: value for name, value in named.items() if name != missing}
+    return {name: value for name, value in named.items() if name != missing} | more
 
 
 def test_reverse_names_make_layers_bidirectional(tmp_path: Path) -> None:
@@ -83,60 +83,48 @@ def test_names_of_a_cell(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cell.b, want.b)
 
 
-def normed(name: str, *instead: str) -> dict[str, np.ndarray]:
+def but(name: str, *instead: str, **more: np.ndarray) -> dict[str, np.ndarray]:
+    """Tensors of a layer but for one, and some more."""
     kept = {n: value for n, value in weights().items() if n != name}
-    return kept | {n: np.ones((16, X)) for n in instead}
+    return kept | dict.fromkeys(instead, np.ones((16, X))) | more
 
 
+CELL = {"weight_ih": np.ones((16, X)), "weight_hh": np.ones((16, H))}
+W, B = "weight_hh_l0", "bias_hh_l0"
+ORIGINAL = [f"parametrizations.{W}.original{n}" for n in (0, 1)]
+NAN = np.full(4 * H, np.nan)
 TORCH_REFUSALS = {
-    "lacks weight_hh_l0 but has bias_hh_l0, bias_ih_l0, weight_ih_l0; undo the weight norm": normed(
-        "weight_hh_l0", "weight_hh_l0_g", "weight_hh_l0_v"
+    f"lacks {W} but has {B}, bias_ih_l0, weight_ih_l0; undo the weight norm": but(
+        W, f"{W}_g", f"{W}_v"
     ),
-    "undo the weight norm before you save: torch.nn.utils.remove_weight_norm, or": normed(
-        "weight_hh_l0",
-        "parametrizations.weight_hh_l0.original0",
-        "parametrizations.weight_hh_l0.original1",
+    "undo the weight norm before you save: torch.nn.utils.remove_weight_norm, or": but(
+        W, *ORIGINAL
     ),
-    "its 2 tensors are l.weight_hh_l0_g, l.weight_hh_l0_v; undo the weight norm": {
-        "l.weight_hh_l0_g": np.ones((16, 1)),
-        "l.weight_hh_l0_v": np.ones((16, H)),
+    f"its 2 tensors are l.{W}_g, l.{W}_v; undo the weight norm": {
+        f"l.{W}_{end}": np.ones(16) for end in "gv"
     },
     "lacks weight_hh but has weight_ih": {"weight_ih": np.ones((16, X))},
-    "12 rows for 4 units, so it is of a GRU": {
-        "weight_ih": np.ones((12, X)),
-        "weight_hh": np.ones((12, H)),
-    },
-    "a bias of the cell has shape (3,)": {
-        "weight_ih": np.ones((16, X)),
-        "weight_hh": np.ones((16, H)),
-        "bias_hh": np.ones(3),
-    },
-    "lacks weight_ih_l0 but has bias_ih_l0, weight_hh, weight_ih": {
-        "weight_ih": np.ones((16, X)),
-        "weight_hh": np.ones((16, H)),
-        "bias_ih_l0": np.ones(16),
-    },
+    "weight_hh has 12 rows for 4 units, so it is of a GRU": {n: v[:12] for n, v in CELL.items()},
+    "bias_hh has shape (3,)": CELL | {"bias_hh": np.ones(3)},
+    "lacks weight_ih_l0 but has bias_ih_l0, weight_hh, weight_ih": CELL
+    | {"bias_ih_l0": np.ones(16)},
     "holds 2 LSTMs; choose one by prefix: lstm., lstm2.": two_lstms(),
     "no tensor named like weight_ih_l0; its 1 tensors are conv.w": {"conv.w": np.ones(3)},
     "lacks weight_ih_l0 but has weight_ih_l0_reverse": {"weight_ih_l0_reverse": np.ones((16, X))},
     "lacks weight_hh_l1_reverse": both_ways("weight_hh_l1_reverse"),
     "lacks bias_hh_l0_reverse": both_ways("bias_hh_l0_reverse"),
     "lacks bias_ih_l1 but": both_ways("bias_ih_l1"),
-    "layer 1 reverse has shape (3,)": both_ways() | {"bias_hh_l1_reverse": np.ones(3)},
-    "layer 1 reverse: b has 16 NaN": both_ways() | {"bias_hh_l1_reverse": np.full(4 * H, np.nan)},
-    "forward 3 -> 4 and reverse 5 -> 4": both_ways()
-    | {"weight_ih_l0_reverse": np.ones((4 * H, 5))},
-    "weight_hr_l0 stands for proj_size": weights() | {"weight_hr_l0": np.ones((2, H))},
+    "bias_hh_l1_reverse has shape (3,)": both_ways(bias_hh_l1_reverse=np.ones(3)),
+    "layer 1 reverse: b has 16 NaN": both_ways(bias_hh_l1_reverse=NAN),
+    "forward 3 -> 4 and reverse 5 -> 4": both_ways(weight_ih_l0_reverse=np.ones((4 * H, 5))),
+    "weight_hr_l0 stands for proj_size": but("", "weight_hr_l0"),
     "lacks weight_hh_l0": {"weight_ih_l0": np.ones((4 * H, X))},
-    "lacks weight_ih_l1": weights() | {"weight_ih_l2": np.ones((4 * H, H))},
-    "weight_hh_l0 has 12 rows for 4 units, so it is of a GRU": weights()
-    | {"weight_hh_l0": np.ones((3 * H, H))},
-    "so it is of a plain RNN": weights() | {"weight_hh_l0": np.ones((H, H))},
-    "weight_ih_l0 is int8, not float": weights() | {"weight_ih_l0": np.ones((16, X), np.int8)},
-    "must have two dimensions": weights() | {"weight_hh_l0": np.ones(16)},
-    "a bias of layer 0 has shape (3,)": weights() | {"bias_hh_l0": np.ones(3)},
-    "layer 0: b has 16 NaN": weights() | {"bias_hh_l0": np.full(4 * H, np.nan)},
-    "weight_ih_l0 cannot be read": weights() | {"weight_ih_l0": np.array([{}], object)},
+    "lacks weight_ih_l1": but("", weight_ih_l2=np.ones((4 * H, H))),
+    "so it is of a plain RNN": but("", weight_hh_l0=np.ones((H, H))),
+    "weight_ih_l0 is int8, not float": but("", weight_ih_l0=np.ones((16, X), np.int8)),
+    "weight_hh_l0 has shape (16,); weight_ih is (4H, X)": but("", weight_hh_l0=np.ones(16)),
+    "layer 0: b has 16 NaN": but("", bias_hh_l0=NAN),
+    "weight_ih_l0 cannot be read": but("", weight_ih_l0=np.array([{}], object)),
 }
 
 
@@ -164,8 +152,6 @@ def test_files_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     write_safetensors(path, {"weight_ih_l0": np.ones(9, "f")})
     path.write_bytes(path.read_bytes()[:-1])
-    refused(path, "weight_ih_l0 ends at byte 36 of 35: it is cut short or damaged")
-    refused(
-        write_safetensors(path, {"weight_ih_l0": np.ones(1, "b")}, weight_ih_l0="F8_E5M2"),
-        "is F8_E5M2",
-    )
+    refused(path, "weight_ih_l0 lies in bytes 0 to 36, 0 to 35 are free: it is cut short")
+    write_safetensors(path, {"weight_ih_l0": np.ones(1, "b")}, weight_ih_l0="F8_E5M2")
+    refused(path, "is F8_E5M2")

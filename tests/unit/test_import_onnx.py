@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lstm_sharp.errors import ToolError, UsageError
+from lstm_sharp.files import max_memory
 from lstm_sharp.model import load
 from lstm_sharp.runtime.session import Session
 from models import H, X, float_h, refused, weights, x_of
@@ -124,7 +125,7 @@ def test_onnx_head_is_the_first_output_that_is_computed(tmp_path: Path) -> None:
     assert load(write_onnx(path, body, "(float[B,T,3] x) => (y, Yh, c)")).head is None
 
 
-ODD = {"by5": np.array([-1, 5, 3]), "of2": np.array([2, -1, 1, H]), "none0": np.array([0])}
+ODD = {"by2": np.array([-1, 2, 3]), "of2": np.array([2, -1, 1, H]), "none0": np.array([0])}
 ODD |= {"six": np.array([6]), "five": np.array([5], "i4"), "narrow": np.zeros((1, 1, 2))}
 ODD |= {"three": np.zeros((1, 3, H))}
 GRU = {"G": np.linspace(-1, 1, 36).reshape(1, 9, 4), "U": np.linspace(-2, 1, 27).reshape(1, 9, 3)}
@@ -245,9 +246,9 @@ def test_onnx_refused(tmp_path: Path, text: str) -> None:
 
 def test_onnx_input_refused(tmp_path: Path) -> None:
     for kind, text in (
-        ("int64[B,T,3]", "is INT64"),
-        ("float[T,3]", "shape [0, 3]"),
-        ("float[5,9999999999,3]", "x has 67108864 elements and more"),
+        ("int64[B,T,3]", "input x is INT64 [0, 0, 3]"),
+        ("float[T,3]", "input x is FLOAT [0, 3] (0 is any), but the first LSTM takes"),
+        ("float[5,9999999999,3]", "is FLOAT [5, 9999999999, 3] (0 is any)"),
     ):
         refused(write_onnx(tmp_path / "m.onnx", LSTM0 + OUT, f"({kind} x) => (y)"), text)
 
@@ -263,29 +264,21 @@ def test_onnx_prefix(tmp_path: Path) -> None:
     check(lower.head(float_h(lower, x_of())), path, x_of())
 
 
-def test_onnx_external_data(tmp_path: Path) -> None:
-    path = write_onnx(tmp_path / "m.onnx", LSTM0 + OUT)
-    want, graph = load(path).layers[0].w_hh, onnx.load(path)
-    onnx.save(graph, str(path), save_as_external_data=True, size_threshold=0, location="m.bin")
-    np.testing.assert_array_equal(load(path).layers[0].w_hh, want)
-    (tmp_path / "m.bin").unlink()
-    refused(path, "m.bin cannot be read (No such file or directory)")
+def _tensor(model: onnx.ModelProto, name: str = "W0") -> onnx.TensorProto:
+    return next(tensor for tensor in model.graph.initializer if tensor.name == name)
 
 
-def _changed(path: Path, change: Callable[[onnx.ModelProto], object]) -> Path:
-    graph = onnx.load(path, load_external_data=False)
-    change(graph)
-    path.write_bytes(graph.SerializeToString().replace(b"NOTUTF8", b"N\xff\xfeUTF8"))
-    return path
-
-
-def _point(model: onnx.ModelProto, **told: str) -> None:
+def _point(**told: str) -> Callable[[onnx.ModelProto], object]:
     """Let W0 lie in another file."""
-    tensor = next(t for t in model.graph.initializer if t.name == "W0")
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in {"location": "m.bin", **told}.items():
-        tensor.external_data.add(key=key, value=value)
+
+    def change(model: onnx.ModelProto) -> None:
+        tensor = _tensor(model)
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in {"location": "m.bin", **told}.items():
+            tensor.external_data.add(key=key, value=value)
+
+    return change
 
 
 def _function(model: onnx.ModelProto, name: str, *calls: str) -> None:
@@ -298,49 +291,45 @@ def _function(model: onnx.ModelProto, name: str, *calls: str) -> None:
         model.graph.node.add(op_type="f0", domain="own", input=["x"], output=["more"])
 
 
-HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
-    "type": (lambda m: setattr(m.graph.initializer[0], "data_type", 999), "type number 999"),
-    "no type": (lambda m: setattr(m.graph.initializer[0], "data_type", 0), "type number 0"),
-    "negative": (lambda m: m.graph.initializer[2].dims.__setitem__(0, -1), "has the size -1"),
-    "giant": (
-        lambda m: m.graph.initializer[2].dims.__setitem__(0, 1 << 62),
-        "takes 36893488147419103232",
-    ),
-    "input": (
-        lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", 1 << 40),
-        "x has 67108864 elements and more",
-    ),
-    "negative input": (
-        lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", -5),
-        "a shape has the size -5",
-    ),
-    "text": (lambda m: setattr(m.graph.node[-1], "name", "NOTUTF8"), "is not UTF-8"),
-    "input's text": (lambda m: m.graph.node[-1].input.append("NOTUTF8"), "is not UTF-8"),
-    "ring": (
-        lambda m: m.graph.node.add(op_type="Identity", input=["r"], output=["r"]),
-        "Identity reads r, which nothing has made before it",
-    ),
-    "elsewhere": (lambda m: _point(m, location="../up.bin"), "outside of the folder"),
-    "absolute": (lambda m: _point(m, location="/etc/passwd"), "outside of the folder"),
-    "a link out": (lambda m: _point(m, location="link.bin"), "outside of the folder"),
-    "the folder": (lambda m: _point(m, location="."), "outside of the folder"),
-    "nowhere": (lambda m: _point(m, location=""), "outside of the folder"),
-    "a folder": (lambda m: _point(m, location="deep"), "Is a directory"),
-    "short": (lambda m: _point(m, offset="1"), "m.bin has 192 bytes, not 192 from 1 on"),
-    "before": (lambda m: _point(m, offset="-1"), "m.bin has 192 bytes, not 192 from -1 on"),
-    "length": (lambda m: _point(m, length="9"), "takes 192 bytes, not 9"),
-    "no number": (lambda m: _point(m, offset="a"), "invalid literal for int"),
-    "function of itself": (lambda m: _function(m, "f0", "f0"), "function f0 calls itself"),
-    "functions of functions": (
-        lambda m: [_function(m, f"f{n}", f"f{n + 1}", f"f{n + 1}") for n in range(40)],
+def _axis(size: int) -> Callable[[onnx.ModelProto], object]:
+    return lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", size)
+
+
+HOSTILE: list[tuple[str, Callable[[onnx.ModelProto], object]]] = [
+    ("W of LSTM Y cannot be evaluated", lambda m: setattr(_tensor(m), "data_type", 999)),
+    ("W of LSTM Y cannot be evaluated", lambda m: setattr(_tensor(m), "data_type", 0)),
+    ("W of LSTM Y cannot be evaluated", lambda m: setattr(_tensor(m), "raw_data", bytes(191))),
+    ("bytes for shape [-1, 16, 3]", lambda m: _tensor(m).dims.__setitem__(0, -1)),
+    ("for shape [4611686018427387904]", lambda m: _tensor(m, "one").dims.__setitem__(0, 1 << 62)),
+    ("input x is FLOAT [1099511627776, 0, 3]", _axis(1 << 40)),
+    ("input x is FLOAT [-5, 0, 3]", _axis(-5)),
+    ("is not UTF-8", lambda m: setattr(m.graph.node[-1], "name", "NOTUTF8")),
+    ("is not UTF-8", lambda m: m.graph.node[-1].input.append("NOTUTF8")),
+    ("take the output of LSTM Y", lambda m: m.graph.node[1].input.__setitem__(0, "Y")),
+    ("outside of the folder", _point(location="../up.bin")),
+    ("outside of the folder", _point(location="/etc/passwd")),
+    ("outside of the folder", _point(location="link.bin")),
+    ("Is a directory", _point(location=".")),
+    ("Is a directory", _point(location="")),
+    ("Is a directory", _point(location="deep")),
+    ("No such file", _point(location="none.bin")),
+    ("m.bin has 192 bytes, not 192 from 1 on", _point(offset="1", length="192")),
+    ("m.bin has 192 bytes, not 193 from -1 on", _point(offset="-1")),
+    ("m.bin has 192 bytes, not -8 from 200 on", _point(offset="200")),
+    ("W of LSTM Y cannot be evaluated", _point(length="9")),
+    ("invalid literal for int", _point(offset="a")),
+    ("maximum recursion depth exceeded", lambda m: _function(m, "f0", "f0")),
+    (
         "make more than 1048576 nodes",
+        lambda m: [_function(m, f"f{n}", f"f{n + 1}", f"f{n + 1}") for n in range(40)],
     ),
-}
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("how", HOSTILE)
-def test_onnx_hostile(tmp_path: Path, how: str) -> None:
-    change, said = HOSTILE[how]
+@pytest.mark.parametrize(("said", "change"), HOSTILE)
+def test_onnx_hostile(
+    tmp_path: Path, said: str, change: Callable[[onnx.ModelProto], object]
+) -> None:
     (tmp_path / "up.bin").write_bytes(bytes(192))
     folder = tmp_path / "folder"
     (folder / "deep").mkdir(parents=True)
@@ -349,14 +338,27 @@ def test_onnx_hostile(tmp_path: Path, how: str) -> None:
     refused(_changed(write_onnx(folder / "m.onnx", LSTM0 + OUT), change), said)
 
 
-def test_onnx_external_data_below_its_folder(tmp_path: Path) -> None:
+def _changed(path: Path, change: Callable[[onnx.ModelProto], object]) -> Path:
+    graph = onnx.load(path, load_external_data=False)
+    change(graph)
+    path.write_bytes(graph.SerializeToString().replace(b"NOTUTF8", b"N\xff\xfeUTF8"))
+    return path
+
+
+def test_onnx_external_data(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "m.onnx", LSTM0 + OUT)
-    want = load(path).layers[0].w_ih
-    (weights,) = [t.raw_data for t in onnx.load(path).graph.initializer if t.name == "W0"]
+    want, graph = load(path).layers[0], onnx.load(path)
+    data = _tensor(graph).raw_data
+    onnx.save(graph, str(path), save_as_external_data=True, size_threshold=0, location="m.bin")
+    np.testing.assert_array_equal(load(path).layers[0].w_hh, want.w_hh)
     (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "w.bin").write_bytes(b"1234" + weights)
-    _changed(path, lambda m: _point(m, location="deep/w.bin", offset="4", checksum="unread"))
-    np.testing.assert_array_equal(load(path).layers[0].w_ih, want)
+    (tmp_path / "deep" / "w.bin").write_bytes(b"1234" + data)
+    write_onnx(path, LSTM0 + OUT)
+    _changed(path, _point(location="deep/w.bin", offset="4", checksum="unread"))
+    np.testing.assert_array_equal(load(path).layers[0].w_ih, want.w_ih)
+    (tmp_path / "deep" / "w.bin").write_bytes(bytes(4000))
+    with max_memory(9000), pytest.raises(UsageError, match="external data takes 11988 bytes"):
+        load(_changed(path, lambda m: m.graph.initializer.extend([_tensor(m)] * 2)))
 
 
 @pytest.mark.parametrize("place", GRAPHS["cut"])

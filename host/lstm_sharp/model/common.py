@@ -10,14 +10,14 @@ from lstm_sharp.errors import UsageError
 
 
 def some(names: Iterable[object], limit: int = 8) -> str:
-    """Returns at most ``limit`` different names in their order, and how many were left out."""
+    """Return at most ``limit`` different names in their order, and how many were left out."""
     unique = list(dict.fromkeys(names))
     rest = len(unique) - limit
     return ", ".join(map(str, unique[:limit])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def match_prefix(names: Iterable[str], prefix: str) -> list[str]:
-    """Returns the names that lie under ``prefix``, taking ``.`` and ``/`` for the same.
+    """Return the names that lie under ``prefix``, taking ``.`` and ``/`` for the same.
 
     Whole path parts win: ``lstm`` picks ``lstm.`` and leaves ``lstm2.`` alone; only when no
     whole part matches is ``prefix`` taken as the beginning of a word. ``.`` is the root.
@@ -33,12 +33,12 @@ def match_prefix(names: Iterable[str], prefix: str) -> list[str]:
 
 
 def is_float(dtype: np.dtype) -> bool:
-    """Tells whether a type is a float; bfloat16 is one that NumPy counts under no float kind."""
+    """Tell whether a type is a float; bfloat16 is one that NumPy counts under no float kind."""
     return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 def as_float(value: np.ndarray, what: str) -> np.ndarray:
-    """Widens float16, bfloat16, float32 or float64 weights, which float64 holds exactly.
+    """Widen float16, bfloat16, float32 or float64 weights, which float64 holds exactly.
 
     Args:
         value: any array.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lstm_sharp import arrays
@@ -12,6 +13,10 @@ from lstm_sharp.files import refusing
 from lstm_sharp.model.model import Model
 from lstm_sharp.model.torch_names import from_torch_names
 
+_OPEN: dict[str, Callable[[Path], AbstractContextManager[arrays.Tensors]]] = {
+    ".safetensors": arrays.open_safetensors,
+    ".npz": arrays.open_npz,
+}
 _TORCH = "for PyTorch for example safetensors.torch.save_file(model.state_dict(), path)"
 _EXPORTS = {
     (".keras", ".h5", ".hdf5"): "for Keras for example model.export(path, format='onnx')",
@@ -21,7 +26,7 @@ _EXPORTS = {
 
 
 def load(path: str | os.PathLike[str], prefix: str = "") -> Model:
-    """Reads a trained LSTM.
+    """Read a trained LSTM.
 
     Args:
         path: an ``.onnx`` graph, or a ``.safetensors`` or ``.npz`` file whose tensors are named
@@ -40,32 +45,16 @@ def load(path: str | os.PathLike[str], prefix: str = "") -> Model:
     if file.is_dir():
         raise UsageError(f"{file} is a directory; give the model file inside it")
     suffix = file.suffix.lower()
-    readers: dict[str, Callable[[Path, str], Model]] = {
-        ".onnx": _load_onnx,
-        ".safetensors": _load_safetensors,
-        ".npz": _load_npz,
-    }
-    if suffix not in readers:
+    if suffix == ".onnx":
+        from lstm_sharp.model.onnx_import import load_onnx  # the board has no onnx
+
+        with refusing(f"{file.name} is no graph that can be followed", "export it again"):
+            return load_onnx(file, prefix)
+    if suffix not in _OPEN:
         remedy = next((told for suffixes, told in _EXPORTS.items() if suffix in suffixes), _TORCH)
         raise UsageError(
-            f"{file.name}: the suffix {suffix or '(none)'} is unknown; give {', '.join(readers)}, "
-            f"{remedy}"
+            f"{file.name}: the suffix {suffix or '(none)'} is unknown; give .onnx, "
+            f"{', '.join(_OPEN)}, {remedy}"
         )
-    return readers[suffix](file, prefix)
-
-
-def _load_onnx(file: Path, prefix: str) -> Model:
-    from lstm_sharp.model.onnx_import import load_onnx  # the board has no onnx
-
-    with refusing(f"{file.name} is no graph that can be followed", "export it again"):
-        return load_onnx(file, prefix)
-
-
-def _load_safetensors(file: Path, prefix: str) -> Model:
-    with arrays.open_safetensors(file) as tensors:
-        return from_torch_names(tensors, file.stem, prefix)
-
-
-def _load_npz(file: Path, prefix: str) -> Model:
-    with arrays.open_npz(file, file.name) as tensors:
+    with _OPEN[suffix](file) as tensors:
         return from_torch_names(tensors, file.stem, prefix)

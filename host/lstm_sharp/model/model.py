@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from itertools import accumulate
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -14,8 +15,94 @@ GATES = ("i", "f", "g", "o")
 """Order of the gates everywhere; importers reorder once, hardware knows no other order."""
 
 
+class Cell:
+    """Sizes of one direction of a level, whatever numbers it is made of."""
+
+    w_ih: np.ndarray  # (4H, X)
+    w_hh: np.ndarray  # (4H, H)
+    reverse: bool
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+        return int(self.w_ih.shape[1])
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return int(self.w_hh.shape[1])
+
+
+AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
+def level_width(level: Sequence[Cell]) -> int:
+    """Return the width of a level's output: h of its cells side by side, forward first."""
+    return sum(cell.hidden_size for cell in level)
+
+
+class Levels(Generic[AnyCell]):
+    """Cells in a stack of levels, bottom first: what a float and an integer model are.
+
+    A level is one cell, or a forward and a reverse cell that read the same x.
+    """
+
+    layers: tuple[AnyCell, ...]
+    directions: tuple[int, ...] | None
+
+    def __post_init__(self) -> None:
+        _ = self.levels  # which checks them
+
+    @property
+    def levels(self) -> tuple[tuple[AnyCell, ...], ...]:
+        """The cells of each level, bottom first.
+
+        Raises:
+            UsageError: no cell, directions that do not add up, a pair that is not forward and
+                reverse of one size, or a level that does not take the output of the one below.
+        """
+        cells = self.layers
+        if not cells:
+            raise UsageError("the model has no LSTM layer; give at least one")
+        counts = (1,) * len(cells) if self.directions is None else self.directions
+        if sum(counts) != len(cells) or not {1, 2}.issuperset(counts):
+            raise UsageError(
+                f"directions {counts} do not group {len(cells)} LSTM cells; give 1 or 2 a layer, "
+                "as many as cells in all"
+            )
+        levels = tuple(cells[end - n : end] for n, end in zip(counts, accumulate(counts)))
+        for index, level in enumerate(levels):
+            sides = [
+                f"{'reverse' if cell.reverse else 'forward'} {cell.input_size} -> "
+                f"{cell.hidden_size}"
+                for cell in level
+            ]
+            if len(level) == 2 and sides[1] != sides[0].replace("forward", "reverse"):
+                raise UsageError(
+                    f"layer {index} is made of {' and '.join(sides)}; a bidirectional one is "
+                    "forward, then reverse, of the same sizes"
+                )
+            below = level_width(levels[index - 1]) if index else level[0].input_size
+            if level[0].input_size != below:
+                raise UsageError(
+                    f"layer {index} takes {level[0].input_size} inputs but layer {index - 1} "
+                    f"gives {below}; check that the file holds one stack"
+                )
+        return levels
+
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self.layers[0].input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the output: units of the last level, of both directions together."""
+        return level_width(self.levels[-1])
+
+
 @dataclass(frozen=True)
-class Layer:
+class Layer(Cell):
     """One LSTM cell, in one direction.
 
     Gate rows are stacked in the order i, f, g, o, as ``torch.nn.LSTM`` does. A reverse cell runs
@@ -51,95 +138,13 @@ class Layer:
                 f"an LSTM layer of {self.w_ih.shape[1]} inputs and {hidden} units is empty"
             )
 
-    @property
-    def input_size(self) -> int:
-        """X."""
-        return int(self.w_ih.shape[1])
-
-    @property
-    def hidden_size(self) -> int:
-        """H."""
-        return int(self.w_hh.shape[1])
-
-
-class Cell(Protocol):
-    """What a level needs to know of a float or integer cell."""
-
-    @property
-    def input_size(self) -> int:
-        """X."""
-
-    @property
-    def hidden_size(self) -> int:
-        """H."""
-
-    @property
-    def reverse(self) -> bool:
-        """Whether it runs from the last step to the first."""
-
-
-AnyCell = TypeVar("AnyCell", bound=Cell)
-
-
-def level_width(level: tuple[AnyCell, ...]) -> int:
-    """Returns the width of a level's output: h of its cells side by side, forward first."""
-    return sum(cell.hidden_size for cell in level)
-
-
-def group_levels(
-    cells: tuple[AnyCell, ...], directions: tuple[int, ...] | None
-) -> tuple[tuple[AnyCell, ...], ...]:
-    """Groups cells into the levels of a stack and checks that they belong together.
-
-    Args:
-        cells: bottom first, within a level forward before reverse.
-        directions: cells of each level, 1 or 2; None when each has one.
-
-    Returns:
-        One tuple of cells a level.
-
-    Raises:
-        UsageError: no cell, directions that do not add up, a pair that is not forward and
-            reverse of one size, or a level that does not take the output of the one below.
-    """
-    if not cells:
-        raise UsageError("the model has no LSTM layer; give at least one")
-    counts = (1,) * len(cells) if directions is None else directions
-    if sum(counts) != len(cells) or not {1, 2}.issuperset(counts):
-        raise UsageError(
-            f"directions {counts} do not group {len(cells)} LSTM cells; give 1 or 2 a layer, "
-            "as many as cells in all"
-        )
-    ends = np.cumsum(counts).tolist()
-    levels = tuple(cells[end - count : end] for count, end in zip(counts, ends))
-    for index, level in enumerate(levels):
-        sizes = [(cell.input_size, cell.hidden_size) for cell in level]
-        if len(level) == 2 and ([c.reverse for c in level] != [False, True] or len(set(sizes)) > 1):
-            told = " and ".join(
-                f"{'reverse' if cell.reverse else 'forward'} {x} -> {h}"
-                for cell, (x, h) in zip(level, sizes)
-            )
-            raise UsageError(
-                f"layer {index} is made of {told}; a bidirectional one is forward, then reverse, "
-                "of the same sizes"
-            )
-    for index, (below, above) in enumerate(zip(levels, levels[1:]), start=1):
-        if above[0].input_size != level_width(below):
-            raise UsageError(
-                f"layer {index} takes {above[0].input_size} inputs but layer {index - 1} gives "
-                f"{level_width(below)}; check that the file holds one stack"
-            )
-    return levels
-
 
 @dataclass(frozen=True)
-class Model:
+class Model(Levels[Layer]):
     """A stack of LSTM levels, bottom first, and what the host computes after it.
 
-    A level is one cell, or a forward and a reverse cell that read the same x.
-
     Raises:
-        UsageError: cells that make no stack; see ``group_levels``.
+        UsageError: cells that make no stack; see ``Levels.levels``.
     """
 
     layers: tuple[Layer, ...]
@@ -155,21 +160,3 @@ class Model:
     """Whether the file's own x is (time, batch, X)."""
     check: Callable[[int, int], None] | None = None
     """Refuses a batch and time at which the file means something else than this stack of cells."""
-
-    def __post_init__(self) -> None:
-        group_levels(self.layers, self.directions)
-
-    @property
-    def levels(self) -> tuple[tuple[Layer, ...], ...]:
-        """The cells of each level, bottom first."""
-        return group_levels(self.layers, self.directions)
-
-    @property
-    def input_size(self) -> int:
-        """Features of x."""
-        return self.layers[0].input_size
-
-    @property
-    def hidden_size(self) -> int:
-        """Width of the output: units of the last level, of both directions together."""
-        return level_width(self.levels[-1])

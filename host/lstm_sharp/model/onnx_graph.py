@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstm_sharp.arrays import read_onnx
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
 from lstm_sharp.model.common import is_float, some
+from lstm_sharp.model.onnx_file import read_onnx
 from lstm_sharp.model.onnx_run import Evaluator, make_evaluator
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import NodeProto
 
 _LAYOUT_OPS = frozenset(
     {"Transpose", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Dropout", "Cast"}
@@ -33,13 +33,14 @@ class HiddenValueError(UsageError):
 
 
 class Graph:
-    """The top level of an ONNX model.
+    """The top level of an ONNX model, whose nodes are listed in the order of execution.
 
     Attributes:
         source: file name, for errors.
-        nodes: in the order of execution.
+        nodes: in their order.
         inputs: type of each input that is no initializer.
         outputs: names.
+        producer: the node that writes a tensor, by its name.
 
     Raises:
         ToolError: onnx is not installed.
@@ -48,60 +49,45 @@ class Graph:
 
     def __init__(self, file: Path) -> None:
         self.source = file.name
-        self._model: ModelProto = read_onnx(file)
+        self._model = read_onnx(file)
         graph = self._model.graph
         self.nodes = list(graph.node)
         self.outputs = [value.name for value in graph.output]
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         # Before IR version 4 initializers are listed as inputs, too.
         self.inputs = {v.name: v for v in graph.input if v.name not in self._initializers}
-        self._producer = {name: node for node in self.nodes for name in node.output if name}
-        self._evaluators: dict[tuple[str, ...], tuple[Evaluator, list[str], list[str]]] = {}
+        self.producer = {name: node for node in self.nodes for name in node.output if name}
+        self._evaluators: dict[tuple[str, ...], tuple[Evaluator, list[str]]] = {}
 
     def trace(self, name: str) -> tuple[str, list[NodeProto]]:
-        """Follows a tensor back through ops that at most change its layout.
+        """Follow a tensor back through ops that at most change its layout.
 
         Returns:
             The first tensor that is no output of such an op, and the nodes passed on the way.
         """
         passed: list[NodeProto] = []
-        while len(passed) < len(self.nodes):  # a damaged graph may turn in circles
-            node = self._producer.get(name)
-            if node is None or node.op_type not in _LAYOUT_OPS or not node.input:
-                break
-            passed.append(node)
-            name = node.input[0]
+        for node in reversed(self.nodes):
+            if name in node.output and node.op_type in _LAYOUT_OPS and node.input:
+                passed.append(node)
+                name = node.input[0]
         return name, passed
 
-    def producer(self, name: str) -> NodeProto | None:
-        """Returns the node that writes a tensor; None for an input or initializer."""
-        return self._producer.get(name)
-
-    def ancestors(
-        self, target: str, known: Mapping[str, Any] | None = None
-    ) -> tuple[list[NodeProto], list[str]]:
-        """Collects what ``target`` is computed from, going no further than ``known``.
+    def part(self, target: str, known: Mapping[str, Any]) -> tuple[list[NodeProto], set[str]]:
+        """Collect what a tensor is computed from, going no further than ``known``.
 
         Returns:
-            Nodes in the order of execution, and the graph inputs that are not in ``known``.
+            Nodes in the order of execution, and all that they read but do not make.
         """
-        todo, seen, missing = [target], set(known or ()), []
-        wanted = set()
-        while todo:
-            name = todo.pop()
-            if name in seen or name in self._initializers:
-                continue
-            seen.add(name)
-            node = self._producer.get(name)
-            if node is None:
-                missing.append(name)
-            else:
-                wanted.add(id(node))
-                todo.extend(_reads(node))
-        return [node for node in self.nodes if id(node) in wanted], missing
+        nodes: list[NodeProto] = []
+        reads = {target}
+        for node in reversed(self.nodes):
+            if any(name in reads and name not in known for name in node.output):
+                nodes.insert(0, node)
+                reads.update(_reads(node))
+        return nodes, {n for n in reads if n in known or n not in self.producer}
 
     def evaluate(self, target: str, known: Mapping[str, np.ndarray], what: str) -> np.ndarray:
-        """Computes one tensor.
+        """Compute one tensor.
 
         Args:
             target: the tensor.
@@ -114,73 +100,59 @@ class Graph:
                 a hidden value.
             UsageError: the nodes cannot be evaluated, for example not with these sizes.
         """
-        if target in known:
-            if _has_nan(known[target]):
-                raise HiddenValueError(f"{self.source}: {what} depends on {target}")
-            return known[target]
-        if target in self._initializers:
-            return self._array(target, what)
-        nodes, missing = self.ancestors(target, known)
-        if missing:
-            raise HiddenValueError(f"{self.source}: {what} depends on {some(missing)}")
-        values = dict(known)
-        try:
-            evaluator, read, names = self._evaluator(target, nodes, known)
-            found = evaluator({name: known[name] for name in read})
-            values.update(zip(names, found))
-        except UsageError as error:
-            raise UsageError(f"{self.source}: {what} cannot be evaluated: {error}") from None
-        except Exception as error:  # whatever the op's implementation runs into
-            raise UsageError(f"{self.source}: {what} cannot be evaluated ({why(error)})") from error
-        given = {name for name in known if _has_nan(known[name])}
-        hidden = set(given)
-        for node in nodes:
-            if hidden.isdisjoint(_reads(node)):
-                continue
-            hidden.update(name for name in node.output if _has_nan(values.get(name)))
-            if node.op_type not in _MOVING_OPS or target in hidden:
-                told = some(name for node in nodes for name in _reads(node) if name in given)
-                raise HiddenValueError(f"{self.source}: {what} depends on {told}")
-        return values[target]
+        nodes, reads = self.part(target, known)
+        told = reads - known.keys() - self._initializers.keys()
+        if not told:
+            try:
+                values = self._values(target, nodes, reads, known)
+            except UsageError as error:
+                raise UsageError(f"{self.source}: {what} cannot be evaluated: {error}") from None
+            except Exception as error:  # whatever the op's implementation runs into
+                told_why = f"{self.source}: {what} cannot be evaluated ({why(error)})"
+                raise UsageError(told_why) from error
+            told = {name for name in reads if name in known and _has_nan(known[name])}
+            hidden = set(told)
+            for node in nodes:
+                if not hidden.isdisjoint(_reads(node)):
+                    hidden.update(name for name in node.output if _has_nan(values.get(name)))
+                    if node.op_type not in _MOVING_OPS:
+                        hidden.add(target)
+            if target not in hidden:
+                return values[target]
+        raise HiddenValueError(f"{self.source}: {what} depends on {some(sorted(told))}")
 
-    def _array(self, name: str, what: str) -> np.ndarray:
-        from onnx import numpy_helper
+    def _values(
+        self, target: str, nodes: list[NodeProto], reads: set[str], known: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
+        """Compute all that nodes make; kept for the next call is what computes it."""
+        from onnx import ValueInfoProto, helper, numpy_helper
 
-        try:
-            return numpy_helper.to_array(self._initializers[name])
-        except Exception as error:  # a type or a number of values that onnx does not know
-            raise UsageError(f"{self.source}: {what} cannot be read ({why(error)})") from error
-
-    def _evaluator(
-        self, target: str, nodes: list[NodeProto], known: Mapping[str, np.ndarray]
-    ) -> tuple[Evaluator, list[str], list[str]]:
-        """Returns an evaluator of these nodes, kept for the next call, its inputs and outputs."""
-        from onnx import ValueInfoProto, helper
-
+        if not nodes:
+            initial = self._initializers.get(target)
+            return {target: known[target] if initial is None else numpy_helper.to_array(initial)}
         key = (target, *sorted(known))
+        given = {name: known[name] for name in sorted(reads) if name in known}
         if key not in self._evaluators:
-            read = {name for node in nodes for name in _reads(node)}
-            inputs = sorted(read & known.keys())
-            outputs = [name for node in nodes for name in node.output if name]
-            kinds = [helper.np_dtype_to_tensor_dtype(known[name].dtype) for name in inputs]
+            names = [name for node in nodes for name in node.output if name]
+            kinds = {n: helper.np_dtype_to_tensor_dtype(v.dtype) for n, v in given.items()}
             graph = helper.make_graph(
                 nodes,
                 "part",
-                [helper.make_tensor_value_info(n, k, None) for n, k in zip(inputs, kinds)],
-                [ValueInfoProto(name=name) for name in outputs],
-                [tensor for name, tensor in self._initializers.items() if name in read],
+                [helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items()],
+                [ValueInfoProto(name=name) for name in names],
+                [self._initializers[name] for name in reads if name not in known],
             )
+            opsets = self._model.opset_import
             # Before IR version 4 every initializer must be an input, too.
             version = max(4, self._model.ir_version)
-            part = helper.make_model(
-                graph, opset_imports=self._model.opset_import, ir_version=version
-            )
-            self._evaluators[key] = (make_evaluator(part), inputs, outputs)
-        return self._evaluators[key]
+            part = helper.make_model(graph, opset_imports=opsets, ir_version=version)
+            self._evaluators[key] = make_evaluator(part), names
+        evaluator, names = self._evaluators[key]
+        return {**known, **dict(zip(names, evaluator(given)))}
 
 
 def _reads(node: NodeProto) -> Iterator[str]:
-    """Yields the tensors that a node reads, from the bodies of If, Loop and Scan, too."""
+    """Yield the tensors that a node reads, from the bodies of If, Loop and Scan, too."""
     yield from (name for name in node.input if name)
     for attribute in node.attribute:
         body = attribute.g

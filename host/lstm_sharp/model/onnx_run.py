@@ -8,39 +8,34 @@ other, with onnx's own tests of each op at every opset and with other attributes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
+from lstm_sharp.model.onnx_file import all_nodes, label
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import ModelProto
 
 Evaluator = Callable[[Mapping[str, np.ndarray]], list[Any]]
 """From the part's inputs by name to its outputs in their order."""
 
-_EVER = range(1000)
-
-
-def _always(attributes: Mapping[str, Any]) -> bool:
-    return True
-
-
-_WRONG: tuple[tuple[tuple[str, ...], range, Callable[[Mapping[str, Any]], bool]], ...] = (
-    (("BatchNormalization",), range(14), _always),
+_Wrong = Callable[[int, Mapping[str, Any]], bool]
+_WRONG: tuple[tuple[str, _Wrong], ...] = (
+    ("BatchNormalization", lambda opset, has: opset < 14),
     # Below opset 13 all axes from ``axis`` on are one.
-    (("Softmax", "LogSoftmax", "Hardmax"), range(13), lambda a: a.get("axis") != -1),
-    (("LpNormalization",), _EVER, lambda a: a.get("p", 2) != 2),
-    # sequence_lens, clip, input_forget and other activations are ignored.
-    (("LSTM", "GRU", "RNN"), _EVER, _always),
-    (("Loop",), _EVER, _always),  # joins what it should stack
-    (("MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "MaxUnpool"), _EVER, _always),
-    (("ConvTranspose", "Resize", "Upsample", "RoiAlign"), _EVER, _always),
+    ("Softmax LogSoftmax Hardmax", lambda opset, has: opset < 13 and has.get("axis") != -1),
+    ("LpNormalization", lambda opset, has: has.get("p", 2) != 2),
+    # sequence_lens, clip, input_forget and other activations are ignored; Loop joins what it
+    # should stack.
+    ("LSTM GRU RNN Loop", lambda opset, has: True),
+    ("MaxPool AveragePool LpPool GlobalMaxPool MaxUnpool", lambda opset, has: True),
+    ("ConvTranspose Resize Upsample RoiAlign", lambda opset, has: True),
 )
-"""Ops that the reference evaluator computes wrongly: names, opsets, and with which attributes."""
+"""Ops that the reference evaluator computes wrongly, at which opset and with which attributes."""
 
 
 def make_evaluator(part: ModelProto) -> Evaluator:
@@ -72,6 +67,8 @@ def _runtime(part: ModelProto) -> Evaluator:
         raise TypeError("its Python interface takes no bfloat16")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised, and need not be printed
+    onnxruntime.set_default_logger_severity(4)
+    options.enable_cpu_mem_arena = False  # what was once taken would be kept
     options.intra_op_num_threads = 1
     providers = ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(part.SerializeToString(), options, providers=providers)
@@ -103,23 +100,10 @@ def _refuse_wrong(part: ModelProto, remedy: str) -> None:
 
     opset = next((o.version for o in part.opset_import if o.domain in ("", "ai.onnx")), 1)
     for node in all_nodes(part.graph.node):
-        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        for ops, opsets, wrong in _WRONG:
-            if node.op_type in ops and opset in opsets and wrong(attributes):
+        has = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        for ops, wrong in _WRONG:
+            if node.op_type in ops.split() and wrong(opset, has):
                 raise UsageError(
                     f"{label(node)} at opset {opset} is wrong in onnx's reference evaluator; "
                     f"{remedy}"
                 )
-
-
-def all_nodes(nodes: Any) -> Iterator[NodeProto]:
-    """Yields nodes and those in the bodies of If, Loop and Scan, each before what is in it."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            yield from all_nodes(attribute.g.node)
-
-
-def label(node: NodeProto) -> str:
-    """Returns how errors call a node; its name is optional in ONNX, an output is not."""
-    return f"{node.op_type} {node.name or next((n for n in node.output if n), '(no output)')}"

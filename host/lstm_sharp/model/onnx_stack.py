@@ -1,4 +1,4 @@
-"""What flows into and between the LSTM nodes of an ONNX graph.
+"""What flows into, between and out of the LSTM nodes of an ONNX graph.
 
 Exporters write the same swap of two axes in many ways, with shapes computed along the way. So
 instead of recognising patterns, the importer feeds random numbers through the ops between two
@@ -9,26 +9,53 @@ Everything that an op may not depend on is fed as NaN.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import some
+from lstm_sharp.model.common import is_float, some
 from lstm_sharp.model.model import Layer, level_width
+from lstm_sharp.model.onnx_file import label
 from lstm_sharp.model.onnx_graph import Graph, HiddenValueError
-from lstm_sharp.model.onnx_run import label
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
 _PROBES = ((2, 5), (3, 7), (1, 4), (4, 1))
-"""Sizes of two axes to try where the file fixes none: without common factors, and each of 1."""
+"""Batches and times to try where the file fixes none: without common factors, and each of 1."""
 
 _MOST_VALUES = 1 << 24
 """Values of x, or of an h, that the sizes in a file may ask for."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """An LSTM node and the cells that it is."""
+
+    node: NodeProto
+    cells: tuple[Layer, ...]
+    kind: np.dtype  # of its weights, and so of its h
+    batch_major: bool  # layout=1: x is (batch, time, X), not (time, batch, X)
+
+    def outputs(self, h: np.ndarray) -> dict[str, np.ndarray]:
+        """Return Y, Y_h and, all NaN, Y_c of the node, by name.
+
+        Args:
+            h: (batch, time, hidden), the cells side by side. The last h that a reverse cell
+                computes is that of step 0.
+        """
+        parts = np.split(h.astype(self.kind), len(self.cells), axis=2)
+        y = np.stack(parts, axis=2)  # (batch, time, directions, H)
+        ends = [part[:, 0 if cell.reverse else -1] for cell, part in zip(self.cells, parts)]
+        last = np.stack(ends, axis=1)  # (batch, directions, H)
+        if not self.batch_major:
+            y, last = y.transpose(1, 2, 0, 3), last.swapaxes(0, 1)
+        values = y, last, np.full_like(last, np.nan)
+        return {name: value for name, value in zip(self.node.output, values) if name}
 
 
 class Stack:
@@ -36,8 +63,7 @@ class Stack:
 
     Args:
         graph: where the nodes are.
-        nodes: each takes Y of the one before, the first the graph's input.
-        levels: the cells of each node.
+        levels: each takes Y of the one before, the first the graph's input.
 
     Attributes:
         sizes: batch and time of the graph's input, 0 where the file does not fix them.
@@ -49,71 +75,70 @@ class Stack:
             state is not zero.
     """
 
-    def __init__(
-        self, graph: Graph, nodes: list[NodeProto], levels: tuple[tuple[Layer, ...], ...]
-    ) -> None:
-        self.graph, self.nodes, self._levels = graph, nodes, levels
-        self._input_size = levels[0][0].input_size
-        self._x, _ = graph.trace(nodes[0].input[0])
+    def __init__(self, graph: Graph, levels: list[Level]) -> None:
+        self.graph, self.levels = graph, levels
+        self._widths = [levels[0].cells[0].input_size, *(level_width(q.cells) for q in levels)]
+        self._x, _ = graph.trace(levels[0].node.input[0])
         self._random = np.random.default_rng(0)
-        self._types = [graph.evaluate(n.input[1], {}, f"W of {label(n)}").dtype for n in nodes]
         self._checked: set[tuple[int, int]] = set()
-        axes = self._input_axes()
-        self.batch_first = self._find_order(axes)
-        self.sizes = (axes[0], axes[1]) if self.batch_first else (axes[1], axes[0])
-        for sizes in _probes(*self.sizes):
-            self.check(*sizes)
+        first, second = self._input_axes()
+        for self.batch_first in (True, False):
+            self.sizes = (first, second) if self.batch_first else (second, first)
+            if self._reaches(0, *next(self._probes())) is None:
+                break
+        for batch, time in self._probes():
+            self.check(batch, time)
 
     def check(self, batch: int, time: int) -> None:
-        """Refuses what is not passed on step by step, or begins or ends otherwise, at these sizes.
+        """Refuse what is not passed on step by step, or begins or ends otherwise, at these sizes.
 
         A Slice may be harmless at those that were tried, and cut off what is longer.
 
         Raises:
             UsageError: it is so.
         """
-        if (batch, time) not in self._checked:
-            self._check_order(batch, time)
-            self._check_between(batch, time)
-            self._check_lengths_and_states(batch, time)
-            self._checked.add((batch, time))
-
-    @property
-    def hidden_size(self) -> int:
-        """Width of the last node's h, both directions together."""
-        return level_width(self._levels[-1])
+        if (batch, time) in self._checked:
+            return
+        for index, level in enumerate(self.levels):
+            reason = self._reaches(index, batch, time)
+            if reason is not None:
+                _, nodes = self.graph.trace(level.node.input[0])
+                below = f"between {label(self.levels[index - 1].node)} and" if index else "before"
+                raise UsageError(
+                    f"{self.graph.source}: the ops {some(map(label, reversed(nodes))) or '(none)'} "
+                    f"{below} {label(level.node)} do not pass on {'h' if index else 'x'} step by "
+                    f"step at batch {batch}, time {time}{reason}; export the model with x as "
+                    "(batch, time, features), and nothing but a swap of axes between its layers"
+                )
+            self._check_lengths_and_states(level, batch, time)
+        self._checked.add((batch, time))
 
     def typical_h(self) -> list[np.ndarray]:
-        """Returns h of the last node, a short and a long one, at sizes that the file takes."""
+        """Return h of the last node, a short and a long one, at sizes that the file takes."""
         long = tuple(size or more for size, more in zip(self.sizes, (19, 67)))
-        return [
-            self.random(*sizes, self.hidden_size) for sizes in (next(_probes(*self.sizes)), long)
-        ]
+        return [self.random(*sizes, self._widths[-1]) for sizes in (next(self._probes()), long)]
 
     def random(self, *shape: int) -> np.ndarray:
-        """Returns float32 numbers in (-1, 1) that every float type holds, few of them twice."""
-        places = self._random.permutation(math.prod(shape)).reshape(shape)
+        """Return float32 numbers in (-1, 1) that every float type holds, few of them twice."""
+        places = self._random.permutation(prod(shape)).reshape(shape)
         return ((places % 255 - 127) / 128).astype(np.float32)
 
-    def feeds(self, h: np.ndarray, index: int = -1) -> dict[str, np.ndarray]:
-        """Returns what to evaluate other nodes with when node ``index`` has put out ``h``.
+    def feeds(self, value: np.ndarray, source: int = -1) -> dict[str, np.ndarray]:
+        """Return what to evaluate other nodes with.
 
         Args:
-            h: (batch, time, hidden) of that node, its directions side by side.
-            index: which node of the stack.
+            value: (batch, time, width), what is known.
+            source: of what: 0 is x, and n the h of node n - 1.
 
         Returns:
-            Y and Y_h of that node; its Y_c, the outputs of the others and x are NaN.
+            x, Y, Y_h and Y_c of all nodes, all NaN but those of the source.
         """
-        batch, time, _ = h.shape
-        shape = (batch, time) if self.batch_first else (time, batch)
-        feeds = {self._x: np.full((*shape, self._input_size), np.nan, self._x_type)}
-        for node, level, kind in zip(self.nodes, self._levels, self._types):
-            hidden = np.full((batch, time, level_width(level)), np.nan, kind)
-            feeds.update(_outputs(node, level, hidden))
-        node = self.nodes[index]
-        given = _outputs(node, self._levels[index], h.astype(self._types[index]))
-        feeds.update((name, given[name]) for name in node.output[:2] if name)
+        known = [np.full((*value.shape[:2], width), np.nan) for width in self._widths]
+        known[source] = value
+        x = known[0] if self.batch_first else known[0].swapaxes(0, 1)
+        feeds = {self._x: x.astype(self._x_type)}
+        for level, h in zip(self.levels, known[1:]):
+            feeds.update(level.outputs(h))
         return feeds
 
     @property
@@ -122,155 +147,150 @@ class Stack:
         from onnx import helper
 
         declared = self.graph.inputs[self._x].type.tensor_type.elem_type
-        return helper.tensor_dtype_to_np_dtype(declared) if declared else self._types[0]
+        return helper.tensor_dtype_to_np_dtype(declared) if declared else self.levels[0].kind
 
-    def _input_axes(self) -> list[int]:
-        """Checks the graph's input; returns the sizes of its axes, 0 where the file has none."""
+    def _input_axes(self) -> tuple[int, int]:
+        """Check the graph's input; return the sizes of its two first axes, 0 where it has none."""
         from onnx import TensorProto
 
-        kind = self.graph.inputs[self._x].type.tensor_type
-        where = f"{self.graph.source}: input {self._x}"
-        floats = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "UNDEFINED")
+        kind, width = self.graph.inputs[self._x].type.tensor_type, self._widths[0]
         names = {value: name for name, value in TensorProto.DataType.items()}
-        name = names.get(kind.elem_type, f"type {kind.elem_type}")
-        if name not in floats:
-            raise UsageError(f"{where} is {name}, not float; x are features, not symbols")
-        if not kind.HasField("shape"):
-            return [0, 0, self._input_size]
-        axes = [axis.dim_value for axis in kind.shape.dim]
-        if len(axes) != 3 or axes[2] not in (0, self._input_size):
+        told = names.get(kind.elem_type, f"type {kind.elem_type}")
+        shape = [axis.dim_value for axis in kind.shape.dim] if kind.HasField("shape") else [0, 0, 0]
+        values = prod(max(size, 1) for size in shape[:2]) * max(self._widths)
+        if (
+            told not in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "UNDEFINED")
+            or (len(shape) != 3 or shape[2] not in (0, width) or min(shape) < 0)
+            or values > _MOST_VALUES
+        ):
             raise UsageError(
-                f"{where} has shape {axes} (0 is any), but the first LSTM takes "
-                f"(batch, time, {self._input_size}); export the model with such an input"
+                f"{self.graph.source}: input {self._x} is {told} {shape} (0 is any), but the first "
+                f"LSTM takes floats (batch, time, {width}), of at most {_MOST_VALUES} values; "
+                "export the model with such an input, its axes dynamic"
             )
-        widest = max(self._input_size, *map(level_width, self._levels))
-        if min(axes) < 0 or max(axes[0], 1) * max(axes[1], 1) * widest > _MOST_VALUES:
-            raise UsageError(
-                f"{where} has shape {axes}, for at most {widest} values a step; sizes from 0 (any) "
-                f"and {_MOST_VALUES} values are possible; export it with dynamic axes"
-            )
-        return axes
+        return shape[0], shape[1]
 
-    def _find_order(self, axes: list[int]) -> bool:
-        """Returns whether the graph's input is (batch, time, X) rather than (time, batch, X)."""
-        orders = {True, False}
-        for sizes in _probes(axes[0], axes[1]):
-            x = self.random(*sizes, self._input_size).astype(self._x_type)
-            value, reason = self._read_x(0, {self._x: x})
-            ways = ((True, x.swapaxes(0, 1)), (False, x))
-            orders &= {order for order, want in ways if same(value, want)}
-            if not orders:
-                raise UsageError(
-                    f"{self.graph.source}: {self._passed(0)} before {label(self.nodes[0])} do more "
-                    f"than swap batch and time of x {x.shape}{reason}; export the model with x as "
-                    "(batch, time, features)"
-                )
-        return True in orders
+    def _probes(self) -> Iterator[tuple[int, int]]:
+        """Yield batches and times to try, each as it is where the file fixes it."""
+        batch, time = self.sizes
+        yield from dict.fromkeys((batch or one, time or other) for one, other in _PROBES)
 
-    def _check_order(self, batch: int, time: int) -> None:
-        """Refuses x that does not reach the first node in the order that was found."""
-        x = self.random(batch, time, self._input_size)
-        own = x if self.batch_first else x.swapaxes(0, 1)
-        value, reason = self._read_x(0, {self._x: own.astype(self._x_type)})
-        if not same(value, x.swapaxes(0, 1)):
-            raise UsageError(
-                f"{self.graph.source}: {self._passed(0)} before {label(self.nodes[0])} do not pass "
-                f"on x step by step at batch {batch}, time {time}{reason}; export the model with x "
-                "as (batch, time, features)"
-            )
-
-    def _check_between(self, batch: int, time: int) -> None:
-        """Refuses a node that does not get the h of the one below, step by step."""
-        for index in range(1, len(self.nodes)):
-            h = self.random(batch, time, level_width(self._levels[index - 1]))
-            value, reason = self._read_x(index, self.feeds(h, index - 1))
-            if not same(value, h.swapaxes(0, 1)):
-                raise UsageError(
-                    f"{self.graph.source}: {self._passed(index)} between "
-                    f"{label(self.nodes[index - 1])} and {label(self.nodes[index])} do not pass "
-                    f"on h step by step at batch {batch}, time {time}{reason}; check "
-                    "batch_first and sizes"
-                )
-
-    def _read_x(self, index: int, known: dict[str, np.ndarray]) -> tuple[np.ndarray | None, str]:
-        """Returns x of a node as (time, batch, X), or None and why it cannot be computed."""
-        node = self.nodes[index]
-        what = f"x of {label(node)}"
+    def _reaches(self, index: int, batch: int, time: int) -> str | None:
+        """Tell why what is below a node does not reach it step by step; None: it does."""
+        level = self.levels[index]
+        given, what = self.random(batch, time, self._widths[index]), f"x of {label(level.node)}"
         try:
-            value = self.graph.evaluate(node.input[0], known, what)
+            value = self.graph.evaluate(level.node.input[0], self.feeds(given, index), what)
         except UsageError as error:
-            return None, f" ({str(error).removeprefix(f'{self.graph.source}: {what} ')})"
-        return value.swapaxes(0, 1) if _is_batch_major(node) and value.ndim > 1 else value, ""
+            return f" ({str(error).removeprefix(f'{self.graph.source}: {what} ')})"
+        return None if same(value, given if level.batch_major else given.swapaxes(0, 1)) else ""
 
-    def _passed(self, index: int) -> str:
-        _, nodes = self.graph.trace(self.nodes[index].input[0])
-        return f"the ops {some(map(label, reversed(nodes))) or '(none)'}"
-
-    def _check_lengths_and_states(self, batch: int, time: int) -> None:
-        """Refuses sequences that end before the last step, and states that are not zero.
+    def _check_lengths_and_states(self, level: Level, batch: int, time: int) -> None:
+        """Refuse sequences that end before the last step, and states that are not zero.
 
         A state for one sequence counts for all: where it is zero, nothing else can be meant.
         """
-        known = self.feeds(np.full((batch, time, self.hidden_size), np.nan))
-        outside = "export the model without it and give the state with --state"
-        for node, level in zip(self.nodes, self._levels):
-            each = (len(level), level[0].hidden_size)
-            orders = [(each[0], size, each[1]) for size in (batch, 1)]
-            if _is_batch_major(node):
-                orders = [(size, *each) for size in (batch, 1)]
-            for index, name, meant, shapes, remedy in (
-                (4, "sequence_lens", time, [(batch,)], "all steps: export without a mask"),
-                (5, "initial_h", 0, orders, "zero: " + outside),
-                (6, "initial_c", 0, orders, "zero: " + outside),
-            ):
-                tensor = node.input[index] if len(node.input) > index else ""
-                if not tensor:
-                    continue
-                what = f"{name} of {label(node)}"
-                try:
-                    value = self.graph.evaluate(tensor, known, what)
-                except HiddenValueError as error:
-                    raise UsageError(f"{error}; it must be {remedy}") from None
-                if value.shape not in shapes:
-                    raise UsageError(
-                        f"{self.graph.source}: {what} has shape {value.shape}, but {shapes[0]} "
-                        f"belongs to {batch} sequences; export it with dynamic axes and without "
-                        "proj_size"
-                    )
-                if np.any(value != meant):
-                    odd = value[value != meant][0]
-                    raise UsageError(
-                        f"{self.graph.source}: {what} has {odd:g}; it must be {remedy}"
-                    )
+        known = self.feeds(np.full((batch, time, self._widths[-1]), np.nan))
+        count, size = len(level.cells), level.cells[0].hidden_size
+        states = [(n, count, size) if level.batch_major else (count, n, size) for n in (batch, 1)]
+        outside = "without it and give the state with --state"
+        for index, name, meant, shapes, remedy in (
+            (4, "sequence_lens", time, [(batch,)], "without a mask"),
+            (5, "initial_h", 0, states, outside),
+            (6, "initial_c", 0, states, outside),
+        ):
+            tensor, what = input_of(level.node, index), f"{name} of {label(level.node)}"
+            if not tensor:
+                continue
+            wanted = f"it must be {meant} everywhere in the shape {shapes[0]}: export {remedy}"
+            try:
+                value = self.graph.evaluate(tensor, known, what)
+            except HiddenValueError as error:
+                raise UsageError(f"{error}; {wanted}") from None
+            odd = value[value != meant]
+            if value.shape not in shapes or odd.size:
+                has = f"has {odd[0]:g}" if odd.size else f"has shape {value.shape}"
+                raise UsageError(f"{self.graph.source}: {what} {has}; {wanted}")
 
 
-def _probes(first: int, second: int) -> Iterator[tuple[int, int]]:
-    """Yields sizes of two axes to try, each as it is where it is not 0."""
-    yield from dict.fromkeys((first or one, second or other) for one, other in _PROBES)
+@dataclass(frozen=True)
+class Head:
+    """The nodes after the last LSTM."""
+
+    stack: Stack = field(repr=False)
+    output: str
+
+    def __call__(self, h: np.ndarray) -> np.ndarray:
+        """Compute one output of the graph.
+
+        Args:
+            h: (batch, time, hidden) float, the last layer's.
+
+        Returns:
+            The output in the shape and type that the graph gives it; float32 for bfloat16.
+
+        Raises:
+            UsageError: nothing here computes an op of it as it should, the output takes more
+                than h, or the file fixes other sizes.
+        """
+        source, sizes = self.stack.graph.source, self.stack.sizes
+        if any(size not in (0, given) for size, given in zip(sizes, h.shape)):
+            raise UsageError(
+                f"{source}: what follows the LSTM works for batch, time "
+                f"{sizes} (0 is any) only, not {h.shape[:2]}; export with dynamic axes"
+            )
+        try:
+            value = self.value(h)
+        except HiddenValueError as error:
+            raise UsageError(
+                f"{error} beside the h of the last LSTM, which alone is known here; compute it "
+                "from h and the state outside"
+            ) from None
+        if not isinstance(value, np.ndarray):
+            raise UsageError(f"{source}: output {self.output} is a {type(value).__name__}")
+        # What NumPy has no type for, few programs read.
+        exotic = is_float(value.dtype) and value.dtype.kind != "f"
+        return value.astype(np.float32) if exotic else value
+
+    def value(self, h: np.ndarray) -> np.ndarray:
+        """Compute the output as it is, of whatever type."""
+        feeds = self.stack.feeds(h)
+        return self.stack.graph.evaluate(self.output, feeds, f"output {self.output}")
 
 
-def _is_batch_major(node: NodeProto) -> bool:
-    return any(item.name == "layout" and item.i == 1 for item in node.attribute)
+def make_head(stack: Stack) -> Head | None:
+    """Return what follows the last LSTM: the first output that is more than h itself.
 
+    An output beside the first counts only if something is computed for it, for the states after
+    the last step are none. An output that takes more than h, as the c of the last step, is
+    returned only for want of another: it tells what it takes to whom wants it.
 
-def _outputs(node: NodeProto, level: tuple[Layer, ...], h: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns Y, Y_h and, of the same shape, Y_c, laid out as the node does.
-
-    Args:
-        node: the LSTM.
-        level: its cells.
-        h: (batch, time, hidden), the cells side by side. The last h that a reverse cell computes
-            is that of step 0.
+    Returns:
+        None when all that comes out is h itself in whatever order of axes.
     """
-    parts = np.split(h, len(level), axis=2)
-    y = np.stack(parts, axis=2)  # (batch, time, directions, H)
-    ends = [part[:, 0 if cell.reverse else -1] for cell, part in zip(level, parts)]
-    last = np.stack(ends, axis=1)  # (batch, directions, H)
-    if not _is_batch_major(node):
-        y, last = y.transpose(1, 2, 0, 3), last.swapaxes(0, 1)
-    return {name: value for name, value in zip(node.output, [y, last, last]) if name}
+    states = {name for level in stack.levels for name in level.node.output}
+    wanting = None
+    for index, output in enumerate(stack.graph.outputs):
+        if index and stack.graph.trace(output)[0] in states:
+            continue
+        head = Head(stack, output)
+        try:
+            for h in stack.typical_h():
+                value = head.value(h)
+                if not any(same(value, each) for each in (h, h.swapaxes(0, 1))):
+                    return head
+        except HiddenValueError:
+            wanting = wanting or head
+        except UsageError:
+            return head  # it tells what is wrong to whom wants the head; h needs none
+    return wanting
 
 
-def same(a: np.ndarray | None, b: np.ndarray) -> bool:
-    """Tells whether two arrays have the same shape and values, of whatever types."""
-    return a is not None and np.array_equal(a.astype(float), b.astype(float))
+def input_of(node: NodeProto, index: int) -> str:
+    """Return the name of a node's input, empty where it has none there."""
+    return node.input[index] if len(node.input) > index else ""
+
+
+def same(a: object, b: np.ndarray) -> bool:
+    """Tell whether this is an array of the same shape and values, of whatever type."""
+    return isinstance(a, np.ndarray) and np.array_equal(a.astype(float), b.astype(float))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lstm_sharp.arrays import Tensors
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import as_float, match_prefix, some
 from lstm_sharp.model.model import Layer, Model
@@ -20,10 +21,8 @@ _REPARAMETRIZED = re.compile(r"weight_[ih]h(_l\d+(_reverse)?)?(_g|_v|_orig|\.ori
 """What weight norm and spectral norm leave instead of a weight."""
 
 
-def from_torch_names(
-    tensors: Mapping[str, np.ndarray], name: str = "model", prefix: str = ""
-) -> Model:
-    """Builds the stack of ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ...
+def from_torch_names(tensors: Tensors, name: str = "model", prefix: str = "") -> Model:
+    """Build the stack of ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ...
 
     Names that end in ``_reverse`` make every layer bidirectional; without ``_l0`` they are of a
     single cell. Both biases are summed and an
@@ -40,32 +39,32 @@ def from_torch_names(
         UsageError: no LSTM, several of them, one that lacks a tensor, a GRU or a plain RNN,
             ``proj_size``, or weights that are no floats.
     """
-    found: dict[str, list[re.Match[str]]] = {}
-    for tensor in tensors:
-        match = _NAME.fullmatch(tensor)
-        if match:
-            found.setdefault(match["prefix"], []).append(match)
-    chosen = found[_choose(list(found), list(tensors), name, prefix)]
-    _refuse_projection(chosen, name)
-    names = {match[0].removeprefix(match["prefix"]): match[0] for match in chosen}
-    if not any(match["place"] for match in chosen):
-        return Model((_cell(tensors, names, [""], "", name),), name)
-    depth = 1 + max(int(match["layer"] or 0) for match in chosen)
-    endings = ("", "_reverse") if any(match["reverse"] for match in chosen) else ("",)
-    cells = []
-    for index in range(depth):
-        places = [f"_l{index}{ending}" for ending in endings]
-        cells += [_cell(tensors, names, places, place, name) for place in places]
-    return Model(tuple(cells), name, directions=(len(endings),) * depth)
+    found = [match for match in map(_NAME.fullmatch, tensors) if match]
+    chosen = _choose(list(dict.fromkeys(match["prefix"] for match in found)), tensors, name, prefix)
+    found = [match for match in found if match["prefix"] == chosen]
+    for match in found:
+        if match["kind"] == "weight_hr":
+            raise UsageError(
+                f"{name}: {match[0]} stands for proj_size, which is not supported; "
+                "train with proj_size=0"
+            )
+    own = {match[0].removeprefix(chosen): match[0] for match in found}
+    levels = [[""]]  # how the names of each level's cells end
+    if any(match["place"] for match in found):
+        sides = ("", "_reverse") if any(match["reverse"] for match in found) else ("",)
+        depth = 1 + max(int(match["layer"] or 0) for match in found)
+        levels = [[f"_l{index}{side}" for side in sides] for index in range(depth)]
+    cells = [_cell(tensors, own, level, place, name) for level in levels for place in level]
+    return Model(tuple(cells), name, directions=tuple(map(len, levels)))
 
 
-def _choose(found: list[str], tensors: list[str], name: str, prefix: str) -> str:
-    """Returns the one prefix that is meant."""
+def _choose(found: list[str], tensors: Tensors, name: str, prefix: str) -> str:
+    """Return the one prefix that is meant."""
     if not found:
-        remedy = _remedy(tensors, "save the state_dict of a torch.nn.LSTM")
         raise UsageError(
             f"{name} has no tensor named like weight_ih_l0; its {len(tensors)} tensors are "
-            f"{some(tensors) or 'none'}; {remedy}"
+            f"{some(tensors) or 'none'}; "
+            f"{_remedy(tensors, 'save the state_dict of a torch.nn.LSTM')}"
         )
     chosen = match_prefix(found, prefix) if prefix else found
     if len(chosen) == 1:
@@ -76,17 +75,8 @@ def _choose(found: list[str], tensors: list[str], name: str, prefix: str) -> str
     raise UsageError(f"{name} holds {len(chosen)} LSTMs; choose one by prefix: {listed}")
 
 
-def _refuse_projection(chosen: list[re.Match[str]], name: str) -> None:
-    for match in chosen:
-        if match["kind"] == "weight_hr":
-            raise UsageError(
-                f"{name}: {match[0]} stands for proj_size, which is not supported; "
-                "train with proj_size=0"
-            )
-
-
-def _remedy(tensors: Iterable[str], usual: str) -> str:
-    """Returns what to do about missing weights."""
+def _remedy(tensors: Tensors, usual: str) -> str:
+    """Return what to do about missing weights."""
     if any(map(_REPARAMETRIZED.search, tensors)):
         return (
             "undo the weight norm before you save: torch.nn.utils.remove_weight_norm, or "
@@ -96,38 +86,33 @@ def _remedy(tensors: Iterable[str], usual: str) -> str:
 
 
 def _cell(
-    tensors: Mapping[str, np.ndarray],
-    names: dict[str, str],
-    places: list[str],
-    place: str,
-    name: str,
+    tensors: Tensors, own: Mapping[str, str], level: Sequence[str], place: str, name: str
 ) -> Layer:
-    """Reads and checks one cell.
+    """Read and check one cell.
 
     Args:
         tensors: of the file.
-        names: of the chosen LSTM, without their prefix, to those in the file.
-        places: how the names of the layer's cells end: ``_l0``, ``_l0_reverse``, or nothing.
+        own: names of the chosen LSTM, without their prefix, to those in the file.
+        level: how the names of the level's cells end: ``_l0``, ``_l0_reverse``, or nothing.
         place: that of this cell.
         name: the model's.
     """
-    told = place.replace("_l", "layer ").replace("_", " ") or "the cell"
 
-    def read(kind: str) -> np.ndarray:
-        tensor = names.get(kind + place)
-        if tensor is None:
+    def read(kind: str, *shape: int) -> np.ndarray:
+        if kind + place not in own:
             raise UsageError(
-                f"{name} lacks {kind}{place} but has {some(sorted(names.values()))}; "
+                f"{name} lacks {kind}{place} but has {some(sorted(own))}; "
                 f"{_remedy(tensors, 'save the whole state_dict')}"
             )
-        return as_float(tensors[tensor], f"{name}: {tensor}")
+        value = as_float(tensors[own[kind + place]](), f"{name}: {own[kind + place]}")
+        if value.shape != shape if shape else value.ndim != 2:
+            raise UsageError(
+                f"{name}: {kind}{place} has shape {value.shape}; weight_ih is (4H, X), weight_hh "
+                f"(4H, H), and a bias {shape or '(4H,)'}"
+            )
+        return value
 
     w_ih, w_hh = read("weight_ih"), read("weight_hh")
-    if w_ih.ndim != 2 or w_hh.ndim != 2:
-        raise UsageError(
-            f"{name}: weight_ih{place} {w_ih.shape} and weight_hh{place} {w_hh.shape} must "
-            "have two dimensions, (4H, X) and (4H, H)"
-        )
     rows, hidden = w_hh.shape
     other = {3 * hidden: "a GRU", hidden: "a plain RNN"}.get(rows)
     if other:
@@ -135,18 +120,11 @@ def _cell(
             f"{name}: weight_hh{place} has {rows} rows for {hidden} units, so it is of {other}; "
             f"an LSTM has {4 * hidden}"
         )
-    bias = np.zeros(rows)
-    for kind in ("bias_ih", "bias_hh"):
-        # A bias that one direction has may not be missing in the other.
-        if names.keys().isdisjoint(kind + each for each in places):
-            continue
-        value = read(kind)
-        if value.shape != (rows,):
-            raise UsageError(
-                f"{name}: a bias of {told} has shape {value.shape}; expected ({rows},)"
-            )
-        bias = bias + value
+    # A bias that one direction has may not be missing in the other.
+    kinds = [k for k in ("bias_ih", "bias_hh") if any(k + each in own for each in level)]
+    bias = sum((read(kind, rows) for kind in kinds), np.zeros(rows))
     try:
         return Layer(w_ih, w_hh, bias, reverse=place.endswith("_reverse"))
     except UsageError as error:
+        told = place.replace("_l", "layer ").replace("_", " ") or "the cell"
         raise UsageError(f"{name}, {told}: {error}") from error

@@ -12,7 +12,6 @@ from lstm_sharp.engine import config
 from lstm_sharp.engine.boards import VIRTUAL, boards
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model, load
-from lstm_sharp.package.folder import overlay_engine
 
 TIMES = np.array([2.0, 8, 32, 128])
 """Steps over which the units of ``smooth`` average."""
@@ -46,13 +45,13 @@ def package_folder(name: str) -> Path:
     if folder.is_dir():
         return folder
     model, calibration = {"vowels": _vowels, "smooth": smooth, "trigger": trigger}[name]()
-    overlay = package.built_overlay(cfg)
+    overlay = None
     if os.environ.get(VIRTUAL):
         from lstm_sharp.virtual.overlay import virtual_overlay
 
         overlay = virtual_overlay(cfg, "packages")
-    cfg = cfg.of(overlay_engine(overlay) if overlay else "hls")
-    package.write(model, cfg, folder, calibration=calibration, overlay=overlay)
+    cfg, found = package.for_overlay(cfg, overlay)
+    package.write(model, cfg, folder, calibration=calibration, overlay=found)
     return folder
 
 

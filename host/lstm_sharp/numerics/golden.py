@@ -6,11 +6,14 @@ many times faster on it than NumPy is on integers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from lstm_sharp.errors import UsageError
+from lstm_sharp.model.model import AnyCell, Levels
 from lstm_sharp.numerics.activation import Z_BITS, Z_FRAC, all_steps
 from lstm_sharp.numerics.formats import C_BITS, Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
@@ -45,45 +48,47 @@ def run(model: QuantModel, x: np.ndarray, state: State | None = None) -> tuple[n
         The last level's h (batch, time, hidden) int64, and the state that the run leaves behind.
     """
     before = state or State.zeros(model, x.shape[0])
-    after = State.zeros(model, x.shape[0])
-    first = 0
-    for index, level in enumerate(model.levels):
-        own = slice(first, first + len(level))
-        x, left = run_level(model, index, x, State(before.h[own], before.c[own]))
-        after.h[own], after.c[own] = left.h, left.c
-        first += len(level)
-    return x, after
+    h, c = before.h.astype(np.int64), before.c.astype(np.int64)
+    x, *after = run_levels(model, x, h, c, partial(_run_cell, model.fmt))
+    return x, State(*after)
 
 
-def run_level(
-    model: QuantModel, index: int, x: np.ndarray, state: State
-) -> tuple[np.ndarray, State]:
-    """Run integer x (batch, time, X) of one level through its cells.
+def run_levels(
+    model: Levels[AnyCell],
+    x: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
+    run_cell: Callable[..., tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Run x (batch, time, X) through the cells of all levels, in integers or in floats.
 
     Args:
-        model: the whole stack.
-        index: which level.
-        x: the h of the level below, (batch, time, its width) integers.
-        state: of this level's cells alone, (directions, batch, at least H) each.
+        model: the stack.
+        x: of the lowest level.
+        h: of every cell before its first step, (cells, batch, H) of the widest H.
+        c: likewise.
+        run_cell: takes a cell, its x (batch, time, X) in the order of its steps, h and c (batch,
+            H); gives h of each step (batch, time, H), and the last c.
 
     Returns:
-        The h of its cells side by side, forward first, (batch, time, directions * H) int64, and
-        the state that the run leaves behind, shaped as ``state``.
+        The last level's h (batch, time, hidden), and h and c after the last step of each cell.
     """
-    after = State(np.zeros_like(state.h), np.zeros_like(state.c))
-    outputs = []
-    for n, cell in enumerate(model.levels[index]):
-        hidden = cell.hidden_size
-        order = slice(None, None, -1 if cell.reverse else 1)
-        h, c = state.h[n, :, :hidden], state.c[n, :, :hidden]
-        steps, c = _run_cell(cell, model.fmt, x[:, order], h, c)
-        after.h[n, :, :hidden], after.c[n, :, :hidden] = steps[:, -1], c
-        outputs.append(steps[:, order])
-    return np.concatenate(outputs, axis=2), after
+    after_h, after_c, index = np.zeros_like(h), np.zeros_like(c), 0
+    for level in model.levels:
+        outputs = []
+        for cell in level:
+            own = index, slice(None), slice(cell.hidden_size)
+            order = slice(None, None, -1 if cell.reverse else 1)
+            steps, after_c[own] = run_cell(cell, x[:, order], h[own], c[own])
+            after_h[own] = steps[:, -1]
+            outputs.append(steps[:, order])
+            index += 1
+        x = np.concatenate(outputs, axis=2)
+    return x, after_h, after_c
 
 
 def _run_cell(
-    layer: QuantLayer, fmt: Format, x: np.ndarray, h: np.ndarray, c: np.ndarray
+    fmt: Format, layer: QuantLayer, x: np.ndarray, h: np.ndarray, c: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one cell over x as ordered; returns h (batch, time, H) and the last c, both int64."""
     _check_exact(layer, fmt)

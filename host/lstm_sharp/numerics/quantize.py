@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.model import Layer, Model, group_levels, level_width
+from lstm_sharp.model.model import Cell, Layer, Levels, Model
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
 
 DEFAULT_MAX_SHIFT = 8
@@ -16,7 +16,7 @@ DEFAULT_MAX_SHIFT = 8
 
 
 @dataclass(frozen=True)
-class QuantLayer:
+class QuantLayer(Cell):
     """One LSTM cell in integers. Real weight = integer * 2**-frac.
 
     The accumulator's LSB is 2**-(h_frac + w_hh_frac); the x-part's is 2**x_shift times that, and
@@ -32,23 +32,13 @@ class QuantLayer:
     x_shift: int
     reverse: bool = False
 
-    @property
-    def input_size(self) -> int:
-        """X."""
-        return int(self.w_ih.shape[1])
-
-    @property
-    def hidden_size(self) -> int:
-        """H."""
-        return int(self.w_hh.shape[1])
-
 
 @dataclass(frozen=True)
-class QuantModel:
+class QuantModel(Levels[QuantLayer]):
     """A stack of integer cells, ordered as in ``Model``, and the scale of its input.
 
     Raises:
-        UsageError: cells that make no stack; see ``group_levels``.
+        UsageError: cells that make no stack; see ``Levels.levels``.
     """
 
     fmt: Format
@@ -60,28 +50,10 @@ class QuantModel:
     directions: tuple[int, ...] | None = None
     """Cells of each level, 1 or 2; None when each has one."""
 
-    def __post_init__(self) -> None:
-        group_levels(self.layers, self.directions)
-
-    @property
-    def levels(self) -> tuple[tuple[QuantLayer, ...], ...]:
-        """The cells of each level, bottom first."""
-        return group_levels(self.layers, self.directions)
-
     @property
     def x_frac(self) -> int:
         """Fraction bits of the input x."""
         return self.layers[0].x_frac
-
-    @property
-    def input_size(self) -> int:
-        """Features of x."""
-        return self.layers[0].input_size
-
-    @property
-    def hidden_size(self) -> int:
-        """Width of the output: units of the last level, of both directions together."""
-        return level_width(self.levels[-1])
 
     @property
     def macs_per_step(self) -> int:
@@ -166,10 +138,15 @@ def _quantize_cell(
     Only x of the first level may be coarsened, and not when ``fixed_x``.
     """
     notes: list[str] = []
+
+    def coarsened(what: str, old: int, new: int, why: str) -> int:
+        notes.append(f"{what} coarsened from {old} to {new} fraction bits{why}")
+        return new
+
     where = f"layer {index}{' reverse' if layer.reverse else ''}"
-    w_bits = fmt.weight_bits
-    ih_frac = _largest_frac(layer.w_ih, w_bits, fmt.weight_frac_max)
-    hh_frac = _largest_frac(layer.w_hh, w_bits, fmt.weight_frac_max)
+    w_ih = f"{where}: w_ih"
+    ih_frac = _largest_frac(layer.w_ih, fmt.weight_bits, fmt.weight_frac_max)
+    hh_frac = _largest_frac(layer.w_hh, fmt.weight_bits, fmt.weight_frac_max)
     if hh_frac < fmt.weight_frac_min:
         raise UsageError(
             f"{where}: recurrent weights reach {np.abs(layer.w_hh).max():.4g}, {fmt} holds "
@@ -179,40 +156,27 @@ def _quantize_cell(
     too_large, scale = "x and w_ih together reach", "the input or w_ih"
     if bias_room < ih_frac:
         too_large, scale = f"the bias of {np.abs(layer.b).max():.4g} reaches", "the bias"
-        notes.append(
-            f"{where}: w_ih coarsened from {ih_frac} to {bias_room} fraction bits "
-            f"so that its bias fits {fmt.bias_bits} bits"
-        )
-        ih_frac = bias_room
+        so_that = f" so that its bias fits {fmt.bias_bits} bits"
+        ih_frac = coarsened(w_ih, ih_frac, bias_room, so_that)
     shift = fmt.h_frac + hh_frac - x_frac - ih_frac
+    finer = ": its products were finer than the recurrent ones"
     if shift < 0 and index == 0 and not fixed_x:
-        notes.append(
-            f"x coarsened from {x_frac} to {x_frac + shift} fraction bits: its products "
-            "were finer than the recurrent ones"
-        )
-        x_frac, shift = x_frac + shift, 0
+        x_frac = coarsened("x", x_frac, x_frac + shift, finer)
     elif shift < 0:
-        notes.append(
-            f"{where}: w_ih coarsened from {ih_frac} to {ih_frac + shift} fraction "
-            "bits: its products were finer than the recurrent ones"
-        )
-        ih_frac, shift = ih_frac + shift, 0
+        ih_frac = coarsened(w_ih, ih_frac, ih_frac + shift, finer)
     elif shift > max_shift:
-        hh_coarse = max(hh_frac - (shift - max_shift), fmt.weight_frac_min)
-        notes.append(
-            f"{where}: w_hh coarsened from {hh_frac} to {hh_coarse} fraction bits: "
-            f"x_shift {shift} is over {max_shift}"
+        coarse = max(hh_frac - (shift - max_shift), fmt.weight_frac_min)
+        over = f": x_shift {shift} is over {max_shift}"
+        hh_frac = coarsened(f"{where}: w_hh", hh_frac, coarse, over)
+    shift = fmt.h_frac + hh_frac - x_frac - ih_frac
+    if shift > max_shift:
+        raise UsageError(
+            f"{where}: {too_large} 2**{shift - max_shift} times more than "
+            f"x_shift {max_shift} allows; scale {scale} down"
         )
-        shift -= hh_frac - hh_coarse
-        hh_frac = hh_coarse
-        if shift > max_shift:
-            raise UsageError(
-                f"{where}: {too_large} 2**{shift - max_shift} times more than "
-                f"x_shift {max_shift} allows; scale {scale} down"
-            )
     cell = QuantLayer(
-        _to_int(layer.w_ih, ih_frac, w_bits),
-        _to_int(layer.w_hh, hh_frac, w_bits),
+        _to_int(layer.w_ih, ih_frac, fmt.weight_bits),
+        _to_int(layer.w_hh, hh_frac, fmt.weight_bits),
         _to_int(layer.b, x_frac + ih_frac, fmt.bias_bits),
         x_frac,
         ih_frac,

@@ -30,6 +30,7 @@ from lstm_sharp.runtime.deploy import Stage, deploy, own_cycles
 
 _WEIGHTS = ("w_ih", "w_hh", "b")
 _SCALES = ("x_frac", "w_ih_frac", "w_hh_frac", "x_shift")
+_WIDTHS = ("weight_bits", "activation_bits", "bias_bits", "h_frac")
 
 _Layout = dict[str, tuple[tuple[int, ...], int]]
 """Shape and bits of each array of an .npz file."""
@@ -78,37 +79,29 @@ def write(
     files.check_name(out)
     target = Path(os.path.realpath(out))
     folders.check_target(target)
-    joined = folders.read_overlay(overlay, cfg.name) if overlay else {}
-    has = folders.overlay_engine(overlay) if overlay else cfg.engine
-    if has != cfg.engine:
-        raise UsageError(
-            f"{overlay} has the {has} engine, and the package is to be for {cfg.engine}; name an "
-            f"overlay with that one, or make the package with --engine {has}"
-        )
+    joined = folders.read_overlay(overlay, cfg) if overlay else {}
     quantized, stages, made, data = vectors.prepare(model, cfg, schedule, calibration)
     weights = {
         f"{name}_l{index}": getattr(layer, name)
         for index, layer in enumerate(quantized.layers)
         for name in _WEIGHTS
     }
+    sizes = [(q.input_size, q.hidden_size) for q in quantized.layers]
     contents = {
-        folders.MODEL: _npz(weights, _model_layout(cfg.fmt, _sizes(quantized))),
+        folders.MODEL: _npz(weights, _model_layout(cfg.fmt, sizes)),
         folders.VECTORS: _npz(vars(made), _vector_layout(quantized, *made.x.shape[:2])),
         folders.SCRIPT: folders.SCRIPT_TEXT,
         **joined,
         **(more or {}),
     }
+    source: dict[str, object] = {"source": "U(-1, 1)", "seed": vectors.SEED}
+    if calibration is not None:
+        source = {"source": "data", "shape": list(data.shape)}
+    error = vectors.largest_error(model, quantized, data)
     about = {
         "creator": f"lstm-sharp {__version__}",
         **_describe(quantized, cfg, stages, made),
-        "calibration": {
-            **(
-                {"source": "U(-1, 1)", "seed": vectors.SEED}
-                if calibration is None
-                else {"source": "data", "shape": list(data.shape)}
-            ),
-            "max_abs_error": vectors.largest_error(model, quantized, data),
-        },
+        "calibration": {**source, "max_abs_error": error},
     }
     with folders.replacing(target) as beside:
         folders.write(beside, about, contents)
@@ -124,30 +117,42 @@ def read(folder: str | Path) -> Package:
     folder = Path(folder)
     about, contents = folders.read(folder, (folders.MODEL, folders.VECTORS))
     with files.refusing(f"{folder} is damaged", "make the package again"):
-        engines = ", ".join(ENGINE_VLNVS)
-        _require(about["engine"] in ENGINE_VLNVS, f"engine is one of {engines}")
-        cfg = config.from_knobs(about["config"], f"{folder / folders.ABOUT}: config")
-        cfg = cfg.of(about["engine"])
+        engine, schedule, known = about["engine"], about["schedule"], (*SCHEDULES, "best")
+        _require(engine in ENGINE_VLNVS, f"engine is one of {', '.join(ENGINE_VLNVS)}")
+        _require(schedule in known, f"schedule is one of {', '.join(known)}")
+        knobs = config.from_knobs(about["config"], f"{folder / folders.ABOUT}: config")
+        cfg = knobs.of(engine)
         if cfg.digest != about["identity"]:
             raise UsageError(
                 f"{folder}: its config has the identity {cfg.digest}, the package says "
                 f"{about['identity']}; make the package again with this version"
             )
         model = _read_model(about, cfg.fmt, contents[folders.MODEL], folder / folders.MODEL)
-        count, steps = (_whole(about["vectors"], name, 1) for name in ("sequences", "steps"))
+        count, steps = (_whole(about["vectors"][name], name, 1) for name in ("sequences", "steps"))
         _require(count % 2 == 0, "sequences is even")
         layout = _vector_layout(model, count, steps)
         made = Vectors(**_arrays(contents[folders.VECTORS], layout, folder / folders.VECTORS))
-        known = (*SCHEDULES, "best")
-        _require(about["schedule"] in known, f"schedule is one of {', '.join(known)}")
-        deploy(model, cfg, about["schedule"], steps)
-    return Package(model, cfg, about["schedule"], made, about)
+        deploy(model, cfg, schedule, steps)
+    return Package(model, cfg, schedule, made, about)
 
 
-def built_overlay(cfg: Config) -> Path | None:
-    """Find the ``.bit`` of a config in overlays/, if it and its ``.hwh`` are there."""
-    bit = paths.overlays() / cfg.board / f"{cfg.name}.bit"
-    return bit if bit.is_file() and bit.with_suffix(".hwh").is_file() else None
+def for_overlay(cfg: Config, overlay: str | Path | None = None) -> tuple[Config, str | Path | None]:
+    """Take the config for the engine that an overlay has; hls where there is none.
+
+    Args:
+        cfg: the engine's config, for either.
+        overlay: a ``.bit``; by default that of the config in overlays/, if it has been built.
+
+    Returns:
+        The config, and the overlay.
+
+    Raises:
+        UsageError: the overlay's ``.hwh`` cannot be read, or names no engine.
+    """
+    built = paths.overlays() / cfg.board / f"{cfg.name}.bit"
+    if overlay is None and built.is_file() and built.with_suffix(".hwh").is_file():
+        overlay = built
+    return cfg.of(folders.overlay_engine(overlay) if overlay else "hls"), overlay
 
 
 def _describe(
@@ -155,11 +160,12 @@ def _describe(
 ) -> dict[str, object]:
     """All that is known of model, engine and vectors beside their arrays."""
     fmt, steps = model.fmt, made.x.shape[1]
-    chosen = {stage.plan.schedule for stage in stages}
-    lengths = [steps] * made.half
     plans = [stage.plan for stage in stages]
+    chosen = {plan.schedule for plan in plans}
+    lengths = [steps] * made.half
     from_zeros, load = own_cycles(plans, lengths, state=False, give=True)
     with_state, _ = own_cycles(plans, lengths, state=True, give=True)
+    shown = ("input_size", "hidden_size", "reverse", *_SCALES)
     return {
         "model": model.name,
         "engine": cfg.engine,
@@ -167,35 +173,16 @@ def _describe(
         "config": cfg.knobs(),
         "schedule": chosen.pop() if len(chosen) == 1 else "best",
         "numbers": {
-            "weight_bits": fmt.weight_bits,
-            "activation_bits": fmt.activation_bits,
-            "bias_bits": fmt.bias_bits,
-            "h_frac": fmt.h_frac,
+            **{name: getattr(fmt, name) for name in _WIDTHS},
             "c_bits": C_BITS,
             "c_frac": C_FRAC,
         },
         "directions": [len(level) for level in model.levels],
-        "layers": [
-            {
-                "input_size": q.input_size,
-                "hidden_size": q.hidden_size,
-                "reverse": q.reverse,
-                **{name: getattr(q, name) for name in _SCALES},
-            }
-            for q in model.layers
-        ],
+        "layers": [{name: getattr(q, name) for name in shown} for q in model.layers],
         "notes": list(model.notes),
         "vectors": {"sequences": 2 * made.half, "steps": steps},
-        "predicted_cycles": {
-            "load": load,
-            "from_zeros": from_zeros,
-            "with_state": with_state,
-        },
+        "predicted_cycles": {"load": load, "from_zeros": from_zeros, "with_state": with_state},
     }
-
-
-def _sizes(model: QuantModel) -> list[tuple[int, int]]:
-    return [(q.input_size, q.hidden_size) for q in model.layers]
 
 
 def _model_layout(fmt: Format, sizes: Sequence[tuple[int, int]]) -> _Layout:
@@ -208,13 +195,14 @@ def _model_layout(fmt: Format, sizes: Sequence[tuple[int, int]]) -> _Layout:
 
 
 def _vector_layout(model: QuantModel, count: int, steps: int) -> _Layout:
-    fmt, state = model.fmt, (len(model.layers), count, max(h for _, h in _sizes(model)))
+    bits, widest = model.fmt.activation_bits, max(q.hidden_size for q in model.layers)
+    state = len(model.layers), count, widest
     return {
-        "x": ((count, steps, model.input_size), fmt.activation_bits),
-        "h_start": (state, fmt.activation_bits),
+        "x": ((count, steps, model.input_size), bits),
+        "h_start": (state, bits),
         "c_start": (state, C_BITS),
-        "h": ((count, steps, model.hidden_size), fmt.activation_bits),
-        "h_end": (state, fmt.activation_bits),
+        "h": ((count, steps, model.hidden_size), bits),
+        "h_end": (state, bits),
         "c_end": (state, C_BITS),
     }
 
@@ -240,7 +228,7 @@ def _arrays(data: bytes, layout: _Layout, what: Path) -> dict[str, np.ndarray]:
     read = {}
     with arrays.open_npz(data, str(what)) as held:
         for name, (shape, bits) in layout.items():
-            value, kind = held[name], _integer(bits)
+            value, kind = held[name](), _integer(bits)
             _require(value.shape == shape and value.dtype == kind, f"{name} is {kind} {shape}")
             wide, half = value.astype(np.int64), 1 << (bits - 1)
             _require(((-half <= wide) & (wide < half)).all(), f"{name} is within {bits} bits")
@@ -248,46 +236,37 @@ def _arrays(data: bytes, layout: _Layout, what: Path) -> dict[str, np.ndarray]:
     return read
 
 
-def _require(holds: object, what: str) -> None:
-    if not holds:
-        raise ValueError(f"it must be that {what}")
-
-
 def _read_model(about: Mapping[str, Any], fmt: Format, data: bytes, what: Path) -> QuantModel:
     """Check and put together the cells."""
     facts = about["layers"]
-    sizes = [(_whole(q, "input_size", 1), _whole(q, "hidden_size", 1)) for q in facts]
+    x, h = "input_size", "hidden_size"
+    sizes = [(_whole(q[x], x, 1), _whole(q[h], h, 1)) for q in facts]
     held = _arrays(data, _model_layout(fmt, sizes), what)
     layers: list[QuantLayer] = []
     for index, q in enumerate(facts):
-        parts: dict[str, Any] = {name: _whole(q, name, -1000) for name in _SCALES}
-        parts.update({name: held[f"{name}_l{index}"] for name in _WEIGHTS})
-        _require(type(q["reverse"]) is bool, "reverse is true or false")
+        parts: dict[str, Any] = {name: held[f"{name}_l{index}"] for name in _WEIGHTS}
+        parts |= {name: _whole(q[name], name, -1000) for name in _SCALES}
         layer = QuantLayer(**parts, reverse=q["reverse"])
         finer = fmt.h_frac + layer.w_hh_frac - layer.x_frac - layer.w_ih_frac
         low, high = fmt.weight_frac_min, fmt.weight_frac_max
+        _require(type(layer.reverse) is bool, "reverse is true or false")
         _require(low <= layer.w_hh_frac <= high, f"w_hh_frac is {low} to {high}")
         _require(layer.x_shift == finer >= 0, f"x_shift is {finer} and not negative")
         layers.append(layer)
-    directions = tuple(_count(n, "directions", 1) for n in about["directions"])
+    directions = tuple(_whole(n, "directions", 1) for n in about["directions"])
     notes = tuple(map(str, about["notes"]))
-    try:
-        model = QuantModel(
-            fmt, tuple(layers), str(about["model"]), notes=notes, directions=directions
-        )
-    except UsageError as error:
-        raise ValueError(error) from None
+    model = QuantModel(fmt, tuple(layers), str(about["model"]), None, notes, directions)
     for index, level in enumerate(model.levels):
         x_frac = fmt.h_frac if index else model.x_frac
         _require({q.x_frac for q in level} == {x_frac}, f"x_frac of level {index} is {x_frac}")
     return model
 
 
-def _whole(facts: Mapping[str, Any], name: str, least: int) -> int:
-    return _count(facts[name], name, least)
+def _require(holds: object, what: str) -> None:
+    if not holds:
+        raise ValueError(f"it must be that {what}")
 
 
-def _count(value: object, name: str, least: int) -> int:
+def _whole(value: Any, name: str, least: int) -> int:
     _require(type(value) is int and least <= value < 1 << 16, f"{name} is a whole number")
-    assert isinstance(value, int)
-    return value
+    return int(value)

@@ -9,13 +9,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from lstm_sharp import files
+from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
@@ -59,7 +60,7 @@ def write(folder: Path, about: Mapping[str, object], contents: Mapping[str, byte
 
 
 def read(folder: Path, needed: Sequence[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Read package.json and all files that it lists.
+    """Read package.json and all files that it lists, and hold each against its sum.
 
     Args:
         folder: the package.
@@ -68,23 +69,63 @@ def read(folder: Path, needed: Sequence[str]) -> tuple[dict[str, Any], dict[str,
     Raises:
         UsageError: no package, another version, a file that is missing or was changed.
     """
-    about = _read_about(folder)
-    return about, _read_files(folder, about, needed)
+    path = folder / ABOUT
+    about = files.parse_json(_read_file(path), str(path))
+    if not isinstance(about, dict) or _MARK not in about:
+        raise UsageError(f"{path} is of something else: it lacks {_MARK!r}")
+    version, sums = about[_MARK], about.get("files")
+    if version != VERSION:
+        older = type(version) is int and version < VERSION
+        made_by = f"use the version that made it, {about.get('creator')!r:.40}"
+        raise UsageError(
+            f"{folder} is a package of version {version!r:.20}, this is a reader of version "
+            f"{VERSION}; {'make the package again with this version' if older else made_by}"
+        )
+    listed = sums if isinstance(sums, dict) else {}
+    wrong = [name for name in listed if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]
+    wrong += [name for name in needed if name not in listed]
+    if wrong:
+        raise UsageError(
+            f"{path}: files must list {' and '.join(needed)} by plain names, {wrong[0]!r:.40} is "
+            "wrong; make the package again"
+        )
+    contents: dict[str, bytes] = {}
+    for name, digest in listed.items():
+        contents[name] = _read_file(folder / name)
+        files.check_size(sum(map(len, contents.values())), str(folder))
+        if hashlib.sha256(contents[name]).hexdigest() != digest:
+            raise UsageError(
+                f"{folder / name} is not as it was written (its SHA-256 differs); copy or make the "
+                "package again"
+            )
+    return about, contents
 
 
-def read_overlay(bit: str | Path, name: str) -> dict[str, bytes]:
-    """Read an overlay, to be called ``NAME.bit`` and ``NAME.hwh`` in a package.
+def _read_file(path: Path) -> bytes:
+    try:
+        return files.read_bytes(path)
+    except UsageError as error:
+        raise UsageError(f"{error}; give the folder of a package") from None
+
+
+def read_overlay(bit: str | Path, cfg: Config) -> dict[str, bytes]:
+    """Read a config's overlay, to be called ``NAME.bit`` and ``NAME.hwh`` in a package.
 
     Raises:
-        UsageError: one of its two files cannot be read.
+        UsageError: one of its two files cannot be read, or it has another engine.
     """
+    both = {end: Path(bit).with_suffix(end) for end in (".bit", ".hwh")}
     try:
-        return {
-            name + suffix: files.read_bytes(Path(bit).with_suffix(suffix))
-            for suffix in (".bit", ".hwh")
-        }
+        joined = {cfg.name + end: files.read_bytes(path) for end, path in both.items()}
     except UsageError as error:
         raise UsageError(f"{error}; an overlay is a .bit and a .hwh of one name") from None
+    has = overlay_engine(bit)
+    if has != cfg.engine:
+        raise UsageError(
+            f"{bit} has the {has} engine, and the package is to be for {cfg.engine}; name an "
+            f"overlay with that one, or make the package with --engine {has}"
+        )
+    return joined
 
 
 def overlay_engine(bit: str | Path) -> str:
@@ -96,8 +137,7 @@ def overlay_engine(bit: str | Path) -> str:
     hwh = Path(bit).with_suffix(".hwh")
     text = files.read_bytes(hwh)
     with files.refusing(f"{hwh} is no hardware handoff", "name another overlay"):
-        modules = list(ElementTree.fromstring(text).iter("MODULE"))
-    names = [module.get("VLNV") for module in modules]
+        names = [module.get("VLNV") for module in ElementTree.fromstring(text).iter("MODULE")]
     found = [engine for engine, vlnv in ENGINE_VLNVS.items() for name in names if name == vlnv]
     if len(found) != 1:
         raise UsageError(
@@ -125,7 +165,12 @@ def check_target(target: Path) -> None:
         listed = set()
     try:
         with os.scandir(target) as entries:
-            others = [entry.name for entry in entries if not _is_ours(entry, listed)]
+            others = [
+                entry.name
+                for entry in entries
+                if not (entry.name in listed and _OURS.fullmatch(entry.name))
+                or not entry.is_file(follow_symlinks=False)
+            ]
     except FileNotFoundError:
         return  # another process is putting a package of its own in this place
     if others:
@@ -136,14 +181,6 @@ def check_target(target: Path) -> None:
         raise UsageError(f"{target} is the current folder or above it; name another")
     if not os.access(target, os.W_OK):
         raise UsageError(f"{target} is not to be written to; change its permissions")
-
-
-def _is_ours(entry: os.DirEntry[str], listed: Collection[str]) -> bool:
-    return (
-        entry.name in listed
-        and _OURS.fullmatch(entry.name) is not None
-        and entry.is_file(follow_symlinks=False)
-    )
 
 
 @contextmanager
@@ -159,11 +196,10 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside.mkdir()
-    except OSError as error:
-        raise UsageError(f"{target} cannot be written ({why(error)})") from None
-    try:
         yield beside
-        with _alone(target.parent):
+        with ExitStack() as held:
+            held.callback(os.close, lock := os.open(target.parent, os.O_RDONLY))
+            fcntl.flock(lock, fcntl.LOCK_EX)  # other processes put packages into it, too
             if target.exists():
                 beside.chmod(target.stat().st_mode)
                 target.rename(old)
@@ -180,59 +216,3 @@ def replacing(target: Path) -> Iterator[Path]:
         if old.exists() and not target.exists():
             old.rename(target)
         shutil.rmtree(beside, ignore_errors=True)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from putting packages into a folder."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _read_about(folder: Path) -> dict[str, Any]:
-    """Read package.json as far as all versions have it."""
-    about = files.parse_json(_read_file(folder, ABOUT), str(folder / ABOUT))
-    if not isinstance(about, dict) or _MARK not in about:
-        raise UsageError(f"{folder / ABOUT} is of something else: it lacks {_MARK!r}")
-    if about[_MARK] != VERSION:
-        older = type(about[_MARK]) is int and about[_MARK] < VERSION
-        made_by = f"use the version that made it, {about.get('creator')!r:.40}"
-        raise UsageError(
-            f"{folder} is a package of version {about[_MARK]!r:.20}, this is a reader of version "
-            f"{VERSION}; {'make the package again with this version' if older else made_by}"
-        )
-    return about
-
-
-def _read_files(folder: Path, about: Mapping[str, Any], needed: Sequence[str]) -> dict[str, bytes]:
-    """Read all listed files, and hold each against its sum."""
-    sums = about.get("files")
-    listed = sums if isinstance(sums, dict) else {}
-    wrong = [name for name in listed if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]
-    wrong += [name for name in needed if name not in listed]
-    if wrong:
-        raise UsageError(
-            f"{folder / ABOUT}: files must list {' and '.join(needed)} by plain "
-            f"names, {wrong[0]!r:.40} is wrong; make the package again"
-        )
-    contents: dict[str, bytes] = {}
-    for name in listed:
-        contents[name] = _read_file(folder, name)
-        files.check_size(sum(map(len, contents.values())), str(folder))
-        if hashlib.sha256(contents[name]).hexdigest() != listed[name]:
-            raise UsageError(
-                f"{folder / name} is not as it was written (its SHA-256 differs); copy or make the "
-                "package again"
-            )
-    return contents
-
-
-def _read_file(folder: Path, name: str) -> bytes:
-    try:
-        return files.read_bytes(folder / name)
-    except UsageError as error:
-        raise UsageError(f"{error}; give the folder of a package") from None

@@ -1,0 +1,382 @@
+"""Which shipped config holds a model, what that takes and how fast it is; if none, what would.
+
+All figures are modelled: storage.py counts memories, cycles.py cycles, and the clock is the one
+that a config aims at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from lstm_sharp.compiler.limits import bias_blocks, sequence_stride, weight_tiles
+from lstm_sharp.engine import config, storage
+from lstm_sharp.engine.boards import board
+from lstm_sharp.engine.config import Config, board_problems, resized
+from lstm_sharp.engine.program import MAX_STEPS
+from lstm_sharp.errors import UsageError, check_range, printable
+from lstm_sharp.model.model import Model
+from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.runtime.deploy import break_even, level_shapes, plans, predict_plans
+
+MEMORIES = {"bram36": "BRAM36", "uram": "URAM"}
+"""Kinds of block memory, and what people call them."""
+Runs = Literal["whole", "by levels", "no"]
+"""How an engine runs a model: all weights resident, reloaded for each level of a call, not."""
+
+_IN_BLOCK_MEMORY = ("weight_tiles", "bias_blocks", "sequence_words")
+"""Knobs that give up block memory when they shrink."""
+_SIZES = ("max_input", "max_hidden", *_IN_BLOCK_MEMORY, "uram_columns")
+"""Knobs that may differ in a config of one's own; the rest would be another engine."""
+_TILES_STEP = 512
+"""How finely the room for weights is found: the depth of the shallowest BRAM."""
+_MOST_TILES = 65536
+
+_COLUMNS = ("config", "board", "format", "runs", "tiles", *MEMORIES.values())
+_SPEED_COLUMNS = ("steps/s", "all chains", "utilised", "limit", "load cycles", "break-even")
+_NOTE = """\
+modelled, not measured; the clock is the one aimed at, not one that was met
+steps/s: of one sequence; the next three columns: of one sequence a chain
+"""
+_RELOADS = """\
+by levels: each call loads the weights of each level anew, and steps/s include that
+break-even: the least batch that takes as long to run as to load
+"""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast an engine runs one call of sequences of equal length."""
+
+    sequences: int
+    schedules: tuple[str, ...]  # of the whole, or of each level
+    cycles: int  # without loads
+    load_cycles: int  # of all weights and biases: once, or level by level in each call
+    break_even_batch: int | None  # sequences that take as long to run as the reloads
+    cycles_per_step: float  # of each sequence's steps
+    steps_per_second: float  # of all sequences; level by level with the call's reloads
+    utilization: float  # ideal / cycles
+    limited_by: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What one config makes of a model."""
+
+    config: str  # without the format that replaces its own
+    board: str
+    format: str
+    macs: int
+    runs: Runs
+    reason: str | None  # why it does not run
+    tiles: int  # of the weights that are resident together; of the largest level if it does not run
+    weight_tiles: int  # that the config holds
+    weight_bytes: int  # of these tiles, with the zeros that fill them
+    used: Mapping[str, float]  # memories of the engine with more of them, by kind
+    free: Mapping[str, int] | None  # memories of the board, None without one
+    clock_mhz: int
+    alone: Speed | None  # one sequence; None if it does not run
+    beside: Speed | None  # as many sequences as the engine has chains
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way out, or what is missing."""
+
+    how: str  # format, board, config or nothing
+    text: str
+    config: str | None = None  # a shipped config
+    format: str | None = None
+    knobs: Mapping[str, int] = field(default_factory=dict)  # to change in a config of your own
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What ``fit`` found."""
+
+    model: str
+    layers: tuple[tuple[int, int, int], ...]  # X, H and directions of each
+    weights: int
+    weight_bytes: int  # in the first config's format, without the zeros that fill tiles
+    steps: int
+    board: str | None  # None for all
+    configs: tuple[Fit, ...]
+    best: str | None  # the shipped config to take
+    instead: tuple[Option, ...]  # what would hold the model, if none does
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def fit(model: Model, on: str | None = None, fmt: str | None = None, steps: int = 100) -> Answer:
+    """Hold a model against the shipped configs.
+
+    Args:
+        model: the float model.
+        on: a board, or ``none`` for the configs without one; by default all configs are
+            shown, and those for boards count.
+        fmt: a number format instead of the configs' own.
+        steps: T, time steps of one call.
+
+    Raises:
+        UsageError: unknown board or format, or steps that no program runs.
+    """
+    check_range("steps", steps, 1, MAX_STEPS)
+    shipped = [config.load(name) for name in config.shipped()]
+    known = sorted({cfg.board for cfg in shipped})
+    if on is not None and on not in known:
+        raise UsageError(f"board {on!r} has no config; choose one of {', '.join(known)}")
+    shown = [cfg for cfg in shipped if on in (None, cfg.board)]
+    here = [cfg for cfg in shown if on is not None or cfg.board != "none"]
+    elsewhere = [cfg for cfg in shipped if cfg not in shown and cfg.board != "none"]
+    fits = tuple(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in shown)
+    taken = _best(found for cfg, found in zip(shown, fits) if cfg in here)
+    instead = [] if taken else _instead(model, here, elsewhere, fmt or here[0].format, steps)
+    weights = sum(cell.w_ih.size + cell.w_hh.size for cell in model.layers)
+    return Answer(
+        model=model.name,
+        layers=tuple((q[0].input_size, q[0].hidden_size, len(q)) for q in model.levels),
+        weights=weights,
+        weight_bytes=weights * here[0].with_format(fmt).fmt.weight_bits // 8,
+        steps=steps,
+        board=on,
+        configs=fits,
+        best=taken.config if taken else None,
+        instead=tuple(instead),
+    )
+
+
+def table(answer: Answer) -> str:
+    """Lay the answer out for people."""
+    sizes = [str(answer.layers[0][0]), *(" + ".join([str(h)] * n) for _, h, n in answer.layers)]
+    if len(sizes) > 6:
+        sizes[3:-1] = ["..."]
+    rows = [_COLUMNS + _SPEED_COLUMNS, *map(_row, answer.configs)]
+    widest = [max(map(len, column)) for column in zip(*rows)]
+    lines = [
+        f"{printable(answer.model)}: {' -> '.join(sizes)}, {answer.weights:,} weights in "
+        f"{answer.weight_bytes:,} bytes, {answer.steps} steps",
+        "",
+        *("  ".join(cell.ljust(w) for cell, w in zip(row, widest)).rstrip() for row in rows),
+        _NOTE + (_RELOADS if any(found.runs == "by levels" for found in answer.configs) else ""),
+        *(f"{found.config}: {found.reason}" for found in answer.configs if found.reason),
+    ]
+    for found in answer.configs:
+        if found.config == answer.best:
+            how = "whole" if found.runs == "whole" else "level by level, none whole"
+            lines.append(f"take {found.config} at {found.format}, the smallest that holds it {how}")
+    if answer.instead:
+        lines += ["what would hold it:", *(f"  {option.text}" for option in answer.instead)]
+    return "\n".join(lines)
+
+
+def _row(found: Fit) -> tuple[str, ...]:
+    memories = [
+        f"{found.used[kind]:g}" + (f"/{found.free[kind]}" if found.free else "")
+        for kind in MEMORIES
+    ]
+    tiles = f"{found.tiles}/{found.weight_tiles}"
+    row = (found.config, found.board, found.format, found.runs, tiles, *memories)
+    if found.alone is None or found.beside is None:
+        return row + ("",) * len(_SPEED_COLUMNS)
+    return row + (
+        f"{found.alone.steps_per_second:,.0f}",
+        f"{found.beside.steps_per_second:,.0f}",
+        f"{found.beside.utilization:.3f}",
+        found.beside.limited_by,
+        f"{found.beside.load_cycles:,}",
+        str(found.beside.break_even_batch or ""),
+    )
+
+
+def assess(model: Model, cfg: Config, steps: int, name: str | None = None) -> Fit:
+    """Hold a model against a config.
+
+    Args:
+        model: the float model.
+        cfg: the engine.
+        steps: T, time steps of one call.
+        name: what to call the config, if not by its own name.
+    """
+    runs: Runs = "no"
+    made, reason, alone, beside = board(cfg.board), None, None, None
+    tiles = max(weight_tiles(level, cfg) for level in level_shapes(model))
+    try:
+        for problem in board_problems(cfg):  # another format can do that
+            raise UsageError(f"{cfg.name} {problem}")
+        held = plans(model, cfg, steps=steps)
+        alone, beside = (_speed(model, cfg, steps, count) for count in (1, cfg.chains))
+        tiles = max(plan.tiles for plan in held)
+        runs = "whole" if len(held) == 1 else "by levels"
+    except UsageError as error:
+        reason = str(error)
+    return Fit(
+        config=name or cfg.name,
+        board=cfg.board,
+        format=cfg.format,
+        macs=cfg.macs,
+        runs=runs,
+        reason=reason,
+        tiles=tiles,
+        weight_tiles=cfg.weight_tiles,
+        weight_bytes=tiles * _tile_bytes(cfg),
+        used=storage.most(cfg),
+        free={kind: made.free(kind) for kind in MEMORIES} if made else None,
+        clock_mhz=cfg.clock_mhz,
+        alone=alone,
+        beside=beside,
+    )
+
+
+def _speed(model: Model, cfg: Config, steps: int, sequences: int) -> Speed:
+    """Ask the cycle model for a call of so many sequences."""
+    held = plans(model, cfg, "best", steps, sequences)
+    run, loads = predict_plans(held, [steps] * sequences)  # may be too many for a program
+    weights = sum(4 * c.hidden_size * (c.input_size + c.hidden_size) for c in model.layers)
+    done = sequences * steps
+    return Speed(
+        sequences=sequences,
+        schedules=tuple(plan.schedule for plan in held),
+        cycles=run.cycles,
+        load_cycles=loads,
+        break_even_batch=break_even(held, loads, run.cycles, sequences),
+        cycles_per_step=run.cycles / done,
+        steps_per_second=cfg.clock_mhz * 1e6 * done / (run.cycles + (len(held) > 1) * loads),
+        utilization=weights / cfg.macs * done / run.cycles,
+        limited_by=run.limited_by,
+    )
+
+
+def _best(fits: Iterable[Fit]) -> Fit | None:
+    """Return the first that holds the model whole; if none does, the first level by level."""
+    running = [found for found in fits if found.runs != "no"]
+    return min(running, key=lambda found: found.runs != "whole", default=None)
+
+
+def _tile_bytes(cfg: Config) -> int:
+    """Bytes of one tile in the weight memory."""
+    return cfg.macs * cfg.fmt.weight_bits // 8
+
+
+def _instead(
+    model: Model, here: Sequence[Config], elsewhere: Sequence[Config], fmt: str, steps: int
+) -> list[Option]:
+    """Return what would hold a model that no config in question holds, least trouble first.
+
+    Args:
+        model: the float model.
+        here: the shipped configs in question, smallest first, in formats of their own.
+        elsewhere: shipped configs of other boards.
+        fmt: the number format in question.
+        steps: T, time steps of one call.
+    """
+    formats = SUPPORTED[SUPPORTED.index(fmt) :]
+    return [
+        *_shipped("format", model, here, formats[1:], steps),
+        *_shipped("board", model, elsewhere, (fmt,), steps),
+        *(own for cfg in here for own in _own(model, cfg, formats, steps)),
+    ] or [_missing(model, here[-1].with_format(formats[-1]), steps)]
+
+
+def _shipped(
+    how: str, model: Model, configs: Sequence[Config], formats: Sequence[str], steps: int
+) -> Iterator[Option]:
+    """Yield the smallest shipped config that holds the model, in the widest format."""
+    for fmt in formats:
+        found = _best(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in configs)
+        if found:
+            text = f"{fmt} on {found.config}: {_figures(found)}"
+            yield Option(how, text, found.config, fmt)
+            return
+
+
+def _own(model: Model, cfg: Config, formats: Sequence[str], steps: int) -> Iterator[Option]:
+    """Yield a config with memories of other sizes, in the widest format that allows one."""
+    for fmt in formats:
+        for own in _resized(model, cfg.with_format(fmt), steps):
+            found = assess(model, own, steps)
+            old, new = cfg.knobs(), own.knobs()
+            knobs = {k: int(getattr(own, k)) for k in _SIZES if old[k] != new[k]}
+            if found.runs != "no" and knobs:
+                changed = ", ".join(f"{name} {old[name]} -> {knobs[name]}" for name in knobs)
+                how = f"{fmt} on a config of your own, {cfg.name} with {changed}"
+                yield Option("config", f"{how}: {_figures(found)}", cfg.name, fmt, knobs)
+            return
+
+
+def _resized(model: Model, cfg: Config, steps: int) -> Iterator[Config]:
+    """Yield the config with sizes that hold the model, where the board has the memory for it.
+
+    First for the whole model, then for its largest level. Within each first larger sizes alone,
+    then memories that are larger than the model needs made smaller.
+    """
+    for whole in (True, False):
+        need = _need(model, cfg, steps, whole)
+        for shrunk in ((), ("weight_tiles",), _IN_BLOCK_MEMORY):
+            knobs = {n: v if n in shrunk else max(v, getattr(cfg, n)) for n, v in need.items()}
+            yield from _possible(cfg, knobs)
+
+
+def _possible(cfg: Config, knobs: Mapping[str, int]) -> Iterator[Config]:
+    """Yield the config with other sizes in each way for which its board has the memory.
+
+    The ways differ in how weights are parted between BRAM and UltraRAM, the config's own first.
+    """
+    ways = range(cfg.columns + 1) if cfg.uram_columns else (0,)
+    for columns in sorted(ways, key=lambda n: abs(n - cfg.uram_columns)):
+        with suppress(UsageError):
+            own = resized(cfg, **knobs, uram_columns=columns)
+            if not any(board_problems(own)):
+                yield own
+
+
+def _need(model: Model, cfg: Config, steps: int, whole: bool) -> dict[str, int]:
+    """Work out the least knobs that hold the model whole, if it can be, or level by level."""
+    levels = level_shapes(model)
+    cells = [cell for level in levels for cell in level]
+    stack = whole and len(cells) == len(levels)
+    parts = [cells] if stack else levels
+    return {
+        "max_input": max(s.input_size for s in cells),
+        "max_hidden": max(s.hidden_size for s in cells),
+        "weight_tiles": max(2, *(weight_tiles(part, cfg) for part in parts)),
+        "bias_blocks": max(bias_blocks(part, cfg) for part in parts),
+        "sequence_words": max(2, steps * sequence_stride(cells, cfg) if stack else 0),
+    }
+
+
+def _missing(model: Model, cfg: Config, steps: int) -> Option:
+    """Say by how much the weights are too many for the board, or what else is too much."""
+    need = _need(model, cfg, steps, whole=False)
+    rest = {name: need[name] for name in ("bias_blocks", "sequence_words")}
+    counts = range(_MOST_TILES, 0, -_TILES_STEP)
+    most = next((n for n in counts if any(_possible(cfg, {**rest, "weight_tiles": n}))), 0)
+    wanted, room = (_tile_bytes(cfg) * n for n in (need["weight_tiles"], most))
+    if wanted > room:
+        text = (
+            f"the weights of its largest layer take {wanted:,} bytes in tiles of {cfg.name} at "
+            f"{cfg.format}, its board has room for {room:,}: {wanted - room:,} too many"
+        )
+    else:
+        try:
+            text = str(assess(model, resized(cfg, **need), steps).reason)
+        except UsageError as error:
+            text = str(error).removeprefix("config: ")
+    return Option("nothing", f"nothing holds it: {text}", format=cfg.format)
+
+
+def _figures(found: Fit) -> str:
+    """Put what it takes in a few words."""
+    assert found.alone is not None
+    memories = {kind: free for kind, free in (found.free or {}).items() if free}
+    return ", ".join(
+        [
+            *(["level by level"] if found.runs == "by levels" else []),
+            f"{found.tiles} of {found.weight_tiles} tiles",
+            *(f"{found.used[k]:g} of {free} {MEMORIES[k]}" for k, free in memories.items()),
+            f"{found.alone.steps_per_second:,.0f} steps/s",
+        ]
+    )
