@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lstm_sharp import files, paths
@@ -101,26 +101,28 @@ def build(
     work = folder / f"overlay-{board}-{cfg.engine}"
     tools.clear(work / "built", work / SCRIPT)
     env = xilinx.environment(settings)
-    vivado = xilinx.find("vivado", env)
-    if vivado is None:
-        raise ToolError(
-            f"vivado is not on PATH and builds all overlays; install it, or name its settings64.sh "
-            f"in {xilinx.SETTINGS}; without it `make cosim` simulates the engine, `make resources` "
-            "counts what it takes, and a virtual board runs it"
-        )
-    release = xilinx.release(vivado, env)
+    command, release = find(env)
     render(cfg, folder)
     script = write_script(made, work, _hls_ip(folder, project) if cfg.engine == "hls" else None)
     (work / _LOG).unlink(missing_ok=True)
-    options = ("-mode", "batch", "-notrace", "-nojournal", "-log", _LOG, "-source")
     status, text, said = xilinx.run(
-        "Vivado", release, [vivado, *options, script], work / _CONSOLE, env, "overlay: "
+        "Vivado", release, [*command, script], work / _CONSOLE, env, "overlay: "
     )
     bit = work / "built" / f"{cfg.name}.bit"
     if status or not bit.is_file():
         log = work / (_LOG if (work / _LOG).is_file() else _CONSOLE)
         raise ToolError(f"no overlay: {_why(status, text, said)} (log: {log})")
     return bit
+
+
+def find(env: Mapping[str, str]) -> tuple[list[str], str]:
+    """Find Vivado, and its release; errors are those of ``xilinx.find``."""
+    options = ("-mode", "batch", "-notrace", "-nojournal", "-log", _LOG, "-source")
+    without = (
+        "`make cosim` simulates the engine, `make resources` counts what it takes, and a virtual "
+        "board runs it"
+    )
+    return xilinx.find([("vivado", *options)], env, without)
 
 
 def _why(status: int, text: str, said: Sequence[str]) -> str:
@@ -130,9 +132,7 @@ def _why(status: int, text: str, said: Sequence[str]) -> str:
         return last.removeprefix("FAILED: ")
     how = "vivado ended without an overlay"
     if status:
-        lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
-        error = next((line for line in lines if "error" in line.lower()), lines[-1])
-        how = f"vivado failed with status {status}: {error}"
+        how = f"vivado failed with status {status}: {tools.complaint(text)}"
     return f"broken off during {last}: {how}; run it again"
 
 
