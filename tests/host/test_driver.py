@@ -60,7 +60,9 @@ def check(accelerator: Accelerator, case: Case) -> None:
     assert h[0].dtype == asked[0].dtype
     stages = accelerator.stages(max(case.lengths), len(case.lengths))
     states = case.state is not None, case.give
-    told, _ = deploy.predict(stages, case.lengths, *states, accelerator.host)
+    told, _ = deploy.predict_plans(
+        [s.plan for s in stages], case.lengths, *states, accelerator.host
+    )
     assert accelerator.cycles == told.cycles, str(case)
 
 
@@ -173,9 +175,9 @@ def test_integers_are_packed_from_the_caller_to_the_dma(
                 parts = from_whom if isinstance(from_whom, list) else [from_whom]
                 assert all(np.shares_memory(part, x) for part in parts)
                 assert isinstance(beats, pynq.buffer.PynqBuffer)
-            taken = board.parts.device.allocated
+            taken = board.runner.device.allocated
             board.run(given)
-            assert board.parts.device.allocated == taken
+            assert board.runner.device.allocated == taken
         assert taken.buffers == 3  # weights, x, h: x was not copied to yet another
 
 
@@ -237,10 +239,10 @@ def test_two_models_take_turns(bit: Path, tmp_path: Path) -> None:
             for index, held in enumerate(made):
                 accelerator.load(tmp_path / str(index))
                 assert same(accelerator.run(held.vectors.x[:4]), held.vectors.h[:4])
-        taken = accelerator.parts.device.allocated
+        taken = accelerator.runner.device.allocated
         accelerator.load(made[1])
         accelerator.run(made[1].vectors.x[:4])
-        assert accelerator.parts.device.allocated == taken
+        assert accelerator.runner.device.allocated == taken
 
 
 @pytest.mark.parametrize("device", ["zcu104"], indirect=True)

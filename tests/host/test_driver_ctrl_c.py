@@ -92,7 +92,8 @@ def test_ctrl_c_at_any_moment(board: Accelerator, monkeypatch: pytest.MonkeyPatc
         board.run(x, state)
 
     assert (
-        Interrupting(monkeypatch, board.parts.device).sweep(call, partial(mended, board, x, h)) > 50
+        Interrupting(monkeypatch, board.runner.device).sweep(call, partial(mended, board, x, h))
+        > 50
     )
 
 
@@ -137,12 +138,12 @@ def test_ctrl_c_while_drivers_take_over(bit: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_ctrl_c_within_a_program(board: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = board.parts.engine
+    engine = board.runner.engine
     words = np.arange(1, 41, dtype=np.uint32)
     changed = words.copy()
     changed[::7] = 0
     engine.write_program(words)
-    interrupting = Interrupting(monkeypatch, board.parts.device)
+    interrupting = Interrupting(monkeypatch, board.runner.device)
     interrupting.left = 3
     with pytest.raises(KeyboardInterrupt):
         engine.write_program(changed)
@@ -154,7 +155,7 @@ def test_ctrl_c_within_a_program(board: Accelerator, monkeypatch: pytest.MonkeyP
 def test_ctrl_c_during_a_reset(board: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:
     x = integers(board.model, 5, 2)
     h, _ = right(board.model, x)
-    device = board.parts.device
+    device = board.runner.device
     sweeping = Interrupting(monkeypatch, device)
 
     def call() -> None:

@@ -61,7 +61,7 @@ def failing(
     board: Accelerator, call: Callable[[], Any], error: type[BoardError], words: str
 ) -> None:
     """See a call fail in time, the next one refused, and the right bits after a reset."""
-    device = board.parts.device
+    device = board.runner.device
     began = device.now()
     with pytest.raises(error, match=words) as raised:
         call()
@@ -98,7 +98,7 @@ def test_fault_during_a_run(
 ) -> None:
     """Also with levels that take turns; and closed instead of reset, it leaves the board sound."""
     board = Accelerator(bit)
-    device = board.parts.device
+    device = board.runner.device
     turns = fault is Fault.SHORT_READ or (fault, stream) == (Fault.SLAVE_ERROR, "weights")
     for sizes in (STACK, (32,) * 6)[: 1 + turns]:
         model = model_of(sizes)
@@ -113,7 +113,7 @@ def test_fault_during_a_run(
     with board, pytest.raises(error):
         board.run(x, state)
     assert device.allocated == (0, 0)
-    with Accelerator(board.parts.overlay) as again:
+    with Accelerator(board.runner.overlay) as again:
         again.load_model(model, TINY)
         assert same(again.run(x, state), wanted)
 
@@ -123,7 +123,7 @@ def test_fault_during_a_load(
     board: Accelerator, fault: Fault, stream: str | None, error: type[BoardError], words: str
 ) -> None:
     model = model_of((3, 8))
-    board.parts.device.inject(fault, stream)
+    board.runner.device.inject(fault, stream)
     failing(board, lambda: board.load_model(model, TINY), error, words)
     assert board.model is model
 
@@ -147,12 +147,12 @@ def test_transfer_beyond_the_length_register(board: Accelerator, wide: str) -> N
     model = model_of(sizes)
     x = integers(model, steps)
     if wide == "weights":
-        board.parts.device.inject(Fault.LENGTH_WIDTH)
+        board.runner.device.inject(Fault.LENGTH_WIDTH)
         with pytest.raises(TransferLimit, match="dma_weights.MM2S was given .* took .*hwh"):
             board.load_model(model, TINY)
     else:
         board.load_model(model, TINY)
-        board.parts.device.inject(Fault.LENGTH_WIDTH)
+        board.runner.device.inject(Fault.LENGTH_WIDTH)
         cell = {"x": "dma.MM2S", "h": "dma.S2MM"}[wide]
         with pytest.raises(TransferLimit, match=f"{cell} was given .* took .*hwh"):
             board.run(x)
@@ -160,7 +160,7 @@ def test_transfer_beyond_the_length_register(board: Accelerator, wide: str) -> N
             board.run(x)
         board.reset()
         assert same([board.run(x[:9])], right(model, x[None, :9])[0])
-    board.parts.overlay.download()
+    board.runner.overlay.download()
     board.reset()
     assert same([board.run(x)], right(model, x[None])[0])
 
@@ -180,7 +180,7 @@ def test_short_lengths_that_the_handoff_tells(bit: Path, monkeypatch: pytest.Mon
     start = EngineIP.start
     monkeypatch.setattr(EngineIP, "start", lambda ip: (starts.append(ip), start(ip)))
     with Accelerator(narrow(bit)) as accelerator:
-        assert accelerator.parts.h.limit == (1 << 14) - 8
+        assert accelerator.runner.h.limit == (1 << 14) - 8
         for sizes, shape in (((32, 4), (1, 300)), ((4, 32), (10, 60)), ((32,) * 4, (4, 4))):
             model = model_of(sizes)
             accelerator.load_model(model, TINY)
@@ -204,7 +204,7 @@ def test_another_overlay_behind_the_back(
     board: Accelerator, tmp_path: Path, name: str | None
 ) -> None:
     """None is the same one, loaded again."""
-    x, mine = integers(board.model, 5, 3), board.parts.overlay
+    x, mine = integers(board.model, 5, 3), board.runner.overlay
     other = pynq.Overlay(str(virtual_overlay(config.load(name), tmp_path))) if name else None
     if other is None:
         mine.download()

@@ -67,18 +67,18 @@ def test_a_driver_that_is_gone_owns_nothing(device: VirtualDevice, bit: Path) ->
     with pytest.raises(OverlayGone):
         Accelerator(overlay)
     Accelerator(bit).close()
-    assert accelerator.parts.device.allocated == (0, 0)
+    assert accelerator.runner.device.allocated == (0, 0)
 
 
 def test_taking_over(board: Accelerator) -> None:
     """Also from a driver whose run failed, with its DMAs still at work; programs differ."""
-    overlay, model = board.parts.overlay, model_of((3, 8))
+    overlay, model = board.runner.overlay, model_of((3, 8))
     x, y = integers(board.model, 3, 4), integers(model, 3, 4)
     wanted, _ = right(board.model, x)
     owner, held = board, board.model
     for fault in (None, Fault.NEVER_DONE, Fault.SLAVE_ERROR):
         if fault:
-            board.parts.device.inject(fault, "x" if fault is Fault.SLAVE_ERROR else None)
+            board.runner.device.inject(fault, "x" if fault is Fault.SLAVE_ERROR else None)
             with pytest.raises(Exception, match="call reset"):
                 owner.run(x)
         # Another Overlay object has its own notion of what is in the program window.
@@ -194,8 +194,8 @@ def test_another_process_is_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
             pass
         refused = subprocess.run(command, input="", capture_output=True, text=True)
         assert "Busy" in refused.stderr and "mine" not in refused.stdout
-        with seat.closing(me) as owns:
-            assert owns
+        assert seat.is_owner(me)
+        seat.leave()
     locked = next(tmp_path.glob("*.lock"))
     locked.unlink()
     locked.mkdir()

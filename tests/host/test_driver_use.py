@@ -108,18 +108,18 @@ def test_command_line(
 
 @pytest.mark.usefixtures("quick")
 def test_a_thousand_runs_leave_nothing_behind(board: Accelerator) -> None:
-    now, memory = board.parts.device.now, Path("/proc/self/statm")
+    now, memory = board.runner.device.now, Path("/proc/self/statm")
     x = integers(board.model, 3, 2)
     wanted, _ = right(board.model, x)
     board.run(x)
-    taken, took, pages = board.parts.device.allocated, set(), 0
+    taken, took, pages = board.runner.device.allocated, set(), 0
     for count in range(1000):
         began = now()
         assert same(board.run(x), wanted)
         took.add(round(now() - began, 9))
         if count == 100:
             pages = int(memory.read_text().split()[1])
-    assert board.parts.device.allocated == taken
+    assert board.runner.device.allocated == taken
     assert max(took) == pytest.approx(min(took), rel=0.02)
     assert int(memory.read_text().split()[1]) - pages < 512  # 2 MiB
 

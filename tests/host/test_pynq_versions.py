@@ -38,7 +38,7 @@ with Accelerator(bit) as accelerator:
         assert np.array_equal(h, golden.run(held.model, x[None])[0][0])
     clock = accelerator.runner.check_clock(held.cfg)
 assert not wrong, wrong
-assert accelerator.parts.device.allocated == (0, 0)
+assert accelerator.runner.device.allocated == (0, 0)
 
 import pynq
 print(f"pynq {pynq.__version__}, NumPy {np.__version__}, {clock:.0f} MHz: PASS")

@@ -36,7 +36,7 @@ def test_each_backend_has_its_engine(backend: str, engine: str | None, given: st
         assert {stage.plan.cfg for stage in session.stages(5, 3)} == {session.cfg}
     assert report is not None and report.engine == engine
     sv, hls = (deploy.deploy(model, TINY.of(e), "elementwise", 5, 3) for e in ("sv", "hls"))
-    run, loads = deploy.predict(sv, [5] * 3, False, False)
+    run, loads = deploy.predict_plans([stage.plan for stage in sv], [5] * 3, False, False)
     on_hls = [p for stage in hls for p in stage.programs([5] * 3, False, False)]
     assert (report.predicted_cycles, report.predicted_load_cycles) == (run.cycles, loads)
     assert report.hls_cycles == sum(hls_cycles(TINY.of("hls"), program) for program in on_hls)

@@ -174,7 +174,7 @@ def render(cfg: Config, out: Path) -> None:
 def _sources() -> dict[Path, Path]:
     """Of each file of the rendered tree its template, or the hand-written file itself."""
     hardware, templates = paths.hardware(), paths.templates()
-    found = {}
+    found: dict[Path, Path] = {}
     for folder, sources in _SOURCES.items():
         for source in sources:
             inside = Path(folder) if source == folder else Path(folder, source)
