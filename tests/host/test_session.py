@@ -83,6 +83,11 @@ def test_a_state_that_saturates_is_told(backend: str) -> None:
     ) as session:
         session.run(steps(100, 0))
         assert session.report and not session.report.notes
+        assert (session.clipped, session.saturated) == (0, 0)
+        session.run(steps(150, 0))
+        assert session.saturated == 1
+        session.reset()
+        session.run(steps(100, 0))
         h = session.run(steps(150, 150))
         assert session.report.notes == (
             "c reaches 250 in the float model and saturates at +-128: h is wrong from there on; "
@@ -123,6 +128,7 @@ def test_a_warm_up_of_zeros_does_not_calibrate() -> None:
         loud[0, 0] = 40
         session.run(loud)
         assert session.report.notes[0].startswith("x: 3 of 45 values are clipped to +-1,")
+        assert session.clipped == 3
 
 
 def test_integers_are_taken_as_quantised() -> None:
