@@ -4,7 +4,6 @@ the right bits; bad input is refused in a sentence and leaves nothing behind."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,8 @@ from lstm_sharp.driver import (
     WrongClock,
 )
 from lstm_sharp.engine import config
-from lstm_sharp.engine.program import HEADER
-from lstm_sharp.runtime import deploy
+from lstm_sharp.engine.program import HEADER, null_program
+from lstm_sharp.flow import jobs
 from lstm_sharp.virtual import Fault
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
@@ -139,47 +138,43 @@ def test_fault_at_first_sight(device: VirtualDevice, bit: Path, fault: Fault) ->
         assert accelerator.identity == TINY.identity
 
 
-@pytest.mark.parametrize("wide", ["x", "h", "weights"])
-def test_transfer_beyond_the_length_register(board: Accelerator, wide: str) -> None:
-    sizes, steps = {"x": ((32, 4), 300), "h": ((4, 32), 300), "weights": ((32, 32, 32, 32), 2)}[
-        wide
-    ]
+@pytest.mark.parametrize(
+    ("cell", "sizes", "steps"),
+    [
+        ("dma.MM2S", (32, 4), 300),
+        ("dma.S2MM", (4, 32), 300),
+        ("dma_weights.MM2S", (32, 32, 32, 32), 2),
+    ],
+)
+def test_transfer_beyond_the_length_register(
+    board: Accelerator, cell: str, sizes: tuple[int, ...], steps: int
+) -> None:
     model = model_of(sizes)
     x = integers(model, steps)
-    if wide == "weights":
-        board.runner.device.inject(Fault.LENGTH_WIDTH)
-        with pytest.raises(TransferLimit, match="dma_weights.MM2S was given .* took .*hwh"):
-            board.load_model(model, TINY)
-    else:
+    board.runner.device.inject(Fault.LENGTH_WIDTH)
+
+    def load_and_run() -> None:
         board.load_model(model, TINY)
-        board.runner.device.inject(Fault.LENGTH_WIDTH)
-        cell = {"x": "dma.MM2S", "h": "dma.S2MM"}[wide]
-        with pytest.raises(TransferLimit, match=f"{cell} was given .* took .*hwh"):
-            board.run(x)
-        with pytest.raises(BoardError, match=r"reset\(\) first"):
-            board.run(x)
-        board.reset()
-        assert same([board.run(x[:9])], right(model, x[None, :9])[0])
+        board.run(x)
+
+    with pytest.raises(TransferLimit, match=f"{cell} was given .* took .*hwh"):
+        load_and_run()
+    with pytest.raises(BoardError, match=r"reset\(\) first"):
+        board.run(x)
     board.runner.overlay.download()
     board.reset()
     assert same([board.run(x)], right(model, x[None])[0])
 
 
-def narrow(bit: Path) -> Path:
-    """Give the overlay DMAs with 14-bit lengths, and a handoff that says so."""
-    text = bit.with_suffix(".hwh").read_text()
-    assert '"c_sg_length_width" VALUE="26"' in text
-    bit.with_suffix(".hwh").write_text(
-        text.replace('"c_sg_length_width" VALUE="26"', '"c_sg_length_width" VALUE="14"')
-    )
-    return bit
-
-
 def test_short_lengths_that_the_handoff_tells(bit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handoff = bit.with_suffix(".hwh")
+    width = '"c_sg_length_width" VALUE="{}"'.format
+    assert width(26) in handoff.read_text()
+    handoff.write_text(handoff.read_text().replace(width(26), width(14)))
     starts: list[EngineIP] = []
     start = EngineIP.start
     monkeypatch.setattr(EngineIP, "start", lambda ip: (starts.append(ip), start(ip)))
-    with Accelerator(narrow(bit)) as accelerator:
+    with Accelerator(bit) as accelerator:
         assert accelerator.runner.h.limit == (1 << 14) - 8
         for sizes, shape in (((32, 4), (1, 300)), ((4, 32), (10, 60)), ((32,) * 4, (4, 4))):
             model = model_of(sizes)
@@ -239,24 +234,8 @@ def test_wrong_clock(board: Accelerator) -> None:
     assert board.throughput_test(2, 2, 1).clock_mhz == pytest.approx(100, rel=0.1)
 
 
-def test_engine_that_refuses_its_program(
-    board: Accelerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_of = deploy.Stage.run_of
-
-    def spoilt(*args: Any) -> Any:
-        run = run_of(*args)
-        program = run.program.copy()
-        program[HEADER["magic"].word] ^= 1 << HEADER["magic"].lsb
-        return replace(run, program=program)
-
-    monkeypatch.setattr(deploy.Stage, "run_of", spoilt)
-    x = integers(board.model, 5, 3)
-
-    def call() -> None:
-        try:
-            board.run(x)
-        finally:
-            monkeypatch.undo()
-
+def test_engine_that_refuses_its_program(board: Accelerator) -> None:
+    program = null_program()
+    program[HEADER["magic"].word] ^= 1 << HEADER["magic"].lsb
+    call = partial(board.runner.execute, jobs.Run(program))
     failing(board, call, BoardError, r"its header is wrong \(status 1\)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 pytest.importorskip("pynq")
 import pynq
+import pynq.lib.dma
 
 from lstm_sharp.compiler import cycles
 from lstm_sharp.engine.registers import ENGINE, S2MM_OFFSET, Dma, DmaStatus
@@ -62,6 +64,24 @@ def test_a_plain_script_gets_golden_bits_in_the_predicted_cycles(
     assert [(r.status, r.identity) for r in played] == [(0, TINY.identity)] * len(programs)
     assert device.allocated == (0, 0)
     assert pynq.Clocks.fclk0_mhz == pytest.approx(TINY.clock_mhz, rel=1e-3)
+
+
+@pytest.mark.parametrize("device", BOARDS, indirect=True)
+def test_what_pynq_makes_of_an_overlay(device: VirtualDevice, overlay: Any) -> None:
+    assert isinstance(overlay.dma, pynq.lib.dma.DMA)
+    assert overlay.dma.buffer_max_size == (1 << 26) - 1
+    assert overlay.dma.recvchannel._align == device.system.hp_bits // 8
+    assert not (overlay.dma.sendchannel._dre or overlay.dma.recvchannel._dre)
+    assert overlay.dma_weights.sendchannel and overlay.dma_weights.recvchannel is None
+    overlay.dma.write(Dma.ADDRESS, 4096)
+    overlay.dma.recvchannel.stop()
+    assert overlay.dma.register_map.MM2S_SA.Source_Address == 4096
+    assert overlay.dma.register_map.S2MM_DMASR.Halted == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert overlay.engine.register_map.CTRL.AP_IDLE == 1
+        shown = repr(overlay.engine.register_map)
+    assert all(f"  {name} = " in shown for name in ENGINE)
 
 
 def test_the_dma_sees_what_was_flushed_and_the_cpu_what_was_invalidated(

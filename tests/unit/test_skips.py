@@ -89,12 +89,6 @@ def test_a_skip_fails_where_none_may_be(run: Callable[..., Any]) -> None:
     }
 
 
-def test_tools_and_boards_may_be_absent(run: Callable[..., Any]) -> None:
-    done, skipped = run({"test_fine": FINE}, "--no-skips")
-    done.assert_outcomes(passed=1, skipped=2, xfailed=1)
-    assert len(skipped) == 2
-
-
 def test_an_rtl_that_there_is_none_of(
     run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 from lstm_sharp.engine import config
@@ -118,9 +119,11 @@ def chosen(cfg: Config, folder: Path, *places: Path) -> Rtl:
     """
     if not hls_rtl.chosen():
         return engine(folder)
-    hls = hls_rtl.for_config(cfg)
-    hls_rtl.copy_data(hls, *places)
-    return Rtl("hls", list(hls.sources), hls_rtl.TOP, FLAGS + hls_rtl.FLAGS)
+    hls = hls_rtl.given(cfg)
+    for place, path in product(places, hls.data):
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, place / path.name)
+    return Rtl("hls", hls.sources, hls_rtl.TOP, FLAGS + hls_rtl.FLAGS)
 
 
 def build(cfg: Config, build_dir: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from lstm_sharp.board import overlay as overlays
 from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.compiler.schedule import check_schedule
-from lstm_sharp.compiler.starts import Host, best_starts
+from lstm_sharp.compiler.starts import best_starts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
@@ -37,20 +37,6 @@ from lstm_sharp.runtime.report import Report
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
 """Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine, on a
 board."""
-
-
-@dataclass
-class _Call:
-    """What the last run was, and gave."""
-
-    held: Deployment | None
-    asked: tuple[
-        tuple[int, ...], bool, bool, Host
-    ]  # lengths, whether states were given, are asked for
-    seen: Sequence[Sequence[jobs.Result]]
-    seconds: float
-    error: float | None
-    notes: tuple[str, ...]
 
 
 class Session:
@@ -89,7 +75,8 @@ class Session:
     _kept: tuple[Pair, Pair | None] | None = None
     """What the last run left behind in the backend's numbers, and in the float model."""
     _notes: tuple[str, ...] = ()
-    _call: _Call | None = None
+    _call: tuple[Report, Deployment | None, Any, Sequence[Sequence[jobs.Result]]] | None = None
+    """What is known of the last run; how it was asked for; and what the backend gave."""
     _lacks = "the model is not quantised yet; give calibration data, or run first"
 
     def __init__(
@@ -258,8 +245,18 @@ class Session:
                 )
         if self.stateful and left:
             self._kept = left, of_float
+        report = Report(
+            backend=self.backend,
+            engine=self.runs.engine,
+            format=str(self.fmt),
+            batch=len(asked.x),
+            steps=sum(asked.lengths),
+            max_abs_error=error,
+            seconds=seconds,
+            notes=tuple(notes),
+        )
         what = tuple(asked.lengths), own is not None, give, self.runs.host
-        self._call = _Call(self._held, what, seen, seconds, error, tuple(notes))
+        self._call = report, self._held, what, seen
         return h, after
 
     def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[float, Pair | None]:
@@ -276,23 +273,12 @@ class Session:
     @property
     def report(self) -> Report | None:
         """What the last call did, worked out when it is asked for; None before the first."""
-        call = self._call
-        if call is None:
+        if self._call is None:
             return None
-        held, asked = call.held, call.asked
-        lengths = asked[0]
-        report = Report(
-            backend=self.backend,
-            engine=self.runs.engine,
-            format=str(self.fmt),
-            batch=len(lengths),
-            steps=sum(lengths),
-            max_abs_error=call.error,
-            seconds=call.seconds,
-            notes=call.notes,
-        )
+        report, held, asked, seen = self._call
         if held is None or held.cfg is None:
             return report
+        lengths = asked[0]
         size = max(lengths), len(lengths)
         try:
             stages, on_sv = held.stages(*size), held.plans("sv", *size)
@@ -300,8 +286,8 @@ class Session:
             least = sum(p.lower_bound(s) for p in on_sv for s in best_starts(p, *asked))
             hls, _ = deploy.own_cycles(held.plans("hls", *size), *asked)
         except UsageError as reason:  # too long for the engine, which this backend does not need
-            return replace(report, notes=(*call.notes, str(reason)))
-        counted = [[r.cycles for r in results] for results in call.seen if self.runs.counts]
+            return replace(report, notes=(*report.notes, str(reason)))
+        counted = [[r.cycles for r in results] for results in seen if self.runs.counts]
         took = sum(sum(cycles[1:]) for cycles in counted)
         ideal = sum(lengths) * held.model.macs_per_step / held.engine.macs
         return replace(

@@ -178,7 +178,7 @@ def judged(cfg: Config, out: Path) -> reports.Report | None:
         ToolError: a report lacks something.
     """
     stamp = read_stamp(out)
-    if "csynth" not in stamp["stages"]:  # type: ignore[operator]
+    if "csynth" not in stamp["stages"]:
         return None
     report = reports.read(cfg, out, stamp)
     report.write(out)
