@@ -16,44 +16,24 @@ pytest_plugins = "pytester"
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 FINE = """
 import pytest
-
 @pytest.mark.vitis
-def test_tool():
-    pytest.skip("none here")
-
+def test_tool(): pytest.skip("none here")
 @pytest.mark.board
-def test_board():
-    pytest.skip("none here")
-
+def test_board(): pytest.skip("none here")
 @pytest.mark.xfail
-def test_expected_to_fail():
-    assert False
-
-def test_passes():
-    pass
+def test_expected_to_fail(): assert False
+def test_passes(): pass
 """
 LACKS = """
 import pytest
-
-def test_called():
-    pytest.skip("no package")
-
+def test_called(): pytest.skip("no package")
 @pytest.mark.skipif(True, reason="no package")
-def test_marked():
-    pass
-
+def test_marked(): pass
 @pytest.fixture
-def package():
-    pytest.skip("no package")
-
-def test_fixture(package):
-    pass
+def package(): pytest.skip("no package")
+def test_fixture(package): pass
 """
-LACKS_ALL = """
-import pytest
-
-pytest.importorskip("no_such_package", reason="no package")
-"""
+LACKS_ALL = 'import pytest; pytest.importorskip("no_such_package", reason="no package")'
 
 
 @pytest.fixture
