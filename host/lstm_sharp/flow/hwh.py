@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lstm_sharp.engine import registers as maps
 from lstm_sharp.engine.registers import Dma, DmaStatus
 from lstm_sharp.flow.design import LENGTH_BITS, Cell, Design
-from lstm_sharp.flow.render import environment
+from lstm_sharp.flow.render import filled
 
 _ARCHS = {"zynq7": "zynq", "zynqmp": "zynquplus"}
 _WORD_BITS = 32
@@ -38,20 +38,16 @@ def hwh(design: Design) -> str:
         ToolError: Jinja2 is not installed.
     """
     blocks = {s.slave.split("/")[0]: s for s in design.segments if s.kind == "register"}
-    text = (
-        environment()
-        .get_template("overlay/overlay.hwh.j2")
-        .render(
-            design=design,
-            arch=_ARCHS[design.system.ps],
-            blocks=blocks,
-            registers={c.name: tuple(_registers(c)) for c in design.cells if c.name in blocks},
-            ports=list(_ports(design)),
-            hz=round(design.clock_mhz * 1e6),
-            word_bits=_WORD_BITS,
-        )
+    return filled(
+        "overlay/overlay.hwh.j2",
+        design=design,
+        arch=_ARCHS[design.system.ps],
+        blocks=blocks,
+        registers={c.name: tuple(_registers(c)) for c in design.cells if c.name in blocks},
+        ports=list(_ports(design)),
+        hz=round(design.clock_mhz * 1e6),
+        word_bits=_WORD_BITS,
     )
-    return text.lstrip("\n")
 
 
 def _ports(design: Design) -> Iterator[tuple[str, str, str, str, tuple[str, ...]]]:

@@ -8,7 +8,7 @@ one that begins with ``//#`` a comment: what a template takes, at its top.
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,6 +120,7 @@ def context(cfg: Config) -> dict[str, object]:
     }
 
 
+@cache
 def environment() -> jinja2.Environment:
     """Return what templates are rendered in.
 
@@ -145,6 +146,12 @@ def environment() -> jinja2.Environment:
     )
 
 
+def filled(template: str, **values: object) -> str:
+    """Fill a template of templates/; errors are those of ``environment``."""
+    text = environment().get_template(template).render(values)
+    return text.lstrip("\n")  # a comment leaves its line end behind
+
+
 def render(cfg: Config, out: Path) -> None:
     """Write hls/ and rtl/ of a config under ``out``; files that would not change are left alone.
 
@@ -155,15 +162,14 @@ def render(cfg: Config, out: Path) -> None:
         ToolError: Jinja2 is not installed.
         UsageError: something else lies in the folders, or they cannot be written.
     """
-    rendering = environment()
     check_target(out)
     names = {folder: context(cfg.of(engine)) for folder, engine in _FOLDERS.items()}
     texts = {}
     for target, source in _sources().items():
         texts[target] = source.read_text(encoding="utf-8")
-        if source.suffix == ".j2":  # a comment leaves its line end behind
-            template = rendering.get_template(source.relative_to(paths.templates()).as_posix())
-            texts[target] = template.render(names[target.parts[0]]).lstrip("\n")
+        if source.suffix == ".j2":
+            template = source.relative_to(paths.templates()).as_posix()
+            texts[target] = filled(template, **names[target.parts[0]])
     for target in sorted(texts, key=lambda name: (name not in _MARKS, name)):
         path = out / target
         if not path.is_file() or path.read_bytes() != texts[target].encode():
@@ -211,7 +217,7 @@ def _enum(choice: type[IntEnum]) -> dict[str, object]:
     return {"name": choice.__name__, "bits": field.width if field else 8, "members": members}
 
 
-@lru_cache(maxsize=1)
+@cache
 def _table() -> dict[str, object]:
     """Give tanh's table as initialiser lines: base and slope of a segment in one word."""
     base, slope = activation.table()

@@ -20,7 +20,7 @@ from lstm_sharp.engine.registers import ENGINE_CELL, ENGINE_VLNVS
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import hls_rtl, tools, verilate, xilinx
 from lstm_sharp.flow.design import Design, design
-from lstm_sharp.flow.render import environment, render
+from lstm_sharp.flow.render import filled, render
 from lstm_sharp.terminal import Parser, ended
 
 SCRIPT = "build_overlay.tcl"
@@ -44,31 +44,25 @@ def write_script(made: Design, work: Path, repository: Path | None = None) -> Pa
     Raises:
         ToolError: Jinja2 is not installed.
     """
-    cfg, rendering = made.cfg, environment()
-    wrapper = work / f"{_TOP}.v"
+    cfg, wrapper = made.cfg, work / f"{_TOP}.v"
     own = ENGINE_VLNVS[cfg.engine]  # of this version and no other: drivers are bound to it
-    texts = {
-        wrapper: rendering.get_template(f"overlay/{_TOP}.v.j2").render(
-            cfg=cfg, ports=_ports(cfg), top=_TOP
-        ),
-        work / SCRIPT: rendering.get_template(f"overlay/{SCRIPT}.j2").render(
-            design=made,
-            engine=cfg.engine,
-            vlnv=own.split(":"),
-            vlnvs={
-                cell.name: own if cell.vlnv == own else cell.vlnv.rpartition(":")[0] + ":*"
-                for cell in made.cells
-            },
-            ps_ip=made.cells[0].vlnv.split(":")[2],
-            repository=repository,
-            sources=[*verilate.synthesised(work.parent), wrapper],
-            top=_TOP,
-            metadata=json.dumps(_metadata(made), indent=2),
-        ),
-    }
+    vlnvs = {c.name: re.sub(r"[^:]+$", "*", c.vlnv) for c in made.cells} | {ENGINE_CELL: own}
     work.mkdir(parents=True, exist_ok=True)
-    for path, text in texts.items():
-        path.write_text(text.lstrip("\n"), encoding="utf-8")
+    text = filled(f"overlay/{_TOP}.v.j2", cfg=cfg, ports=_ports(cfg), top=_TOP)
+    files.write_text(wrapper, text)
+    text = filled(
+        f"overlay/{SCRIPT}.j2",
+        design=made,
+        engine=cfg.engine,
+        vlnv=own.split(":"),
+        vlnvs=vlnvs,
+        ps_ip=made.cells[0].vlnv.split(":")[2],
+        repository=repository,
+        sources=[*verilate.synthesised(work.parent), wrapper],
+        top=_TOP,
+        metadata=json.dumps(_metadata(made), indent=2),
+    )
+    files.write_text(work / SCRIPT, text)
     return work / SCRIPT
 
 

@@ -10,11 +10,18 @@ from pynqmetadata.frontends import Metadata
 from pynqmetadata.views.runtime import RuntimeMetadataParser
 
 from lstm_sharp.engine.boards import system
-from lstm_sharp.engine.registers import DMA_CELL, DMA_VLNV, ENGINE_VLNVS
+from lstm_sharp.engine.registers import (
+    DMA_CELL,
+    DMA_VLNV,
+    ENGINE_VLNVS,
+    MM2S_OFFSET,
+    S2MM_OFFSET,
+    WEIGHTS_DMA_CELL,
+)
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import verilate
 from lstm_sharp.virtual.clocks import ClockRegisters
-from lstm_sharp.virtual.dma import Channel, DmaModel
+from lstm_sharp.virtual.dma import Channel
 from lstm_sharp.virtual.engine import Engine
 from lstm_sharp.virtual.faults import Fault, Faults
 from lstm_sharp.virtual.memory import Allocated, Memory
@@ -26,6 +33,10 @@ PATIENCE = 50_000
 """Cycles without a beat, a slot or a write after which nothing is taken to come any more."""
 STUCK_SECONDS = 0.01
 """That an access stands for from then on."""
+_STREAMS = {
+    DMA_CELL: (("mm2s", MM2S_OFFSET, "x"), ("s2mm", S2MM_OFFSET, "h")),
+    WEIGHTS_DMA_CELL: (("mm2s", MM2S_OFFSET, "weights"),),
+}
 _ARCH = {"zynq7": "armv7l", "zynqmp": "aarch64"}
 
 
@@ -52,7 +63,7 @@ class VirtualDevice(pynq.Device):
         self.engine: Engine | None = None
         self._build = build
         self._clocks = ClockRegisters(self.system)
-        self._cells: list[tuple[int, int, Engine | DmaModel]] = []  # address, bytes, who answers
+        self._cells: list[tuple[int, int, Engine | Channel]] = []  # address, bytes, who answers
         self._channels: list[Channel] = []
         self._faults = Faults()
         self.inject = self._faults.inject
@@ -97,9 +108,14 @@ class VirtualDevice(pynq.Device):
             if ip["type"] in ENGINE_VLNVS.values():
                 self._cells.append((ip["phys_addr"], ip["addr_range"], engine))
             elif ip["type"] == DMA_VLNV:
-                dma = self._dma(name, ip["parameters"], engine)
-                self._cells.append((ip["phys_addr"], ip["addr_range"], dma))
-                self._channels += dma.channels
+                found, bits = [], int(ip["parameters"]["c_sg_length_width"])
+                for way, offset, stream in _STREAMS[name]:
+                    if int(ip["parameters"][f"c_include_{way}"]):
+                        found.append(Channel(stream, engine, self.memory, bits, self._faults))
+                        self._cells.append((ip["phys_addr"] + offset, S2MM_OFFSET, found[-1]))
+                for channel in found:
+                    channel.together = found
+                self._channels += found
         self._counted = self._quiet = 0
         self.post_download(bitstream, parser, self.name)
 
@@ -162,7 +178,7 @@ class VirtualDevice(pynq.Device):
             for channel in self._channels:
                 channel.settle()
 
-    def _find(self, address: int) -> tuple[Engine | DmaModel | ClockRegisters, int]:
+    def _find(self, address: int) -> tuple[Engine | Channel | ClockRegisters, int]:
         """Return what answers at an address, and by which offset it knows it."""
         if address in self._clocks.words:
             return self._clocks, address
@@ -174,17 +190,6 @@ class VirtualDevice(pynq.Device):
             f"nothing answers at address {address:#x}: {loaded} is loaded, whose addresses are in "
             "its ip_dict"
         )
-
-    def _dma(self, name: str, parameters: dict[str, str], engine: Engine) -> DmaModel:
-        streams = ("x", "h") if name == DMA_CELL else ("weights", "")
-        bits = int(parameters["c_sg_length_width"])
-        mm2s, s2mm = (
-            Channel(stream, engine, self.memory, bits, self._faults)
-            if int(parameters.get(f"c_include_{way}", 0))
-            else None
-            for way, stream in zip(("mm2s", "s2mm"), streams)
-        )
-        return DmaModel(mm2s, s2mm)
 
     def _take_clocks(self) -> None:
         """Have ``pynq.Clocks`` drive this device: it keeps to the first that it met."""

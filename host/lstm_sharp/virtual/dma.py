@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lstm_sharp.engine.registers import DMA_RESET, DMA_RUN, S2MM_OFFSET, Dma, DmaStatus
+from lstm_sharp.engine.registers import DMA_RESET, DMA_RUN, Dma, DmaStatus
 from lstm_sharp.virtual.engine import Engine, Sink
 from lstm_sharp.virtual.faults import Fault, Faults
 from lstm_sharp.virtual.memory import Memory
@@ -35,6 +35,8 @@ class Channel:
         self._length_bits = length_bits
         self._port: Any = getattr(engine, stream)
         self._receives = isinstance(self._port, Sink)
+        self.together = [self]
+        """The channels of its DMA: a reset of one is that of both, and done at once."""
         self.reset()
 
     def reset(self) -> None:
@@ -61,6 +63,10 @@ class Channel:
             if self._running and not self._busy and length:
                 self._start(length)
         elif register in self._registers:
+            if register == Dma.CONTROL and value & DMA_RESET:
+                for channel in self.together:
+                    channel.reset()
+                return
             if register == Dma.CONTROL:
                 self._idle &= self._running  # no longer idle once it has been stopped
                 if self._flags & DmaStatus.errors():
@@ -116,25 +122,3 @@ class Channel:
         self._port.size = self._port.at = 0
         if self._receives:
             self._port.open = False
-
-
-class DmaModel:
-    """A DMA: MM2S, S2MM or both."""
-
-    def __init__(self, mm2s: Channel | None, s2mm: Channel | None) -> None:
-        self._by_offset = {0: mm2s, 1: s2mm}
-        self.channels = [channel for channel in (mm2s, s2mm) if channel]
-
-    def read(self, offset: int) -> int:
-        """Read a register; what does not exist reads 0."""
-        channel = self._by_offset.get(offset // S2MM_OFFSET)
-        return channel.read(offset % S2MM_OFFSET) if channel else 0
-
-    def write(self, offset: int, value: int) -> None:
-        """Write a register; a reset is that of both channels, and done at once."""
-        channel = self._by_offset.get(offset // S2MM_OFFSET)
-        if channel and offset % S2MM_OFFSET == Dma.CONTROL and value & DMA_RESET:
-            for each in self.channels:
-                each.reset()
-        elif channel:
-            channel.write(offset % S2MM_OFFSET, value)
