@@ -62,10 +62,7 @@ BAD_X: dict[str, tuple[Make, ...]] = {
         lambda x: 3.5,
         lambda x: [[[1.0, 2.0], [1.0]]],
     ),
-    "input has 1 NaN or infinite of 15": (
-        lambda x: SPOILT,
-        lambda x: [x[0] / 9e4, SPOILT],
-    ),
+    "input has 1 NaN or infinite of 15": (lambda x: SPOILT, lambda x: [x[0] / 9e4, SPOILT]),
     "there are 0 sequences; give at least one": (lambda x: [],),
     "some sequences are floats and some integers": (lambda x: [x[0], x[1] / 9e4],),
     "has integers from .* 16 bits, -32768 to 32767": (

@@ -10,10 +10,7 @@ from lstm_sharp.virtual.faults import Fault, Faults
 from lstm_sharp.virtual.memory import Memory
 
 _NARROW_BITS = 14
-_FAULTS = {
-    Fault.SLAVE_ERROR: DmaStatus.SLAVE_ERROR,
-    Fault.DECODE_ERROR: DmaStatus.DECODE_ERROR,
-}
+_FAULTS = {Fault.SLAVE_ERROR: DmaStatus.SLAVE_ERROR, Fault.DECODE_ERROR: DmaStatus.DECODE_ERROR}
 _NONE = DmaStatus(0)
 
 
