@@ -13,7 +13,6 @@ import pynq
 
 from cases import Case, draw
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, quick, right, same
-from lstm_sharp import package
 from lstm_sharp.board.ip import EngineIP
 from lstm_sharp.compiler import pack
 from lstm_sharp.driver import Accelerator
@@ -22,7 +21,6 @@ from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime.backends import START_CYCLES
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
-from models import pytorch_like
 
 pytestmark = [pytest.mark.rtl, pytest.mark.usefixtures("quick")]
 __all__ = ["bit", "board", "device", "quick"]  # fixtures
@@ -141,8 +139,9 @@ def test_to_go_on_later_is_to_go_on(
     assert same([alone], wanted[:1])
 
 
+@pytest.mark.parametrize("reverse", [(), (0,)])
 def test_integers_are_packed_from_the_caller_to_the_dma(
-    board: Accelerator, monkeypatch: pytest.MonkeyPatch
+    board: Accelerator, reverse: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[Any, Any]] = []
     packing = pack.x_beats
@@ -152,21 +151,17 @@ def test_integers_are_packed_from_the_caller_to_the_dma(
         return seen[-1][1]
 
     monkeypatch.setattr(pack, "x_beats", watch)
-    for reverse in ((), (0,)):
-        model = model_of((5, 6), reverse=reverse)
-        board.load_model(model, TINY)
-        x = integers(model, 6, 4)
-        for given in (x, x[0], x[:, ::2], list(x), [x[0], x[1, 1:]]):
-            seen.clear()
-            board.run(given)
-            for from_whom, beats in seen:
-                parts = from_whom if isinstance(from_whom, list) else [from_whom]
-                assert all(np.shares_memory(part, x) for part in parts)
-                assert isinstance(beats, pynq.buffer.PynqBuffer)
-            taken = board.runner.device.allocated
-            board.run(given)
-            assert board.runner.device.allocated == taken
-        assert taken.buffers == 3  # weights, x, h: x was not copied to yet another
+    model = model_of((5, 6), reverse=reverse)
+    board.load_model(model, TINY)
+    x = integers(model, 6, 4)
+    for given in (x, x[0], x[:, ::2], list(x), [x[0], x[1, 1:]]):
+        seen.clear()
+        board.run(given)
+        for from_whom, beats in seen:
+            parts = from_whom if isinstance(from_whom, list) else [from_whom]
+            assert all(np.shares_memory(part, x) for part in parts)
+            assert isinstance(beats, pynq.buffer.PynqBuffer)
+    assert board.runner.device.allocated.buffers == 3  # weights, x, h: x was copied to no other
 
 
 @pytest.mark.parametrize(
@@ -204,21 +199,6 @@ def test_starts_for_mixed_lengths(board: Accelerator, starts: list[int]) -> None
         assert seen[0] > seen[1] == seen[2] == 1
         found, left = board.run(xs, return_state=True)
         assert same(found, h) and same(left, after)
-
-
-def test_two_models_take_turns(bit: Path, tmp_path: Path) -> None:
-    made = []
-    for index, sizes in enumerate(([5, 6, 4], [3, 8])):
-        made.append(package.write(pytorch_like(index, sizes), TINY, tmp_path / str(index)))
-    with Accelerator(bit) as accelerator:
-        for _ in range(2):
-            for index, held in enumerate(made):
-                accelerator.load(tmp_path / str(index))
-                assert same(accelerator.run(held.vectors.x[:4]), held.vectors.h[:4])
-        taken = accelerator.runner.device.allocated
-        accelerator.load(made[1])
-        accelerator.run(made[1].vectors.x[:4])
-        assert accelerator.runner.device.allocated == taken
 
 
 @pytest.mark.parametrize("device", ["zcu104"], indirect=True)

@@ -38,7 +38,6 @@ from pynq_user import (
     run_of,
     stage_and_x,
     start,
-    wait_done,
 )
 
 pytestmark = pytest.mark.rtl
@@ -101,17 +100,6 @@ def test_the_dma_sees_what_was_flushed_and_the_cpu_what_was_invalidated(
     both = pynq.allocate((4,), np.uint8, cacheable=0)
     both[:] = 3
     assert device.memory.bytes[both.physical_address] == 3
-
-
-def test_what_is_not_synced_is_not_there(overlay: Any) -> None:
-    run = run_of()
-    h = pynq.allocate((run.h_bytes,), np.uint8)
-    poison = np.array(h)
-    start(overlay, run, h)
-    wait_done(overlay)
-    assert np.array_equal(h, poison)
-    h.invalidate()
-    assert not np.array_equal(h, poison)
 
 
 def test_buffers_are_counted_and_their_memory_used_again(device: VirtualDevice) -> None:
@@ -189,25 +177,15 @@ def test_an_assertion_of_the_engine_is_an_exception(
         broken.setattr(device.engine._library, "virtual_error", lambda board: b"checks.sv:1: no")
         with pytest.raises(EngineAssertion, match="checks.sv:1: no"):
             play_one(overlay, run_of())
-    again(overlay)
-
-
-def again(overlay: Any) -> None:
-    """Load the overlay anew; a run is right."""
     overlay.download()
     for used in (overlay.dma.sendchannel, overlay.dma.recvchannel):
         used.start()
     assert play_one(overlay, run_of()).status == 0
 
 
-def test_what_is_not_there_is_named(device: VirtualDevice, overlay: Any, tmp_path: Path) -> None:
+def test_what_is_not_there_is_named(overlay: Any) -> None:
     with pytest.raises(UsageError, match="0x10: tiny.bit is loaded"):
         pynq.MMIO(16).read()
-    real = tmp_path / "real.bit"
-    real.write_bytes(bytes(range(256)))
-    real.with_suffix(".hwh").write_text((tmp_path / "tiny.hwh").read_text())
-    with pytest.raises(UsageError, match="real.bit is no virtual overlay"):
-        pynq.Overlay(str(real))
 
 
 def test_scripts_run_on_it_unmodified(tmp_path: Path) -> None:
