@@ -92,7 +92,8 @@ def test_a_packet_and_a_buffer_of_another_length(overlay: Any) -> None:
     read, _ = channel(overlay, "dma", S2MM_OFFSET)
     for _ in range(50):
         read(Dma.STATUS)
-    assert read(Dma.STATUS) == DmaStatus.INTERNAL_ERROR | DmaStatus.ERROR | DmaStatus.HALTED
+    failed = DmaStatus.INTERNAL_ERROR | DmaStatus.ERROR | DmaStatus.HALTED
+    assert read(Dma.STATUS) == failed | DmaStatus.COMPLETE  # of the first
 
 
 def test_faults_name_a_stream_or_none(device: VirtualDevice) -> None:
