@@ -57,7 +57,7 @@ def board(bit: Path) -> Iterator[Accelerator]:
     with Accelerator(bit) as accelerator:
         accelerator.load_model(model_of(STACK), TINY)
         yield accelerator
-    assert accelerator.parts.device.allocated == (0, 0)
+    assert accelerator.runner.device.allocated == (0, 0)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def same(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> bool:
 
 def refused(board: Accelerator, words: str, call: Callable[[np.ndarray], Any]) -> None:
     """See a call refused in a sentence, and no trace of it."""
-    device = board.parts.device
+    device = board.runner.device
     x = integers(board.model, 5, 3)
     wanted, _ = right(board.model, x)
     board.run(x)
@@ -116,5 +116,5 @@ def refused(board: Accelerator, words: str, call: Callable[[np.ndarray], Any]) -
     assert not isinstance(raised.value, BoardError)
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 300
     assert device.allocated == taken
-    assert board.parts.engine.idle
+    assert board.runner.engine.idle
     assert same(board.run(x), wanted)

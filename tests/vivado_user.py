@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,11 @@ _SCRIPT = Path(__file__).resolve().parent / "vitis" / "vivado_stub.tcl"
 _INTERFACE = '<busInterface name="{}" kind="{}" side="{}" bits="{}"/>'
 
 
-def _tcl() -> list[str]:
+def tcl() -> list[str]:
     """Command that runs a Tcl script."""
     if shutil.which("tclsh"):
         return ["tclsh"]
-    try:
-        import tkinter  # noqa: F401
-    except ImportError:
+    if not find_spec("_tkinter"):
         pytest.skip("no tclsh and no tkinter (sudo apt-get install tcl)")
     run = (
         "import os, sys, tkinter; t = tkinter.Tcl(); t.setvar('argv', tuple(sys.argv[2:])); "
@@ -36,19 +35,23 @@ def _tcl() -> list[str]:
     return [sys.executable, "-c", run]
 
 
+def on_path(monkeypatch: pytest.MonkeyPatch, tool: Path, script: str) -> None:
+    """Put a tool on PATH that is a script of the shell."""
+    tool.parent.mkdir(exist_ok=True)
+    tool.write_text(f"#!/bin/bash\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.delenv(xilinx.SETTINGS, raising=False)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
+
+
 class Stub:
     """Vivado's stand-in on PATH, and a built folder of its own."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
         self.folder, self.model = folder, folder / "model"
         self.set = monkeypatch.setenv
-        command = shlex.join([*_tcl(), str(_SCRIPT)])
-        (folder / "bin").mkdir()
-        tool = folder / "bin" / "vivado"
-        tool.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        tool.chmod(0o755)
-        monkeypatch.delenv(xilinx.SETTINGS, raising=False)
-        self.set("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        command = shlex.join([*tcl(), str(_SCRIPT)])
+        on_path(monkeypatch, folder / "bin" / "vivado", f'exec {command} "$@"')
         self.set("STUB_MODEL", str(self.model))
         self.use()
 
@@ -69,29 +72,25 @@ class Stub:
         ip = folder / hls_rtl.FOLDER / "lstm_sharp" / "solution1" / "impl" / "ip" / "component.xml"
         ip.parent.mkdir(parents=True, exist_ok=True)
         names = zip(("vendor", "library", "name", "version"), ENGINE_VLNVS["hls"].split(":"))
-        bits = cfg.stream_bits
+        ends = (("weights", "slave"), ("x", "slave"), ("h", "master"))
         interfaces = [
             ("ap_clk", "clock", "slave", 1),
             ("ap_rst_n", "reset", "slave", 1),
             ("s_axi_control", "aximm", "slave", 32),
-            ("weights", "axis", "slave", bits),
-            ("x", "axis", "slave", bits),
-            ("h", "axis", "master", bits),
+            *((name, "axis", side, cfg.stream_bits) for name, side in ends),
         ]
-        ip.write_text(
-            "".join(f"<spirit:{tag}>{text}</spirit:{tag}>" for tag, text in names)
-            + "".join(_INTERFACE.format(*interface) for interface in interfaces)
-        )
+        parts = [f"<spirit:{tag}>{text}</spirit:{tag}>" for tag, text in names]
+        ip.write_text("".join([*parts, *(_INTERFACE.format(*each) for each in interfaces)]))
         hls_rtl.write_stamp(cfg, folder, {})
         return ip
 
-    def said(self, kind: str) -> list[list[str]]:
-        """What the stand-in says of a kind: events in their order, cells, parameters."""
-        lines = [line.split(" ") for line in self.model.read_text().splitlines()]
-        return [line[1:] for line in lines if line[0] == kind]
+    def all_said(self) -> list[list[str]]:
+        """All that the stand-in says, in its order: a kind and words each."""
+        return [line.split(" ") for line in self.model.read_text().splitlines()]
 
-    def order(self) -> list[str]:
-        return [line.split(" ")[0] for line in self.model.read_text().splitlines()]
+    def said(self, kind: str) -> list[list[str]]:
+        """What it says of a kind."""
+        return [words for of, *words in self.all_said() if of == kind]
 
     @property
     def script(self) -> str:

@@ -87,7 +87,7 @@ class Selftest:
 
     def registers(self) -> str:
         """Write and read back the whole program window and the interrupt enables."""
-        engine, window = self.board.parts.engine, ENGINE["Memory_program"]
+        engine, window = self.board.runner.engine, ENGINE["Memory_program"]
         drawn = np.random.default_rng(1).integers(0, 1 << 32, window.size // 4, np.uint32)
         for words in (drawn, ~drawn):
             engine.write_program(words)
@@ -118,7 +118,7 @@ class Selftest:
         self.board.reset()  # the weights again, after the window was scribbled upon
         wrong, cycles = proof.prove(self.board, self.held)
         _pass(wrong)
-        made, kind = self.held.vectors, self.board.parts.engine_kind
+        made, kind = self.held.vectors, self.board.runner.engine_kind
         count, steps = made.x.shape[:2]
         plans = [stage.plan for stage in self.board.stages(steps, made.half)]
         told = sum(
@@ -153,8 +153,8 @@ class Selftest:
         if self.accelerator is None:
             return "the overlay was not opened"
         try:
-            read = [f"{name} {self.board.parts.engine.get(name):#010x}" for name in ENGINE]
-            return "\n".join([self.board.describe(), *read])
+            read = [f"{name} {self.board.runner.engine.get(name):#010x}" for name in ENGINE]
+            return "\n".join([self.board.runner.describe(), *read])
         except Exception as error:  # a bus that does not answer must not cost the bundle
             return f"registers cannot be read: {error}"
 

@@ -80,7 +80,7 @@ def test_rendered_files_say_where_they_come_from(name: str, tmp_path: Path) -> N
 
 def test_tanh_table_is_that_of_the_golden_model() -> None:
     base, slope = activation.table()
-    lines = "".join(context(_TINY)["table"].cpp_lines)
+    lines = "".join(context(_TINY)["table"]["cpp_lines"])
     words = [int(word, 16) for word in lines.split(",")]
     assert words == ((base << activation.SLOPE_BITS) | slope).tolist()
 

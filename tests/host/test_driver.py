@@ -13,15 +13,14 @@ import pynq
 
 from cases import Case, draw
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, quick, right, same
-from lstm_sharp import package
 from lstm_sharp.board.ip import EngineIP
 from lstm_sharp.compiler import pack
 from lstm_sharp.driver import Accelerator
 from lstm_sharp.engine import config
 from lstm_sharp.runtime import deploy
+from lstm_sharp.runtime.backends import START_CYCLES
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
-from models import pytorch_like
 
 pytestmark = [pytest.mark.rtl, pytest.mark.usefixtures("quick")]
 __all__ = ["bit", "board", "device", "quick"]  # fixtures
@@ -60,7 +59,9 @@ def check(accelerator: Accelerator, case: Case) -> None:
     assert h[0].dtype == asked[0].dtype
     stages = accelerator.stages(max(case.lengths), len(case.lengths))
     states = case.state is not None, case.give
-    told, _ = deploy.predict(stages, case.lengths, *states, accelerator.host)
+    told, _ = deploy.predict_plans(
+        [s.plan for s in stages], case.lengths, *states, accelerator.host
+    )
     assert accelerator.cycles == told.cycles, str(case)
 
 
@@ -79,40 +80,42 @@ def test_x_in_all_its_forms(board: Accelerator) -> None:
     model = board.model
     x = integers(model, 6, 4)
     h, _ = right(model, x)
-    for form in (np.int16, np.int32, np.int64, ">i2"):
-        found = board.run(x.astype(form))
-        assert found.dtype == np.int16 and same(found, h), form
-    assert same([board.run(x[3])], h[3:4])
+    for kind in (np.int16, np.int32, np.int64, ">i2"):
+        found = board.run(x.astype(kind))
+        assert found.dtype == np.int16 and same(found, h), kind
     for form in (list(x), tuple(x)):
         found = board.run(form)
         assert isinstance(found, list) and same(found, h)
-    assert same(board.run([x[0]]), h[:1])
     wide = integers(model, 8, 10)
     wide.flags.writeable = False
     for x_view in (wide[::2, ::3], wide[::-1], np.asfortranarray(wide), wide.transpose(1, 0, 2)):
         assert same(board.run(x_view), right(model, x_view)[0])
         assert same(board.run(list(x_view)), right(model, x_view)[0])
-    assert same(board.run([x[1, :3], x[0], x[2, :1]]), [h[1][:3], h[0], h[2][:1]])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
-def test_floats_are_what_the_model_quantises(board: Accelerator, dtype: Any) -> None:
+@pytest.mark.parametrize("kind", [np.int16, np.float32, np.float64, np.float16])
+def test_floats_are_what_the_model_quantises(board: Accelerator, kind: Any) -> None:
     model = board.model
-    x = np.random.default_rng(3).uniform(-1.5, 1.5, (6, 4, 5)).astype(dtype)
-    h, _ = right(model, model.quantize_input(x.astype(np.float64)))
-    wanted = [model.dequantize_h(one) for one in h]
-    found = board.run(x)
-    assert found.dtype == np.float32 and same(found, wanted)
-    assert same([board.run(x[0])], wanted[:1])
-    assert same(board.run([x[1, :3], x[0]]), [wanted[1][:3], wanted[0]])
-    quantised = model.quantize_input(x.astype(np.float64)).astype(np.int16)
-    assert same(board.run(quantised), h)
+    x = np.random.default_rng(3).uniform(-1.5, 1.5, (6, 4, 5)).astype(kind)
+    if kind is np.int16:
+        x = integers(model, 6, 4)
+        h, after = right(model, x)
+    else:
+        h, after = right(model, model.quantize_input(x.astype(np.float64)))
+        h = [model.dequantize_h(one) for one in h]
+        after = model.dequantize_h(after[0]), model.dequantize_c(after[1])
+    found, left = board.run(x, return_state=True)
+    assert found.dtype == (np.int16 if kind is np.int16 else np.float32)
+    assert same(found, h) and same(left, after)
+    assert same([board.run(x[0])], h[:1])
+    assert same(board.run([x[1, :3], x[0], x[2, :1]]), [h[1][:3], h[0], h[2][:1]])
+    _, state = board.run(x[:, :3], return_state=True)
+    assert same(board.run(x[:, 3:], state), [one[3:] for one in h])
 
 
 @pytest.mark.parametrize(
     ("sizes", "directions", "reverse"),
     [
-        (STACK, None, ()),
         ((5, 7), None, (0,)),
         ((5, 7, 3), None, (1,)),
         ((5, 6), (2,), ()),
@@ -120,39 +123,25 @@ def test_floats_are_what_the_model_quantises(board: Accelerator, dtype: Any) -> 
         ((32,) * 6, None, ()),
     ],
 )
-@pytest.mark.parametrize("kind", ["int16", "float32"])
 def test_to_go_on_later_is_to_go_on(
-    board: Accelerator, sizes: Any, directions: Any, reverse: Any, kind: str
+    board: Accelerator, sizes: Any, directions: Any, reverse: Any
 ) -> None:
     model = model_of(sizes, directions, reverse)
-    one_way = all(not cell.reverse for cell in model.layers)
     board.load_model(model, TINY)
-    x = (
-        integers(model, 5, 6)
-        if kind == "int16"
-        else np.random.default_rng(4).random((5, 6, sizes[0]))
-    )
-    q = x if kind == "int16" else model.quantize_input(x)
-    whole, end = board.run(x, return_state=True)
-    wanted, after = right(model, q)
-    if kind == "int16":
-        assert same(whole, wanted) and same(end, after)
-    else:
-        assert same(whole, [model.dequantize_h(h) for h in wanted])
-        assert same(end, (model.dequantize_h(after[0]), model.dequantize_c(after[1])))
+    x = integers(model, 5, 6)
     first, state = board.run(x[:, :4], return_state=True)
-    rest, again = board.run(x[:, 4:], state, return_state=True)
-    assert same(board.run(x[:, 4:], state), rest)
-    if one_way:
-        assert same(np.concatenate([first, rest], axis=1), whole) and same(again, end)
-    wanted, _ = right(model, q[:, 4:], right(model, q[:, :4])[1])
-    assert same(rest, wanted if kind == "int16" else [model.dequantize_h(h) for h in wanted])
-    alone, _ = board.run(x[0, 4:], (state[0][:, :1], state[1][:, :1]), return_state=True)
-    assert same([alone], rest[:1])
+    assert same(first, right(model, x[:, :4])[0])
+    wanted, after = right(model, x[:, 4:], right(model, x[:, :4])[1])
+    rest, end = board.run(x[:, 4:], state, return_state=True)
+    assert same(rest, wanted) and same(end, after)
+    assert same(board.run(x[:, 4:], state), wanted)
+    alone = board.run(x[0, 4:], (state[0][:, :1], state[1][:, :1]))
+    assert same([alone], wanted[:1])
 
 
+@pytest.mark.parametrize("reverse", [(), (0,)])
 def test_integers_are_packed_from_the_caller_to_the_dma(
-    board: Accelerator, monkeypatch: pytest.MonkeyPatch
+    board: Accelerator, reverse: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[Any, Any]] = []
     packing = pack.x_beats
@@ -162,21 +151,17 @@ def test_integers_are_packed_from_the_caller_to_the_dma(
         return seen[-1][1]
 
     monkeypatch.setattr(pack, "x_beats", watch)
-    for reverse in ((), (0,)):
-        model = model_of((5, 6), reverse=reverse)
-        board.load_model(model, TINY)
-        x = integers(model, 6, 4)
-        for given in (x, x[0], x[:, ::2], list(x), [x[0], x[1, 1:]]):
-            seen.clear()
-            board.run(given)
-            for from_whom, beats in seen:
-                parts = from_whom if isinstance(from_whom, list) else [from_whom]
-                assert all(np.shares_memory(part, x) for part in parts)
-                assert isinstance(beats, pynq.buffer.PynqBuffer)
-            taken = board.parts.device.allocated
-            board.run(given)
-            assert board.parts.device.allocated == taken
-        assert taken.buffers == 3  # weights, x, h: x was not copied to yet another
+    model = model_of((5, 6), reverse=reverse)
+    board.load_model(model, TINY)
+    x = integers(model, 6, 4)
+    for given in (x, x[0], x[:, ::2], list(x), [x[0], x[1, 1:]]):
+        seen.clear()
+        board.run(given)
+        for from_whom, beats in seen:
+            parts = from_whom if isinstance(from_whom, list) else [from_whom]
+            assert all(np.shares_memory(part, x) for part in parts)
+            assert isinstance(beats, pynq.buffer.PynqBuffer)
+    assert board.runner.device.allocated.buffers == 3  # weights, x, h: x was copied to no other
 
 
 @pytest.mark.parametrize(
@@ -194,53 +179,26 @@ def test_one_start_for_equal_lengths(
         h, after = right(model, x)
         for give in (False, True):
             starts.clear()
-            found = board.run(x, return_state=give)
+            found, left = board.run(x, return_state=True) if give else (board.run(x), after)
             assert len(starts) == stages + loads
-            assert same(found[0] if give else found, h)
-            assert not give or same(found[1], after)
+            assert same(found, h) and same(left, after)
 
 
-def test_one_start_for_mixed_lengths(board: Accelerator, starts: list[int]) -> None:
-    rng = np.random.default_rng(6)
-    for lengths in (MIXED, rng.integers(1, 20, 60).tolist()):
-        xs = [integers(board.model, int(n), seed=n) for n in lengths]
-        h, after = right(board.model, xs)
-        starts.clear()
-        assert same(board.run(xs), h)
-        assert len(starts) == 1
+def test_starts_for_mixed_lengths(board: Accelerator, starts: list[int]) -> None:
+    """As many as they are said to cost; of both directions one lists them: none can be filled."""
+    for model in (board.model, model_of((5, 6), (2,))):
+        board.load_model(model, TINY)
+        xs = [integers(model, n, seed=n) for n in MIXED]
+        h, after = right(model, xs)
+        seen = []
+        for cost in (0, START_CYCLES, 10**9):
+            board.start_cycles = cost
+            starts.clear()
+            assert same(board.run(xs), h)
+            seen.append(len(starts))
+        assert seen[0] > seen[1] == seen[2] == 1
         found, left = board.run(xs, return_state=True)
         assert same(found, h) and same(left, after)
-    both = model_of((5, 6), (2,))
-    board.load_model(both, TINY)
-    starts.clear()
-    assert same(board.run(xs[:9]), right(both, xs[:9])[0])
-    assert len(starts) == 1  # listed: they cannot be filled up
-
-
-def test_a_start_costs_what_it_is_said_to(board: Accelerator, starts: list[int]) -> None:
-    xs = [integers(board.model, n, seed=n) for n in range(1, 20)]
-    seen = []
-    for cost in (0, 10**9):
-        board.start_cycles = cost
-        starts.clear()
-        assert same(board.run(xs), right(board.model, xs)[0])
-        seen.append(len(starts))
-    assert seen[0] > seen[1] == 1
-
-
-def test_two_models_take_turns(bit: Path, tmp_path: Path) -> None:
-    made = []
-    for index, sizes in enumerate(([5, 6, 4], [3, 8])):
-        made.append(package.write(pytorch_like(index, sizes), TINY, tmp_path / str(index)))
-    with Accelerator(bit) as accelerator:
-        for _ in range(2):
-            for index, held in enumerate(made):
-                accelerator.load(tmp_path / str(index))
-                assert same(accelerator.run(held.vectors.x[:4]), held.vectors.h[:4])
-        taken = accelerator.parts.device.allocated
-        accelerator.load(made[1])
-        accelerator.run(made[1].vectors.x[:4])
-        assert accelerator.parts.device.allocated == taken
 
 
 @pytest.mark.parametrize("device", ["zcu104"], indirect=True)

@@ -4,7 +4,6 @@ the right bits; bad input is refused in a sentence and leaves nothing behind."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,8 @@ from lstm_sharp.driver import (
     WrongClock,
 )
 from lstm_sharp.engine import config
-from lstm_sharp.engine.program import HEADER
-from lstm_sharp.runtime import deploy
+from lstm_sharp.engine.program import HEADER, null_program
+from lstm_sharp.flow import jobs
 from lstm_sharp.virtual import Fault
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
@@ -61,7 +60,7 @@ def failing(
     board: Accelerator, call: Callable[[], Any], error: type[BoardError], words: str
 ) -> None:
     """See a call fail in time, the next one refused, and the right bits after a reset."""
-    device = board.parts.device
+    device = board.runner.device
     began = device.now()
     with pytest.raises(error, match=words) as raised:
         call()
@@ -98,7 +97,7 @@ def test_fault_during_a_run(
 ) -> None:
     """Also with levels that take turns; and closed instead of reset, it leaves the board sound."""
     board = Accelerator(bit)
-    device = board.parts.device
+    device = board.runner.device
     turns = fault is Fault.SHORT_READ or (fault, stream) == (Fault.SLAVE_ERROR, "weights")
     for sizes in (STACK, (32,) * 6)[: 1 + turns]:
         model = model_of(sizes)
@@ -113,7 +112,7 @@ def test_fault_during_a_run(
     with board, pytest.raises(error):
         board.run(x, state)
     assert device.allocated == (0, 0)
-    with Accelerator(board.parts.overlay) as again:
+    with Accelerator(board.runner.overlay) as again:
         again.load_model(model, TINY)
         assert same(again.run(x, state), wanted)
 
@@ -123,7 +122,7 @@ def test_fault_during_a_load(
     board: Accelerator, fault: Fault, stream: str | None, error: type[BoardError], words: str
 ) -> None:
     model = model_of((3, 8))
-    board.parts.device.inject(fault, stream)
+    board.runner.device.inject(fault, stream)
     failing(board, lambda: board.load_model(model, TINY), error, words)
     assert board.model is model
 
@@ -139,48 +138,44 @@ def test_fault_at_first_sight(device: VirtualDevice, bit: Path, fault: Fault) ->
         assert accelerator.identity == TINY.identity
 
 
-@pytest.mark.parametrize("wide", ["x", "h", "weights"])
-def test_transfer_beyond_the_length_register(board: Accelerator, wide: str) -> None:
-    sizes, steps = {"x": ((32, 4), 300), "h": ((4, 32), 300), "weights": ((32, 32, 32, 32), 2)}[
-        wide
-    ]
+@pytest.mark.parametrize(
+    ("cell", "sizes", "steps"),
+    [
+        ("dma.MM2S", (32, 4), 300),
+        ("dma.S2MM", (4, 32), 300),
+        ("dma_weights.MM2S", (32, 32, 32, 32), 2),
+    ],
+)
+def test_transfer_beyond_the_length_register(
+    board: Accelerator, cell: str, sizes: tuple[int, ...], steps: int
+) -> None:
     model = model_of(sizes)
     x = integers(model, steps)
-    if wide == "weights":
-        board.parts.device.inject(Fault.LENGTH_WIDTH)
-        with pytest.raises(TransferLimit, match="dma_weights.MM2S was given .* took .*hwh"):
-            board.load_model(model, TINY)
-    else:
+    board.runner.device.inject(Fault.LENGTH_WIDTH)
+
+    def load_and_run() -> None:
         board.load_model(model, TINY)
-        board.parts.device.inject(Fault.LENGTH_WIDTH)
-        cell = {"x": "dma.MM2S", "h": "dma.S2MM"}[wide]
-        with pytest.raises(TransferLimit, match=f"{cell} was given .* took .*hwh"):
-            board.run(x)
-        with pytest.raises(BoardError, match=r"reset\(\) first"):
-            board.run(x)
-        board.reset()
-        assert same([board.run(x[:9])], right(model, x[None, :9])[0])
-    board.parts.overlay.download()
+        board.run(x)
+
+    with pytest.raises(TransferLimit, match=f"{cell} was given .* took .*hwh"):
+        load_and_run()
+    with pytest.raises(BoardError, match=r"reset\(\) first"):
+        board.run(x)
+    board.runner.overlay.download()
     board.reset()
     assert same([board.run(x)], right(model, x[None])[0])
 
 
-def narrow(bit: Path) -> Path:
-    """Give the overlay DMAs with 14-bit lengths, and a handoff that says so."""
-    text = bit.with_suffix(".hwh").read_text()
-    assert '"c_sg_length_width" VALUE="26"' in text
-    bit.with_suffix(".hwh").write_text(
-        text.replace('"c_sg_length_width" VALUE="26"', '"c_sg_length_width" VALUE="14"')
-    )
-    return bit
-
-
 def test_short_lengths_that_the_handoff_tells(bit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handoff = bit.with_suffix(".hwh")
+    width = '"c_sg_length_width" VALUE="{}"'.format
+    assert width(26) in handoff.read_text()
+    handoff.write_text(handoff.read_text().replace(width(26), width(14)))
     starts: list[EngineIP] = []
     start = EngineIP.start
     monkeypatch.setattr(EngineIP, "start", lambda ip: (starts.append(ip), start(ip)))
-    with Accelerator(narrow(bit)) as accelerator:
-        assert accelerator.parts.h.limit == (1 << 14) - 8
+    with Accelerator(bit) as accelerator:
+        assert accelerator.runner.h.limit == (1 << 14) - 8
         for sizes, shape in (((32, 4), (1, 300)), ((4, 32), (10, 60)), ((32,) * 4, (4, 4))):
             model = model_of(sizes)
             accelerator.load_model(model, TINY)
@@ -204,7 +199,7 @@ def test_another_overlay_behind_the_back(
     board: Accelerator, tmp_path: Path, name: str | None
 ) -> None:
     """None is the same one, loaded again."""
-    x, mine = integers(board.model, 5, 3), board.parts.overlay
+    x, mine = integers(board.model, 5, 3), board.runner.overlay
     other = pynq.Overlay(str(virtual_overlay(config.load(name), tmp_path))) if name else None
     if other is None:
         mine.download()
@@ -239,24 +234,8 @@ def test_wrong_clock(board: Accelerator) -> None:
     assert board.throughput_test(2, 2, 1).clock_mhz == pytest.approx(100, rel=0.1)
 
 
-def test_engine_that_refuses_its_program(
-    board: Accelerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_of = deploy.Stage.run_of
-
-    def spoilt(*args: Any) -> Any:
-        run = run_of(*args)
-        program = run.program.copy()
-        program[HEADER["magic"].word] ^= 1 << HEADER["magic"].lsb
-        return replace(run, program=program)
-
-    monkeypatch.setattr(deploy.Stage, "run_of", spoilt)
-    x = integers(board.model, 5, 3)
-
-    def call() -> None:
-        try:
-            board.run(x)
-        finally:
-            monkeypatch.undo()
-
+def test_engine_that_refuses_its_program(board: Accelerator) -> None:
+    program = null_program()
+    program[HEADER["magic"].word] ^= 1 << HEADER["magic"].lsb
+    call = partial(board.runner.execute, jobs.Run(program))
     failing(board, call, BoardError, r"its header is wrong \(status 1\)")

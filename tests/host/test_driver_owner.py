@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,8 +19,7 @@ import pynq
 from driver_user import STACK, TINY, bit, board, device, integers, model_of, quick, right, same
 from lstm_sharp.board.owner import Seat
 from lstm_sharp.driver import Accelerator, Busy, OverlayGone
-from lstm_sharp.model.model import Layer, Model
-from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.model.model import Model
 from lstm_sharp.runtime.session import Session
 from lstm_sharp.virtual import Fault
 from lstm_sharp.virtual.device import VirtualDevice
@@ -67,18 +66,18 @@ def test_a_driver_that_is_gone_owns_nothing(device: VirtualDevice, bit: Path) ->
     with pytest.raises(OverlayGone):
         Accelerator(overlay)
     Accelerator(bit).close()
-    assert accelerator.parts.device.allocated == (0, 0)
+    assert accelerator.runner.device.allocated == (0, 0)
 
 
 def test_taking_over(board: Accelerator) -> None:
     """Also from a driver whose run failed, with its DMAs still at work; programs differ."""
-    overlay, model = board.parts.overlay, model_of((3, 8))
+    overlay, model = board.runner.overlay, model_of((3, 8))
     x, y = integers(board.model, 3, 4), integers(model, 3, 4)
     wanted, _ = right(board.model, x)
     owner, held = board, board.model
     for fault in (None, Fault.NEVER_DONE, Fault.SLAVE_ERROR):
         if fault:
-            board.parts.device.inject(fault, "x" if fault is Fault.SLAVE_ERROR else None)
+            board.runner.device.inject(fault, "x" if fault is Fault.SLAVE_ERROR else None)
             with pytest.raises(Exception, match="call reset"):
                 owner.run(x)
         # Another Overlay object has its own notion of what is in the program window.
@@ -93,34 +92,10 @@ def test_taking_over(board: Accelerator) -> None:
     owner.close()
 
 
-def test_what_is_clipped_and_saturates_is_counted(board: Accelerator) -> None:
-    only_g = np.array([[0.0], [0.0], [1.0], [0.0]])
-    counter = Model((Layer(9 * only_g, 0.05 * only_g, 20 * (1 - only_g[:, 0])),))
-    board.load_model(quantize(counter, TINY.fmt, np.array([[-1.0], [1.0]])), TINY)
-    x = np.ones((1, 200, 1))
-    board.run(x, return_state=True)
-    assert (board.clipped, board.saturated) == (0, 1)
-    x[0, :3] = 1e3
-    board.run(x[:, :9], return_state=True)
-    assert (board.clipped, board.saturated) == (3, 0)
-    assert board.run(x) is not None and board.saturated == 0  # no state, nothing known
-
-
-def at_once(calls: list[Callable[[], None]]) -> None:
-    failed: list[BaseException] = []
-
-    def guarded(call: Callable[[], None]) -> None:
-        try:
-            call()
-        except BaseException as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
+def at_once(call: Callable[[int], None]) -> None:
+    """Make a call in four threads; it gets their numbers."""
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(call, range(4)))
 
 
 def test_threads_take_turns(board: Accelerator) -> None:
@@ -136,7 +111,7 @@ def test_threads_take_turns(board: Accelerator) -> None:
             found = board.run(xs[thread])
             assert any(same(found, each) for each in wanted[thread])
 
-    at_once([lambda thread=thread: work(thread) for thread in range(4)])
+    at_once(work)
 
 
 def test_threads_of_a_stateful_session(device: VirtualDevice, bit: Path) -> None:
@@ -148,11 +123,11 @@ def test_threads_of_a_stateful_session(device: VirtualDevice, bit: Path) -> None
     with Session(model, backend="board", overlay=bit, calibration=x, stateful=True) as session:
         found: list[np.ndarray] = []
 
-        def work() -> None:
+        def work(_: int) -> None:
             for _ in range(6):
                 found.append(np.asarray(session.run(same_x[:, :1]))[0, 0])
 
-        at_once([work] * 4)
+        at_once(work)
     order = sorted(map(bytes, found))
     assert order == sorted(map(bytes, wanted))  # 24 steps in a row, whoever made which
 
@@ -194,8 +169,8 @@ def test_another_process_is_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
             pass
         refused = subprocess.run(command, input="", capture_output=True, text=True)
         assert "Busy" in refused.stderr and "mine" not in refused.stdout
-        with seat.closing(me) as owns:
-            assert owns
+        assert seat.is_owner(me)
+        seat.leave()
     locked = next(tmp_path.glob("*.lock"))
     locked.unlink()
     locked.mkdir()

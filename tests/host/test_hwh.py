@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
-import warnings
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -81,55 +77,35 @@ def test_clock_is_the_fastest_within_what_is_asked(board: str) -> None:
     for asked in range(1, 1001):
         mhz, divisors = divided(pll, asked)
         assert all(1 <= divisor <= 63 for divisor in divisors)
-        assert (
-            mhz
-            == pll / (divisors[0] * divisors[1])
-            == max(pll / p for p in products if pll / p <= asked)
-        ), asked
+        fastest = max(pll / product for product in products if pll / product <= asked)
+        assert mhz == pll / (divisors[0] * divisors[1]) == fastest, asked
 
 
 @pytest.mark.parametrize("engine", ["hls", "sv"])
 def test_handoff_says_what_the_design_says(made: Design, engine: str) -> None:
     made = design(made.cfg.of(engine), made.cfg.board)
-    root = ElementTree.fromstring(hwh(made).encode())
-    modules = {module.attrib["INSTANCE"]: module for module in root.iter("MODULE")}
-    assert {n: m.attrib["VLNV"] for n, m in modules.items()} == {c.name: c.vlnv for c in made.cells}
-    assert modules[ENGINE_CELL].attrib["VLNV"] == registers.ENGINE_VLNVS[engine]
-    for cell in made.cells:
-        told = {p.attrib["NAME"]: p.attrib["VALUE"] for p in modules[cell.name].iter("PARAMETER")}
+    modules = list(ElementTree.fromstring(hwh(made).encode()).iter("MODULE"))
+    assert [(m.get("INSTANCE"), m.get("VLNV")) for m in modules] == [
+        (cell.name, cell.vlnv) for cell in made.cells
+    ]
+    assert made.cell(ENGINE_CELL).vlnv == registers.ENGINE_VLNVS[engine]
+    for cell, module in zip(made.cells, modules):
+        told = {p.get("NAME"): p.get("VALUE") for p in module.iter("PARAMETER")}
         assert told.items() >= {**cell.parameters, **cell.derived}.items()
     keys = ("MASTERBUSINTERFACE", "INSTANCE", "SLAVEBUSINTERFACE", "BASEVALUE", "HIGHVALUE")
-    found = [
-        "/".join([name, *(span.attrib[key] for key in keys)])
-        for name, module in modules.items()
-        for span in module.iter("MEMRANGE")
-    ]
+    found = [[m.get("INSTANCE"), *map(s.get, keys)] for m in modules for s in m.iter("MEMRANGE")]
     wanted = [f"{s.master}/{s.slave}/0x{s.base:08X}/0x{s.high:08X}" for s in made.segments]
-    assert sorted(found) == sorted(wanted)
+    assert sorted("/".join(map(str, each)) for each in found) == sorted(wanted)
 
 
-# As PYNQ reads it
-
-
-@pytest.fixture
-def pynq() -> ModuleType:
-    """PYNQ, whose import warns that there is no board."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("pynq")
-
-
-def _parsed(path: Path) -> Any:
+@pytest.mark.filterwarnings("ignore")  # pynq's import warns that there is no board
+def test_pynq_finds_cells_registers_and_parameters(made: Design, tmp_path: Path) -> None:
+    pytest.importorskip("pynq")
     from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
     from pynqmetadata.frontends import Metadata
 
-    return RuntimeMetadataParser(Metadata(input=str(path)))
-
-
-def test_pynq_finds_cells_registers_and_parameters(
-    made: Design, pynq: ModuleType, tmp_path: Path
-) -> None:
-    parsed = _parsed(virtual_overlay(made.cfg, tmp_path).with_suffix(".hwh"))
+    handoff = virtual_overlay(made.cfg, tmp_path).with_suffix(".hwh")
+    parsed = RuntimeMetadataParser(Metadata(input=str(handoff)))
     assert set(parsed.ip_dict) == {*WITH_REGISTERS, "ps"} and parsed.mem_dict == {}
     for name in WITH_REGISTERS:
         ip = parsed.ip_dict[name]
@@ -147,75 +123,6 @@ def test_pynq_finds_cells_registers_and_parameters(
     mhz = made.system.pll_mhz / (clock["divisor0"] * clock["divisor1"])
     assert mhz == pytest.approx(made.clock_mhz) and mhz <= made.cfg.clock_mhz
     assert not any(parsed.clock_dict[index]["enable"] for index in (1, 2, 3))
-
-
-def _board(pynq: ModuleType, made: Design) -> Any:
-    """Make a device of plain memory whose PLL runs as the board's does."""
-    import pynq.ps
-
-    zynq7 = made.system.ps == "zynq7"
-    if zynq7:
-        base, known = pynq.ps._ClocksZynq.SLCR_BASE_ADDRESS, pynq.ps.ZYNQ_SLCR_REGISTERS
-        values, clock = {"IO_PLL_CTRL": {"PLL_FDIV": 20}}, "FPGA{}_CLK_CTRL"
-    else:
-        base, known = pynq.ps._ClocksUltrascale.CRL_APB_ADDRESS, pynq.ps.ZU_CRL_REGISTERS
-        values, clock = {"IOPLL_CTRL": {"FBDIV": 90, "DIV2": 1}}, "PL{}_REF_CTRL"
-    values |= {clock.format(i): {"DIVISOR0": 1, "DIVISOR1": 1} for i in range(4)}
-    memory = {}
-    for name, fields in values.items():
-        places = known[name]["fields"]
-        bits = (value << places[field]["bit_offset"] for field, value in fields.items())
-        memory[base + known[name]["address_offset"]] = sum(bits)
-
-    class Board(pynq.Device):  # type: ignore[misc]
-        arch = "armv7l" if zynq7 else "aarch64"
-        name = "memory"
-
-        def read_registers(self, address: int, length: int) -> bytes:
-            return memory.get(address, 0).to_bytes(length, sys.byteorder)
-
-        def write_registers(self, address: int, data: bytes) -> None:
-            memory[address] = int.from_bytes(data, sys.byteorder)
-
-        def get_bitfile_metadata(self, name: str, *_: object) -> Any:
-            return _parsed(Path(name).with_suffix(".hwh"))
-
-        def download(self, bitstream: Any, parser: Any = None) -> None:
-            self.post_download(bitstream, parser, self.name)
-
-    board = Board("lstm_sharp_memory")
-    board.capabilities = {"REGISTER_RW": True}
-    return board
-
-
-def test_pynq_loads_the_overlay(
-    made: Design, pynq: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import pynq.lib.dma
-
-    device = _board(pynq, made)
-    monkeypatch.setattr(pynq.Clocks, "_real_instance", None, raising=False)
-    monkeypatch.delattr(pynq.Clocks, "_real_instance")  # of another board
-    monkeypatch.setattr(pynq.Clocks, "device", device)
-    overlay = pynq.Overlay(str(virtual_overlay(made.cfg, tmp_path)), device=device)
-    assert pynq.Clocks.fclk0_mhz == pytest.approx(made.clock_mhz)
-    assert isinstance(overlay.dma, pynq.lib.dma.DMA)
-    assert overlay.dma.buffer_max_size == (1 << 26) - 1
-    assert overlay.dma.recvchannel._align == made.system.hp_bits // 8
-    assert not (overlay.dma.sendchannel._dre or overlay.dma.recvchannel._dre)
-    assert overlay.dma_weights.sendchannel and overlay.dma_weights.recvchannel is None
-    overlay.dma.write(registers.Dma.ADDRESS, 4096)
-    overlay.dma.write(
-        registers.S2MM_OFFSET + registers.Dma.STATUS, int(registers.DmaStatus.DECODE_ERROR)
-    )
-    assert overlay.dma.register_map.MM2S_SA.Source_Address == 4096
-    assert overlay.dma.register_map.S2MM_DMASR.DMADecErr == 1
-    overlay.engine.write(0, int(registers.Control.IDLE))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert overlay.engine.register_map.CTRL.AP_IDLE == 1
-        shown = repr(overlay.engine.register_map)
-    assert all(f"  {register.name} = " in shown for register in ENGINE_MAP)
 
 
 # The virtual overlay

@@ -104,7 +104,7 @@ OPTIONS = {
         ("--config shallow.json", "tiles of weights, shallow holds 2"),
         ("--schedule fast", "schedule 'fast' is unknown"),
         ("--calibration none.npy", "none.npy cannot be read"),
-        ("--calibration flat.npy", "calibration data has shape (5, 3)"),
+        ("--calibration flat.npy", "calibration data is float32 (5, 3)"),
         ("--calibration nan.npy", "calibration data has 1 NaN"),
         ("-o x.npy", "x.npy is a file; name a folder"),
         ("-o x.npy/q", "cannot be written"),
@@ -140,10 +140,10 @@ FILES = {  # what takes the place of a file: an array, tensors, bytes, or nothin
     "x.npy": [
         (np.where(np.arange(3) == 1, np.nan, X), "10 NaN or infinite of 30 values"),
         (X + 1e30 * np.arange(30).reshape(X.shape), "scale the input"),
-        (X[:, :, :2], "input has 2 features, m takes 3"),
-        (X[0], "(batch, time, features) is expected"),
-        (X[:0], "0 sequences of 5 steps"),
-        (X[:, :0], "2 sequences of 0 steps"),
+        (X[:, :, :2], "input is float64 (2, 5, 2); numbers (batch, time, 3) of at least one"),
+        (X[0], "input is float64 (5, 3); numbers (batch, time, 3)"),
+        (X[:0], "input is float64 (0, 5, 3)"),
+        (X[:, :0], "input is float64 (2, 0, 3)"),
         (np.array([[["a"]]]), "has type <U1"),
         (np.array([{}], dtype=object), "x.npy is no .npy array"),
         (b"", "x.npy is no .npy array"),
@@ -157,9 +157,12 @@ FILES = {  # what takes the place of a file: an array, tensors, bytes, or nothin
     "s.npz": [
         ({"h": H + 1.5, "c": C}, "state h reaches 1.5, an engine holds 1; give"),
         ({"h": H, "c": C - 129}, "state c reaches 129, an engine holds 128; give"),
-        ({"h": H[:, :, :3], "c": C}, "state h has shape (2, 2, 3); (cells, batch, hidden) = (2,"),
+        (
+            {"h": np.zeros((2, 2, 9)), "c": C},
+            "state h is float64 (2, 2, 9); numbers (cells, batch, hidden) = (2, 2, 6)",
+        ),
         ({"h": H}, "s.npz lacks c; it has h"),
-        ({"h": H * np.nan, "c": C}, "state h has NaN"),
+        ({"h": H * np.nan, "c": C}, "state h has 24 NaN"),
     ],
 }
 

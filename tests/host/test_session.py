@@ -36,7 +36,7 @@ def test_each_backend_has_its_engine(backend: str, engine: str | None, given: st
         assert {stage.plan.cfg for stage in session.stages(5, 3)} == {session.cfg}
     assert report is not None and report.engine == engine
     sv, hls = (deploy.deploy(model, TINY.of(e), "elementwise", 5, 3) for e in ("sv", "hls"))
-    run, loads = deploy.predict(sv, [5] * 3, False, False)
+    run, loads = deploy.predict_plans([stage.plan for stage in sv], [5] * 3, False, False)
     on_hls = [p for stage in hls for p in stage.programs([5] * 3, False, False)]
     assert (report.predicted_cycles, report.predicted_load_cycles) == (run.cycles, loads)
     assert report.hls_cycles == sum(hls_cycles(TINY.of("hls"), program) for program in on_hls)
@@ -83,6 +83,11 @@ def test_a_state_that_saturates_is_told(backend: str) -> None:
     ) as session:
         session.run(steps(100, 0))
         assert session.report and not session.report.notes
+        assert (session.clipped, session.saturated) == (0, 0)
+        session.run(steps(150, 0))
+        assert session.saturated == 1
+        session.reset()
+        session.run(steps(100, 0))
         h = session.run(steps(150, 150))
         assert session.report.notes == (
             "c reaches 250 in the float model and saturates at +-128: h is wrong from there on; "
@@ -123,6 +128,7 @@ def test_a_warm_up_of_zeros_does_not_calibrate() -> None:
         loud[0, 0] = 40
         session.run(loud)
         assert session.report.notes[0].startswith("x: 3 of 45 values are clipped to +-1,")
+        assert session.clipped == 3
 
 
 def test_integers_are_taken_as_quantised() -> None:
@@ -160,14 +166,11 @@ def test_a_head_sees_each_sequences_own_steps() -> None:
             and not running[len(wanted) :, row].any()
         )
     assert np.array_equal(head_by_length(lambda h: h[:, -1], h, [6] * 4), h[:, -1])
+    square = np.random.default_rng(2).random((5, 5, 3))  # its time is as long as its batch
+    found = head_by_length(lambda h: h.swapaxes(0, 1), square, [5, 1, 5, 1, 5])
+    for row, length in enumerate([5, 1, 5, 1, 5]):
+        assert np.array_equal(found[:length, row], square[row, :length])
+        assert not found[length:, row].any()
     for mixing in (lambda h: h.sum(axis=0), lambda h: h.reshape(-1, 3)):
         with pytest.raises(UsageError, match="for one sequence and .* for 4, not one for each"):
             head_by_length(mixing, h, lengths)
-
-
-def test_a_head_whose_time_is_as_long_as_its_batch() -> None:
-    h, lengths = np.random.default_rng(0).random((5, 5, 3)), [5, 1, 5, 1, 5]
-    found = head_by_length(lambda h: h.swapaxes(0, 1), h, lengths)
-    for row, length in enumerate(lengths):
-        assert np.array_equal(found[:length, row], h[row, :length])
-        assert not found[length:, row].any()

@@ -68,7 +68,9 @@ def test_rtl_agrees(name: str, stalled: bool, coverage: Coverage) -> None:
         wrong += [differs] if differs else []
         if not stalled and not hls_rtl.chosen():
             states = case.state is not None, case.give
-            run, loads = deploy.predict(case.stages, case.lengths, *states, case.host)
+            run, loads = deploy.predict_plans(
+                [s.plan for s in case.stages], case.lengths, *states, case.host
+            )
             assert run.cycles + loads == sum(taken), str(case)
         coverage.note(case, stalled)
     assert not wrong, "\n".join(wrong)

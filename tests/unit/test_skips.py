@@ -16,7 +16,6 @@ pytest_plugins = "pytester"
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 FINE = """
 import pytest
-
 @pytest.mark.vitis
 def test_tool(): pytest.skip("none here")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -38,34 +37,26 @@ def test_what_is_built_is_the_design(stub: Stub, release: str, board: str, engin
     stub.use(release)
     bit = stub.build(cfg, board)
 
-    pins = stub.said("pin")
-    assert Counter(map(tuple, pins)) == Counter(
-        (wire.source, sink) for wire in made.wires for sink in wire.sinks
-    )
-    assert Counter(map(tuple, stub.said("intf"))) == Counter(n[2:] for n in made.nets)
+    pins = [[wire.source, sink] for wire in made.wires for sink in wire.sinks]
+    assert sorted(stub.said("pin")) == sorted(pins)
+    assert sorted(stub.said("intf")) == sorted([net.master, net.slave] for net in made.nets)
     assert {name for (name,) in stub.said("external")} == set(made.external)
-    told = {cell.name: {} for cell in made.cells}
-    for cell, name, value in stub.said("config"):
-        told[cell][name] = value
-    assert told == {c.name: c.parameters for c in made.cells}
-    version = "3.4" if release == "2022.2" and board == "zcu104" else None
-    for cell, vlnv in stub.said("cell"):
-        expected = made.cell(cell).vlnv
-        if version and cell == "ps":
-            expected = expected.rpartition(":")[0] + f":{version}"
-        assert vlnv == expected
+    told = [[c.name, *pair] for c in made.cells for pair in c.parameters.items()]
+    assert sorted(stub.said("config")) == sorted(told)
+    old = release == "2022.2"  # which has another version of this
+    vlnvs = {
+        c.name: re.sub("(ultra_ps_e):.*", r"\1:3.4", c.vlnv) if old else c.vlnv for c in made.cells
+    }
+    assert dict(stub.said("cell")) == vlnvs
 
     wanted = [[s.space, f"0x{s.base:08X}", f"0x{s.span:08X}"] for s in made.segments]
     segments = stub.said("segment")
     assert [[space, *where] for space, _, *where in segments] == wanted
     assert all(fnmatch(path, s.path) for (_, path, *_), s in zip(segments, made.segments))
 
-    order = stub.order()
-    ends = [order.index("validate"), order.index("synth_1"), order.index("impl_1")]
-    ends += [index for index, what in enumerate(order) if what == "slack"]
-    assert [*ends, order.index("write_bitstream")] == sorted(
-        [*ends, order.index("write_bitstream")]
-    )
+    marks = ("validate", "synth_1", "impl_1", "slack", "write_bitstream")
+    order = [kind for kind, *_ in stub.all_said() if kind in marks]
+    assert order == sorted(order, key=marks.index) and set(order) == set(marks)
     assert stub.said("slack") == [["max"], ["min"]]
 
     assert sorted(path.name for path in bit.parent.iterdir()) == [
@@ -108,7 +99,7 @@ def test_failure_is_one_sentence_and_leaves_no_overlay(stub: Stub, fail: str) ->
     log = re.search(r"\(log: (.*)\)$", text)
     assert "\n" not in text and log and Path(log[1]).is_file()
     if fail in ("setup", "hold", "pulse"):
-        assert "write_bitstream" not in stub.order()
+        assert "write_bitstream" not in [kind for kind, *_ in stub.all_said()]
 
 
 def test_srcs_is_searched_for_the_handoff_too(stub: Stub) -> None:

@@ -24,7 +24,7 @@ pytest.importorskip("jinja2")
 
 def test_without_the_tool(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    with pytest.raises(ToolError, match="vivado is not on PATH .* XILINX_SETTINGS; without it"):
+    with pytest.raises(ToolError, match="vivado is not on PATH: .* XILINX_SETTINGS; without it"):
         stub.build(config.load("pynq-z2"), "pynq-z2")
 
 

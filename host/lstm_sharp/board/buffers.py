@@ -18,32 +18,35 @@ _GRAIN = 4096
 
 
 class Buffers:
-    """Buffers of one device, all one-dimensional uint8 ``pynq.PynqBuffer``s."""
+    """Buffers of one device, all one-dimensional uint8 ``pynq.PynqBuffer``s.
+
+    What is received lies in buffers of its own: lines of a cache that packing has left dirty may be
+    written back at any time, and must not fall upon what a DMA has written.
+    """
 
     def __init__(self, device: Any) -> None:
         self._device = device
-        self._calls: list[Any] = []  # taken one after the other by each call
-        self._taken = 0
+        self._calls: tuple[list[Any], list[Any]] = [], []  # what is sent, what is received
+        self._taken = [0, 0]  # of each, by the call that is under way
         self._kept: dict[Hashable, Any] = {}
 
     def rewind(self) -> None:
         """Begin a call: what earlier calls took is free for this one."""
-        self._taken = 0
+        self._taken = [0, 0]
 
-    def take(self, nbytes: int) -> Any:
+    def take(self, nbytes: int, received: bool = False) -> Any:
         """Give memory until the next ``rewind``; what it holds may be anything.
 
         Raises:
             BoardError: there is not so much contiguous memory.
         """
-        at, size = self._taken, -(-nbytes // _GRAIN) * _GRAIN
-        if at == len(self._calls):
-            self._calls.append(self._allocate(size))
-        elif self._calls[at].nbytes < nbytes:
-            self._calls.pop(at).freebuffer()
-            self._calls.insert(at, self._allocate(size))
-        self._taken += 1
-        return self._calls[at][:nbytes]
+        held, at = self._calls[received], self._taken[received]
+        if at == len(held) or held[at].nbytes < nbytes:
+            if at < len(held):
+                held.pop(at).freebuffer()
+            held.insert(at, self._allocate(-(-nbytes // _GRAIN) * _GRAIN))
+        self._taken[received] += 1
+        return held[at][:nbytes]
 
     def placed(self, stream: np.ndarray) -> Any:
         """Return a stream in DMA memory: itself if it is there, else a copy."""
@@ -64,9 +67,9 @@ class Buffers:
 
     def free(self) -> None:
         """Free everything."""
-        for buffer in (*self._calls, *self._kept.values()):
+        for buffer in (*self._calls[0], *self._calls[1], *self._kept.values()):
             buffer.freebuffer()  # of a slice it would do nothing
-        self._calls, self._taken, self._kept = [], 0, {}
+        self._calls, self._taken, self._kept = ([], []), [0, 0], {}
 
     def _allocate(self, nbytes: int) -> Any:
         import pynq

@@ -41,10 +41,9 @@ class EngineIP(pynq.DefaultIP):
         old[: len(self._written)] = self._written[: len(words)]
         known = np.arange(len(words)) < len(self._written)
         edges = np.flatnonzero(np.diff((old != words) | ~known, prepend=False, append=False))
-        rest, self._written = self._written[len(words) :], words[:0]  # until all is there
         for first, end in edges.reshape(-1, 2).tolist():
             self.write(ENGINE["Memory_program"].offset + 4 * first, words[first:end].tobytes())
-        self._written = np.concatenate([words, rest])
+        self._written = np.concatenate([words, self._written[len(words) :]])
 
     def start(self) -> None:
         """Start a run; what was flagged before is cleared."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from itertools import product
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from lstm_sharp import paths
-from lstm_sharp.board.channel import Channel, reset_dma
 from lstm_sharp.board.errors import OverlayGone, WrongOverlay
 from lstm_sharp.engine import config
 from lstm_sharp.engine.boards import VIRTUAL
@@ -16,54 +16,6 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import DMA_CELL, DMA_VLNV, ENGINE_VLNVS, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import LstmSharpError, ToolError, UsageError
 from lstm_sharp.numerics.formats import SUPPORTED
-
-
-@dataclass(frozen=True)
-class Parts:
-    """An overlay's parts that the driver works with."""
-
-    overlay: Any  # pynq.Overlay
-    engine: Any  # ip.EngineIP
-    engine_kind: str  # hls or sv
-    dmas: dict[str, Any]  # pynq.lib.dma.DMA by cell
-    weights: Channel
-    x: Channel
-    h: Channel
-
-    @property
-    def file(self) -> str:
-        """Name of the overlay's file."""
-        return Path(self.overlay.bitfile_name).name
-
-    @property
-    def device(self) -> Any:
-        """The ``pynq.Device``."""
-        return self.overlay.device
-
-    def describe(self) -> str:
-        """Decode the registers of engine and DMAs."""
-        channels = ", ".join(f"{c.name} {c.describe()}" for c in (self.weights, self.x, self.h))
-        return f"{self.engine.describe()}; {channels}"
-
-    def reset(self) -> None:
-        """Reset the DMAs; load the overlay again if it is not there, or its engine not idle.
-
-        Raises:
-            BoardError: a DMA stays in reset.
-        """
-        if not self.overlay.is_loaded():
-            self.overlay.download()
-        self._reset_dmas()
-        if not self.engine.idle:  # nothing but a new configuration stops a run
-            self.overlay.download()
-            self._reset_dmas()
-        self.engine.forget()
-
-    def _reset_dmas(self) -> None:
-        for name, dma in self.dmas.items():
-            reset_dma(dma, name)
-        for channel in (self.weights, self.x, self.h):
-            channel.restart()
 
 
 def device_of(overlay: str | Path | Any) -> Any:
@@ -120,8 +72,11 @@ def open_overlay(overlay: str | Path | Any) -> Any:
         ) from None
 
 
-def find(overlay: Any) -> Parts:
-    """Find engine and DMAs in an overlay.
+def find(overlay: Any) -> tuple[Any, str, dict[str, Any]]:
+    """Find what the driver works with in an overlay.
+
+    Returns:
+        The engine's IP, its kind, ``hls`` or ``sv``, and each ``pynq.lib.dma.DMA`` by its cell.
 
     Raises:
         WrongOverlay: one of them is missing.
@@ -130,31 +85,24 @@ def find(overlay: Any) -> Parts:
     name = Path(overlay.bitfile_name).name
     if not overlay.is_loaded():
         raise OverlayGone(f"{name} is not loaded any more; call its download()")
-    ips = overlay.ip_dict
-    engines = {n: k for n, ip in ips.items() for k, v in ENGINE_VLNVS.items() if ip["type"] == v}
+    types = {cell: ip["type"] for cell, ip in overlay.ip_dict.items()}
+    engines = [(c, kind) for c, t in types.items() for kind, v in ENGINE_VLNVS.items() if t == v]
     if len(engines) != 1:
-        cells = ", ".join(f"{cell} ({ip['type']})" for cell, ip in ips.items())
+        cells = ", ".join(f"{cell} ({kind})" for cell, kind in types.items()) or "none"
         raise WrongOverlay(
-            f"{name} has {len(engines)} LSTM-Sharp engines, 1 is needed; its cells are "
-            f"{cells or 'none'}"
+            f"{name} has {len(engines)} LSTM-Sharp engines, 1 is needed; its cells are {cells}"
         )
-    (engine, kind), *_ = engines.items()
-    where = engine.rpartition("/")[0]
-    dmas = {}
-    for cell in (DMA_CELL, WEIGHTS_DMA_CELL):
-        path = f"{where}/{cell}" if where else cell
-        if ips.get(path, {}).get("type") != DMA_VLNV:
+    ((engine, kind),) = engines
+    above = engine[: engine.rfind("/") + 1]
+    dmas = {cell: f"{above}{cell}" for cell in (DMA_CELL, WEIGHTS_DMA_CELL)}
+    for path in dmas.values():
+        if types.get(path) != DMA_VLNV:
             raise WrongOverlay(f"{name} has no {DMA_VLNV} called {path} (docs/board.md)")
-        dmas[cell] = _part(overlay, path)
-    return Parts(
-        overlay,
-        _part(overlay, engine),
-        kind,
-        dmas,
-        Channel(dmas[WEIGHTS_DMA_CELL], WEIGHTS_DMA_CELL, send=True),
-        Channel(dmas[DMA_CELL], DMA_CELL, send=True),
-        Channel(dmas[DMA_CELL], DMA_CELL, send=False),
-    )
+
+    def part(path: str) -> Any:
+        return attrgetter(path.replace("/", "."))(overlay)
+
+    return part(engine), kind, {cell: part(path) for cell, path in dmas.items()}
 
 
 def overlay_of(cfg: Config, build: Path | None = None) -> Path:
@@ -183,12 +131,10 @@ def config_of(identity: int) -> Config:
     Raises:
         WrongOverlay: none has.
     """
-    for name in config.shipped():
-        for fmt in SUPPORTED:
-            for engine in ENGINE_VLNVS:
-                cfg = config.load(name).with_format(fmt).of(engine)
-                if cfg.identity == identity:
-                    return cfg
+    for name, fmt, engine in product(config.shipped(), SUPPORTED, ENGINE_VLNVS):
+        cfg = config.load(name).with_format(fmt).of(engine)
+        if cfg.identity == identity:
+            return cfg
     raise WrongOverlay(f"engine {identity:08x} is no shipped config; name the config's file")
 
 
@@ -206,9 +152,3 @@ def pynq_version() -> str:
     import pynq
 
     return str(pynq.__version__)
-
-
-def _part(overlay: Any, path: str) -> Any:
-    for name in path.split("/"):
-        overlay = getattr(overlay, name)
-    return overlay

@@ -9,17 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from lstm_sharp.board.errors import Busy
-
-
-class Driver(Protocol):
-    """What owns a device."""
-
-    def close(self) -> None:
-        """Leave the device as another can take it."""
 
 
 class Seat:
@@ -33,13 +26,13 @@ class Seat:
     def __init__(self, device: Any) -> None:
         self._name = str(device.tag)
         self._simulated = bool(getattr(device, "simulated", False))
-        self._turn = threading.RLock()
-        self._owner: ref[Driver] | None = None
-        self._lock = -1
+        self.lock = threading.RLock()
+        self._owner: ref[Any] | None = None
+        self._file = -1
         """File descriptor, while there is an owner of a device that is no simulation."""
 
     @contextmanager
-    def turn(self, driver: Driver, take_over: bool = False) -> Iterator[None]:
+    def turn(self, driver: Any, take_over: bool = False) -> Iterator[None]:
         """Let a driver work, as the owner that it is or becomes; other threads wait.
 
         Args:
@@ -49,7 +42,7 @@ class Seat:
         Raises:
             Busy: another driver, or another process, owns the device.
         """
-        with self._turn:
+        with self.lock:
             owner = self._owner and self._owner()
             if owner is not driver:
                 if owner and not take_over:
@@ -63,21 +56,16 @@ class Seat:
                 self._owner = ref(driver)
             yield
 
-    @contextmanager
-    def closing(self, driver: Driver) -> Iterator[bool]:
-        """Give the device up once the block has ended well; yields whether the driver owns it."""
-        with self._turn:
-            owns = self._owner is not None and self._owner() is driver
-            yield owns
-            if owns:
-                self.leave()
+    def is_owner(self, driver: Any) -> bool:
+        """Whether a driver owns the device; to be asked, and acted upon, inside ``lock``."""
+        return self._owner is not None and self._owner() is driver
 
     def leave(self) -> None:
         """Have no owner."""
         self._owner = None
-        if self._lock >= 0:
-            os.close(self._lock)
-        self._lock = -1
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
 
     def _keep_others_out(self) -> None:
         """Lock a file that stands for the device; a process that ends, however, lets go of it.
@@ -85,7 +73,7 @@ class Seat:
         Raises:
             Busy: another process has it.
         """
-        if self._simulated or self._lock >= 0:
+        if self._simulated or self._file >= 0:
             return
         path = Path(tempfile.gettempdir(), f"lstm-sharp-{self._name.replace('/', '-')}.lock")
         try:
@@ -104,7 +92,7 @@ class Seat:
             ) from None
         os.truncate(lock, 0)
         os.write(lock, f"{os.getpid()}\n".encode())
-        self._lock = lock
+        self._file = lock
 
 
 _SEATS: WeakKeyDictionary[Any, Seat] = WeakKeyDictionary()

@@ -56,7 +56,7 @@ def _complete(folder: Path, accelerator: Accelerator, wrong: str, cycles: int) -
         "bits": wrong or "all right",
         "cycles": cycles,
         "clock_mhz": round(accelerator.runner.check_clock(accelerator.cfg), 1),
-        "virtual": hasattr(accelerator.parts.device, "inject"),
+        "virtual": hasattr(accelerator.runner.device, "inject"),
     }
     with files.refusing(f"{begun} is damaged", "make the package again"):
         whole = {**files.read_json(begun), "on_board": seen}

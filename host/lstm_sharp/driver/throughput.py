@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from lstm_sharp.runtime.backends import PHASES
 
@@ -35,14 +35,6 @@ class Throughput:
     def overhead(self) -> float:
         """Pack and unpack over compute."""
         return (self.pack + self.unpack) / self.compute
-
-    def as_dict(self) -> dict[str, float]:
-        """Return plain values for JSON."""
-        return {
-            **asdict(self),
-            "steps_per_second": self.steps_per_second,
-            "overhead": self.overhead,
-        }
 
     def __str__(self) -> str:
         parts = ", ".join(f"{name} {1e3 * getattr(self, name):.3f} ms" for name in PHASES)

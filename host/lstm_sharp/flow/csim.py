@@ -20,22 +20,18 @@ from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import tools
 from lstm_sharp.flow.render import render
 
+Command = tuple[Path | str, ...]
 AP_TYPES = "LSTM_SHARP_AP_TYPES"
 """Environment variable: folder of the public ap_types headers, where hls4ml is not installed."""
 FLAGS = (
-    "-std=c++14",
-    "-pedantic-errors",
-    "-Wall",
-    "-Wextra",
-    "-Wshadow",
-    "-Werror",
+    *("-std=c++14", "-pedantic-errors", "-Wall", "-Wextra", "-Wshadow", "-Werror"),
     "-Wno-unknown-pragmas",  # those of Vitis HLS
     "-Wno-unused-label",  # loops have names, for its reports
 )
 _CONVERSION = ("-Wconversion", "-Wno-sign-conversion")
 
 
-def gcc() -> tuple[Path | str, ...]:
+def gcc() -> Command:
     """Find g++.
 
     Raises:
@@ -44,7 +40,7 @@ def gcc() -> tuple[Path | str, ...]:
     return (tools.need("g++"),)
 
 
-def clang() -> tuple[Path | str, ...]:
+def clang() -> Command:
     """Find clang: the one of the ziglang wheel, else a clang++ on PATH.
 
     Raises:
@@ -61,28 +57,6 @@ def clang() -> tuple[Path | str, ...]:
     )
 
 
-def _no_headers() -> tuple[str, ...]:
-    return ()
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A way to compile csim."""
-
-    name: str  # of the executable
-    compiler: Callable[[], tuple[Path | str, ...]]  # raises ToolError
-    flags: tuple[str, ...]
-    headers: Callable[[], tuple[str, ...]] = _no_headers  # flags that find them; raises ToolError
-
-    def command(self) -> tuple[Path | str, ...]:
-        """Return the compiler and all its flags.
-
-        Raises:
-            ToolError: no compiler, or headers that are not there.
-        """
-        return *self.compiler(), *FLAGS, *self.flags, *self.headers()
-
-
 def ap_types() -> Path:
     """Find the public ap_types headers, with which the kernel has the integers of Vitis HLS.
 
@@ -90,9 +64,9 @@ def ap_types() -> Path:
         ToolError: neither hls4ml is installed nor ``AP_TYPES`` names their folder.
     """
     spec = importlib.util.find_spec("hls4ml")  # its wheel has them; it is not imported
-    inside = [Path(p, "templates", "vivado", "ap_types") for p in _places(spec)]
-    named = [Path(os.environ[AP_TYPES])] if AP_TYPES in os.environ else []
-    for folder in (*inside, *named):
+    inside = list(spec.submodule_search_locations or []) if spec else []
+    folders = [Path(path, "templates", "vivado", "ap_types") for path in inside]
+    for folder in (*folders, Path(os.environ.get(AP_TYPES, os.devnull))):
         if (folder / "ap_int.h").is_file():
             return folder.resolve()
     raise ToolError(
@@ -101,18 +75,29 @@ def ap_types() -> Path:
     )
 
 
-def _places(spec: object) -> list[str]:
-    return list(getattr(spec, "submodule_search_locations", None) or [])
+@dataclass(frozen=True)
+class Variant:
+    """A way to compile csim."""
+
+    name: str  # of the executable
+    compiler: Callable[[], Command]  # raises ToolError
+    flags: tuple[str, ...]
+    public: bool = False  # with the public ap_types headers
+
+    def command(self) -> Command:
+        """Return the compiler and all its flags.
+
+        Raises:
+            ToolError: no compiler, or headers that are not there.
+        """
+        command = *self.compiler(), *FLAGS, *self.flags
+        if not self.public:
+            return command
+        return *command, "-I", str(paths.hardware() / "tb" / "vitis"), "-isystem", str(ap_types())
 
 
 _NO_COMPLEX = ("-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__")
 """Leaves out the headers' std::complex, which they declare where libc++ does not."""
-
-
-def _ap_headers() -> tuple[str, ...]:
-    return "-I", str(paths.hardware() / "tb" / "vitis"), "-isystem", str(ap_types())
-
-
 RELEASE = Variant("csim", gcc, ("-O3", "-march=native", *_CONVERSION))
 VARIANTS = (
     RELEASE,
@@ -131,13 +116,13 @@ VARIANTS = (
         "csim-ap-types",
         gcc,
         ("-O2", "-DLSTM_SHARP_VITIS", "-Wno-uninitialized", "-Wno-maybe-uninitialized"),
-        _ap_headers,
+        public=True,
     ),
     Variant(
         "csim-ap-types-clang",
         clang,
         ("-O2", "-DLSTM_SHARP_VITIS", *_CONVERSION, "-Wno-shorten-64-to-32", *_NO_COMPLEX),
-        _ap_headers,
+        public=True,
     ),
 )
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lstm_sharp.engine.boards import Board, facts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import DMA_VLNV, ENGINE_VLNVS
-from lstm_sharp.flow.render import environment
+from lstm_sharp.flow.render import filled
 
 LENGTH_BITS = 26
 """Of the DMAs' length registers; the most that there is."""
@@ -96,7 +96,8 @@ def design(cfg: Config, board: str) -> Design:
     """
     on = facts(board)
     mhz, divisors = divided(on.pll_mhz, cfg.clock_mhz)
-    text = environment().get_template("overlay/block_design.j2").render(
+    text = filled(
+        "overlay/block_design.j2",
         cfg=cfg,
         on=on,
         engine=ENGINE_VLNVS[cfg.engine],
@@ -106,7 +107,7 @@ def design(cfg: Config, board: str) -> Design:
         memory_bits=max(on.hp_bits, cfg.stream_bits),  # a DMA's is never the narrower side
         length_bits=LENGTH_BITS,
         span=SPAN,
-    )  # fmt: skip
+    )
     made = Design(cfg, on, mhz)
     for line in filter(None, text.replace("\\\n", " ").splitlines()):
         kind, _, rest = line.partition(" ")

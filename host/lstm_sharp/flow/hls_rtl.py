@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lstm_sharp import files
 from lstm_sharp.engine import config
@@ -41,8 +41,8 @@ class HlsRtl:
     """A synthesised kernel."""
 
     cfg: Config
-    sources: tuple[Path, ...]
-    data: tuple[Path, ...]  # of its ROMs
+    sources: list[Path]
+    data: list[Path]  # of its ROMs: a simulation reads zeros where a file is not there
 
 
 def engine() -> str:
@@ -66,69 +66,58 @@ def chosen() -> bool:
     return engine() == "hls"
 
 
-def given() -> HlsRtl:
-    """Find the RTL that the environment names.
+def given(cfg: Config | None = None) -> HlsRtl:
+    """Find the RTL that the environment names, and its ROMs.
+
+    Args:
+        cfg: whose it must be; None: any config's.
 
     Raises:
-        UsageError: no project, one without RTL, or RTL that is not that of the engine.
+        OtherEngine: it is another's.
+        UsageError: no project, one whose run did not end, or RTL that cannot be simulated as it is.
     """
     project = os.environ.get(PROJECT)
     if not project:
         raise UsageError(f"{PROJECT} names no folder; `make hls` prints the one that it makes")
-    return find(Path(project).resolve())
-
-
-def for_config(cfg: Config) -> HlsRtl:
-    """Return the RTL that the environment names, which must be this config's.
-
-    Raises:
-        OtherEngine: it is another's.
-        UsageError: as ``given``.
-    """
-    rtl = given()
-    if rtl.cfg.identity != cfg.identity:
+    out = Path(project).resolve()
+    has = config.from_knobs(read_stamp(out)["knobs"], str(out / STAMP)).of("hls")
+    if cfg and has.identity != cfg.identity:
         raise OtherEngine(
-            f"the HLS RTL is of {rtl.cfg.name} ({rtl.cfg.digest}), not of {cfg.name} ({cfg.digest})"
+            f"the HLS RTL is of {has.name} ({has.digest}), not of {cfg.name} ({cfg.digest})"
         )
-    return rtl
-
-
-def find(out: Path) -> HlsRtl:
-    """Find sources and ROMs below a folder of Vitis HLS's.
-
-    Raises:
-        UsageError: its run did not end, or what it wrote cannot be simulated as it is.
-    """
-    knobs = read_stamp(out)["knobs"]
-    assert isinstance(knobs, dict)
-    cfg = config.from_knobs(knobs, str(out / STAMP)).of("hls")
     folder = one(out, f"syn/verilog/{TOP}.v", remedy="run `make hls`").parent
-    sources = tuple(sorted(folder.glob("*.v")))
+    sources = sorted(folder.glob("*.v"))
     text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in sources)
-    data = tuple(folder / Path(name).name for name in sorted(set(_ROM.findall(text))))
+    data = [folder / Path(name).name for name in sorted(set(_ROM.findall(text)))]
     lacking = [path.name for path in data if not path.is_file()]
     if lacking:
         raise UsageError(f"{', '.join(lacking)} of a ROM is not in {folder}; run `make hls` again")
     if any(folder.glob("*_ip.tcl")):
         raise UsageError(f"{folder} needs Vivado's own IP (*_ip.tcl), which Verilator has not")
-    _check_map(text, folder)
-    return HlsRtl(cfg, sources, data)
+    for name, kind, offset in _ADDRESS.findall(text):
+        register = ("Memory_" if kind == "_BASE" else "") + name.lower()
+        if register in ENGINE and ENGINE[register].offset != int(offset, 16):
+            raise UsageError(
+                f"{register} lies at 0x{offset} in {folder}, {ENGINE[register].offset:#06x} is its "
+                "address (docs/engine.md)"
+            )
+    return HlsRtl(has, sources, data)
 
 
 def write_stamp(cfg: Config, folder: Path, more: Mapping[str, object]) -> None:
     """Note from what the things in ``folder / FOLDER`` have been made."""
     stamp = {"identity": cfg.digest, "knobs": cfg.knobs(), "sources": kernel_digest(folder), **more}
-    (folder / FOLDER / STAMP).write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
+    files.write_text(folder / FOLDER / STAMP, json.dumps(stamp, indent=2) + "\n")
 
 
-def read_stamp(out: Path) -> dict[str, object]:
+def read_stamp(out: Path) -> dict[str, Any]:
     """Read what a folder of Vitis HLS's was made from.
 
     Raises:
         UsageError: its run did not end, or the kernel beside it is another by now.
     """
     try:
-        stamp: dict[str, object] = files.read_json(out / STAMP)
+        stamp: dict[str, Any] = files.read_json(out / STAMP)
     except UsageError:
         raise UsageError(
             f"{out} has no {STAMP}: no run of Vitis HLS came to its end there; run `make hls`"
@@ -144,21 +133,3 @@ def kernel_digest(folder: Path) -> str:
     """Hash the kernel and its script below a rendered project."""
     sources = (p for p in (folder / "hls").rglob("*") if p.suffix in (".hpp", ".cpp", ".tcl"))
     return tools.digest(sorted(sources))
-
-
-def copy_data(rtl: HlsRtl, *folders: Path) -> None:
-    """Copy the ROMs' data to where a simulation runs: a file that is not there reads as zeros."""
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in rtl.data:
-            shutil.copy2(path, folder / path.name)
-
-
-def _check_map(text: str, folder: Path) -> None:
-    for name, kind, offset in _ADDRESS.findall(text):
-        register = ("Memory_" if kind == "_BASE" else "") + name.lower()
-        if register in ENGINE and ENGINE[register].offset != int(offset, 16):
-            raise UsageError(
-                f"{register} lies at 0x{offset} in {folder}, {ENGINE[register].offset:#06x} is its "
-                "address (docs/engine.md)"
-            )

@@ -7,18 +7,14 @@ one that begins with ``//#`` a comment: what a template takes, at its top.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_sharp import paths
+from lstm_sharp import files, paths
 from lstm_sharp.engine import program, storage
 from lstm_sharp.engine.boards import facts
 from lstm_sharp.engine.config import Config
@@ -34,48 +30,9 @@ _FOLDERS = {"hls": "hls", "rtl": "sv"}
 """Folders of templates/ that make up the rendered tree, and the engine that each makes."""
 _SOURCES = {"hls": ("kernel", "tb"), "rtl": ("rtl",)}
 """Folders of hls/ that each takes along."""
-_MARKS = {"hls": "config.hpp", "rtl": "lstm_config_pkg.sv"}
+_MARKS = (Path("hls/config.hpp"), Path("rtl/lstm_config_pkg.sv"))
 """The file of each that is written first, and that tells it from a folder of someone else's."""
 _SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
-
-
-@dataclass(frozen=True)
-class EnumView:
-    """A closed choice: its name and (CamelCase name, value) of each member."""
-
-    name: str
-    bits: int
-    members: tuple[tuple[str, int], ...]
-
-    @property
-    def sv_type(self) -> str:
-        """Name of the type in SystemVerilog."""
-        return f"{self.name.lower()}_e"
-
-    @property
-    def msb(self) -> int:
-        """Highest bit of the type in SystemVerilog."""
-        return self.bits - 1
-
-
-@dataclass(frozen=True)
-class TanhTable:
-    """The table of tanh as initialiser lines: base and slope of a segment in one word."""
-
-    segments: int
-    cpp_lines: tuple[str, ...]
-    sv_lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class HlsSettings:
-    """What Vitis HLS is told beside the sources."""
-
-    project: str  # folder
-    top: str
-    part: str
-    period_ns: str  # not above the config's
-    vlnv: tuple[str, ...]  # of the exported IP
 
 
 def board_of(cfg: Config) -> str:
@@ -83,15 +40,20 @@ def board_of(cfg: Config) -> str:
     return "pynq-z2" if cfg.board == "none" else cfg.board
 
 
-def hls_settings(cfg: Config) -> HlsSettings:
-    """Work out a config's settings for Vitis HLS.
+def hls_settings(cfg: Config) -> dict[str, object]:
+    """Work out what Vitis HLS is told beside the sources.
 
     Raises:
         UsageError: there are no facts of the config's board.
     """
-    vlnv = tuple(ENGINE_VLNVS["hls"].split(":"))
-    period = f"{1000 * 1000 // cfg.clock_mhz / 1000:.3f}"
-    return HlsSettings("project", vlnv[2], facts(board_of(cfg)).part, period, vlnv)
+    vlnv = ENGINE_VLNVS["hls"].split(":")
+    return {
+        "project": "project",  # folder
+        "top": vlnv[2],
+        "part": facts(board_of(cfg)).part,
+        "period_ns": f"{1000 * 1000 // cfg.clock_mhz / 1000:.3f}",  # not above the config's
+        "vlnv": vlnv,  # of the exported IP
+    }
 
 
 _SIZES = (
@@ -158,6 +120,7 @@ def context(cfg: Config) -> dict[str, object]:
     }
 
 
+@cache
 def environment() -> jinja2.Environment:
     """Return what templates are rendered in.
 
@@ -183,113 +146,88 @@ def environment() -> jinja2.Environment:
     )
 
 
+def filled(template: str, **values: object) -> str:
+    """Fill a template of templates/; errors are those of ``environment``."""
+    text = environment().get_template(template).render(values)
+    return text.lstrip("\n")  # a comment leaves its line end behind
+
+
 def render(cfg: Config, out: Path) -> None:
     """Write hls/ and rtl/ of a config under ``out``; files that would not change are left alone.
 
-    Each folder is that of the engine that it makes, whichever of the two the config is for. The
-    tree is complete in a temporary folder before anything appears under ``out``.
+    Each folder is that of the engine that it makes, whichever of the two the config is for. All
+    texts are there before anything appears under ``out``, and nothing is ever deleted.
 
     Raises:
         ToolError: Jinja2 is not installed.
-        UsageError: something else lies in the folders.
+        UsageError: something else lies in the folders, or they cannot be written.
     """
-    rendering = environment()
     check_target(out)
     names = {folder: context(cfg.of(engine)) for folder, engine in _FOLDERS.items()}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as fresh:
-        for target, source in _copies():
-            _write(Path(fresh) / target, source.read_text(encoding="utf-8"))
-        for target, template in _templates():
-            text = rendering.get_template(template).render(names[target.parts[0]])
-            _write(Path(fresh) / target, text.lstrip("\n"))  # a comment leaves its line end behind
-        _settle(Path(fresh), out)
+    texts = {}
+    for target, source in _sources().items():
+        texts[target] = source.read_text(encoding="utf-8")
+        if source.suffix == ".j2":
+            template = source.relative_to(paths.templates()).as_posix()
+            texts[target] = filled(template, **names[target.parts[0]])
+    for target in sorted(texts, key=lambda name: (name not in _MARKS, name)):
+        path = out / target
+        if not path.is_file() or path.read_bytes() != texts[target].encode():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.write_text(path, texts[target])
 
 
-def _templates() -> Iterator[tuple[Path, str]]:
-    """Path in the rendered tree, and name, of each template."""
-    root = paths.templates()
-    for folder in _FOLDERS:
-        for path in sorted((root / folder).rglob("*.j2")):
-            name = path.relative_to(root)
-            yield name.with_suffix(""), name.as_posix()
-
-
-def _copies() -> Iterator[tuple[Path, Path]]:
-    """Path in the rendered tree, and source, of each hand-written file."""
-    root = paths.hardware()
+def _sources() -> dict[Path, Path]:
+    """Of each file of the rendered tree its template, or the hand-written file itself."""
+    hardware, templates = paths.hardware(), paths.templates()
+    found: dict[Path, Path] = {}
     for folder, sources in _SOURCES.items():
         for source in sources:
-            for path in sorted((root / source).glob("*")):
-                if path.suffix in _SUFFIXES:
-                    inside = path.name if source == folder else f"{source}/{path.name}"
-                    yield Path(folder, inside), path
-
-
-def _settle(fresh: Path, out: Path) -> None:
-    """Move what is new or changed into place, file by file; nothing is ever deleted.
-
-    What this version does not make may be a user's, so it is told instead.
-    """
-    made = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
-    marks = {Path(folder, mark) for folder, mark in _MARKS.items()}
-    for name in sorted(made, key=lambda name: (name not in marks, name)):
-        target = out / name
-        if target.is_file() and target.read_bytes() == (fresh / name).read_bytes():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(fresh / name, target)
+            inside = Path(folder) if source == folder else Path(folder, source)
+            paths_in = (p for p in (hardware / source).glob("*") if p.suffix in _SUFFIXES)
+            found |= {inside / path.name: path for path in paths_in}
+        for path in (templates / folder).rglob("*.j2"):
+            found[path.relative_to(templates).with_suffix("")] = path
+    return found
 
 
 def check_target(out: Path) -> None:
     """Refuse a folder in which something else lies than what a render writes.
 
     Raises:
-        UsageError: there is such a file.
+        UsageError: it has sources but no mark of a render, or others than a render's.
     """
-    made = {target for target, _ in (*_copies(), *_templates())}
-    for folder, mark in _MARKS.items():
-        _check_folder(out, folder, mark, made)
+    made = _sources()
+    for mark in _MARKS:
+        folder = out / mark.parent
+        held = [p for p in sorted(folder.rglob("*")) if p.suffix in _SUFFIXES]
+        if (out / mark).is_file():
+            held = [path for path in held if path.relative_to(out) not in made]
+        if held:
+            raise UsageError(
+                f"{held[0]} is of no render of this version, and {folder} is to hold nothing else; "
+                "remove it, or name another folder"
+            )
 
 
-def _check_folder(out: Path, folder: str, mark: str, made: Collection[Path]) -> None:
-    """Refuse to write among files that no render has made.
-
-    Raises:
-        UsageError: the folder has sources but no mark of a render, or others than a render's.
-    """
-    held = [p for p in sorted((out / folder).rglob("*")) if p.suffix in _SUFFIXES]
-    others = [path for path in held if path.relative_to(out) not in made]
-    if held and not (out / folder / mark).is_file():
-        others = held
-    if others:
-        raise UsageError(
-            f"{others[0]} is of no render of this version, and {out / folder} is to hold nothing "
-            "else; remove it, or name another folder"
-        )
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-
-
-def _enum(choice: type[IntEnum]) -> EnumView:
+def _enum(choice: type[IntEnum]) -> dict[str, object]:
+    """Give a closed choice's name, bits, and CamelCase name and value of each member."""
     members = tuple((_camel(member.name), int(member.value)) for member in choice)
     field = program.INSTRUCTION.get(choice.__name__.lower())
-    return EnumView(choice.__name__, field.width if field else 8, members)
+    return {"name": choice.__name__, "bits": field.width if field else 8, "members": members}
 
 
-@lru_cache(maxsize=1)
-def _table() -> TanhTable:
+@cache
+def _table() -> dict[str, object]:
+    """Give tanh's table as initialiser lines: base and slope of a segment in one word."""
     base, slope = activation.table()
     entries = (base << activation.SLOPE_BITS) | slope
     width = activation.BASE_BITS + activation.SLOPE_BITS
-    return TanhTable(
-        1 << activation.SEGMENT_BITS,
-        _lines([f"0x{entry:07x}" for entry in entries], 8),
-        _lines([f"{width}'h{entry:07x}" for entry in entries], 6),
-    )
+    return {
+        "segments": 1 << activation.SEGMENT_BITS,
+        "cpp_lines": _lines([f"0x{entry:07x}" for entry in entries], 8),
+        "sv_lines": _lines([f"{width}'h{entry:07x}" for entry in entries], 6),
+    }
 
 
 def _lines(items: list[str], each: int) -> tuple[str, ...]:

@@ -5,27 +5,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import ToolError, UsageError
-
-_INSTALL = {
-    "g++": "sudo apt-get install g++",
-    "make": "sudo apt-get install make",
-    "perl": "sudo apt-get install perl",
-    "verilator": "make setup, or put a Verilator >= 5.036 on PATH",
-    "vitis-run": "AMD's installer (Vitis), then source its settings64.sh",
-    "vitis_hls": "AMD's installer (Vitis HLS), then source its settings64.sh",
-    "vivado": "AMD's installer (Vivado), then source its settings64.sh",
-}
-_ERROR = re.compile(r"error", re.IGNORECASE)
 
 
 def need(tool: str) -> Path:
@@ -36,8 +24,7 @@ def need(tool: str) -> Path:
     """
     found = shutil.which(tool)
     if found is None:
-        how = _INSTALL.get(tool, f"sudo apt-get install {tool}")
-        raise ToolError(f"{tool} not found; install it with: {how}")
+        raise ToolError(f"{tool} not found; install it with: sudo apt-get install {tool}")
     return Path(found)
 
 
@@ -66,45 +53,77 @@ def clear(folder: Path, mark: Path) -> None:
         raise UsageError(f"{folder} cannot be deleted ({error.strerror})") from None
 
 
-def run(
+def follow(
     command: Sequence[str | Path],
     cwd: Path,
     log: Path,
-    env: dict[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
     keeps: Sequence[int] = (),
-) -> str:
-    """Run a command in a folder; what it prints goes to ``log`` and is returned.
+    each: Callable[[str], object] | None = None,
+) -> tuple[int, str]:
+    """Run a command in a folder; what it prints goes to ``log`` as it comes.
 
     Args:
-        command: its words.
+        command: its words; the log's first line.
         cwd: the folder.
         log: a file.
         env: its environment, by default ours.
         keeps: file descriptors that it inherits.
+        each: is told each line.
+
+    Returns:
+        Its exit status, and all that it printed.
+    """
+    words, said = [str(part) for part in command], []
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=env,
+            pass_fds=keeps,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        file.write(" ".join(words) + "\n")
+        for line in process.stdout:
+            file.write(line)
+            file.flush()
+            said.append(line)
+            if each:
+                each(line)
+    return process.returncode, "".join(said)
+
+
+def complaint(said: str) -> str:
+    """Return the first line of an output that speaks of an error, or else the last."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or [""]
+    return next((line for line in lines if "error" in line.lower()), lines[-1])
+
+
+def run(
+    command: Sequence[str | Path],
+    cwd: Path,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    keeps: Sequence[int] = (),
+) -> str:
+    """Return what ``follow`` gives of a command that must not fail.
 
     Raises:
-        ToolError: it failed.
+        ToolError: it does.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=env,
-        pass_fds=keeps,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    )
-    log.write_text(f"{' '.join(str(part) for part in command)}\n{done.stdout}", encoding="utf-8")
-    if done.returncode:
-        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-        why = next((line for line in lines if _ERROR.search(line)), lines[-1] if lines else "")
-        raise ToolError(
-            f"{Path(command[0]).name} failed with status {done.returncode}: {why} (see {log})"
-        )
-    return done.stdout
+    status, said = follow(command, cwd, log, env, keeps)
+    if status:
+        name = Path(command[0]).name
+        raise ToolError(f"{name} failed with status {status}: {complaint(said)} (see {log})")
+    return said
 
 
 def build(
@@ -112,7 +131,7 @@ def build(
     sources: Sequence[Path],
     command: Sequence[str | Path],
     cwd: Path,
-    env: dict[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Path:
     """Run the command that makes a target, unless the same made it from the same sources.
 

@@ -12,24 +12,20 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import LstmSharpError, ToolError, UsageError
+from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.flow import hls_rtl, tools
 from lstm_sharp.flow.render import render
-from lstm_sharp.terminal import Parser
+from lstm_sharp.terminal import Parser, ended
 
 TOP = "lstm_engine"
 OLDEST = (5, 36)
 FLAGS = (
-    "--no-timing",
-    "--assert",
-    "--x-assign",
-    "unique",
-    "--x-initial",
-    "unique",
+    *("--no-timing", "--assert", "--x-assign", "unique", "--x-initial", "unique"),
     "-Wno-SYMRSVDWORD",  # the port `interrupt` has the name that Vitis HLS gives it
     "-Wno-UNUSEDSIGNAL",  # structs travel whole, each stage takes its fields
     "-Wno-UNUSEDPARAM",
@@ -123,9 +119,11 @@ def chosen(cfg: Config, folder: Path, *places: Path) -> Rtl:
     """
     if not hls_rtl.chosen():
         return engine(folder)
-    hls = hls_rtl.for_config(cfg)
-    hls_rtl.copy_data(hls, *places)
-    return Rtl("hls", list(hls.sources), hls_rtl.TOP, FLAGS + hls_rtl.FLAGS)
+    hls = hls_rtl.given(cfg)
+    for place, path in product(places, hls.data):
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, place / path.name)
+    return Rtl("hls", hls.sources, hls_rtl.TOP, FLAGS + hls_rtl.FLAGS)
 
 
 def build(cfg: Config, build_dir: Path) -> Path:
@@ -162,28 +160,13 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
     bench = folder / "hls" / "tb"
     mains = [bench / "rtl_main.cpp", bench / "virtual_main.cpp"]  # the executable bears both
     command = [
-        verilator_of(env),
-        "--cc",
-        "--exe",
-        "--build",
-        "-j",
-        "2",
-        "-O3",
-        *rtl.flags,
-        *QUICK,
-        "--top-module",
-        rtl.top,
-        "--prefix",
-        f"V{TOP}",
-        "-Mdir",
-        place,
-        "-CFLAGS",
+        *(verilator_of(env), "--cc", "--exe", "--build", "-j", "2", "-O3", *rtl.flags, *QUICK),
+        *("--top-module", rtl.top, "--prefix", f"V{TOP}", "-Mdir", place, "-CFLAGS"),
         "-march=native -fPIC -fvisibility=hidden -DVL_USER_FATAL "
         # Relative, for make and the shell see it: the folder's own name may be anything.
         f"-DRTL_{rtl.kind.upper()} -I../hls/tb",
         *(os.path.relpath(p, folder) for p in [*rtl.sources, *mains]),
-        "-o",
-        tools.fresh("rtl"),
+        *("-o", tools.fresh("rtl")),
     ]
     return tools.build(
         folder / place / "rtl",
@@ -222,31 +205,24 @@ def lint(cfg: Config, folder: Path) -> None:
     """
     env = environment()
     render(cfg, folder)
-    command = [
-        verilator_of(env),
-        "--lint-only",
-        "-Wall",
-        *FLAGS,
-        "--top-module",
-        TOP,
-        *(str(p.relative_to(folder)) for p in sources(folder)),
-    ]
-    tools.run(command, cwd=folder, log=folder / "lint.log", env=env)
+    command = [verilator_of(env), "--lint-only", "-Wall", *FLAGS, "--top-module", TOP]
+    names = [path.relative_to(folder) for path in sources(folder)]
+    tools.run([*command, *names], cwd=folder, log=folder / "lint.log", env=env)
 
 
 def main() -> int:
     """Lint the configs named on the command line."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--lint", nargs="+", metavar="CONFIG", required=True)
-    for name in parser.parse_args().lint:
-        cfg = config.load(name)
-        try:
+    names = parser.parse_args().lint
+
+    def lint_all() -> None:
+        for name in names:
+            cfg = config.load(name)
             lint(cfg, tools.build_folder(cfg))
-        except LstmSharpError as error:
-            print(error, file=sys.stderr)
-            return error.status
-        print(f"{name}: no warnings")
-    return 0
+            print(f"{name}: no warnings")
+
+    return ended(lint_all)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lstm_sharp.errors import ToolError, UsageError
+from lstm_sharp.flow import tools
 
 SETTINGS = "XILINX_SETTINGS"
 """Variable that names settings64.sh of an installation; without it PATH counts as it is."""
@@ -28,7 +29,10 @@ def environment(settings: str | None = None) -> dict[str, str]:
     Raises:
         UsageError: no such script, or it fails.
     """
-    clean = _without_python(os.environ)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    own = os.path.join(clean.pop("VIRTUAL_ENV", "/none"), "bin")
+    places = clean.get("PATH", "").split(os.pathsep)
+    clean["PATH"] = os.pathsep.join(place for place in places if place != own)
     script = settings or os.environ.get(SETTINGS)
     if not script:
         return clean
@@ -42,24 +46,38 @@ def environment(settings: str | None = None) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in done.stdout.split("\0") if "=" in entry)
 
 
-def find(command: str, env: Mapping[str, str]) -> Path | None:
-    """Look for a command on an environment's PATH; None if it is not there."""
-    found = shutil.which(command, path=env.get("PATH", ""))
-    return Path(found) if found else None
+def find(
+    commands: Sequence[Sequence[str]], env: Mapping[str, str], otherwise: str
+) -> tuple[list[str], str]:
+    """Find a tool.
 
+    Args:
+        commands: name and options by which releases know it, the newest first.
+        env: from ``environment``.
+        otherwise: what can be done without it.
 
-def release(tool: Path, env: Mapping[str, str]) -> str:
-    """Return a tool's release, such as ``2024.1``.
+    Returns:
+        The command that runs a script put behind it, and the release, such as ``2024.1``: what the
+        tool says, or else the folder that it was installed in.
 
     Raises:
-        ToolError: it says none, or one before the first in ``RELEASES``.
+        ToolError: no tool, or one that is too old or does not say what it is.
     """
-    done = _done([tool, "-version"], env)
-    said = re.search(r"\bv(\d{4}\.\d)", done.stdout + done.stderr)
-    if not said or said[1] < RELEASES[0]:
-        found = f"is of release {said[1]}" if said else "does not say its release"
-        raise ToolError(f"{tool} {found}; {' to '.join(RELEASES)} are supported")
-    return said[1]
+    for name, *options in commands:
+        tool = shutil.which(name, path=env.get("PATH", ""))
+        if tool:
+            done = _done([tool, "-version"], env)
+            said = re.search(r"\bv(\d{4}\.\d)", done.stdout + done.stderr)
+            said = said or re.search(r"/(20\d\d\.\d)/", os.path.realpath(tool))
+            if said and said[1] >= RELEASES[0]:
+                return [tool, *options], said[1]
+            found = f"is of release {said[1]}" if said else "does not say its release"
+            raise ToolError(f"{tool} {found}; {' to '.join(RELEASES)} are supported")
+    names = " or ".join(name for name, *_ in commands)
+    raise ToolError(
+        f"{names} is not on PATH: install it and name its settings64.sh in {SETTINGS}; without it "
+        f"{otherwise}"
+    )
 
 
 def run(
@@ -70,11 +88,11 @@ def run(
     env: Mapping[str, str],
     mark: str,
 ) -> tuple[int, str, list[str]]:
-    """Run a tool in its log's folder; its output goes to the log as it comes.
+    """Run a tool in its log's folder.
 
     Args:
         tool: what it is called.
-        release: from ``release``; said if it is newer than the scripts.
+        release: from ``find``; said if it is newer than the scripts.
         command: its words.
         log: a file.
         env: its environment.
@@ -86,29 +104,15 @@ def run(
     print(f"{tool} {release} ({command[0]}); its log: {log}", flush=True)
     if release > RELEASES[1]:
         print(f"written for {' to '.join(RELEASES)}; {release} is newer, going on", flush=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    said = []
-    with (
-        log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(
-            [str(part) for part in command],
-            cwd=log.parent,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            file.write(line)
-            file.flush()
-            if line.startswith(mark):
-                said.append(line.removeprefix(mark).strip())
-                print(f"  {said[-1]}", flush=True)
-    return process.returncode, log.read_text(encoding="utf-8"), said
+    said: list[str] = []
+
+    def each(line: str) -> None:
+        if line.startswith(mark):
+            said.append(line.removeprefix(mark).strip())
+            print(f"  {said[-1]}", flush=True)
+
+    status, text = tools.follow(command, log.parent, log, env, each=each)
+    return status, text, said
 
 
 def one(out: Path, name: str, what: str = "files {}", remedy: str = "") -> Path:
@@ -124,18 +128,9 @@ def one(out: Path, name: str, what: str = "files {}", remedy: str = "") -> Path:
     return found[0]
 
 
-def _done(command: list[str | Path], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _done(command: list[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; what is no text in its output stays as it is."""
     none, how = subprocess.DEVNULL, "surrogateescape"
     return subprocess.run(
         command, env=env, stdin=none, capture_output=True, encoding="utf-8", errors=how
     )
-
-
-def _without_python(env: Mapping[str, str]) -> dict[str, str]:
-    kept = {k: v for k, v in env.items() if not k.startswith("PYTHON") and k != "VIRTUAL_ENV"}
-    if "VIRTUAL_ENV" in env:
-        own = os.path.join(env["VIRTUAL_ENV"], "bin")
-        parts = env.get("PATH", "").split(os.pathsep)
-        kept["PATH"] = os.pathsep.join(part for part in parts if part != own)
-    return kept

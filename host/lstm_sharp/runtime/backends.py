@@ -1,4 +1,4 @@
-"""What runs a model's integers: the golden model, a simulated engine, or one on a board."""
+"""What runs a model: in float, by the golden model, on a simulated engine, or on a board's."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lstm_sharp.board import errors, owner
 from lstm_sharp.board import overlay as overlays
@@ -17,7 +18,8 @@ from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.compiler.starts import FREE, Host
 from lstm_sharp.engine.config import Config
 from lstm_sharp.flow import jobs
-from lstm_sharp.numerics import golden
+from lstm_sharp.model.model import Model
+from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.quantize import QuantModel
 from lstm_sharp.runtime import deploy, engines
 from lstm_sharp.runtime.batch import Pair, by_length
@@ -35,7 +37,7 @@ Answer = tuple[Batch, "Pair | None", Sequence[Sequence[jobs.Result]]]
 
 
 class Backend:
-    """Runs integers through a deployed model."""
+    """Runs sequences through a deployed model: integers, but for ``Float``."""
 
     engine: str | None = None
     """hls or sv; None where none takes part."""
@@ -60,7 +62,7 @@ class Backend:
             held.stages()
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
-        """Run integer sequences (T, X); with ``give``, also tell the state after the last steps."""
+        """Run sequences (T, X); with ``give``, also tell the state after the last steps."""
         raise NotImplementedError
 
     def recover(self) -> None:
@@ -70,12 +72,35 @@ class Backend:
         """Free what it holds."""
 
 
+class Float(Backend):
+    """The float model, on floats, deployed or not; ``peak`` is the largest abs(c) of a run."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model, self.peak = model, 0.0
+
+    def run(self, held: Deployment | None, x: Batch, state: Pair | None, give: bool) -> Answer:
+        """Run sequences of one length together."""
+        self.peak = 0.0
+        return *by_length(list(x), state, self._run), []
+
+    def _run(self, x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
+        found = reference.run(self.model, x, state)
+        self.peak = max(self.peak, found.peak_c)
+        return found.h, (found.last_h, found.last_c)
+
+
 class Golden(Backend):
     """The golden model: the one definition of the arithmetic."""
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Run sequences of one length together."""
-        return *by_length(list(x), state, partial(_golden, held.model)), []
+
+        def run(x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
+            h, after = golden.run(held.model, x, golden.State(*state) if state else None)
+            return h, (after.h, after.c)
+
+        return *by_length(list(x), state, run), []
 
 
 class Simulated(Backend):
@@ -100,31 +125,6 @@ class Simulated(Backend):
         return deploy.run(stages, x, state, give, play)
 
 
-class Phases:
-    """Seconds of each phase of a call.
-
-    Pack and unpack are by the host's clock, which this class reads; copy and compute are not.
-    """
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(PHASES, 0.0)
-        self._since = time.perf_counter()
-
-    def begin(self) -> None:
-        """Begin a phase of the host."""
-        self._since = time.perf_counter()
-
-    def pause(self, name: str) -> None:
-        """End the phase that has begun, under a name, and begin the next."""
-        now = time.perf_counter()
-        self.seconds[name] += now - self._since
-        self._since = now
-
-    def add(self, name: str, seconds: float) -> None:
-        """Add what another clock has taken."""
-        self.seconds[name] += seconds
-
-
 class Board(Backend):
     """The engine of an overlay; alone, until it is closed. Threads take turns, call by call.
 
@@ -138,6 +138,13 @@ class Board(Backend):
         BoardError: no engine or no DMAs in the overlay, or an engine that does not answer.
         ToolError: pynq is missing.
         UsageError: the file is.
+
+    Attributes:
+        runner: what runs single programs.
+        start_cycles: what a start is taken to cost: the more, the fewer programs of different
+            lengths.
+        seconds: of the last call's ``PHASES``; copy and compute are by the device's clock.
+        cycles: of the last call's programs, loads left out.
     """
 
     counts = True
@@ -146,23 +153,21 @@ class Board(Backend):
         self._seat = owner.seat(overlays.device_of(overlay))
         with self._seat.turn(self, take_over):
             try:
-                self.runner = Runner(overlays.find(overlays.open_overlay(overlay)))
+                self.runner = Runner(overlays.open_overlay(overlay))
             except BaseException:
                 self._seat.leave()
                 raise
-        self.engine = self.runner.parts.engine_kind
+        self.engine = self.runner.engine_kind
         self._loads: dict[object, jobs.Result] = {}
         self._beat_bits = 0
         self.start_cycles = START_CYCLES
-        self.phases = Phases()
-        """Seconds of the last call's phases."""
-        self.cycles = 0
-        """Cycles of the last call's programs, loads left out."""
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+        self.cycles, self._since = 0, 0.0
 
     @property
     def host(self) -> Host:
         """What a start costs, and what the DMA takes of h at once."""
-        return Host(self.start_cycles, self.runner.parts.h.limit * 8 // self._beat_bits)
+        return Host(self.start_cycles, self.runner.h.limit * 8 // self._beat_bits)
 
     def turn(self) -> AbstractContextManager[Any]:
         """Make a thread wait for others, and refuse where another owns the device."""
@@ -174,7 +179,7 @@ class Board(Backend):
         Raises:
             WrongOverlay: it is.
         """
-        kind, file = self.engine, self.runner.parts.file
+        kind, file = self.engine, self.runner.file
         if cfg.engine != kind:
             raise errors.WrongOverlay(
                 f"{file} has the {kind} engine, {model.name} is compiled for {cfg.name} "
@@ -200,12 +205,13 @@ class Board(Backend):
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Run all programs; x and h lie in DMA memory."""
-        self.phases, self.cycles = Phases(), 0
-        self.runner.rewind()
+        self.seconds, self.cycles = dict.fromkeys(PHASES, 0.0), 0
+        self._lap()
+        self.runner.buffers.rewind()
         stages = held.stages(max(map(len, x)), len(x))
         take = self.runner.buffers.take
         answer = deploy.run(stages, x, state, give, self._play, self.host, allocate=take)
-        self.phases.pause("unpack")
+        self.seconds["unpack"] += self._lap()
         return answer
 
     def recover(self) -> None:
@@ -219,29 +225,36 @@ class Board(Backend):
 
     def close(self) -> None:
         """Free all buffers and give the device up; it can take up a model again, if it is free."""
-        with self._seat.closing(self) as owns:
-            parts = self.runner.parts
-            if owns and self.runner.failed and parts.overlay.is_loaded():
-                parts.reset()  # no DMA may go on writing to what is freed
+        with self._seat.lock:
+            owns = self._seat.is_owner(self)
+            if owns and self.runner.failed and self.runner.overlay.is_loaded():
+                self.runner.stop()  # no DMA may go on writing to what is freed
             self._forget()
+            if owns:
+                self._seat.leave()
 
     def _play(self, stage: Stage, runs: Sequence[jobs.Run]) -> list[jobs.Result]:
         """Give what the stage's load gave, now or earlier, and each run's result."""
-        self.phases.pause("pack")
+        self.seconds["pack"] += self._lap()
         results = [self._load(stage)]
-        copied, computed = self.runner.copy, self.runner.compute
-        results += [self.runner.execute(run) for run in runs]
-        self.phases.add("copy", self.runner.copy - copied)
-        self.phases.add("compute", self.runner.compute - computed)
-        self.cycles += sum(result.cycles for result in results[1:])
-        self.phases.begin()
+        for run in runs:
+            results.append(self.runner.execute(run))
+            self.cycles += results[-1].cycles
+            for phase, took in zip(("copy", "compute"), self.runner.took):
+                self.seconds[phase] += took
+        self._lap()
         return results
+
+    def _lap(self) -> float:
+        """Seconds of the host since this was last asked."""
+        before, self._since = self._since, time.perf_counter()
+        return self._since - before
 
     def _load(self, stage: Stage) -> jobs.Result:
         """Load a stage's weights unless they are there; their beats stay in DMA memory."""
         key = stage.first, stage.plan.layers
         packed = self.runner.buffers.keep(key, stage.weights)
-        engine = self.runner.parts.engine
+        engine = self.runner.engine
         if engine.holds is not packed:  # another driver of this overlay may have loaded its own
             engine.holds = None
             program = stage.plan.load_program().encode(stage.plan.cfg)
@@ -250,10 +263,5 @@ class Board(Backend):
         return self._loads[key]
 
     def _forget(self) -> None:
-        self.runner.free()
+        self.runner.buffers.free()
         self._loads = {}
-
-
-def _golden(model: QuantModel, x: Any, state: Pair | None) -> tuple[Any, Pair]:
-    h, after = golden.run(model, x, golden.State(*state) if state else None)
-    return h, (after.h, after.c)

@@ -11,9 +11,8 @@ from math import ceil
 import numpy as np
 
 from lstm_sharp.compiler import cycles, pack, weights
-from lstm_sharp.compiler.cycles import Prediction
+from lstm_sharp.compiler.cycles import Prediction, hls_cycles
 from lstm_sharp.compiler.group import Start
-from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import check_fit
 from lstm_sharp.compiler.pack import Allocate, Batch
@@ -50,11 +49,7 @@ class Stage:
         return batch[:, ::-1] if isinstance(batch, np.ndarray) else [s[::-1] for s in batch]
 
     def starts(
-        self,
-        lengths: Sequence[int],
-        state: bool,
-        give: bool,
-        host: Host = FREE,
+        self, lengths: Sequence[int], state: bool, give: bool, host: Host = FREE
     ) -> tuple[Start, ...]:
         """Cut a batch of these lengths into starts, as ``best_starts`` says."""
         return best_starts(self.plan, tuple(lengths), state, give, host)
@@ -118,11 +113,7 @@ def _words(plan: Plan, start: Start, state: bool, give: bool) -> np.ndarray:
 
 
 def programs(
-    plan: Plan,
-    lengths: Sequence[int],
-    state: bool,
-    give: bool,
-    host: Host = FREE,
+    plan: Plan, lengths: Sequence[int], state: bool, give: bool, host: Host = FREE
 ) -> list[Program]:
     """Make the program of each start."""
     starts = best_starts(plan, tuple(lengths), state, give, host)
@@ -208,7 +199,7 @@ class Deployment:
         Raises:
             UsageError: the engine does not hold it for so many steps.
         """
-        key = self._key(steps, sequences)
+        key = steps, min(sequences or self.engine.chains, self.engine.chains)
         if key not in self._stages:
             self._stages[key] = deploy(self.model, self.engine, self.schedule, *key)
         return self._stages[key]
@@ -218,15 +209,14 @@ class Deployment:
 
         Errors are those of ``stages``.
         """
-        other, key = self.engine.of(engine), self._key(steps, sequences)
+        other = self.engine.of(engine)
         if other.tail == self.engine.tail:
-            return tuple(replace(stage.plan, cfg=other) for stage in self.stages(*key))
+            stages = self.stages(steps, sequences)
+            return tuple(replace(stage.plan, cfg=other) for stage in stages)
+        key = steps, min(sequences, other.chains)
         if key not in self._others:
             self._others[key] = plans(self.model, other, self.schedule, *key)
         return self._others[key]
-
-    def _key(self, steps: int, sequences: int | None) -> tuple[int, int]:
-        return steps, min(sequences or self.engine.chains, self.engine.chains)
 
 
 def level_shapes(model: Model | QuantModel) -> list[tuple[LayerShape, ...]]:
@@ -239,21 +229,6 @@ def level_shapes(model: Model | QuantModel) -> list[tuple[LayerShape, ...]]:
     return [cells[end - len(level) : end] for end, level in zip(ends, model.levels)]
 
 
-def predict(
-    stages: Sequence[Stage],
-    lengths: Sequence[int],
-    state: bool,
-    give: bool,
-    host: Host = FREE,
-) -> tuple[Prediction, int]:
-    """Ask the cycle model, which is the sv engine's, for all programs of a call, and for all loads.
-
-    Raises:
-        UsageError: sequences that the engine cannot run.
-    """
-    return predict_plans([stage.plan for stage in stages], lengths, state, give, host)
-
-
 def predict_plans(
     plans: Sequence[Plan],
     lengths: Sequence[int],
@@ -261,7 +236,11 @@ def predict_plans(
     give: bool = False,
     host: Host = FREE,
 ) -> tuple[Prediction, int]:
-    """Do what ``predict`` does for what ``plans`` gives."""
+    """Ask the cycle model, which is the sv engine's, for all programs of a call, and for all loads.
+
+    Raises:
+        UsageError: sequences that the engine cannot run.
+    """
     made = [(plan.cfg, p) for plan in plans for p in programs(plan, lengths, state, give, host)]
     for cfg, program in made:
         program.encode(cfg)
@@ -270,11 +249,7 @@ def predict_plans(
 
 
 def own_cycles(
-    plans: Sequence[Plan],
-    lengths: Sequence[int],
-    state: bool,
-    give: bool,
-    host: Host = FREE,
+    plans: Sequence[Plan], lengths: Sequence[int], state: bool, give: bool, host: Host = FREE
 ) -> tuple[int, int]:
     """Predict a call's cycles, and those of all loads, on the engine that it is compiled for.
 
@@ -289,22 +264,7 @@ def own_cycles(
     )
 
 
-def lower_bound(
-    plans: Sequence[Plan],
-    lengths: Sequence[int],
-    state: bool,
-    give: bool,
-    host: Host = FREE,
-) -> int:
-    """Count the cycles that no order of a call's tiles goes under on the sv engine."""
-    return sum(
-        plan.lower_bound(start)
-        for plan in plans
-        for start in best_starts(plan, tuple(lengths), state, give, host)
-    )
-
-
-def break_even(stages: Sequence[Stage | Plan], loads: int, run: int, batch: int) -> int | None:
+def break_even(stages: Sequence[object], loads: int, run: int, batch: int) -> int | None:
     """Least batch that takes as long to run as the reloads take; None if nothing is reloaded."""
     return ceil(loads * batch / run) if len(stages) > 1 else None
 

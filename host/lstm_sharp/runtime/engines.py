@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import describe
 from lstm_sharp.errors import EngineError
-from lstm_sharp.flow import csim, hls_rtl, jobs, verilate
+from lstm_sharp.flow import csim, hls_rtl, jobs, tools, verilate
 from lstm_sharp.runtime.deploy import Play, Stage
 
 _BUILDERS: dict[str, Callable[[Config, Path], Path]] = {"csim": csim.build, "rtl": verilate.build}
@@ -62,32 +61,29 @@ def play(
     Raises:
         EngineError: the simulation failed, by an assertion of the engine for example.
     """
-    environment = {**os.environ, "LSTM_SHARP_PROGRESS": "1"}
-    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as folder:
-        job, answer = Path(folder, "job"), Path(folder, "result")
-        jobs.write_job(job, runs)
-        said = []
-        with subprocess.Popen(
-            [str(executable.resolve()), str(job), str(answer), *options],
-            cwd=executable.resolve().parent,  # where the data of HLS RTL lies
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                done = re.fullmatch(r"run (\d+)/\d+\n", line)
-                if done is None:
-                    said.append(line.strip())
-                elif progress and int(done[1]) > 1:
-                    progress(int(done[1]) - 1, len(runs) - 1)
-        if process.returncode != 0:
+    executable = executable.resolve()
+
+    def each(line: str) -> None:
+        done = re.fullmatch(r"run (\d+)/\d+\n", line)
+        if progress and done and int(done[1]) > 1:
+            progress(int(done[1]) - 1, len(runs) - 1)
+
+    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as name:
+        folder = Path(name)
+        jobs.write_job(folder / "job", runs)
+        status, said = tools.follow(
+            [executable, folder / "job", folder / "result", *options],
+            executable.parent,  # where the data of HLS RTL lies
+            folder / "log",
+            {**os.environ, "LSTM_SHARP_PROGRESS": "1"},
+            each=each,
+        )
+        if status:
+            lines = [line for line in said.splitlines() if line and not line.startswith("run ")]
             raise EngineError(
-                f"{executable.name} stopped with status {process.returncode}: "
-                + " / ".join(line for line in said[:3] if line)
+                f"{executable.name} stopped with status {status}: {' / '.join(lines[:3])}"
             )
-        return jobs.read_results(answer)
+        return jobs.read_results(folder / "result")
 
 
 def player(

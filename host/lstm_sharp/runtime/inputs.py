@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,8 @@ def read_request(
     """
     alone = isinstance(x, np.ndarray) and x.ndim == 2
     try:
-        parts = [x] if isinstance(x, np.ndarray) else [np.asarray(one)[None] for one in x]
+        whole = [x[None] if alone else x] if isinstance(x, np.ndarray) else None
+        parts = whole or [np.asarray(one)[None] for one in x]
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"x cannot be read ({error}); give an array (time, features) or (batch, time, "
@@ -81,58 +82,38 @@ def read_request(
         ) from None
     if not parts:
         raise UsageError("there are 0 sequences; give at least one")
-    if alone:
-        parts = [parts[0][None]]
     kinds = {part.dtype.kind in "iu" for part in parts}
     if len(kinds) > 1:
         raise UsageError("some sequences are floats and some integers; give one kind")
     floats = kinds == {False}
-    if floats:
-        parts = [check_input(model, part, "input") for part in parts]
-    else:
-        if not bits:
-            raise UsageError("backend float takes no integers, for it has no scales; give floats")
-        wanted = f"(batch, time, {model.input_size}) of at least one step"
-        for part in parts:
-            fits = part.ndim == 3 and part.shape[2] == model.input_size and part.size
-            _check_integers("x", part, fits, wanted, bits)
-    found: Batch = parts[0] if isinstance(x, np.ndarray) else [part[0] for part in parts]
+    if not (floats or bits):
+        raise UsageError("backend float takes no integers, for it has no scales; give floats")
+    bits = 0 if floats else bits
+    parts = [check_input(model, part, "input", bits) for part in parts]
+    found: Batch = parts[0] if whole else [part[0] for part in parts]
     if isinstance(model, Model):
         for part in parts:
             check_sizes(model, (len(found), *part.shape[1:]), "input")
     if state is not None:
-        state = _check_state(model, len(found), state, floats, limits, bits)
-    asked = Request(found, state, floats, alone, None)
+        state = _check_state(model, len(found), state, bits, limits)
     if lengths is None:
-        return asked
+        return Request(found, state, floats, alone, None)
     if not isinstance(found, np.ndarray):
         raise UsageError("lengths go with a batch (batch, time, features); the list has its own")
-    ends = check_lengths(found, lengths)
-    cut = [sequence[:end] for sequence, end in zip(found, ends)]
-    return replace(asked, x=cut, time=found.shape[1])
+    cut = [sequence[:end] for sequence, end in zip(found, check_lengths(found, lengths))]
+    return Request(cut, state, floats, alone, found.shape[1])
 
 
-def check_input(model: Model | QuantModel, x: np.ndarray, what: str) -> np.ndarray:
-    """Return x as (batch, time, X) float64.
+def check_input(model: Model | QuantModel, x: np.ndarray, what: str, bits: int = 0) -> np.ndarray:
+    """Return x (batch, time, X) as float64; with ``bits``, integers of so many bits as they are.
 
     Raises:
-        UsageError: wrong shape, empty, not numbers, NaN or infinity.
+        UsageError: wrong type or shape, empty, NaN or infinity, integers out of range.
     """
     x = np.asarray(x)
-    if x.dtype.kind not in "fiu":
-        raise UsageError(f"{what} has type {x.dtype}; float32 (batch, time, features) is expected")
-    if x.ndim != 3:
-        raise UsageError(f"{what} has shape {x.shape}; (batch, time, features) is expected")
-    if x.shape[2] != model.input_size:
-        raise UsageError(f"{what} has {x.shape[2]} features, {model.name} takes {model.input_size}")
-    if x.shape[0] == 0 or x.shape[1] == 0:
-        raise UsageError(
-            f"{what} has {x.shape[0]} sequences of {x.shape[1]} steps; give at least one of each"
-        )
-    bad = int(x.size - np.isfinite(x).sum())
-    if bad:
-        raise UsageError(f"{what} has {bad} NaN or infinite of {x.size} values; clean it first")
-    return x.astype(np.float64)
+    fits = x.ndim == 3 and x.shape[2] == model.input_size and x.size > 0
+    wanted = f"(batch, time, {model.input_size}) of at least one step"
+    return _checked(what, x, fits, wanted, bits)
 
 
 def check_sizes(model: Model, shape: tuple[int, ...], what: str) -> None:
@@ -180,48 +161,41 @@ def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray) -> np.ndar
 
 
 def _check_state(
-    model: Model | QuantModel,
-    batch: int,
-    state: Pair,
-    floats: bool,
-    limits: tuple[float, float],
-    bits: int,
+    model: Model | QuantModel, batch: int, state: Pair, bits: int, limits: tuple[float, float]
 ) -> Pair:
-    """Return h and c, (cells, batch, widest H) each: float64, or integers where x is."""
+    """Return h and c, (cells, batch, widest H) each, as ``_checked`` does; bits are those of h."""
     if len(state) != 2:
         raise UsageError(f"a state is h and c, {len(state)} arrays were given; give both")
     shape = (len(model.layers), batch, max(layer.hidden_size for layer in model.layers))
-    h, c = np.asarray(state[0]), np.asarray(state[1])
-    if not floats:
-        wanted = f"(cells, batch, hidden) = {shape}, as x is,"
-        for name, v, most in (("h", h, bits), ("c", c, C_BITS)):
-            _check_integers(f"state {name}", v, v.shape == shape, wanted, most)
-        return h, c
-    for name, v, reach in zip("hc", (h, c), limits):
-        if v.shape != shape:
+    found = []
+    for name, given, reach, most in zip("hc", state, limits, (bits, C_BITS if bits else 0)):
+        v, wanted = np.asarray(given), f"(cells, batch, hidden) = {shape}, as x is,"
+        v = _checked(f"state {name}", v, v.shape == shape, wanted, most)
+        if not bits and np.abs(v).max() > reach:
             raise UsageError(
-                f"state {name} has shape {v.shape}; (cells, batch, hidden) = {shape} is expected"
+                f"state {name} reaches {np.abs(v).max():g}, an engine holds {reach:g}; give what a "
+                "run of this model on an engine has left behind, or run it with backend float"
             )
-        largest = float(np.abs(v.astype(np.float64)).max())
-        if not np.isfinite(largest):
-            raise UsageError(f"state {name} has NaN or infinite values; clean it first")
-        if largest > reach:
-            raise UsageError(
-                f"state {name} reaches {largest:g}, an engine holds {reach:g}; give what a run of "
-                "this model on an engine has left behind, or run it with backend float"
-            )
-    return h.astype(np.float64), c.astype(np.float64)
+        found.append(v)
+    return found[0], found[1]
 
 
-def _check_integers(what: str, x: np.ndarray, fits: object, wanted: str, bits: int) -> None:
-    """Refuse what is no integers, does not fit, or has more than ``bits`` bits."""
-    if x.dtype.kind not in "iu" or not fits:
-        raise UsageError(f"{what} is {x.dtype} {x.shape}; integers {wanted} are expected")
+def _checked(what: str, x: np.ndarray, fits: bool, wanted: str, bits: int) -> np.ndarray:
+    """Return finite numbers as float64 or, with ``bits``, integers of so many bits as they are."""
+    kind = "integers" if bits else "numbers"
+    if x.dtype.kind not in ("iu" if bits else "fiu") or not fits:
+        raise UsageError(f"{what} is {x.dtype} {x.shape}; {kind} {wanted} are expected")
+    if not bits:
+        bad = int(x.size - np.isfinite(x).sum())
+        if bad:
+            raise UsageError(f"{what} has {bad} NaN or infinite of {x.size} values; clean it first")
+        return x.astype(np.float64)
+    most = 1 << (bits - 1)
     if x.dtype.kind == "u" or 8 * x.dtype.itemsize > bits:
-        most = 1 << (bits - 1)
         low, high = int(x.min()), int(x.max())
         if low < -most or high >= most:
             raise UsageError(
                 f"{what} has integers from {low} to {high}; the format has {bits} bits, {-most} to "
                 f"{most - 1}; give floats to have them scaled"
             )
+    return x

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from lstm_sharp.board import overlay as overlays
+from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.compiler.schedule import check_schedule
-from lstm_sharp.compiler.starts import Host
+from lstm_sharp.compiler.starts import best_starts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics import reference
 from lstm_sharp.numerics.formats import C_LIMIT, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, QuantModel, quantize, saturated
 from lstm_sharp.runtime import deploy
-from lstm_sharp.runtime.backends import Backend, Board, Golden, Progress, Simulated
-from lstm_sharp.runtime.batch import Pair, Run, by_length
+from lstm_sharp.runtime.backends import Board, Float, Golden, Progress, Simulated
+from lstm_sharp.runtime.batch import Pair
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.deploy import Deployment, Stage
 from lstm_sharp.runtime.inputs import (
@@ -38,18 +37,6 @@ from lstm_sharp.runtime.report import Report
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
 """Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine, on a
 board."""
-
-
-@dataclass
-class _Call:
-    """What the last run was, and gave."""
-
-    held: Deployment | None
-    asked: tuple[list[int], bool, bool, Host]  # lengths, whether states were given, are asked for
-    seen: Sequence[Sequence[jobs.Result]]
-    seconds: float
-    error: float | None
-    notes: tuple[str, ...]
 
 
 class Session:
@@ -73,7 +60,24 @@ class Session:
 
     Raises:
         UsageError: an unknown name, or a model that does not fit.
+
+    Attributes:
+        runs: the backend itself.
+        clipped: values of the last call's x beyond the scale that calibration gave it: clipped.
+        saturated: cells whose c stood at its limit after the last call; known where states are
+            returned.
     """
+
+    runs: Any
+    stateful = compare = False
+    clipped = saturated = 0
+    _held: Deployment | None = None
+    _kept: tuple[Pair, Pair | None] | None = None
+    """What the last run left behind in the backend's numbers, and in the float model."""
+    _notes: tuple[str, ...] = ()
+    _call: tuple[Report, Deployment | None, Any, Sequence[Sequence[jobs.Result]]] | None = None
+    """What is known of the last run; how it was asked for; and what the backend gave."""
+    _lacks = "the model is not quantised yet; give calibration data, or run first"
 
     def __init__(
         self,
@@ -96,7 +100,10 @@ class Session:
         if overlay is not None and backend != "board":
             raise UsageError(f"backend {backend!r} takes no overlay; board does")
         check_schedule(schedule)
-        runs: Any = Golden()
+        self.backend, self.model, self.schedule = backend, model, schedule
+        self.stateful, self.compare = stateful, compare
+        self._float = Float(model)
+        runs: Any = self._float if backend == "float" else Golden()
         if backend in ("csim", "rtl"):
             runs = Simulated(backend, build, progress)
         elif overlay is not None:
@@ -108,46 +115,15 @@ class Session:
             assert cfg is not None
             runs = Board(overlays.overlay_of(cfg, build))
             cfg = cfg.of(runs.engine)
-        self.cfg = cfg
+        self.runs, self.cfg = runs, cfg
         self.fmt = cfg.fmt if cfg else Format.parse(format or DEFAULT_FORMAT)
-        self.schedule = schedule
-        self.model = model
-        self._begin(runs, backend, stateful, compare)
         if calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
-
-    def _begin(
-        self,
-        runs: Backend,
-        backend: str,
-        stateful: bool = False,
-        compare: bool = False,
-    ) -> None:
-        """Begin without an integer model."""
-        self.runs: Any = runs
-        """The backend itself."""
-        self.backend = backend
-        self.stateful = stateful
-        self.compare = compare
-        self._held: Deployment | None = None
-        self._kept: tuple[Pair, Pair | None] | None = None
-        """What the last run left behind in the backend's numbers, and in the float model."""
-        self._notes: tuple[str, ...] = ()
-        self._call: _Call | None = None
-        self.clipped = 0
-        """Values of the last call's x beyond the scale that calibration gave it: clipped to it."""
-        self.saturated = 0
-        """Cells whose c stood at its limit after the last call; known where states are returned."""
 
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -177,7 +153,7 @@ class Session:
     @property
     def _deployed(self) -> Deployment:
         if self._held is None:
-            raise UsageError("the model is not quantised yet; give calibration data, or run first")
+            raise UsageError(self._lacks)
         return self._held
 
     def stages(self, steps: int = 1, sequences: int | None = None) -> tuple[Stage, ...]:
@@ -215,26 +191,17 @@ class Session:
                 engine.
             BoardError: the run failed on a board; call ``reset``.
         """
+        bits = 0 if self.backend == "float" else self.fmt.activation_bits
+        limits = ENGINE_LIMITS if bits else FLOAT_LIMITS
         with self.runs.turn():
-            asked = self._read(x, state, lengths)
+            asked = read_request(self.model, x, state, lengths, bits, limits)
             h, after = self._run(asked, return_state or self.stateful)
         return asked.answer(h, after if return_state else None)
 
-    def _read(
-        self,
-        x: np.ndarray | Sequence[np.ndarray],
-        state: Pair | None,
-        lengths: Sequence[int] | np.ndarray | None,
-    ) -> Request:
-        is_float = self.backend == "float"
-        bits = 0 if is_float else self.fmt.activation_bits
-        limits = FLOAT_LIMITS if is_float else ENGINE_LIMITS
-        return read_request(self.model, x, state, lengths, bits, limits)
-
     def _run(self, asked: Request, give: bool) -> tuple[Any, Pair | None]:
         """Run a request on the backend; h and the states after it are in the form of its x."""
-        if self._held is None:
-            self._quantize(np.concatenate(list(asked.x)) if asked.floats else None)
+        if self._held is None and asked.floats:
+            self._quantize(np.concatenate(list(asked.x)))
         own, of_float = self._kept or (None, None)
         if asked.state is not None:
             own, of_float = asked.state, asked.state
@@ -243,96 +210,84 @@ class Session:
                 f"the session goes on with {own[0].shape[1]} sequences, {len(asked.x)} were given; "
                 "call reset() first, or give a state"
             )
-        seen: Sequence[Sequence[jobs.Result]] = ()
-        began = time.perf_counter()
-        if self.backend == "float":
-            wide, left = by_length(list(asked.x), own, _reference(self.model, []))
-            h: Any = [v.astype(np.float32) for v in wide]
-            after: Pair | None = left
-        else:
-            model, x = self.quantized, asked.x
-            if asked.floats:
-                x = _each(model.quantize_input, x)
-                own = model.quantize_state(*own) if asked.state and own else own
-            h, left, seen = self.runs.run(self._deployed, x, own, give)
-            after, self.saturated = left, saturated(left[1]) if left else 0
-            if asked.floats:
-                h = _each(model.dequantize_h, h)
-                after = left and (model.dequantize_h(left[0]), model.dequantize_c(left[1]))
+        in_float = self.backend == "float"
+        held: Any = self._held if in_float else self._deployed
+        scaled = asked.floats and not in_float
+        x, began = asked.x, time.perf_counter()
+        if scaled:
+            x = _each(held.model.quantize_input, x)
+            own = held.model.quantize_state(*own) if asked.state and own else own
+        h, left, seen = self.runs.run(held, x, own, give)
+        after = left
+        if in_float:
+            h = [v.astype(np.float32) for v in h]
+        elif scaled:
+            h = _each(held.model.dequantize_h, h)
+            after = left and (held.model.dequantize_h(left[0]), held.model.dequantize_c(left[1]))
         seconds = time.perf_counter() - began
-        notes, error = [*self._notes, *self._clipped_of(asked)], None
+        self.saturated = saturated(left[1]) if left and not in_float else 0
+        self.clipped = sum(map(held.model.clipped, asked.x)) if scaled else 0
+        notes, error = list(self._notes), None
+        if self.clipped:
+            most = 2.0 ** (self.fmt.activation_bits - 1 - held.model.x_frac)
+            notes.append(
+                f"x: {self.clipped} of {sum(x.size for x in asked.x)} values are clipped to "
+                f"+-{most:g}, which is what the calibration data reaches; calibrate with inputs "
+                "like these"
+            )
         if self.compare:
-            error, peak, of_float = self._compared(asked, h, of_float)
-            if self.backend != "float" and peak >= C_LIMIT:
+            error, of_float = self._compared(asked, h, of_float)
+            if not in_float and self._float.peak >= C_LIMIT:
                 notes.append(
-                    f"c reaches {peak:.4g} in the float model and saturates at +-{C_LIMIT}: h is "
-                    "wrong from there on; reset the state before, or run shorter sequences"
+                    f"c reaches {self._float.peak:.4g} in the float model and saturates at "
+                    f"+-{C_LIMIT}: h is wrong from there on; reset the state before, or run "
+                    "shorter sequences"
                 )
         if self.stateful and left:
             self._kept = left, of_float
-        what = asked.lengths, own is not None, give, self.runs.host
-        self._call = _Call(self._held, what, seen, seconds, error, tuple(notes))
+        report = Report(
+            backend=self.backend,
+            engine=self.runs.engine,
+            format=str(self.fmt),
+            batch=len(asked.x),
+            steps=sum(asked.lengths),
+            max_abs_error=error,
+            seconds=seconds,
+            notes=tuple(notes),
+        )
+        what = tuple(asked.lengths), own is not None, give, self.runs.host
+        self._call = report, self._held, what, seen
         return h, after
 
-    def _clipped_of(self, asked: Request) -> list[str]:
-        """Count what the scale of x does not hold of a call, and say so."""
-        self.clipped = 0
-        if self.backend == "float" or not asked.floats:
-            return []
-        model = self.quantized
-        self.clipped = sum(map(model.clipped, asked.x))
-        if not self.clipped:
-            return []
-        most = 2.0 ** (model.fmt.activation_bits - 1 - model.x_frac)
-        return [
-            f"x: {self.clipped} of {sum(x.size for x in asked.x)} values are clipped to "
-            f"+-{most:g}, which is what the calibration data reaches; calibrate with inputs like "
-            "these"
-        ]
-
-    def _compared(
-        self, asked: Request, h: Any, state: Pair | None
-    ) -> tuple[float, float, Pair | None]:
-        """Run the float model; give h's largest error, the peak of c, and what it left behind."""
-        xs, peaks = list(asked.x), [0.0]
+    def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[float, Pair | None]:
+        """Run the float model; give h's largest error, and the state that it left behind."""
+        xs: Batch = asked.x
         if not asked.floats:
             model = self.quantized
             xs, h = [v * 0.5**model.x_frac for v in xs], _each(model.dequantize_h, h)
             if asked.state and state:
                 state = model.dequantize_h(state[0]), model.dequantize_c(state[1])
-        expected, left = by_length(xs, state, _reference(self.model, peaks))
-        error = max(float(np.abs(v - r).max()) for v, r in zip(h, expected))
-        return error, max(peaks), left
+        expected, left, _ = self._float.run(None, xs, state, True)
+        return max(float(np.abs(v - r).max()) for v, r in zip(h, expected)), left
 
     @property
     def report(self) -> Report | None:
         """What the last call did, worked out when it is asked for; None before the first."""
-        call = self._call
-        if call is None:
+        if self._call is None:
             return None
-        held, asked = call.held, call.asked
-        lengths = asked[0]
-        report = Report(
-            backend=self.backend,
-            engine=self.runs.engine,
-            format=str(self.fmt),
-            batch=len(lengths),
-            steps=sum(lengths),
-            max_abs_error=call.error,
-            seconds=call.seconds,
-            notes=call.notes,
-        )
+        report, held, asked, seen = self._call
         if held is None or held.cfg is None:
             return report
+        lengths = asked[0]
         size = max(lengths), len(lengths)
         try:
             stages, on_sv = held.stages(*size), held.plans("sv", *size)
             run, loads = deploy.predict_plans(on_sv, *asked)
-            least = deploy.lower_bound(on_sv, *asked)
+            least = sum(p.lower_bound(s) for p in on_sv for s in best_starts(p, *asked))
             hls, _ = deploy.own_cycles(held.plans("hls", *size), *asked)
         except UsageError as reason:  # too long for the engine, which this backend does not need
-            return replace(report, notes=(*call.notes, str(reason)))
-        counted = [[r.cycles for r in results] for results in call.seen if self.runs.counts]
+            return replace(report, notes=(*report.notes, str(reason)))
+        counted = [[r.cycles for r in results] for results in seen if self.runs.counts]
         took = sum(sum(cycles[1:]) for cycles in counted)
         ideal = sum(lengths) * held.model.macs_per_step / held.engine.macs
         return replace(
@@ -353,9 +308,7 @@ class Session:
             limited_by=run.limited_by,
         )
 
-    def _quantize(self, calibration: np.ndarray | None) -> None:
-        if calibration is None:
-            return
+    def _quantize(self, calibration: np.ndarray) -> None:
         max_shift = self.cfg.max_shift if self.cfg else DEFAULT_MAX_SHIFT
         try:
             model = quantize(self.model, self.fmt, calibration, max_shift)
@@ -373,14 +326,3 @@ class Session:
 def _each(of: Callable[[np.ndarray], np.ndarray], values: Any) -> Any:
     """Apply to a batch as a whole, or to each sequence of a list."""
     return of(values) if isinstance(values, np.ndarray) else [of(v) for v in values]
-
-
-def _reference(model: Model, peaks: list[float]) -> Run:
-    """Return the float model, which notes the peak of c."""
-
-    def run(x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
-        found = reference.run(model, x, state)
-        peaks.append(found.peak_c)
-        return found.h, (found.last_h, found.last_c)
-
-    return run

@@ -50,11 +50,7 @@ def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
         "identity": cfg.digest,
         "engine": cfg.engine,
     }
-    if not xilinx.find("vivado", xilinx.environment()):
-        raise ToolError(
-            "vivado is not on PATH, and `make qualify` is for machines that have Vitis HLS and "
-            f"Vivado; name their settings64.sh in {xilinx.SETTINGS}"
-        )
+    vivado.find(xilinx.environment())  # before hours of the other tool
     folder = tools.build_folder(cfg, build_dir)
     if cfg.engine == "hls":
         found["vitis"] = _synthesised(cfg, model, build_dir)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -56,9 +56,10 @@ _LOOP = re.compile(r"^(\w+):\n *(?:for|while) \(.*\{\n((?: *(?://|#pragma).*\n)*
 _II = re.compile(r"#pragma HLS PIPELINE.*?\bII = (\w+)")
 
 # The log
-_MESSAGE = re.compile(r"(INFO|WARNING|CRITICAL WARNING|ERROR): \[\S+ (\d+-\d+)\] (.*)")
-_MODULE = re.compile(r"-- Implementing module '(?:[^']+_Pipeline_)?([^']+)'")
-_PIPELINING = re.compile(r"Pipelining loop '([^']+)'")
+_MESSAGE = re.compile(r"(INFO|WARNING|CRITICAL WARNING|ERROR): \[\S+ (\d+-\d+)\] (.*)", re.DOTALL)
+_BEGINS = re.compile(
+    r"-- Implementing module '(?:[^']+_Pipeline_)?([^']+)'|Pipelining loop '([^']+)'"
+)
 _NAMED = re.compile(r"\(loop '([^']+)'\)")
 _WHERE = re.compile(r"The II Violation in module '[^']*'(?: \(loop '[^']*'\))?: ")
 _REFUSED = re.compile(
@@ -96,6 +97,7 @@ class Message(NamedTuple):
     severity: str  # INFO, WARNING, CRITICAL WARNING, ERROR
     number: str  # as 200-880
     text: str
+    loop: str  # that it names, or that was being pipelined, or that its module was made for
 
     def __str__(self) -> str:
         text = _WHERE.sub("", self.text).rstrip(".")
@@ -123,37 +125,33 @@ class Report:
 
     def table(self) -> str:
         """Show it."""
-        clock = self.clock_ns
+
+        def parts(memory: Memory) -> str:
+            return ", ".join(f"{n} {found}" for found, n in memory.found.items()) or "none"
+
+        clock, row = self.clock_ns, "{:24}{:>6}{:>8}{:>7}  {}".format
+        loops = [(x.label, x.ii, x.wanted_ii, x.depth, x.module) for x in self.loops]
         lines = [
             f"{self.config} ({self.identity}) by Vitis HLS {self.tool} for {self.part}",
             f"clock: {clock['estimated']} ns estimated, {clock['target']} ns wanted, "
             f"{clock['uncertainty']} ns of them for routing",
-            f"{'loop':24}{'II':>6}{'wanted':>8}{'depth':>7}  module",
+            row("loop", "II", "wanted", "depth", "module"),
+            *(row(*("-" if value is None else value for value in loop)) for loop in loops),
+            *(f"memory {m.name:17}{m.asked} wanted, {parts(m)} found" for m in self.memories),
+            f"distance D: {self.distance['D']}, least for this depth: {self.distance['least']}",
+            *(f"{k:8}{r['used']:>10g} of {r['free']:g}" for k, r in self.resources.items()),
+            *(f"cycles {what}: {seen[0]} to {seen[1]}" for what, seen in self.cycles.items()),
+            *(f"note: {note}" for note in self.notes),
         ]
-        for loop in self.loops:
-            ii, wanted, depth = (
-                "-" if value is None else value for value in (loop.ii, loop.wanted_ii, loop.depth)
-            )
-            lines.append(f"{loop.label:24}{ii:>6}{wanted:>8}{depth:>7}  {loop.module}")
-        for memory in self.memories:
-            parts = ", ".join(f"{count} {found}" for found, count in memory.found.items())
-            lines.append(f"memory {memory.name:17}{memory.asked} wanted, {parts or 'none'} found")
-        distance = self.distance
-        lines.append(f"distance D: {distance['D']}, least for this depth: {distance['least']}")
-        for kind, row in self.resources.items():
-            lines.append(f"{kind:8}{row['used']:>10g} of {row['free']:g}")
-        for what, seen in self.cycles.items():
-            lines.append(f"cycles {what}: {seen[0]} to {seen[1]}")
-        return "\n".join(lines + [f"note: {note}" for note in self.notes])
+        return "\n".join(lines)
 
     def write(self, out: Path) -> None:
         """Write ``report.json`` and ``report.txt``."""
-        text = json.dumps(asdict(self), indent=2)
-        (out / "report.json").write_text(text + "\n", encoding="utf-8")
-        (out / "report.txt").write_text(self.table() + "\n", encoding="utf-8")
+        files.write_text(out / "report.json", json.dumps(asdict(self), indent=2) + "\n")
+        files.write_text(out / "report.txt", self.table() + "\n")
 
 
-def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
+def read(cfg: Config, out: Path, stamp: Mapping[str, Any]) -> Report:
     """Read the reports below a folder of Vitis HLS's.
 
     Args:
@@ -164,18 +162,28 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
     Raises:
         ToolError: no report, or one that lacks a field; the text says which.
     """
-    xml = one(out, "syn/report/csynth.xml")
-    source = _Source(xml, _parsed(xml))
+    source = _Source(one(out, "syn/report/csynth.xml"))
     log = out / "vitis.log"
     said = list(messages(log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""))
     kernel = out.parent / "hls"
-    loops = list(_loops(source.root, pipelines(kernel)))
+    wanted = pipelines(kernel)
+    loops = list(_loops(source.root, wanted))
     depth = max((loop.depth or 0 for loop in loops if loop.label == SLOTS), default=0)
     least = depth + cfg.most_passes - 1  # a row block's last lane turn begins P - 1 slots later
     clock = {name: source.number(field) for name, field in _CLOCK.items()}
     memories = bound(source.root, bindings(kernel))
-    resources = _resources(cfg, source)
-    failures = list(_missed(source, loops, pipelines(kernel), by_loop(said)))
+    has = board(board_of(cfg))
+    assert has is not None
+    resources = {}
+    for kind, tag in _KINDS.items():
+        blocks = 2 if kind == "bram36" else 1  # a BRAM of 36 Kbit is two of 18
+        used = source.number(f"AreaEstimates/Resources/{tag}") / blocks
+        resources[kind] = {"used": used, "free": has.free(kind)}
+    predicted = [hls_cycles(cfg, np.array(words)) for words in stamp["programs"]]
+    cycles = {"predicted": [min(predicted), max(predicted)]} if predicted else {}
+    if "cosim" in stamp["stages"]:
+        cycles["of cosim"] = cosim_cycles(one(out, "sim/report/*_cosim.rpt"))
+    failures = list(_missed(source, loops, wanted, said))
     if least > cfg.tail:
         failures.append(
             f"the pipeline of {SLOTS} is {depth} deep and needs D = {least}, the slot compiler "
@@ -185,11 +193,6 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
     failures += [
         f"a pragma was not honoured, {what}; {_ASK}" for what in _refused(source.root, said)
     ]
-    programs = [np.array(words) for words in stamp["programs"]]  # type: ignore[attr-defined]
-    predicted = [hls_cycles(cfg, words) for words in programs]
-    cycles = {"predicted": [min(predicted), max(predicted)]} if predicted else {}
-    if "cosim" in stamp["stages"]:  # type: ignore[operator]
-        cycles["of cosim"] = cosim_cycles(one(out, "sim/report/*_cosim.rpt"))
     return Report(
         cfg.name,
         cfg.digest,
@@ -201,7 +204,18 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, object]) -> Report:
         resources,
         {"D": cfg.tail, "least": least},
         cycles,
-        list(_notes(resources, memories)),
+        [
+            *(
+                f"{row['used']:g} {kind} are more than the {row['free']:g} that the board leaves"
+                for kind, row in resources.items()  # Vivado's figures count
+                if row["used"] > row["free"]
+            ),
+            *(
+                f"no memory of the report bears the name {m.name}: it has become registers"
+                for m in memories
+                if not m.found
+            ),
+        ],
         failures,
     )
 
@@ -210,36 +224,34 @@ def pipelines(kernel: Path) -> dict[str, int]:
     """Read from the rendered kernel which labelled loops are pipelines, and their II."""
     return {
         label: STRIDE if ii[1] == "kStride" else int(ii[1])
-        for text in _sources(kernel)
-        for label, pragmas in _LOOP.findall(text)
+        for label, pragmas in _LOOP.findall(_seen(kernel))
         if (ii := _II.search(pragmas))
     }
 
 
 def bindings(kernel: Path) -> dict[str, str]:
     """Read from the rendered kernel what each array is bound to, as ``ram_s2p in bram``."""
-    pragmas = [dict(_WORD.findall(p)) for text in _sources(kernel) for p in _BIND.findall(text)]
+    pragmas = [dict(_WORD.findall(pragma)) for pragma in _BIND.findall(_seen(kernel))]
     return {p["variable"]: f"{p['type']} in {p['impl']}".lower() for p in pragmas}
 
 
-def _sources(kernel: Path) -> Iterator[str]:
-    """Yield the kernel's headers as the tool sees them: what is in no #ifdef of another macro."""
-    texts = [path.read_text(encoding="utf-8") for path in sorted(kernel.rglob("*.hpp"))]
-    macros = {*_SEEN, *re.findall(r"^#define (\w+)", "\n".join(texts), re.MULTILINE)}
-    for text in texts:
-        lines, taken = [], [True]
-        for line in text.splitlines(keepends=True):
-            words = line.split()
-            if line.startswith("#if"):
-                known = words[0] in ("#ifdef", "#ifndef")
-                taken.append(not known or (words[1] in macros) == (words[0] == "#ifdef"))
-            elif line.startswith("#else"):
-                taken[-1] = not taken[-1]
-            elif line.startswith("#endif"):
-                taken.pop()
-            elif all(taken):
-                lines.append(line)
-        yield "".join(lines)
+def _seen(kernel: Path) -> str:
+    """Return the kernel's headers as the tool sees them: what is in no #ifdef of another macro."""
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(kernel.rglob("*.hpp")))
+    macros = {*_SEEN, *re.findall(r"^#define (\w+)", text, re.MULTILINE)}
+    lines, taken = [], [True]
+    for line in text.splitlines(keepends=True):
+        word, *rest = line.split() or [""]
+        if word.startswith("#if"):
+            known = word in ("#ifdef", "#ifndef")
+            taken.append(not known or (rest[0] in macros) == (word == "#ifdef"))
+        elif word == "#else":
+            taken[-1] = not taken[-1]
+        elif word == "#endif":
+            taken.pop()
+        elif all(taken):
+            lines.append(line)
+    return "".join(lines)
 
 
 def bound(root: Element, asked: Mapping[str, str]) -> list[Memory]:
@@ -265,51 +277,40 @@ def cosim_cycles(report: Path) -> list[int]:
     Raises:
         ToolError: it did not pass, or the report has another form.
     """
-    for line in report.read_text(encoding="utf-8", errors="replace").splitlines():
-        kind, *cells = [cell.strip() for cell in line.strip("| \n").split("|")]
-        if kind == "Verilog" and cells:
-            if cells[0] != "Pass":
-                raise ToolError(f"cosimulation says {cells[0]!r}, not Pass, in {report}")
-            if len(cells) >= 4 and cells[1].isdigit() and cells[3].isdigit():
-                return [int(cells[1]), int(cells[3])]
-    raise ToolError(f"{report} lacks the latencies of Verilog; the release may write another form")
+    text = report.read_text(encoding="utf-8", errors="replace")
+    found = re.search(
+        r"^\|\s*Verilog\s*\|\s*(\w+)\s*\|(?:\s*(\d+)\s*\|.*?\|\s*(\d+)\s*\|)?", text, re.M
+    )
+    if found and found[1] != "Pass":
+        raise ToolError(f"cosimulation says {found[1]!r}, not Pass, in {report}")
+    if not found or not found[2]:
+        raise ToolError(
+            f"{report} lacks the latencies of Verilog; the release may write another form"
+        )
+    return [int(found[2]), int(found[3])]
 
 
 def messages(log: str) -> Iterator[Message]:
     """Yield the messages of a log."""
-    begun: list[str] = []
-    for line in [*log.splitlines(), ""]:
-        if begun and line[:1].isspace():
-            begun.append(line)
-            continue
-        found = _MESSAGE.match(" ".join(begun[:1]))
-        if found:
-            text = " ".join(" ".join([found[3], *begun[1:]]).split())
-            yield Message(found[1], found[2], text)
-        begun = [line]
-
-
-def by_loop(said: Sequence[Message]) -> dict[str, dict[str, Message]]:
-    """Collect for each loop its messages on the schedule, the first of each number.
-
-    One that names no loop is on the one that was being pipelined, or that its module was made for.
-    """
-    told: dict[str, dict[str, Message]] = {}
     loop = ""
-    for message in said:
-        begins = _MODULE.search(message.text) or _PIPELINING.search(message.text)
-        loop = begins[1] if begins else loop
-        if message.number in _SCHEDULE:
-            named = _NAMED.search(message.text)
-            told.setdefault(named[1] if named else loop, {}).setdefault(message.number, message)
-    return told
+    for lines in re.split(r"\n(?!\s)", log):
+        found = _MESSAGE.match(lines)
+        if found:
+            text = " ".join(found[3].split())
+            begins, named = _BEGINS.search(text), _NAMED.search(text)
+            loop = begins[1] or begins[2] if begins else loop
+            yield Message(found[1], found[2], text, named[1] if named else loop)
 
 
-class _Source(NamedTuple):
-    """A report's fields, which must be there."""
+class _Source:
+    """csynth.xml and its fields, which must be there."""
 
-    path: Path
-    root: Element
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.root = ElementTree.fromstring(files.read_bytes(path))
+        except ElementTree.ParseError as error:
+            raise ToolError(f"{path} is no whole XML ({error}); run `make hls` again") from None
 
     def text(self, field: str) -> str:
         found = self.root.findtext(field, "").strip()
@@ -325,49 +326,31 @@ class _Source(NamedTuple):
             raise ToolError(f"{self.path} has {said!r} for {field}, not a number") from None
 
 
-def _parsed(xml: Path) -> Element:
-    try:
-        return ElementTree.fromstring(files.read_bytes(xml))
-    except ElementTree.ParseError as error:
-        raise ToolError(f"{xml} is no whole XML ({error}); run `make hls` again") from None
-
-
 def _loops(root: Element, wanted: Mapping[str, int]) -> Iterator[Loop]:
     """Yield each loop of each module, nested ones too; tags may be there twice."""
+
+    def number(loop: Element, tag: str) -> int | None:
+        text = loop.findtext(tag, "").strip()
+        return int(text) if text.isdigit() else None
+
     top = root.findtext("UserAssignments/TopModelName", "top")
     for module, home in [(top, root), *((m.findtext("Name", "?"), m) for m in root.iter("Module"))]:
         for summary in home.findall("PerformanceEstimates/SummaryOfLoopLatency"):
             for loop in summary.iter():
                 if loop.find("TripCount") is not None or loop.find("PipelineII") is not None:
-                    depth = _int(loop, "PipelineDepth") or _int(loop, "IterationLatency")
+                    depth = number(loop, "PipelineDepth") or number(loop, "IterationLatency")
                     name = _name(loop)
-                    yield Loop(module, name, _int(loop, "PipelineII"), depth, wanted.get(name))
-
-
-def _resources(cfg: Config, source: _Source) -> dict[str, dict[str, float]]:
-    has = board(board_of(cfg))
-    assert has is not None
-    rows = {}
-    for kind, tag in _KINDS.items():
-        blocks = 2 if kind == "bram36" else 1  # a BRAM of 36 Kbit is two of 18
-        used = source.number(f"AreaEstimates/Resources/{tag}") / blocks
-        rows[kind] = {"used": used, "free": has.free(kind)}
-    return rows
+                    yield Loop(module, name, number(loop, "PipelineII"), depth, wanted.get(name))
 
 
 def _missed(
-    source: _Source,
-    loops: Sequence[Loop],
-    wanted: Mapping[str, int],
-    said: Mapping[str, Mapping[str, Message]],
+    source: _Source, loops: Sequence[Loop], wanted: Mapping[str, int], said: Sequence[Message]
 ) -> Iterator[str]:
     """Tell of loops that missed their II, and what the log has on the loop over slots."""
     why = {}
     for loop in source.root.iterfind(".//SummaryOfLoopViolations/*"):
-        issue, kind, where = (
-            loop.findtext(tag, "-").strip()
-            for tag in ("IssueType", "ViolationType", "SourceLocation")
-        )
+        tags = ("IssueType", "ViolationType", "SourceLocation")
+        issue, kind, where = (loop.findtext(tag, "-").strip() for tag in tags)
         if issue not in ("", "-"):
             why[_name(loop)] = f"{issue}, {kind} at {where}"
     for label, ii in wanted.items():
@@ -376,12 +359,14 @@ def _missed(
             raise ToolError(f"{source.path} lacks PipelineII or PipelineDepth of the loop {label}")
         worst = max(loop.ii or 0 for loop in found)
         if worst > ii:
-            yield (
-                f"loop {label} has II = {worst}, not {ii}: "
-                f"{why.get(label, 'the log may say why')}; {_ASK}"
-            )
+            reason = why.get(label, "the log may say why")
+            yield f"loop {label} has II = {worst}, not {ii}: {reason}; {_ASK}"
         if worst > ii or label == SLOTS:
-            for number, message in said.get(label, {}).items():
+            first: dict[str, Message] = {}  # of each number
+            for message in said:
+                if message.loop == label and message.number in _SCHEDULE:
+                    first.setdefault(message.number, message)
+            for number, message in first.items():
                 yield f"loop {label}, {message}; {_SCHEDULE[number]}"
 
 
@@ -429,25 +414,10 @@ def _refused(root: Element, said: Sequence[Message]) -> Iterator[str]:
         on_pragma = message.number.startswith("214-") or _PRAGMA.search(message.text)
         if message.severity != "INFO" and on_pragma and _REFUSED.search(message.text):
             full = f"[{message.number}] {message.text}"
-            if not any(full.startswith(words) for words in told):
+            if not full.startswith(tuple(told)):
                 told.append(full)
                 yield str(message)
 
 
-def _notes(resources: dict[str, dict[str, float]], memories: Sequence[Memory]) -> Iterator[str]:
-    """Tell what may fail in Vivado, whose figures count, and what could not be looked at."""
-    for kind, row in resources.items():
-        if row["used"] > row["free"]:
-            yield f"{row['used']:g} {kind} are more than the {row['free']:g} that the board leaves"
-    for memory in memories:
-        if not memory.found:
-            yield f"no memory of the report bears the name {memory.name}: it has become registers"
-
-
 def _name(loop: Element) -> str:
     return (loop.findtext("Name") or loop.tag).strip()
-
-
-def _int(loop: Element, tag: str) -> int | None:
-    text = loop.findtext(tag, "").strip()
-    return int(text) if text.isdigit() else None

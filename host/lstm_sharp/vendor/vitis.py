@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,11 @@ from lstm_sharp.vendor import reports
 
 STAGES = ("csim", "csynth", "cosim", "export")
 LOG = "vitis.log"
+_COMMANDS = (("vitis-run", "--mode", "hls", "--tcl"), ("vitis_hls", "-f"))
+_OTHERWISE = (
+    "`make csim` runs the kernel, `make lint` checks it and `make cosim` simulates the "
+    "SystemVerilog engine"
+)
 _REMEDIES = {
     "setup": "is the part installed? AMD's installer adds device families",
     "csim": "the kernel compiles or computes otherwise here than under g++ (`make csim`)",
@@ -35,34 +40,6 @@ _REMEDIES = {
     "cosim": "the RTL does not do what the C++ does; its simulation is in the log",
     "export": "the IP's packaging is in the log",
 }
-
-
-def find(env: Mapping[str, str]) -> tuple[list[str | Path], str]:
-    """Find the tool; return the command that runs a Tcl file put behind it, and its release.
-
-    Raises:
-        ToolError: no tool, or one that is too old or does not say what it is.
-    """
-    for name, options in (("vitis-run", ["--mode", "hls", "--tcl"]), ("vitis_hls", ["-f"])):
-        tool = xilinx.find(name, env)
-        if tool:
-            return [tool, *options], _release(tool, env)
-    raise ToolError(
-        "neither vitis-run nor vitis_hls is on PATH, and `make hls` needs one: install Vitis and "
-        f"name its settings64.sh in {xilinx.SETTINGS}; without it `make csim` runs the kernel, "
-        "`make lint` checks it and `make cosim` simulates the SystemVerilog engine"
-    )
-
-
-def _release(tool: Path, env: Mapping[str, str]) -> str:
-    """Ask the tool; where it does not answer, the folder that it was installed in may."""
-    try:
-        return xilinx.release(tool, env)
-    except ToolError:
-        place = re.search(r"/(20\d\d\.\d)/", str(tool.resolve()))
-        if place and place[1] >= xilinx.RELEASES[0]:
-            return place[1]
-        raise
 
 
 def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAGES) -> Path:
@@ -92,7 +69,7 @@ def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAG
     folder = tools.build_folder(cfg, build_dir)
     out = folder / FOLDER
     env = xilinx.environment()
-    command, release = find(env)
+    command, release = xilinx.find(_COMMANDS, env, _OTHERWISE)
     tools.clear(out, out / LOG)
     render.render(cfg, folder)
     programs = write_job(cfg, model, folder / "vectors", build_dir)
@@ -201,7 +178,7 @@ def judged(cfg: Config, out: Path) -> reports.Report | None:
         ToolError: a report lacks something.
     """
     stamp = read_stamp(out)
-    if "csynth" not in stamp["stages"]:  # type: ignore[operator]
+    if "csynth" not in stamp["stages"]:
         return None
     report = reports.read(cfg, out, stamp)
     report.write(out)

@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lstm_sharp import files, paths
@@ -20,7 +20,7 @@ from lstm_sharp.engine.registers import ENGINE_CELL, ENGINE_VLNVS
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import hls_rtl, tools, verilate, xilinx
 from lstm_sharp.flow.design import Design, design
-from lstm_sharp.flow.render import environment, render
+from lstm_sharp.flow.render import filled, render
 from lstm_sharp.terminal import Parser, ended
 
 SCRIPT = "build_overlay.tcl"
@@ -44,31 +44,25 @@ def write_script(made: Design, work: Path, repository: Path | None = None) -> Pa
     Raises:
         ToolError: Jinja2 is not installed.
     """
-    cfg, rendering = made.cfg, environment()
-    wrapper = work / f"{_TOP}.v"
+    cfg, wrapper = made.cfg, work / f"{_TOP}.v"
     own = ENGINE_VLNVS[cfg.engine]  # of this version and no other: drivers are bound to it
-    texts = {
-        wrapper: rendering.get_template(f"overlay/{_TOP}.v.j2").render(
-            cfg=cfg, ports=_ports(cfg), top=_TOP
-        ),
-        work / SCRIPT: rendering.get_template(f"overlay/{SCRIPT}.j2").render(
-            design=made,
-            engine=cfg.engine,
-            vlnv=own.split(":"),
-            vlnvs={
-                cell.name: own if cell.vlnv == own else cell.vlnv.rpartition(":")[0] + ":*"
-                for cell in made.cells
-            },
-            ps_ip=made.cells[0].vlnv.split(":")[2],
-            repository=repository,
-            sources=[*verilate.synthesised(work.parent), wrapper],
-            top=_TOP,
-            metadata=json.dumps(_metadata(made), indent=2),
-        ),
-    }
+    vlnvs = {c.name: re.sub(r"[^:]+$", "*", c.vlnv) for c in made.cells} | {ENGINE_CELL: own}
     work.mkdir(parents=True, exist_ok=True)
-    for path, text in texts.items():
-        path.write_text(text.lstrip("\n"), encoding="utf-8")
+    text = filled(f"overlay/{_TOP}.v.j2", cfg=cfg, ports=_ports(cfg), top=_TOP)
+    files.write_text(wrapper, text)
+    text = filled(
+        f"overlay/{SCRIPT}.j2",
+        design=made,
+        engine=cfg.engine,
+        vlnv=own.split(":"),
+        vlnvs=vlnvs,
+        ps_ip=made.cells[0].vlnv.split(":")[2],
+        repository=repository,
+        sources=[*verilate.synthesised(work.parent), wrapper],
+        top=_TOP,
+        metadata=json.dumps(_metadata(made), indent=2),
+    )
+    files.write_text(work / SCRIPT, text)
     return work / SCRIPT
 
 
@@ -101,26 +95,28 @@ def build(
     work = folder / f"overlay-{board}-{cfg.engine}"
     tools.clear(work / "built", work / SCRIPT)
     env = xilinx.environment(settings)
-    vivado = xilinx.find("vivado", env)
-    if vivado is None:
-        raise ToolError(
-            f"vivado is not on PATH and builds all overlays; install it, or name its settings64.sh "
-            f"in {xilinx.SETTINGS}; without it `make cosim` simulates the engine, `make resources` "
-            "counts what it takes, and a virtual board runs it"
-        )
-    release = xilinx.release(vivado, env)
+    command, release = find(env)
     render(cfg, folder)
     script = write_script(made, work, _hls_ip(folder, project) if cfg.engine == "hls" else None)
     (work / _LOG).unlink(missing_ok=True)
-    options = ("-mode", "batch", "-notrace", "-nojournal", "-log", _LOG, "-source")
     status, text, said = xilinx.run(
-        "Vivado", release, [vivado, *options, script], work / _CONSOLE, env, "overlay: "
+        "Vivado", release, [*command, script], work / _CONSOLE, env, "overlay: "
     )
     bit = work / "built" / f"{cfg.name}.bit"
     if status or not bit.is_file():
         log = work / (_LOG if (work / _LOG).is_file() else _CONSOLE)
         raise ToolError(f"no overlay: {_why(status, text, said)} (log: {log})")
     return bit
+
+
+def find(env: Mapping[str, str]) -> tuple[list[str], str]:
+    """Find Vivado, and its release; errors are those of ``xilinx.find``."""
+    options = ("-mode", "batch", "-notrace", "-nojournal", "-log", _LOG, "-source")
+    without = (
+        "`make cosim` simulates the engine, `make resources` counts what it takes, and a virtual "
+        "board runs it"
+    )
+    return xilinx.find([("vivado", *options)], env, without)
 
 
 def _why(status: int, text: str, said: Sequence[str]) -> str:
@@ -130,9 +126,7 @@ def _why(status: int, text: str, said: Sequence[str]) -> str:
         return last.removeprefix("FAILED: ")
     how = "vivado ended without an overlay"
     if status:
-        lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
-        error = next((line for line in lines if "error" in line.lower()), lines[-1])
-        how = f"vivado failed with status {status}: {error}"
+        how = f"vivado failed with status {status}: {tools.complaint(text)}"
     return f"broken off during {last}: {how}; run it again"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pynq
 from pynqmetadata.frontends import Metadata
@@ -21,7 +21,7 @@ from lstm_sharp.engine.registers import (
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import verilate
 from lstm_sharp.virtual.clocks import ClockRegisters
-from lstm_sharp.virtual.dma import Channel, DmaModel
+from lstm_sharp.virtual.dma import Channel
 from lstm_sharp.virtual.engine import Engine
 from lstm_sharp.virtual.faults import Fault, Faults
 from lstm_sharp.virtual.memory import Allocated, Memory
@@ -33,22 +33,11 @@ PATIENCE = 50_000
 """Cycles without a beat, a slot or a write after which nothing is taken to come any more."""
 STUCK_SECONDS = 0.01
 """That an access stands for from then on."""
-_NARROW_BITS = 14
-_ARCH = {"zynq7": "armv7l", "zynqmp": "aarch64"}
 _STREAMS = {
-    (DMA_CELL, MM2S_OFFSET): "x",
-    (DMA_CELL, S2MM_OFFSET): "h",
-    (WEIGHTS_DMA_CELL, MM2S_OFFSET): "weights",
+    DMA_CELL: (("mm2s", MM2S_OFFSET, "x"), ("s2mm", S2MM_OFFSET, "h")),
+    WEIGHTS_DMA_CELL: (("mm2s", MM2S_OFFSET, "weights"),),
 }
-_INCLUDES = {MM2S_OFFSET: "c_include_mm2s", S2MM_OFFSET: "c_include_s2mm"}
-
-
-class _Cell(NamedTuple):
-    """What answers at a range of addresses."""
-
-    base: int
-    span: int  # bytes
-    part: Engine | DmaModel
+_ARCH = {"zynq7": "armv7l", "zynqmp": "aarch64"}
 
 
 class VirtualDevice(pynq.Device):
@@ -74,9 +63,10 @@ class VirtualDevice(pynq.Device):
         self.engine: Engine | None = None
         self._build = build
         self._clocks = ClockRegisters(self.system)
-        self._cells: list[_Cell] = []
-        self._dmas: list[DmaModel] = []
+        self._cells: list[tuple[int, int, Engine | Channel]] = []  # address, bytes, who answers
+        self._channels: list[Channel] = []
         self._faults = Faults()
+        self.inject = self._faults.inject
         self._seconds = 0.0
         self._counted = self._quiet = 0
 
@@ -93,20 +83,6 @@ class VirtualDevice(pynq.Device):
     def now(self) -> float:
         """Return simulated seconds."""
         return self._seconds
-
-    def inject(self, fault: Fault, stream: str | None = None) -> None:
-        """Have a fault happen at its next occasion.
-
-        Args:
-            fault: which.
-            stream: weights, x or h, for an error of a transfer.
-
-        Raises:
-            ValueError: a stream is missing, or there is none to name.
-        """
-        self._faults.add(fault, stream)
-        if self._dmas:
-            self._narrow()
 
     def get_bitfile_metadata(self, bitfile_name: str, partial: bool = False) -> Any:
         """Parse the hardware handoff beside a ``.bit``."""
@@ -125,19 +101,21 @@ class VirtualDevice(pynq.Device):
         """
         cfg = read_virtual(bitstream.bitfile_name)
         parser = parser or self.get_bitfile_metadata(bitstream.bitfile_name)
-        self.engine = Engine(verilate.library(cfg, self._build), self._faults)
-        self._cells, self._dmas = [], []
+        self.engine = engine = Engine(verilate.library(cfg, self._build), self._faults)
+        self._faults.discard(Fault.LENGTH_WIDTH)
+        self._cells, self._channels = [], []
         for name, ip in parser.ip_dict.items():
-            part: Engine | DmaModel
             if ip["type"] in ENGINE_VLNVS.values():
-                part = self.engine
+                self._cells.append((ip["phys_addr"], ip["addr_range"], engine))
             elif ip["type"] == DMA_VLNV:
-                part = self._dma(name, ip["parameters"])
-                self._dmas.append(part)
-            else:
-                continue
-            self._cells.append(_Cell(ip["phys_addr"], ip["addr_range"], part))
-        self._narrow()
+                found, bits = [], int(ip["parameters"]["c_sg_length_width"])
+                for way, offset, stream in _STREAMS[name]:
+                    if int(ip["parameters"][f"c_include_{way}"]):
+                        found.append(Channel(stream, engine, self.memory, bits, self._faults))
+                        self._cells.append((ip["phys_addr"] + offset, S2MM_OFFSET, found[-1]))
+                for channel in found:
+                    channel.together = found
+                self._channels += found
         self._counted = self._quiet = 0
         self.post_download(bitstream, parser, self.name)
 
@@ -153,16 +131,14 @@ class VirtualDevice(pynq.Device):
 
     def write_registers(self, address: int, data: bytes) -> None:
         """Write words."""
-        self._quiet = 0
-        self._pass()
+        self._pass(acts=True)
         for at in range(0, len(data), 4):
             part, offset = self._find(address + at)
             part.write(offset, int.from_bytes(data[at : at + 4], "little"))
 
     def allocate(self, shape: Any, dtype: Any, cacheable: int = 1, **_: Any) -> Any:
         """Make a ``PynqBuffer``; see ``Memory.allocate``."""
-        self._quiet = 0
-        self._pass()
+        self._pass(acts=True)
         return self.memory.allocate(shape, dtype, self, bool(cacheable))
 
     def get_memory(self, _: Any) -> VirtualDevice:
@@ -171,36 +147,38 @@ class VirtualDevice(pynq.Device):
 
     def flush(self, bo: int, offset: int, _: int, nbytes: int) -> None:
         """Copy a buffer's bytes to where the DMA sees them."""
-        self._quiet = 0
-        self._pass()
+        self._pass(acts=True)
         self.memory.sync(bo, offset, nbytes, to_device=True)
 
     def invalidate(self, bo: int, offset: int, _: int, nbytes: int) -> None:
         """Copy a buffer's bytes from where the DMA sees them."""
-        self._quiet = 0
-        self._pass()
+        self._pass(acts=True)
         self.memory.sync(bo, offset, nbytes, to_device=False)
 
-    def _pass(self) -> None:
-        """Let the time of one access pass; what it ticked itself counts as part of the next."""
-        if self.engine is None:
-            self._seconds += ACCESS_CYCLES / (self._clocks.mhz * 1e6)
-            return
-        if self._quiet >= PATIENCE:
+    def _pass(self, acts: bool = False) -> None:
+        """Let the time of one access pass; what it ticked itself counts as part of the next.
+
+        Args:
+            acts: whether it may set something going: it does more than read.
+        """
+        engine, hz = self.engine, self._clocks.mhz * 1e6
+        self._quiet = 0 if acts else self._quiet
+        if engine is None:
+            self._seconds += ACCESS_CYCLES / hz
+        elif self._quiet >= PATIENCE:
             self._seconds += STUCK_SECONDS
-            self._counted = self.engine.cycles
-            return
-        moved = self.engine.moved
-        self.engine.run(max(0, ACCESS_CYCLES - (self.engine.cycles - self._counted)))
-        cycles = self.engine.cycles - self._counted
-        self._counted = self.engine.cycles
-        self._seconds += cycles / (self._clocks.mhz * 1e6)
-        self._quiet = 0 if self.engine.moved > moved else self._quiet + cycles
-        for dma in self._dmas:
-            for channel in dma.channels.values():
+            self._counted = engine.cycles
+        else:
+            moved = engine.moved
+            engine.run(max(0, ACCESS_CYCLES - (engine.cycles - self._counted)))
+            cycles = engine.cycles - self._counted
+            self._counted = engine.cycles
+            self._seconds += cycles / hz
+            self._quiet = 0 if engine.moved > moved else self._quiet + cycles
+            for channel in self._channels:
                 channel.settle()
 
-    def _find(self, address: int) -> tuple[Engine | DmaModel | ClockRegisters, int]:
+    def _find(self, address: int) -> tuple[Engine | Channel | ClockRegisters, int]:
         """Return what answers at an address, and by which offset it knows it."""
         if address in self._clocks.words:
             return self._clocks, address
@@ -212,23 +190,6 @@ class VirtualDevice(pynq.Device):
             f"nothing answers at address {address:#x}: {loaded} is loaded, whose addresses are in "
             "its ip_dict"
         )
-
-    def _dma(self, name: str, parameters: dict[str, Any]) -> DmaModel:
-        assert self.engine is not None
-        bits = int(parameters["c_sg_length_width"])
-        return DmaModel(
-            {
-                base: Channel(_STREAMS[name, base], self.engine, self.memory, bits, self._faults)
-                for base, include in _INCLUDES.items()
-                if int(parameters.get(include, 0))
-            }
-        )
-
-    def _narrow(self) -> None:
-        if self._faults.take(Fault.LENGTH_WIDTH):
-            for dma in self._dmas:
-                for channel in dma.channels.values():
-                    channel.length_bits = _NARROW_BITS
 
     def _take_clocks(self) -> None:
         """Have ``pynq.Clocks`` drive this device: it keeps to the first that it met."""

@@ -10,6 +10,7 @@ from lstm_sharp.engine.registers import ENGINE, Control
 from lstm_sharp.errors import EngineError
 from lstm_sharp.virtual.faults import Fault, Faults
 
+_U64 = ctypes.c_uint64
 _CONTROL, _INTERRUPT = ENGINE["CTRL"].offset, ENGINE["IP_ISR"].offset
 
 
@@ -18,41 +19,25 @@ class EngineAssertion(EngineError):
 
 
 class Source(ctypes.Structure):
-    """Bytes for a stream into the engine."""
+    """Bytes for a stream into the engine, and how many it has taken, in whole beats."""
 
     _fields_ = (("data", ctypes.c_void_p), ("size", ctypes.c_size_t), ("at", ctypes.c_size_t))
-    data: int
-    size: int  # bytes
-    at: int  # bytes taken, in whole beats
 
 
 class Sink(ctypes.Structure):
-    """Room for a stream out of the engine; beats are taken while it is open."""
+    """Room for a stream out of the engine; beats are taken while it is open, until TLAST.
+
+    ``over`` says that there is more, but no room; the last two are faults.
+    """
 
     _fields_ = (
         *Source._fields_,
-        ("open", ctypes.c_bool),
-        ("over", ctypes.c_bool),
-        ("lose_last", ctypes.c_bool),
-        ("lose_beat", ctypes.c_bool),
+        *((flag, ctypes.c_bool) for flag in ("open", "over", "lose_last", "lose_beat")),
     )
-    data: int
-    size: int
-    at: int
-    open: bool  # until TLAST
-    over: bool  # there is more, but no room
-    lose_last: bool
-    lose_beat: bool
 
 
 class _Shared(ctypes.Structure):
-    _fields_ = (
-        ("weights", Source),
-        ("x", Source),
-        ("h", Sink),
-        ("cycles", ctypes.c_uint64),
-        ("moved", ctypes.c_uint64),
-    )
+    _fields_ = (("weights", Source), ("x", Source), ("h", Sink), ("cycles", _U64), ("moved", _U64))
 
 
 class Engine:
@@ -74,7 +59,7 @@ class Engine:
             ("close", None, pointer),
             ("shared", ctypes.POINTER(_Shared), pointer),
             ("error", ctypes.c_char_p, pointer),
-            ("run", ctypes.c_int, pointer, ctypes.c_uint64),
+            ("run", ctypes.c_int, pointer, _U64),
             ("write", ctypes.c_int, pointer, word, word),
             ("read", ctypes.c_int, pointer, word, ctypes.POINTER(word)),
         ):

@@ -17,33 +17,28 @@ class Fault(Enum):
     DECODE_ERROR = auto()  # the next transfer of a stream
     NO_LAST = auto()  # the next packet of h: TLAST does not come
     SHORT_READ = auto()  # the next packet of h: TLAST comes a beat early, the last beat never
-    LENGTH_WIDTH = auto()  # the loaded overlay, or else the next one: 14-bit lengths
+    LENGTH_WIDTH = auto()  # 14-bit lengths, until an overlay is loaded
 
 
-OF_A_STREAM = (Fault.SLAVE_ERROR, Fault.DECODE_ERROR)
+class Faults(set[object]):
+    """Faults that wait for their occasion; with its stream, where one is of a stream."""
 
-
-class Faults:
-    """Faults that wait for their occasion."""
-
-    def __init__(self) -> None:
-        self._waiting: set[tuple[Fault, str | None]] = set()
-
-    def add(self, fault: Fault, stream: str | None = None) -> None:
+    def inject(self, fault: Fault, stream: str | None = None) -> None:
         """Let a fault wait.
 
         Raises:
             ValueError: a fault of a stream without one, or another one with.
         """
-        if (fault in OF_A_STREAM) != (stream in STREAMS):
+        if (fault in (Fault.SLAVE_ERROR, Fault.DECODE_ERROR)) != (stream in STREAMS):
             raise ValueError(
                 f"{fault.name} with stream {stream!r}: SLAVE_ERROR and DECODE_ERROR go with one of "
                 f"{', '.join(STREAMS)}, the others with none"
             )
-        self._waiting.add((fault, stream))
+        self.add((fault, stream) if stream else fault)
 
     def take(self, fault: Fault, stream: str | None = None) -> bool:
         """Tell whether a fault waits; it then waits no more."""
-        waits = (fault, stream) in self._waiting
-        self._waiting.discard((fault, stream))
+        what = (fault, stream) if stream else fault
+        waits = what in self
+        self.discard(what)
         return waits
