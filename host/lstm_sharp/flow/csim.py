@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from lstm_sharp import paths
@@ -41,19 +44,36 @@ def gcc() -> Command:
 
 
 def clang() -> Command:
-    """Find clang: the one of the ziglang wheel, else a clang++ on PATH.
+    """Find clang: the one of the ziglang wheel, else a clang++ on PATH; with g++'s C++ library.
 
     Raises:
         ToolError: there is neither.
     """
     if importlib.util.find_spec("ziglang"):
-        return sys.executable, "-m", "ziglang", "c++"
+        return sys.executable, "-m", "ziglang", "c++", *_gcc_library()
     found = shutil.which("clang++")
     if found:
         return (Path(found),)
     raise ToolError(
         "no clang: pip install ziglang, as `make setup` does, or put a clang++ on PATH (sudo "
         "apt-get install clang)"
+    )
+
+
+@cache
+def _gcc_library() -> tuple[str, ...]:
+    """Flags for g++'s C++ library, which a clang++ takes too: the wheel would compile its own."""
+
+    def told(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [tools.need("g++"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True)
+
+    found = told("-E", "-v", "-x", "c++", os.devnull).stderr
+    headers = [line.strip() for line in found.splitlines() if re.match(r" /.*c\+\+", line)]
+    libraries = [f"-print-file-name={name}" for name in ("libstdc++.so.6", "libgcc_s.so.1")]
+    return (
+        *("-nostdinc++", *(f"-I{folder}" for folder in headers)),
+        *("-nostdlib++", *(told(library).stdout.strip() for library in libraries)),
     )
 
 
@@ -96,8 +116,6 @@ class Variant:
         return *command, "-I", str(paths.hardware() / "tb" / "vitis"), "-isystem", str(ap_types())
 
 
-_NO_COMPLEX = ("-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__")
-"""Leaves out the headers' std::complex, which they declare where libc++ does not."""
 RELEASE = Variant("csim", gcc, ("-O3", "-march=native", *_CONVERSION))
 VARIANTS = (
     RELEASE,
@@ -121,7 +139,7 @@ VARIANTS = (
     Variant(
         "csim-ap-types-clang",
         clang,
-        ("-O2", "-DLSTM_SHARP_VITIS", *_CONVERSION, "-Wno-shorten-64-to-32", *_NO_COMPLEX),
+        ("-O2", "-DLSTM_SHARP_VITIS", *_CONVERSION, "-Wno-shorten-64-to-32"),
         public=True,
     ),
 )
