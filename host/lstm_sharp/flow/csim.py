@@ -65,7 +65,7 @@ def _gcc_library() -> tuple[str, ...]:
     """Flags for g++'s C++ library, which a clang++ takes too: the wheel would compile its own."""
 
     def told(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [tools.need("g++"), *arguments]
+        command: Command = tools.need("g++"), *arguments
         return subprocess.run(command, capture_output=True, text=True, check=True)
 
     found = told("-E", "-v", "-x", "c++", os.devnull).stderr
