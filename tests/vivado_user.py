@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.flow import hls_rtl, tools, xilinx
 from lstm_sharp.flow.render import render
 from lstm_sharp.vendor import vivado
 
 _SCRIPT = Path(__file__).resolve().parent / "vitis" / "vivado_stub.tcl"
-_INTERFACE = '<busInterface name="{}" kind="{}" side="{}" bits="{}"/>'
 
 
 def tcl() -> list[str]:
@@ -71,16 +69,8 @@ class Stub:
         render(cfg, folder)
         ip = folder / hls_rtl.FOLDER / "lstm_sharp" / "solution1" / "impl" / "ip" / "component.xml"
         ip.parent.mkdir(parents=True, exist_ok=True)
-        names = zip(("vendor", "library", "name", "version"), ENGINE_VLNVS["hls"].split(":"))
-        ends = (("weights", "slave"), ("x", "slave"), ("h", "master"))
-        interfaces = [
-            ("ap_clk", "clock", "slave", 1),
-            ("ap_rst_n", "reset", "slave", 1),
-            ("s_axi_control", "aximm", "slave", 32),
-            *((name, "axis", side, cfg.stream_bits) for name, side in ends),
-        ]
-        parts = [f"<spirit:{tag}>{text}</spirit:{tag}>" for tag, text in names]
-        ip.write_text("".join([*parts, *(_INTERFACE.format(*each) for each in interfaces)]))
+        text = _SCRIPT.with_name("component.xml").read_text()
+        ip.write_text(text.replace('bits="64"', f'bits="{cfg.stream_bits}"'))
         hls_rtl.write_stamp(cfg, folder, {})
         return ip
 

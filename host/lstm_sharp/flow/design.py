@@ -19,7 +19,8 @@ LENGTH_BITS = 26
 """Of the DMAs' length registers; the most that there is."""
 SPAN = 1 << 16
 """Bytes of address space of each cell with registers."""
-_DIVISOR_MAX = 63
+DIVISOR_MAX = 63
+"""Of each of the two divisors of a PL clock: 6 bits."""
 
 
 class Net(NamedTuple):
@@ -133,7 +134,7 @@ def divided(pll_mhz: float, asked_mhz: int) -> tuple[float, tuple[int, int]]:
     first, second = next(
         (product // second, second)
         for product in count(-int(-pll_mhz // asked_mhz))
-        for second in range(1, _DIVISOR_MAX + 1)
-        if product % second == 0 and product // second <= _DIVISOR_MAX
+        for second in range(1, DIVISOR_MAX + 1)
+        if product % second == 0 and product // second <= DIVISOR_MAX
     )
     return pll_mhz / (first * second), (first, second)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,33 +69,31 @@ _SIZES = (
 
 def constants(cfg: Config) -> dict[str, int | tuple[int, ...]]:
     """All numbers that either engine takes, by name; C++ puts a k in front."""
+    most = np.array([(1 << (activation.Z_BITS - 1)) - 1])
     return {
-        **{_camel(name): getattr(cfg, name) for name in _SIZES},
+        **_of(cfg, *_SIZES),
         "Gangs": tuple(shape.gang for shape in cfg.tile_shapes),
         "Blocks": cfg.chain_blocks,  # of all chains, as are the places of c and words of h
         "CGroups": cfg.groups,
-        "WeightBits": cfg.fmt.weight_bits,
+        **_of(cfg.fmt, "weight_bits"),
         "ActBits": cfg.fmt.activation_bits,
-        "BiasBits": cfg.fmt.bias_bits,
-        "HFrac": cfg.fmt.h_frac,
-        "CBits": formats.C_BITS,
-        "CFrac": formats.C_FRAC,
-        "SigmaFrac": formats.SIGMA_FRAC,
-        "ZBits": activation.Z_BITS,
-        "ZFrac": activation.Z_FRAC,
-        "SegmentBits": activation.SEGMENT_BITS,
-        "FracBits": activation.FRAC_BITS,
-        "BaseBits": activation.BASE_BITS,
-        "SlopeBits": activation.SLOPE_BITS,
-        "TanhEnd": int(activation.tanh_steps(np.array([(1 << (activation.Z_BITS - 1)) - 1]))[0]),
-        "Magic": program.MAGIC,
-        "Stride": program.STRIDE,
-        "MaxInstructions": program.MAX_INSTRUCTIONS,
+        **_of(cfg.fmt, "bias_bits", "h_frac"),
+        **_of(formats, "C_BITS", "C_FRAC", "SIGMA_FRAC"),
+        **_of(
+            activation, "Z_BITS", "Z_FRAC", "SEGMENT_BITS", "FRAC_BITS", "BASE_BITS", "SLOPE_BITS"
+        ),
+        "TanhEnd": int(activation.tanh_steps(most)[0]),
+        **_of(program, "MAGIC", "STRIDE", "MAX_INSTRUCTIONS"),
         "WindowWords": ENGINE["Memory_program"].size // 4,
         "Works": storage.WORK_FIFO,
         "AxilAddrBits": (ENGINE_SPAN - 1).bit_length(),
         **{name: span(cfg.stages, *ends) for name, ends in SPANS.items()},
     }
+
+
+def _of(holder: object, *names: str) -> dict[str, Any]:
+    """Give numbers that an object holds under their names in camel case."""
+    return {_camel(name): getattr(holder, name) for name in names}
 
 
 def _camel(name: str) -> str:
@@ -108,9 +106,7 @@ def context(cfg: Config) -> dict[str, object]:
         "cfg": cfg,
         "header": program.HEADER,
         "instruction": program.INSTRUCTION,
-        "enums": tuple(
-            _enum(e) for e in (program.Op, program.Source, program.Start, program.Status)
-        ),
+        "enums": [_enum(e) for e in (program.Op, program.Source, program.Start, program.Status)],
         "constants": constants(cfg),
         "kernel": {_camel(name): n for name, n in vars(storage.KernelStorage.of(cfg)).items()},
         "registers": {f"Addr{_camel(r.name)}": r for r in ENGINE_MAP},

@@ -68,18 +68,16 @@ def by_length(
         h (T, width) of each sequence, and the state after the last step of each.
     """
     lengths = np.array([len(x) for x in xs])
-    hs: list[np.ndarray] = [xs[0]] * len(xs)
-    after: Pair | None = None
+    order: list[int] = []
+    hs: list[np.ndarray] = []
+    states: list[Pair] = []
     for length in np.unique(lengths):
-        rows = np.flatnonzero(lengths == length)
-        own = None if state is None else (state[0][:, rows], state[1][:, rows])
-        found, left = run(np.stack([xs[int(row)] for row in rows]), own)
-        for row, h in zip(rows, found):
-            hs[row] = h
-        if after is None:
-            h, c = (np.zeros((v.shape[0], len(xs), v.shape[2]), v.dtype) for v in left)
-            after = h, c
-        for whole, part in zip(after, left):
-            whole[:, rows] = part
-    assert after is not None
-    return hs, after
+        rows = np.flatnonzero(lengths == length).tolist()
+        own = state and (state[0][:, rows], state[1][:, rows])
+        found, left = run(np.stack([xs[row] for row in rows]), own)
+        order += rows
+        hs += list(found)
+        states.append(left)
+    back = np.argsort(order)
+    h, c = (np.concatenate(parts, axis=1)[:, back] for parts in zip(*states))
+    return [hs[index] for index in back], (h, c)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,12 +83,10 @@ def _synthesised(cfg: Config, model: Model, build_dir: Path) -> dict[str, Any]:
 def _simulated(folder: Path, engine: str) -> str:
     """Run the project's own tests on the RTL; return pytest's last line."""
     env = {**os.environ, hls_rtl.CHOICE: engine, hls_rtl.PROJECT: str(folder / hls_rtl.FOLDER)}
-    log, failed = folder / f"cosim-{engine}.log", False
-    try:
-        tools.run([sys.executable, "-m", "pytest", "-q", "tests/rtl"], Path(), log, env)
-    except ToolError:
-        failed = True
-    last = log.read_text(encoding="utf-8").strip().splitlines()[-1]
+    log = folder / f"cosim-{engine}.log"
+    command = [sys.executable, "-m", "pytest", "-q", "tests/rtl"]
+    failed, said = tools.follow(command, Path(), log, env)
+    last = said.strip().splitlines()[-1]
     if failed:
         raise ToolError(f"the RTL fails its tests ({last}); see {log}")
     return last
@@ -103,15 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", choices=sorted(ENGINE_VLNVS), default="hls")
     parser.add_argument("--model", metavar="MODEL", help="default: a small one")
     parser.add_argument("--build", type=Path, default=Path("build"), metavar="DIR")
-    options = parser.parse_args(arguments)
-    return ended(lambda: _main(options))
+    asked = parser.parse_args(arguments)
 
+    def act() -> None:
+        cfg = config.load(asked.config or asked.board).of(asked.engine)
+        model = load(asked.model) if asked.model else vitis.small_model()
+        out = qualify(cfg, asked.board, model, asked.build)
+        print(f"{out}: copy it to the board and run `python {out.name}/run.py` there")
 
-def _main(options: Namespace) -> None:
-    cfg = config.load(options.config or options.board).of(options.engine)
-    model = load(options.model) if options.model else vitis.small_model()
-    out = qualify(cfg, options.board, model, options.build)
-    print(f"{out}: copy it to the board and run `python {out.name}/run.py` there")
+    return ended(act)
 
 
 if __name__ == "__main__":

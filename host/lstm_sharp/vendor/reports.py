@@ -23,7 +23,7 @@ from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import STRIDE
-from lstm_sharp.errors import ToolError
+from lstm_sharp.errors import ToolError, printable
 from lstm_sharp.flow.render import board_of
 from lstm_sharp.flow.xilinx import one
 
@@ -100,10 +100,8 @@ class Message(NamedTuple):
     loop: str  # that it names, or that was being pipelined, or that its module was made for
 
     def __str__(self) -> str:
-        text = _WHERE.sub("", self.text).rstrip(".")
-        if len(text) > _SHOWN:  # arrays and times stand at the end
-            text = f"{text[: _SHOWN // 2]} ... {text[-_SHOWN // 2 :]}"
-        return f"[{self.number}] {text}"
+        text = printable(_WHERE.sub("", self.text).rstrip("."), _SHOWN)
+        return f"[{self.number}] {text}"  # in the middle of a long one stands little
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def write_script(made: Design, work: Path, repository: Path | None = None) -> Pa
     own = ENGINE_VLNVS[cfg.engine]  # of this version and no other: drivers are bound to it
     vlnvs = {c.name: re.sub(r"[^:]+$", "*", c.vlnv) for c in made.cells} | {ENGINE_CELL: own}
     work.mkdir(parents=True, exist_ok=True)
-    text = filled(f"overlay/{_TOP}.v.j2", cfg=cfg, ports=_ports(cfg), top=_TOP)
+    text = filled(f"overlay/{_TOP}.v.j2", cfg=cfg, ports=ports(cfg), top=_TOP)
     files.write_text(wrapper, text)
     text = filled(
         f"overlay/{SCRIPT}.j2",
@@ -146,8 +146,8 @@ def _hls_ip(folder: Path, project: Path | None) -> Path:
     ).parent
 
 
-def _ports(cfg: Config) -> list[tuple[str, str, str]]:
-    """Direction, range and name of each port of the SystemVerilog engine."""
+def ports(cfg: Config) -> list[tuple[str, str, str]]:
+    """Return direction, range and name of each port of the SystemVerilog engine."""
     text = (paths.hardware() / "rtl" / "lstm_engine.sv").read_text(encoding="utf-8")
     header = text[: text.index(");")]
     return [

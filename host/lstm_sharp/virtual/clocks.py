@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from pynq import ps
 
 from lstm_sharp.engine.boards import Board
+from lstm_sharp.flow.design import DIVISOR_MAX
 
 
 class ClockRegisters:
@@ -17,16 +19,14 @@ class ClockRegisters:
     """
 
     def __init__(self, system: Board) -> None:
-        blocks: tuple[tuple[int, dict[str, Any]], ...]
+        kind: Any
         if system.ps == "zynq7":
             kind, clock = ps._ClocksZynq, "FPGA0_CLK_CTRL"
-            blocks = ((kind.SLCR_BASE_ADDRESS, ps.ZYNQ_SLCR_REGISTERS),)
+            blocks = [(kind.SLCR_BASE_ADDRESS, ps.ZYNQ_SLCR_REGISTERS)]
         else:
             kind, clock = ps._ClocksUltrascale, "PL0_REF_CTRL"
-            blocks = (
-                (kind.CRL_APB_ADDRESS, ps.ZU_CRL_REGISTERS),
-                (kind.CRF_APB_ADDRESS, ps.ZU_CRF_REGISTERS),
-            )
+            blocks = [(kind.CRL_APB_ADDRESS, ps.ZU_CRL_REGISTERS)]
+            blocks.append((kind.CRF_APB_ADDRESS, ps.ZU_CRF_REGISTERS))
         self._pll_mhz = system.pll_mhz
         pll = round(system.pll_mhz / kind.DEFAULT_SRC_CLK_MHZ)
         start = {"PLL_FDIV": pll, "FBDIV": pll, "DIVISOR": 2, "DIVISOR0": 2, "DIVISOR1": 1}
@@ -40,7 +40,8 @@ class ClockRegisters:
         }
         base, registers = blocks[0]
         self._clock = base + registers[clock]["address_offset"]
-        self._fields = registers[clock]["fields"]
+        fields = registers[clock]["fields"]
+        self._places = [fields[name]["bit_offset"] for name in ("DIVISOR0", "DIVISOR1")]
 
     def read(self, address: int) -> int:
         """Read a register."""
@@ -53,16 +54,10 @@ class ClockRegisters:
     def set_pl_clk(self, index: int, div0: int = 0, div1: int = 0) -> None:
         """Set the divisors of a PL clock, as an overlay of pynq 3.0 asks for when it is loaded."""
         if index == 0:
-            places = (self._fields[name]["bit_offset"] for name in ("DIVISOR0", "DIVISOR1"))
-            self.words[self._clock] = sum(n << at for n, at in zip((div0, div1), places))
+            self.words[self._clock] = sum(n << at for n, at in zip((div0, div1), self._places))
 
     @property
     def mhz(self) -> float:
         """PL clock 0, which all cells of an overlay have."""
-        product = 1
-        for name in ("DIVISOR0", "DIVISOR1"):
-            field = self._fields[name]
-            product *= self.words[self._clock] >> field["bit_offset"] & (
-                (1 << field["bit_width"]) - 1
-            )
-        return self._pll_mhz / max(product, 1)
+        divisors = [self.words[self._clock] >> at & DIVISOR_MAX for at in self._places]
+        return self._pll_mhz / max(prod(divisors), 1)

@@ -55,14 +55,9 @@ class Memory:
         seen = self.bytes[address : address + size]
         seen[:] = _POISON
         view = self._views[address] = seen.copy() if cacheable else seen
+        places = {"device_address": address, "bo": address}
         buffer = PynqBuffer(
-            shape,
-            dtype,
-            buffer=view,
-            device=device,
-            device_address=address,
-            bo=address,
-            coherent=not cacheable,
+            shape, dtype, buffer=view, device=device, coherent=not cacheable, **places
         )
         # A pynq buffer gives its pointer back, once, when it is freed or collected; one that is not
         # marked as freed would then be unmapped.
