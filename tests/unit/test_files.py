@@ -313,6 +313,8 @@ def test_a_full_device_is_told() -> None:
     files.check_outputs(["/dev/null", "/dev/null"], [])
     files.write_array("/dev/null", np.arange(3))
     assert Path("/dev/null").is_char_device()
+    code = "from lstm_sharp import files; files.check_outputs(['/dev/null'] * 2, [])"
+    assert _python(code, "> /dev/null").returncode == 0
 
 
 def _python(code: str, shell: str = "", **more: str) -> subprocess.CompletedProcess[bytes]:

@@ -14,6 +14,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.flow import hls_rtl, verilate
 from lstm_sharp.flow.render import render
 from lstm_sharp.numerics import activation
+from lstm_sharp.vendor import vivado
 
 ROM = "lstm_sharp_compute_kTanh_ROM_AUTO_1R"
 _TABLE = (  # (text of tanh_table.sv, what takes its place): the table comes from a ROM
@@ -49,7 +50,7 @@ def make(cfg: Config, folder: Path) -> Path:
     (verilog / f"{ROM}.v").write_text(_text("rom").format(name=ROM, bits=bits, range=len(base)))
     entries = (base << activation.SLOPE_BITS) | slope
     (verilog / f"{ROM}.dat").write_text("\n".join(f"{entry:07x}" for entry in entries))
-    (verilog / "lstm_sharp.v").write_text(_top(cfg, folder))
+    (verilog / "lstm_sharp.v").write_text(_top(cfg))
     (verilog / "lstm_sharp_control_s_axi.v").write_text(_text("control"))
     hls_rtl.write_stamp(cfg, folder, {"tool": "none", "stages": [], "programs": []})
     return folder / hls_rtl.FOLDER
@@ -59,17 +60,12 @@ def _text(name: str) -> str:
     return Path(__file__).with_name(f"stand_in_{name}.v").read_text()
 
 
-def _top(cfg: Config, folder: Path) -> str:
+def _top(cfg: Config) -> str:
     """Declare the engine's ports as HLS does, in the body of the module."""
-    text = (folder / "rtl" / "lstm_engine.sv").read_text()
-    form = r"^ {4}(input|output) +logic +(\[.*?\] )? *(\w+),?$"
-    ports = re.findall(form, text[: text.index(");")], re.MULTILINE)
-    declared = "\n".join(
-        f"{way}  {wide.replace('StreamBits', str(cfg.stream_bits))} {name};"
-        for way, wide, name in ports
-    )
+    ports = vivado.ports(cfg)
     names = ",\n        ".join(name for _, _, name in ports)
     connected = ",\n        ".join(f".{name}({name})" for _, _, name in ports)
+    declared = "\n".join(f"{way}  {wide} {name};" for way, wide, name in ports)
     return _text("top").format(names=names, declared=declared, connected=connected)
 
 

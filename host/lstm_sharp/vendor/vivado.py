@@ -49,7 +49,7 @@ def write_script(made: Design, work: Path, repository: Path | None = None) -> Pa
     own = ENGINE_VLNVS[cfg.engine]  # of this version and no other: drivers are bound to it
     texts = {
         wrapper: rendering.get_template(f"overlay/{_TOP}.v.j2").render(
-            cfg=cfg, ports=_ports(cfg), top=_TOP
+            cfg=cfg, ports=ports(cfg), top=_TOP
         ),
         work / SCRIPT: rendering.get_template(f"overlay/{SCRIPT}.j2").render(
             design=made,
@@ -152,8 +152,8 @@ def _hls_ip(folder: Path, project: Path | None) -> Path:
     ).parent
 
 
-def _ports(cfg: Config) -> list[tuple[str, str, str]]:
-    """Direction, range and name of each port of the SystemVerilog engine."""
+def ports(cfg: Config) -> list[tuple[str, str, str]]:
+    """Return direction, range and name of each port of the SystemVerilog engine."""
     text = (paths.hardware() / "rtl" / "lstm_engine.sv").read_text(encoding="utf-8")
     header = text[: text.index(");")]
     return [
