@@ -127,8 +127,7 @@ def _npy(file: IO[bytes], size: int) -> np.ndarray:
     if takes != here:
         raise ValueError(f"{here} bytes, but {dtype} of shape {shape} takes {takes}")
     data = bytearray(takes)
-    # An archive's member tells only at its end whether its sum is right.
-    if file.readinto(data) != takes or file.read(1):  # type: ignore[attr-defined]
+    if file.readinto(data) != takes:  # type: ignore[attr-defined]
         raise ValueError(f"it does not have the {takes} bytes that it should")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if in_columns else "C")
 

@@ -11,9 +11,6 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 
-GATES = ("i", "f", "g", "o")
-"""Order of the gates everywhere; importers reorder once, hardware knows no other order."""
-
 
 class Cell:
     """Sizes of one direction of a level, whatever numbers it is made of."""

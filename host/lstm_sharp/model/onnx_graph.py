@@ -82,9 +82,9 @@ class Graph:
         reads = {target}
         for node in reversed(self.nodes):
             if any(name in reads and name not in known for name in node.output):
-                nodes.insert(0, node)
+                nodes.append(node)
                 reads.update(_reads(node))
-        return nodes, {n for n in reads if n in known or n not in self.producer}
+        return nodes[::-1], {n for n in reads if n in known or n not in self.producer}
 
     def evaluate(self, target: str, known: Mapping[str, np.ndarray], what: str) -> np.ndarray:
         """Compute one tensor.
@@ -105,8 +105,6 @@ class Graph:
         if not told:
             try:
                 values = self._values(target, nodes, reads, known)
-            except UsageError as error:
-                raise UsageError(f"{self.source}: {what} cannot be evaluated: {error}") from None
             except Exception as error:  # whatever the op's implementation runs into
                 told_why = f"{self.source}: {what} cannot be evaluated ({why(error)})"
                 raise UsageError(told_why) from error
