@@ -128,7 +128,7 @@ struct Out {
   HBeat beat;
   bool complete;
 };
-STEP(packer) { out.complete = in.group.emit && state.packer.add(in.group, out.beat); }
+STEP(packer) { out.complete = in.group.to.emit && state.packer.add(in.group, out.beat); }
 }  // namespace packer
 
 #ifdef LSTM_SHARP_BENCH
@@ -261,9 +261,9 @@ void draw(Random &random, In &in) {
   for (Neuron &neuron : in.group.neuron) {
     neuron.h = Activation_t(random.number(kActBits));
   }
-  in.group.emit = random.below(4) != 0;
-  in.group.ends_vector = random.below(8) == 0;
-  in.group.ends_run = random.flip();
+  in.group.to.emit = random.below(4) != 0;
+  in.group.to.ends_vector = random.below(8) == 0;
+  in.group.to.ends_run = random.flip();
 }
 }  // namespace packer
 
