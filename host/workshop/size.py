@@ -23,7 +23,7 @@ PHYSICAL = {"hardware": 6_000}
 """Most lines of any kind."""
 _PARTS = {
     "product": ("host/lstm_sharp/**/*.py",),
-    "workshop": ("host/workshop/**/*.py",),
+    "workshop": tuple(f"host/workshop/**/*{end}" for end in (".py", ".cpp", ".hpp")),
     "hardware": tuple(
         f"{folder}/**/*{end}"
         for folder in ("hls", "templates")
