@@ -100,33 +100,21 @@ class Engine {
     top_->s_axi_control_WDATA = data;
     top_->s_axi_control_WSTRB = 15;
     top_->s_axi_control_BREADY = 1;
-    top_->eval();
-    while (!top_->s_axi_control_AWREADY) tick();
-    tick();
+    until(top_->s_axi_control_AWREADY);
     top_->s_axi_control_AWVALID = 0;
     top_->s_axi_control_WVALID = 1;
-    top_->eval();
-    while (!top_->s_axi_control_WREADY) tick();
-    tick();
+    until(top_->s_axi_control_WREADY);
     top_->s_axi_control_WVALID = 0;
-    top_->eval();
-    while (!top_->s_axi_control_BVALID) tick();
-    tick();
+    until(top_->s_axi_control_BVALID);
   }
 
   std::uint32_t read(std::uint32_t address) {
     top_->s_axi_control_ARADDR = address;
     top_->s_axi_control_ARVALID = 1;
     top_->s_axi_control_RREADY = 1;
-    top_->eval();
-    while (!top_->s_axi_control_ARREADY) tick();
-    tick();
+    until(top_->s_axi_control_ARREADY);
     top_->s_axi_control_ARVALID = 0;
-    top_->eval();
-    while (!top_->s_axi_control_RVALID) tick();
-    const std::uint32_t data = top_->s_axi_control_RDATA;
-    tick();
-    return data;
+    return until(top_->s_axi_control_RVALID);
   }
 
   // Verilator renames the port, since interrupt is a common word of C++.
@@ -147,6 +135,15 @@ class Engine {
   std::vector<std::uint16_t> trace;  // of activity, up to its capacity
 
  private:
+  // Lets cycles pass until a handshake has come about; returns what stood on the bus for reads.
+  std::uint32_t until(const CData &other) {
+    top_->eval();
+    while (!other) tick();
+    const std::uint32_t data = top_->s_axi_control_RDATA;
+    tick();
+    return data;
+  }
+
   // AXI4-Stream rule: once valid, a beat stays until it is taken; unless its source was cut off.
   template <class Data>
   void offer(const Source &source, Data &tdata, CData &valid) {

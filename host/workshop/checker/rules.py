@@ -96,7 +96,7 @@ def recursion(kernel: Kernel) -> Complaints:
     """No function calls itself, through others neither."""
     for function in kernel.functions:
         called = kernel.called(call for call, _ in function.calls)
-        if function in called and not function.is_constexpr:
+        if function in called and not is_constexpr(function.cursor):
             yield function.cursor, f"{function.cursor.spelling} calls itself; hardware loops"
 
 
@@ -104,7 +104,7 @@ def label(kernel: Kernel) -> Complaints:
     """Every loop has a label, by which reports know it."""
     for function in kernel.functions:
         for loop in function.loops:
-            if not loop.label and not function.is_constexpr:
+            if not loop.label and not is_constexpr(function.cursor):
                 name = function.cursor.spelling
                 yield loop.cursor, f"a loop of {name} has no label; write Name: before it"
 
@@ -362,7 +362,7 @@ def register(kernel: Kernel) -> Complaints:
     cut = {v.hash for _, _, v in _each(kernel, "ARRAY_PARTITION")}
     for function in kernel.functions:
         pipelined = any(loop.pipelined for loop in function.loops)
-        if (not pipelined and function not in kernel.in_pipelines) or function.is_constexpr:
+        if (not pipelined and function not in kernel.in_pipelines) or is_constexpr(function.cursor):
             continue
         for cursor in function.cursor.walk_preorder():
             if kind(cursor) != "VAR_DECL" or cursor.hash in kept or _is_const(cursor.type):
