@@ -24,7 +24,7 @@ PYNQ := pynq>=4.0,<5; python_version < '3.13'
 # Without what hls4ml needs: its headers are all that is taken from it.
 AP_TYPES := $(shell sed -nE 's/^ap-types = \["(.*)"\]$$/\1/p' pyproject.toml)
 VITIS = $(RUN) -m lstm_sharp.vendor.vitis "$(CONFIG)" --build "$(BUILD)"
-CPP := find hls -name '*.cpp' -o -name '*.hpp'
+CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 
 # What `setup` needs of the system: command and the Debian package that brings it.
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl

@@ -159,7 +159,7 @@ Slots:
       #pragma HLS ARRAY_PARTITION variable = group.neuron complete
       distances.check(group);
       write_group(group, h_buffer, sequence, c_buffer);
-      if (group.emit) sends = packer.add(group, out);
+      if (group.to.emit) sends = packer.add(group, out);
     }
     if (sends) h_beats.write(out);
     dispatcher.advance(works);

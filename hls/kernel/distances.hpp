@@ -64,13 +64,14 @@ class Distances {
   }
 
   void check(const Group &group) {
-    if (group.reads_c) c_.read(group.number, now_);
-    c_.write(group.number, now_);
-    const int segment = group.h_lane / kSegment;
-    const int segments = (group.h_lane + kLanes - 1) / kSegment - segment + 1;
-    h_.write(h_place(group.half, group.h_word) * kBands + segment, now_ - group.ago, segments);
-    if (group.keep) {
-      sequence_.write(group.sequence_word * kBands + segment, now_ - group.ago, segments);
+    if (group.reads_c) c_.read(group.to.number, now_);
+    c_.write(group.to.number, now_);
+    const int segment = group.to.h_lane / kSegment;
+    const int segments = (group.to.h_lane + kLanes - 1) / kSegment - segment + 1;
+    h_.write(h_place(group.to.half, group.to.h_word) * kBands + segment, now_ - group.ago,
+             segments);
+    if (group.to.keep) {
+      sequence_.write(group.to.sequence_word * kBands + segment, now_ - group.ago, segments);
     }
   }
 

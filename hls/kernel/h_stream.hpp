@@ -25,7 +25,7 @@ class Packer {
   bool add(const Group &group, HBeat &out) {
     #pragma HLS INLINE
     Beat beat = zero_beat();
-    const bool complete = last_ || group.ends_vector;
+    const bool complete = last_ || group.to.ends_vector;
   Pack_Elements:
     for (int e = 0; e < kBeatElements; ++e) {
       const Activation_t element = group_ == e / kLanes ? group.neuron[e % kLanes].h : elements_[e];
@@ -34,7 +34,7 @@ class Packer {
     }
     group_ = complete ? UInt<8>(0) : UInt<8>(group_ + 1);
     last_ = complete ? kGroupsOfBeat == 1 : group_ == kGroupsOfBeat - 1;
-    out = HBeat{beat, group.ends_vector && group.ends_run, false};
+    out = HBeat{beat, group.to.ends_vector && group.to.ends_run, false};
     return complete;
   }
 

@@ -63,10 +63,10 @@ class Loader {
     #pragma HLS ARRAY_PARTITION variable = group.neuron complete
   Lanes:
     for (int lane = 0; lane < kLanes; ++lane) group.neuron[lane] = state_[lane];
-    group.number = UInt<16>(slot.row);
-    group.half = slot.half;
-    group.h_word = slot.h_word;
-    group.h_lane = slot.h_lane;
+    group.to.number = UInt<16>(slot.row);
+    group.to.half = slot.half;
+    group.to.h_word = slot.h_word;
+    group.to.h_lane = slot.h_lane;
     return group;
   }
 

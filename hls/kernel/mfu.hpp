@@ -8,21 +8,26 @@ namespace lstm {
 
 using Sums = Acc_t[kBands * kRows];  // running sums, bank after bank
 
-// Neurons that leave the lanes together, or came together from the weight stream
-struct Group {
-  Neuron neuron[kLanes] = {};
-  bool reads_c = false;
+// Where finished neurons go
+struct Target {
   bool emit = false;
   bool keep = false;
   bool ends_vector = false;
   bool ends_run = false;
-  UInt<16> ago = 0;     // slots since that from which D counts: of the shape with most turns, the
-                        // one that finished it; a shape with fewer may be read that much earlier
   UInt<16> number = 0;  // place in the c buffer
   UInt<1> half = 0;     // of the h buffer
   UInt<16> h_word = 0;
   UInt<16> h_lane = 0;
   UInt<kSequenceBits> sequence_word = 0;
+};
+
+// Neurons that leave the lanes together, or came together from the weight stream
+struct Group {
+  Neuron neuron[kLanes] = {};
+  Target to;
+  bool reads_c = false;
+  UInt<16> ago = 0;  // slots since that from which D counts: of the shape with most turns, the one
+                     // that finished it; a shape with fewer may be read that much earlier
 };
 
 // A turn of the lanes: kLanes neurons of the row block that finished last
@@ -49,19 +54,19 @@ class Turns {
       // One shape's turns are constant.
       const int turns = kShapes == 1 ? kPasses : int(work.gang) * kPasses;
       left_ = UInt<16>(turns);
-      number_ = UInt<16>(slot.row * kPasses);
+      to_.number = UInt<16>(slot.row * kPasses);
       if (slot.first_row) {
-        h_word_ = work.h_word;
-        h_lane_ = work.h_lane;
+        to_.h_word = work.h_word;
+        to_.h_lane = work.h_lane;
       }
-      half_ = slot.half ^ 1;
-      sequence_word_ = slot.sequence_write;
+      to_.half = slot.half ^ 1;
+      to_.sequence_word = slot.sequence_write;
+      to_.emit = work.emit;
+      to_.keep = work.keep;
+      to_.ends_vector = work.ends && slot.last_row;
+      to_.ends_run = work.ends_run && slot.last_row;
       act_shift_ = work.act_shift;
       c_zero_ = work.c_zero;
-      emit_ = work.emit;
-      keep_ = work.keep;
-      ends_vector_ = work.ends && slot.last_row;
-      ends_run_ = work.ends_run && slot.last_row;
       turn.last = turns == 1;
       active_ = turns != 1;
       last_ = turns == 2;
@@ -73,7 +78,7 @@ class Turns {
   }
 
   // Place in the c buffer
-  UInt<16> number() const { return number_; }
+  UInt<16> number() const { return to_.number; }
 
   // c of these neurons, and the sums of their gates, become their new c and h.
   Group update(const Turn &turn, const Sums &running, const C_t (&c_before)[kLanes]) {
@@ -86,7 +91,7 @@ class Turns {
       }
     }
     // kPasses turns take up a bank, the last of its rows moving to where the first ones were.
-    const int bank = place_in<kBands>(number_ / kPasses);
+    const int bank = place_in<kBands>(to_.number / kPasses);
     Group group;
     #pragma HLS ARRAY_PARTITION variable = group.neuron complete
   Lanes:
@@ -99,20 +104,15 @@ class Turns {
     }
   Move_Up:
     for (int k = 0; k + 4 * kLanes < kRows; ++k) sums_[bank][k] = sums_[bank][k + 4 * kLanes];
+    group.to = to_;
+    group.to.ends_vector = turn.last && to_.ends_vector;
+    group.to.sequence_word =
+        UInt<kSequenceBits>(place_in<kSequenceDepth>(to_.sequence_word + to_.h_word));
     group.reads_c = !c_zero_;
-    group.emit = emit_;
-    group.keep = keep_;
-    group.ends_vector = turn.last && ends_vector_;
-    group.ends_run = ends_run_;
     group.ago = UInt<16>(kMostPasses - left_);
-    group.number = number_;
-    group.half = half_;
-    group.h_word = h_word_;
-    group.h_lane = h_lane_;
-    group.sequence_word = UInt<kSequenceBits>(place_in<kSequenceDepth>(sequence_word_ + h_word_));
-    ++number_;
+    ++to_.number;
     --left_;
-    go_on(h_word_, h_lane_);
+    go_on(to_.h_word, to_.h_lane);
     return group;
   }
 
@@ -120,18 +120,9 @@ class Turns {
   bool active_ = false;  // a turn of an earlier row block follows
   bool last_ = false;    // its last
   UInt<16> left_ = 0;    // turns with this one
-  // Where its neurons go
-  UInt<16> h_word_ = 0;
-  UInt<16> h_lane_ = 0;
-  UInt<1> half_ = 0;
-  UInt<16> number_ = 0;
-  UInt<kSequenceBits> sequence_word_ = 0;
+  Target to_;            // of its neurons; the word of the sequence is its step's first
   UInt<4> act_shift_ = 0;
   bool c_zero_ = false;
-  bool emit_ = false;
-  bool keep_ = false;
-  bool ends_vector_ = false;
-  bool ends_run_ = false;
   Acc_t sums_[kBands][kRows] = {};
 };
 

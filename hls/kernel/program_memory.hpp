@@ -6,8 +6,6 @@
 
 namespace lstm {
 
-static_assert(kCGroups == kBlocks * kPasses, "a band's c is taken up in kPasses turns");
-
 inline std::uint32_t status_of(Status status, int instruction) {
   return static_cast<std::uint32_t>(status) | static_cast<std::uint32_t>(instruction) << 8;
 }

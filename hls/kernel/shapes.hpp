@@ -8,9 +8,6 @@
 namespace lstm {
 
 constexpr int kSegment = kColumns / kBands;  // elements of a segment
-static_assert(kSegment * kBands == kColumns, "a word is kBands segments");
-static_assert(kGangs[0] == 1 && kGangs[kShapes - 1] == kBands, "the smallest K comes first");
-static_assert((kBands & (kBands - 1)) == 0, "places of bands and segments are masked");
 
 // Bands that so many row blocks of an instruction's shape cover
 inline UInt<16> in_bands(const Instruction &i, UInt<16> row_blocks) {

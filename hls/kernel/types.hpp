@@ -14,16 +14,13 @@ namespace lstm {
 constexpr int kShapes = sizeof kGangs / sizeof kGangs[0];
 constexpr int kBramColumns = kColumns - kUramColumns;
 constexpr int kProgramDepth = kMaxInstructions + 1;
-static_assert(4 * kBlock == kRows, "a band is the gates i, f, g, o of each neuron");
-static_assert(kPasses * kLanes == kBlock, "the lanes take up a band in whole turns");
-static_assert(kColumns % kLanes == 0, "the neurons of a turn lie in one word");
-static_assert(kProductBits == kWeightBits + kActBits, "a product is exact");
-static_assert(kHFrac == kActBits - 1, "h lies in (-1, 1)");
+// Configs are held to the rest by engine/knobs.py: a band is the gates i, f, g, o of each neuron,
+// and the lanes take it up in whole turns, whose neurons lie in one word; the number of bands is a
+// power of two; a beat holds h and c of a neuron.
 static_assert(kBankTiles + kRestTiles == kWeightTiles, "two memories hold all tiles");
 static_assert(kBiasDepth * kBands >= kBiasBlocks, "each bank has biases of its own");
 static_assert(kStoredDepth * kBands >= kBlocks && kBlocks % kBands == 0,
               "the largest row block fits everywhere");
-static_assert(kStreamBits >= 64, "a beat holds h and c of a neuron");
 static_assert(kWordBeats * kBeatElements >= kColumns, "the beats of a word hold N elements");
 static_assert(kTileBeats * kBeatWeights >= kRows * kColumns, "the beats of a tile hold M weights");
 static_assert(kWindowWords == kStride * kProgramDepth, "the header comes first");

@@ -14,13 +14,13 @@ inline int h_place(UInt<1> half, int word) {
 inline void write_group(const Group &group, HElements (&h_buffer)[2 * kHDepth],
                         HElements (&sequence)[kSequenceDepth], Cells (&c_buffer)[kCDepth]) {
   #pragma HLS INLINE
-  const int h_at = h_place(group.half, group.h_word);
-  const int c_at = place_in<kCDepth>(group.number);
+  const int h_at = h_place(group.to.half, group.to.h_word);
+  const int c_at = place_in<kCDepth>(group.to.number);
 Write_H:
   for (int n = 0; n < kColumns; ++n) {
-    if (group.h_lane == n - n % kLanes) {
+    if (group.to.h_lane == n - n % kLanes) {
       h_buffer[h_at][n] = group.neuron[n % kLanes].h;
-      if (group.keep) sequence[group.sequence_word][n] = group.neuron[n % kLanes].h;
+      if (group.to.keep) sequence[group.to.sequence_word][n] = group.neuron[n % kLanes].h;
     }
   }
 Write_C:

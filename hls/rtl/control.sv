@@ -5,28 +5,33 @@
 module control
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic                  clk,
-    input  logic                  rst_n,
-    input  axil_req_t             request,
-    output axil_rsp_t             response,
-    output logic                  interrupt,
+    input  logic                    clk, rst_n,
+    input  logic [AxilAddrBits-1:0] s_axi_control_AWADDR, s_axi_control_ARADDR,
+    input  logic [31:0]             s_axi_control_WDATA,
+    input  logic [3:0]              s_axi_control_WSTRB,
+    input  logic                    s_axi_control_AWVALID, s_axi_control_WVALID,
+    input  logic                    s_axi_control_BREADY,
+    input  logic                    s_axi_control_ARVALID, s_axi_control_RREADY,
+    output logic                    s_axi_control_AWREADY, s_axi_control_WREADY,
+    output logic                    s_axi_control_BVALID,
+    output logic                    s_axi_control_ARREADY, s_axi_control_RVALID,
+    output logic [31:0]             s_axi_control_RDATA,
+    output logic [1:0]              s_axi_control_BRESP, s_axi_control_RRESP,
+    output logic                    interrupt,
     // program window, in words; reads take one edge and wait while it is copied
-    output logic                  window_we,
-    output logic [WindowBits-1:0] window_waddr,
-    output logic [WindowBits-1:0] window_raddr,
-    input  logic [31:0]           window_rdata,
+    output logic                    window_we,
+    output logic [WindowBits-1:0]   window_waddr, window_raddr,
+    input  logic [31:0]             window_rdata,
     // program memory, dispatcher and h stream
-    output logic                  start,         // copy the program
-    input  logic                  copying,
-    input  logic                  program_empty, // the null program
-    input  logic                  program_ready,
-    input  logic                  program_refused,
-    input  outcome_t              program_outcome,
-    output logic                  run,           // dispatch it
-    input  logic                  dispatched,
-    input  outcome_t              dispatch_outcome,
-    input  logic                  h_empty,
-    output logic                  busy
+    output logic                    start,         // copy the program
+    input  logic                    copying,
+    input  logic                    program_empty, // the null program
+    input  logic                    program_ready, program_refused,
+    output logic                    run,           // dispatch it
+    input  logic                    dispatched,
+    input  outcome_t                program_outcome, dispatch_outcome,
+    input  logic                    h_empty,
+    output logic                    busy
 );
   // Outputs: addresses, and those of their valid bits
   localparam int Outputs = 3;
@@ -43,9 +48,9 @@ module control
   logic [AxilAddrBits-1:0] waddr_q;
   logic [31:0] wdata;
   logic write_fire, write_low;  // of its lowest byte
-  assign wdata = request.wdata;
-  assign write_fire = write_q == WriteData && request.wvalid;
-  assign write_low = write_fire && request.wstrb[0];
+  assign wdata = s_axi_control_WDATA;
+  assign write_fire = write_q == WriteData && s_axi_control_WVALID;
+  assign write_low = write_fire && s_axi_control_WSTRB[0];
   assign window_we = write_fire && waddr_q >= AddrMemoryProgram;
   assign window_waddr = WindowBits'(waddr_q >> 2);
   always_ff @(posedge clk) begin
@@ -53,12 +58,12 @@ module control
       write_q <= WriteIdle;
     end else begin
       unique case (write_q)
-        WriteIdle: if (request.awvalid) write_q <= WriteData;
-        WriteData: if (request.wvalid) write_q <= WriteResponse;
-        default: if (request.bready) write_q <= WriteIdle;
+        WriteIdle: if (s_axi_control_AWVALID) write_q <= WriteData;
+        WriteData: if (s_axi_control_WVALID) write_q <= WriteResponse;
+        default: if (s_axi_control_BREADY) write_q <= WriteIdle;
       endcase
     end
-    if (request.awvalid && write_q == WriteIdle) waddr_q <= whole(request.awaddr);
+    if (s_axi_control_AWVALID && write_q == WriteIdle) waddr_q <= whole(s_axi_control_AWADDR);
   end
 
   // Read channel; the window takes two edges more and waits for a copy that is under way
@@ -67,18 +72,17 @@ module control
   logic [AxilAddrBits-1:0] araddr;
   logic [31:0] register, rdata_q;
   logic read_fire;
-  assign araddr = whole(request.araddr);
-  assign read_fire = read_q == ReadIdle && request.arvalid;
+  assign araddr = whole(s_axi_control_ARADDR);
+  assign read_fire = read_q == ReadIdle && s_axi_control_ARVALID;
   always_ff @(posedge clk) begin
     if (!rst_n) begin
       read_q <= ReadIdle;
     end else begin
       unique case (read_q)
-        ReadIdle:
-        if (request.arvalid) read_q <= araddr >= AddrMemoryProgram ? ReadWindow : ReadData;
+        ReadIdle: if (read_fire) read_q <= araddr >= AddrMemoryProgram ? ReadWindow : ReadData;
         ReadWindow: if (!copying) read_q <= ReadTake;
         ReadTake: read_q <= ReadData;
-        default: if (request.rready) read_q <= ReadIdle;
+        default: if (s_axi_control_RREADY) read_q <= ReadIdle;
       endcase
     end
     if (read_fire) window_raddr <= WindowBits'(araddr >> 2);
@@ -90,14 +94,13 @@ module control
     return {address[AxilAddrBits-1:2], 2'b00};
   endfunction
 
-  always_comb begin
-    response.awready = write_q == WriteIdle;
-    response.wready = write_q == WriteData;
-    response.bvalid = write_q == WriteResponse;
-    response.arready = read_q == ReadIdle;
-    response.rvalid = read_q == ReadData;
-    response.rdata = rdata_q;
-  end
+  assign s_axi_control_AWREADY = write_q == WriteIdle;
+  assign s_axi_control_WREADY = write_q == WriteData;
+  assign s_axi_control_BVALID = write_q == WriteResponse;
+  assign s_axi_control_ARREADY = read_q == ReadIdle;
+  assign s_axi_control_RVALID = read_q == ReadData;
+  assign s_axi_control_RDATA = rdata_q;
+  assign {s_axi_control_BRESP, s_axi_control_RRESP} = '0;
 
   // Registers
   logic start_q, done_q, ready_q, restart_q, global_enable_q;

@@ -4,8 +4,7 @@
 module dispatcher
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic                clk,
-    input  logic                rst_n,
+    input  logic                clk, rst_n,
     input  logic                start,
     input  header_t             header,
     // instructions
@@ -16,8 +15,7 @@ module dispatcher
     input  logic                load_done,
     // x ring
     input  ring_t               ring,
-    output logic                ring_pull,
-    output logic                ring_pop,
+    output logic                ring_pull, ring_pop,
     // h FIFO
     input  logic                credit,
     input  logic                give,            // takes a place for a beat of state
@@ -31,18 +29,7 @@ module dispatcher
 );
   logic next_valid, proceed, give_up_q;
   work_t next, cur;
-  fetch u_fetch (
-      .clk,
-      .rst_n,
-      .start,
-      .stop(give_up_q),
-      .header,
-      .fetch_index,
-      .fetch_instr,
-      .valid(next_valid),
-      .work(next),
-      .take(proceed)
-  );
+  fetch u_fetch (.*, .stop(give_up_q), .valid(next_valid), .work(next), .take(proceed));
 
   // Where the instruction stands: no-op slots, then tiles and, where a row finishes too soon for
   // the lanes, filling slots; or a load.
@@ -52,9 +39,9 @@ module dispatcher
   logic [ColumnBits-1:0] columns_left_q, slots_left_q, column_q, column_next;
   logic [RowBits-1:0] rows_left_q;
 
-  logic room_q, pulls_q, pull_here_q, wait_here, row_done, instr_done;
+  logic pulls_q, pull_here_q, wait_here, row_done, instr_done;
   assign wait_here = tile_q && ((pull_here_q && !ring.some)
-                                || (emits_q && last_column_q && !room_q));
+                                || (emits_q && last_column_q && !room));
   assign row_done = !nop_q && last_slot_q && !wait_here;
   assign instr_done = (row_done && last_row_q) || load_done;
   assign proceed = idle_q || instr_done;
@@ -101,8 +88,7 @@ module dispatcher
       nops_left_q <= nops_left_q - 1'b1;
       last_nop_q <= nops_left_q == 16'd2;
     end else if (row_done) begin
-      pulls_q <= 1'b0;
-      pull_here_q <= 1'b0;
+      {pulls_q, pull_here_q} <= '0;
       columns_left_q <= ColumnBits'(cur.instr.cols);
       last_column_q <= cur.one_column;
       column_q <= ColumnBits'(cur.instr.col_first);
@@ -170,8 +156,7 @@ module dispatcher
     if (!rst_n || start) half_q <= 1'b0;
     else if (row_done && last_row_q && cur.instr.step) half_q <= !half_q;
     if (start || (proceed && next.instr.layer)) begin
-      seq_read_q <= '0;
-      seq_write_q <= '0;
+      {seq_read_q, seq_write_q} <= '0;
     end else if (row_done && last_row_q) begin
       if (cur.instr.pop && cur.instr.source == SourceSequence) begin
         seq_read_q <= seq_read_q + SeqBits'(header.stride);
@@ -185,50 +170,33 @@ module dispatcher
   // Room in the h FIFO
   logic ends_vector;
   assign ends_vector = last_row_q && cur.instr.ends;
-  assign room = room_q;
   h_credits u_credits (
-      .clk,
-      .rst_n,
-      .start,
-      .emits(tile_q && emits_q && last_column_q && room_q && !wait_here),
-      .gang(cur.gang),
-      .ends_vector,
-      .credit,
-      .give,
-      .room(room_q)
+      .*,
+      .emits(tile_q && emits_q && last_column_q && room && !wait_here),
+      .gang(cur.gang)
   );
 
   // Issue registers
   logic past_q;
   logic [7:0] index_q;
   always_ff @(posedge clk) begin
-    slot.valid <= rst_n && tile_q && !wait_here;
-    slot.shape <= Shapes > 1 ? ShapeBits'(cur.instr.shape) : '0;
-    slot.gang <= cur.gang;
-    slot.step <= cur.step;
-    slot.source <= cur.instr.source;
-    slot.ring_addr <= ring.head + RingBits'(column_q >> BandBits);
-    slot.h_addr <= {half_q, WordBits'(column_q >> BandBits)};
-    slot.seq_addr <= seq_read_q + SeqBits'(column_q >> BandBits);
-    slot.segment <= BankBits'(column_q % ColumnBits'(Bands));
-    slot.weight_addr <= WeightAddrBits'(weight_q);
-    slot.first <= column_q == ColumnBits'(cur.instr.col_first);
-    slot.last <= last_column_q;
-    slot.start <= cur.instr.start;
-    slot.finish <= cur.instr.finish;
-    slot.row <= row_q;
-    slot.bias_addr <= bias_q;
-    slot.x_shift <= cur.instr.x_shift;
-    slot.act_shift <= cur.instr.act_shift;
-    slot.target.c_zero <= cur.instr.c_zero;
-    slot.target.parity <= !half_q;
-    slot.target.word <= word_q;
-    slot.target.lane <= lane_q;
-    slot.target.emit <= cur.instr.emit;
-    slot.target.keep <= cur.instr.keep;
-    slot.target.seq_addr <= seq_write_q;
-    slot.target.vector_end <= ends_vector;
-    slot.target.run_last <= cur.last;
+    slot <= '{
+        valid: rst_n && tile_q && !wait_here,
+        shape: Shapes > 1 ? ShapeBits'(cur.instr.shape) : '0,
+        gang: cur.gang, step: cur.step, source: cur.instr.source,
+        ring_addr: ring.head + RingBits'(word),
+        h_addr: {half_q, WordBits'(word)},
+        seq_addr: seq_read_q + SeqBits'(word),
+        segment: BankBits'(column_q % ColumnBits'(Bands)),
+        weight_addr: WeightAddrBits'(weight_q),
+        first: column_q == ColumnBits'(cur.instr.col_first), last: last_column_q,
+        start: cur.instr.start, finish: cur.instr.finish,
+        row: row_q, bias_addr: bias_q,
+        x_shift: cur.instr.x_shift, act_shift: cur.instr.act_shift,
+        target: '{
+            c_zero: cur.instr.c_zero, parity: !half_q, word: word_q, lane: lane_q,
+            emit: cur.instr.emit, keep: cur.instr.keep, seq_addr: seq_write_q,
+            vector_end: ends_vector, run_last: cur.last}};
     past_q <= cur.past || weight_q >= (WeightAddrBits + 1)'(WeightTiles);
     index_q <= cur.index;
   end

@@ -5,8 +5,7 @@
 module distances
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic  clk,
-    input  logic  rst_n,
+    input  logic  clk, rst_n,
     input  slot_t issue,
     input  slot_t passed[1:AccDistance-1],  // the slots issued before it
     input  load_t load,         // may be of a state, or to give one

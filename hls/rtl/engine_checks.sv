@@ -3,15 +3,15 @@
 module engine_checks
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input logic       clk,
-    input logic       rst_n,
-    input logic       told,      // by its status, that the run goes wrong
-    input slot_t      issue,
-    input ring_t      ring,
-    input axis_t      h_out,
-    input logic       h_ready,
-    input axil_req_t  request,
-    input axil_rsp_t  response
+    input logic        clk, rst_n,
+    input logic        told,  // by its status, that the run goes wrong
+    input slot_t       issue,
+    input ring_t       ring,
+    input axis_t       h_out,
+    input logic        h_ready,
+    input logic        s_axi_control_BVALID, s_axi_control_BREADY,
+    input logic        s_axi_control_RVALID, s_axi_control_RREADY,
+    input logic [31:0] s_axi_control_RDATA
 );
   ring_holds_word :
   assert property (@(posedge clk) disable iff (!rst_n)
@@ -24,8 +24,9 @@ module engine_checks
   assert property (@(posedge clk) disable iff (!rst_n) h_out.valid && !h_ready |=> $stable(h_out));
   b_is_stable :
   assert property (@(posedge clk) disable iff (!rst_n)
-      response.bvalid && !request.bready |=> response.bvalid);
+      s_axi_control_BVALID && !s_axi_control_BREADY |=> s_axi_control_BVALID);
   r_is_stable :
   assert property (@(posedge clk) disable iff (!rst_n)
-      response.rvalid && !request.rready |=> response.rvalid && $stable(response.rdata));
+      s_axi_control_RVALID && !s_axi_control_RREADY
+      |=> s_axi_control_RVALID && $stable(s_axi_control_RDATA));
 endmodule

@@ -3,8 +3,7 @@
 module fetch
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic       clk,
-    input  logic       rst_n,
+    input  logic       clk, rst_n,
     input  logic       start,
     input  logic       stop,         // forget the rest
     input  header_t    header,
@@ -69,20 +68,16 @@ module fetch
     logic [15:0] passes;
     passes = 16'(gang_of(instr.shape)) * 16'(Passes);
     fills = instr.finish && instr.cols < passes;
-    prepare.instr = instr;
-    prepare.gang = gang_of(instr.shape);
-    prepare.step = step_of(instr.shape);
-    prepare.last = last;
-    prepare.index = index;
-    prepare.is_load = instr.op != OpTiles;
-    prepare.pulls = instr.pull && instr.source == SourceX;
-    prepare.has_nops = instr.nops != 0;
-    prepare.one_nop = instr.nops == 16'd1;
-    prepare.one_column = instr.cols == 16'd1;
-    prepare.one_row = instr.rows == 16'd1;
-    prepare.row_slots = ColumnBits'(fills ? passes : instr.cols);
-    prepare.one_slot = instr.cols == 16'd1 && !fills;
-    prepare.pull_first = prepare.pulls && instr.col_first % 16'(Bands) == 0;
-    prepare.past = (instr.weight_base >> (WeightAddrBits + 1)) != 0;
+    prepare = '{
+        instr: instr, last: last, index: index,
+        gang: gang_of(instr.shape), step: step_of(instr.shape),
+        is_load: instr.op != OpTiles,
+        pulls: instr.pull && instr.source == SourceX,
+        pull_first: instr.pull && instr.source == SourceX && instr.col_first % 16'(Bands) == 0,
+        has_nops: instr.nops != 0, one_nop: instr.nops == 16'd1,
+        one_column: instr.cols == 16'd1, one_row: instr.rows == 16'd1,
+        one_slot: instr.cols == 16'd1 && !fills,
+        row_slots: ColumnBits'(fills ? passes : instr.cols),
+        past: (instr.weight_base >> (WeightAddrBits + 1)) != 0};
   endfunction
 endmodule

@@ -5,8 +5,7 @@
 module h_credits
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic   clk,
-    input  logic   rst_n,
+    input  logic   clk, rst_n,
     input  logic   start,
     input  logic   emits,        // a row block is dispatched whose h goes there
     input  bands_t gang,         // its bands

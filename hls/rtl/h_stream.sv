@@ -3,8 +3,7 @@
 module h_stream
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic                            clk,
-    input  logic                            rst_n,
+    input  logic                            clk, rst_n,
     input  logic                            start,      // of a run: begin with an empty beat
     input  target_t                         target,     // whether, and where in its vector
     input  logic [Lanes-1:0][ActBits-1:0]   elements,

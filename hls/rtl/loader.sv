@@ -3,8 +3,7 @@
 module loader
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic                                clk,
-    input  logic                                rst_n,
+    input  logic                                clk, rst_n,
     input  load_t                               load,
     input  logic                                state_early, // the run is to be given up instead
     output logic                                done,        // with the last write

@@ -2,33 +2,12 @@
 package lstm_pkg;
   import lstm_config_pkg::*;
 
-  // Ports
+  // AXI4-Stream
   typedef struct packed {
     logic [StreamBits-1:0] data;
     logic                  last;
     logic                  valid;
   } axis_t;
-
-  typedef struct packed {
-    logic [AxilAddrBits-1:0] awaddr;
-    logic                awvalid;
-    logic [31:0]         wdata;
-    logic [3:0]          wstrb;
-    logic                wvalid;
-    logic                bready;
-    logic [AxilAddrBits-1:0] araddr;
-    logic                arvalid;
-    logic                rready;
-  } axil_req_t;
-
-  typedef struct packed {
-    logic        awready;
-    logic        wready;
-    logic        bvalid;
-    logic        arready;
-    logic [31:0] rdata;
-    logic        rvalid;
-  } axil_rsp_t;
 
   function automatic int larger(int a, int b);
     return a > b ? a : b;

@@ -11,10 +11,7 @@ module mac_array
   logic signed [Rows-1:0][ProductBits-1:0] products[Columns];
   for (genvar n = 0; n < Columns; n++) begin : gen_vs
     vs_unit u_vs (
-        .clk,
-        .weights(weights[n*Rows+:Rows]),
-        .scalar(scalars[n]),
-        .products(products[n])
+        .clk, .weights(weights[n*Rows+:Rows]), .scalar(scalars[n]), .products(products[n])
     );
   end
   for (genvar k = 0; k < Rows; k++) begin : gen_reduce
@@ -22,10 +19,6 @@ module mac_array
     for (genvar n = 0; n < Columns; n++) begin : gen_product
       assign row[n] = products[n][k];
     end
-    reduce u_reduce (
-        .clk,
-        .products(row),
-        .sums(reduced[k])
-    );
+    reduce u_reduce (.clk, .products(row), .sums(reduced[k]));
   end
 endmodule

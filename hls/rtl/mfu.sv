@@ -3,8 +3,7 @@
 module mfu
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic                                clk,
-    input  logic                                rst_n,
+    input  logic                                clk, rst_n,
     input  slot_t                               slot_before, // stands in slot one edge later
     input  slot_t                               slot,        // belongs to the sums register
     input  logic signed [AccBits-1:0]           sums[Bands*Rows],
@@ -25,7 +24,7 @@ module mfu
   logic [TurnBits-1:0] left_q, more_turns;
   logic [CAddrBits-1:0] c_addr_q;
   logic [3:0] act_shift_q;
-  target_t target_q, turn_target;
+  target_t target_q;
   logic signed [AccBits-1:0] turn_sums[4*Lanes];
   assign begun = Bands > 1 ? slot : slot_before;
   assign begins = Bands > 1 ? finished_q : finishes(slot_before);
@@ -43,19 +42,9 @@ module mfu
       left_q <= left_q - 1'b1;
       last_q <= left_q == TurnBits'(1);
       c_addr_q <= c_addr_q + 1'b1;
-      if (target_q.lane == LaneBits'(Columns - Lanes)) begin
-        target_q.lane <= '0;
-        target_q.word <= target_q.word + 1'b1;
-      end else begin
-        target_q.lane <= target_q.lane + LaneBits'(Lanes);
-      end
+      {target_q.word, target_q.lane} <= after_neurons(Lanes, target_q.word, target_q.lane);
     end
   end
-  always_comb begin
-    turn_target = target_q;
-    turn_target.vector_end &= last_q;
-  end
-
   // Place of c of its first neurons
   function automatic logic [CAddrBits-1:0] place_of(slot_t finishing);
     return CAddrBits'(finishing.row) << $clog2(Passes);
@@ -103,7 +92,8 @@ module mfu
   target_t beside_q[HEdge];
   always_comb begin
     valid_q[0] = busy_q;
-    beside_q[0] = turn_target;
+    beside_q[0] = target_q;
+    beside_q[0].vector_end &= last_q;
   end
   for (genvar e = 1; e < HEdge; e++) begin : gen_beside
     always_ff @(posedge clk) begin
@@ -122,19 +112,10 @@ module mfu
 
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     mfu_lane u_lane (
-        .clk,
-        .sums(turn_sums[4*lane+:4]),
-        .act_shift(act_shift_q),
-        .valid(busy_q),
-        .c_addr(c_addr_q),
-        .c_zero(target_q.c_zero),
-        .load_we(load_write.state),
-        .load_addr(CAddrBits'(load_write.addr)),
-        .load_c(load_c[lane]),
-        .giving,
-        .give_addr,
-        .given_c(given_c[lane]),
-        .h(h[lane])
+        .clk, .sums(turn_sums[4*lane+:4]), .act_shift(act_shift_q),
+        .valid(busy_q), .c_addr(c_addr_q), .c_zero(target_q.c_zero),
+        .load_we(load_write.state), .load_addr(CAddrBits'(load_write.addr)), .load_c(load_c[lane]),
+        .giving, .give_addr, .given_c(given_c[lane]), .h(h[lane])
     );
   end
 endmodule

@@ -39,14 +39,8 @@ module mfu_lane
       shifted_q <= (ShiftedBits - 1)'((wide >> (Right + Sigma)) >> act_shift);
       sign_q <= sums[gate][AccBits-1];
     end
-    tanh_table #(
-        .InBits(ShiftedBits)
-    ) u_table (
-        .clk,
-        .magnitude(shifted_q),
-        .sign(sign_q),
-        .y(y[gate]),
-        .negative(negative[gate])
+    tanh_table #(.InBits(ShiftedBits)) u_table (
+        .clk, .magnitude(shifted_q), .sign(sign_q), .y(y[gate]), .negative(negative[gate])
     );
   end
 
@@ -119,14 +113,9 @@ module mfu_lane
                                                   : {cell_c[CBits], {(CBits - 1) {~cell_c[CBits]}}};
   logic [BaseBits-1:0] c_y;
   logic c_negative;
-  tanh_table #(
-      .InBits(CBits + 1)
-  ) u_cell_table (
-      .clk,
-      .magnitude(cell_c[CBits-1:0] ^ {CBits{cell_c[CBits]}}),
-      .sign(cell_c[CBits]),
-      .y(c_y),
-      .negative(c_negative)
+  tanh_table #(.InBits(CBits + 1)) u_cell_table (
+      .clk, .magnitude(cell_c[CBits-1:0] ^ {CBits{cell_c[CBits]}}), .sign(cell_c[CBits]),
+      .y(c_y), .negative(c_negative)
   );
 
   // o waits for tanh(c): edges 5 to 11, and 12 in the DSP

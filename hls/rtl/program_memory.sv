@@ -3,13 +3,11 @@
 module program_memory
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic        clk,
-    input  logic        rst_n,
+    input  logic        clk, rst_n,
     input  logic        we,            // window, from AXI4-Lite
-    input  logic [WindowBits-1:0] waddr,         // 32-bit words
+    input  logic [WindowBits-1:0] waddr, raddr,  // 32-bit words
     input  logic [31:0] wdata,
     input  logic [3:0]  wstrb,
-    input  logic [WindowBits-1:0] raddr,
     output logic [31:0] rdata,         // one edge later, while no copy runs
     output logic        copying,
     input  logic        start,
@@ -79,20 +77,10 @@ module program_memory
 
   // Checks, three edges: sums, bounds, status
   typedef logic [17+BandBits:0] sum_t;
-  typedef struct packed {
-    logic        valid;
-    logic [7:0]  index;
-    logic        fine;        // what needs no sum
-    logic        loops;
-    logic [7:0]  loop_first;
-    sum_t        end_;        // of bands, or of what a load writes
-    sum_t        most;        // and where its memory ends
-    sum_t        col_end;     // in segments
-    sum_t        col_most;
-    sum_t        bias_end;
-    sum_t        bias_most;
-  } sums_t;
-  sums_t sums_q;
+  logic sums_valid_q, fine_q, loops_q;  // fine: what needs no sum
+  logic [7:0] sums_index_q, loop_first_q;
+  sum_t end_q, most_q;  // of bands, or of what a load writes, and where its memory ends
+  sum_t col_end_q, col_most_q, bias_end_q, bias_most_q;  // columns in segments
   logic bounds_q, bounds_valid_q;
   logic [7:0] bounds_index_q;
   logic [7:0] loop_end_q;  // behind the last loop: the next begins there or later
@@ -115,33 +103,29 @@ module program_memory
     endcase
   end
   always_ff @(posedge clk) begin
-    sums_q.valid <= state_q == Copy;
-    sums_q.index <= 8'(index_q);
-    sums_q.fine <= instr.rows != 0 && instr.loop_back <= 8'(index_q)
-                   && instr.op <= OpGiveState && instr.row_first < 16'(Blocks)
-                   && instr.h_word < 16'(HWords)
-                   && (instr.op != OpTiles || tiles_fine(instr));
-    sums_q.loops <= instr.repeats[15:1] != 0;
-    sums_q.loop_first <= 8'(index_q) - instr.loop_back;
-    sums_q.end_ <= sum_t'(first) + rows;
-    sums_q.most <= most;
-    sums_q.col_end <= sum_t'(instr.col_first) + segments;
-    sums_q.col_most <= '1;
-    sums_q.bias_end <= sum_t'(instr.bias_base) + bands;
-    sums_q.bias_most <= '1;
+    sums_valid_q <= state_q == Copy;
+    sums_index_q <= 8'(index_q);
+    fine_q <= instr.rows != 0 && instr.loop_back <= 8'(index_q) && instr.op <= OpGiveState
+              && instr.row_first < 16'(Blocks) && instr.h_word < 16'(HWords)
+              && (instr.op != OpTiles || tiles_fine(instr));
+    loops_q <= instr.repeats[15:1] != 0;
+    loop_first_q <= 8'(index_q) - instr.loop_back;
+    end_q <= sum_t'(first) + rows;
+    most_q <= most;
+    col_end_q <= sum_t'(instr.col_first) + segments;
+    bias_end_q <= sum_t'(instr.bias_base) + bands;
+    {col_most_q, bias_most_q} <= '1;
     if (instr.op == OpTiles) begin
-      sums_q.col_most <= instr.source == SourceX ? sum_t'(Bands * XColumns)
-                                                 : sum_t'(Bands * HWords);
-      if (instr.start == StartBias) sums_q.bias_most <= sum_t'(BiasBlocks);
+      col_most_q <= sum_t'(Bands * (instr.source == SourceX ? XColumns : HWords));
+      if (instr.start == StartBias) bias_most_q <= sum_t'(BiasBlocks);
     end
 
-    bounds_valid_q <= sums_q.valid;
-    bounds_index_q <= sums_q.index;
-    bounds_q <= sums_q.fine && sums_q.end_ <= sums_q.most && sums_q.col_end <= sums_q.col_most
-                && sums_q.bias_end <= sums_q.bias_most
-                && (!sums_q.loops || sums_q.loop_first >= loop_end_q);
+    bounds_valid_q <= sums_valid_q;
+    bounds_index_q <= sums_index_q;
+    bounds_q <= fine_q && end_q <= most_q && col_end_q <= col_most_q && bias_end_q <= bias_most_q
+                && (!loops_q || loop_first_q >= loop_end_q);
     if (state_q == Judge) loop_end_q <= '0;
-    else if (sums_q.valid && sums_q.loops) loop_end_q <= sums_q.index + 1'b1;
+    else if (sums_valid_q && loops_q) loop_end_q <= sums_index_q + 1'b1;
 
     if (state_q == Judge) begin
       outcome <= '{'0, header_fine ? StatusFine : StatusHeader};

@@ -3,8 +3,7 @@
 module state_giver
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic                                clk,
-    input  logic                                rst_n,
+    input  logic                                clk, rst_n,
     input  load_t                               load,
     input  logic                                state_early, // the run is to be given up instead
     input  logic                                room,      // in the h FIFO, with some to spare

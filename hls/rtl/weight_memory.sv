@@ -14,31 +14,19 @@ module weight_memory
   if (BramMacs > 0) begin : gen_bram
     weight_banks #(
         .Bits(BramMacs * WeightBits),
-        .Banks($size(BramBanks)),
-        .Depths(BramBanks),
-        .RamStyle("block")
+        .Banks($size(BramBanks)), .Depths(BramBanks), .RamStyle("block")
     ) u_banks (
-        .clk,
-        .we,
-        .waddr,
-        .wdata(wdata[0+:BramMacs]),
-        .raddr,
-        .rdata(rdata[0+:BramMacs])
+        .clk, .we, .waddr, .wdata(wdata[0+:BramMacs]), .raddr, .rdata(rdata[0+:BramMacs])
     );
   end
   if (BramMacs < Macs) begin : gen_uram
+    localparam int UramMacs = Macs - BramMacs;
     weight_banks #(
-        .Bits((Macs - BramMacs) * WeightBits),
-        .Banks($size(UramBanks)),
-        .Depths(UramBanks),
-        .RamStyle("ultra")
+        .Bits(UramMacs * WeightBits),
+        .Banks($size(UramBanks)), .Depths(UramBanks), .RamStyle("ultra")
     ) u_banks (
-        .clk,
-        .we,
-        .waddr,
-        .wdata(wdata[BramMacs+:Macs-BramMacs]),
-        .raddr,
-        .rdata(rdata[BramMacs+:Macs-BramMacs])
+        .clk, .we, .waddr, .wdata(wdata[BramMacs+:UramMacs]),
+        .raddr, .rdata(rdata[BramMacs+:UramMacs])
     );
   end
 endmodule

@@ -2,8 +2,7 @@
 module x_ring
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic                            clk,
-    input  logic                            rst_n,
+    input  logic                            clk, rst_n,
     input  logic                            start,       // begins to take x_words words
     input  logic [31:0]                     x_words,
     input  logic                            abort,       // takes no more

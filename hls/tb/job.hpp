@@ -53,48 +53,44 @@ std::vector<T> read_items(std::istream &in, std::uint64_t count) {
   return items;
 }
 
-inline std::vector<Run> read_job(const std::string &path) {
+// Reads a file: its magic, the count of its items, and each item.
+template <class Item, class Read>
+std::vector<Item> read_file(const std::string &path, const char *magic, const char *other,
+                            Read read) {
   std::ifstream in(path, std::ios::binary);
-  char magic[8];
-  in.read(magic, sizeof magic);
-  if (!in || std::string(magic, sizeof magic) != kJobMagic) {
-    throw std::runtime_error(path + " is not a job");
-  }
-  std::vector<Run> runs(read_count(in));
-  for (Run &run : runs) {
-    const std::uint64_t words = read_count(in);
-    const std::uint64_t weights = read_count(in);
-    const std::uint64_t x = read_count(in);
-    run.h_bytes = read_count(in);
-    run.cycles = read_count(in);
-    if (!in) break;
-    run.program = read_items<std::uint32_t>(in, words);
-    run.weights = read_items<std::uint8_t>(in, weights);
-    run.x = read_items<std::uint8_t>(in, x);
+  char head[8];
+  in.read(head, sizeof head);
+  if (!in || std::string(head, sizeof head) != magic) throw std::runtime_error(path + other);
+  std::vector<Item> items(read_count(in));
+  for (Item &item : items) {
+    std::uint64_t counts[5];
+    for (std::uint64_t &count : counts) count = read_count(in);
+    if (in) read(in, counts, item);
   }
   if (!in) throw std::runtime_error(path + " ends too early");
-  return runs;
+  return items;
+}
+
+inline std::vector<Run> read_job(const std::string &path) {
+  return read_file<Run>(path, kJobMagic, " is not a job",
+                        [](std::istream &in, const std::uint64_t *counts, Run &run) {
+                          run.h_bytes = counts[3];
+                          run.cycles = counts[4];
+                          run.program = read_items<std::uint32_t>(in, counts[0]);
+                          run.weights = read_items<std::uint8_t>(in, counts[1]);
+                          run.x = read_items<std::uint8_t>(in, counts[2]);
+                        });
 }
 
 inline std::vector<Result> read_results(const std::string &path) {
-  std::ifstream in(path, std::ios::binary);
-  char magic[8];
-  in.read(magic, sizeof magic);
-  if (!in || std::string(magic, sizeof magic) != kResultMagic) {
-    throw std::runtime_error(path + " holds no results");
-  }
-  std::vector<Result> results(read_count(in));
-  for (Result &result : results) {
-    result.status = static_cast<std::uint32_t>(read_count(in));
-    result.identity = static_cast<std::uint32_t>(read_count(in));
-    result.cycles = read_count(in);
-    result.last_ok = read_count(in) != 0;
-    const std::uint64_t h = read_count(in);
-    if (!in) break;
-    result.h = read_items<std::uint8_t>(in, h);
-  }
-  if (!in) throw std::runtime_error(path + " ends too early");
-  return results;
+  return read_file<Result>(path, kResultMagic, " holds no results",
+                           [](std::istream &in, const std::uint64_t *counts, Result &result) {
+                             result.status = static_cast<std::uint32_t>(counts[0]);
+                             result.identity = static_cast<std::uint32_t>(counts[1]);
+                             result.cycles = counts[2];
+                             result.last_ok = counts[3] != 0;
+                             result.h = read_items<std::uint8_t>(in, counts[4]);
+                           });
 }
 
 inline void write_results(const std::string &path, const std::vector<Result> &results) {
@@ -102,11 +98,11 @@ inline void write_results(const std::string &path, const std::vector<Result> &re
   out.write(kResultMagic, 8);
   write_count(out, results.size());
   for (const Result &result : results) {
-    write_count(out, result.status);
-    write_count(out, result.identity);
-    write_count(out, result.cycles);
-    write_count(out, result.last_ok);
-    write_count(out, result.h.size());
+    const std::uint64_t last_ok = result.last_ok, bytes = result.h.size();
+    for (std::uint64_t count : {std::uint64_t(result.status), std::uint64_t(result.identity),
+                                result.cycles, last_ok, bytes}) {
+      write_count(out, count);
+    }
     out.write(reinterpret_cast<const char *>(result.h.data()),
               static_cast<std::streamsize>(result.h.size()));
   }

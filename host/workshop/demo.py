@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,9 +97,7 @@ def _run(console: Console) -> tuple[dict[str, Level], Path]:
                 backend,
                 calibration=calibration,
                 compare=True,
-                progress=lambda done, total, task=shown: bars.update(  # type: ignore[misc]
-                    task, completed=done, total=total
-                ),
+                progress=partial(_progress, bars, shown),
             )
             if backend in ("csim", "rtl"):
                 task = bars.add_task(f"{backend}: compile", total=1)

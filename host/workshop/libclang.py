@@ -1,4 +1,4 @@
-"""The kernel's C++ as libclang reads it, with the headers of hls/lint/ in place of all others.
+"""The kernel's C++ as libclang reads it, with the headers of ``STUBS`` in place of all others.
 
 Those declare what the kernel takes of the vendor's and the standard library's headers: what is not
 in them is not for synthesis.
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from lstm_sharp import paths
 from lstm_sharp.errors import ToolError
 
+STUBS = Path(__file__).with_name("vitis")
 Cursor = Any  # clang.cindex has no types
 
 
@@ -32,8 +33,7 @@ def parse(source: Path, hls: Path, *flags: str, texts: tuple[tuple[str, str], ..
         from clang import cindex
     except ImportError:
         raise ToolError("libclang is missing; install it with: pip install libclang") from None
-    own = paths.hardware()
-    folders = (own / "lint" / "std", own / "lint" / "steps", own / "tb" / "vitis", hls)
+    folders = (STUBS / "std", STUBS, paths.hardware() / "tb" / "vitis", hls)
     alone = ("-std=c++14", "-nostdinc", "-nostdinc++", "-Wno-bit-int-extension")
     return cindex.Index.create().parse(
         str(source), [*alone, *flags, *(f"-I{folder}" for folder in folders)], list(texts)
@@ -54,6 +54,7 @@ class Field(NamedTuple):
     name: str
     offset: int
     size: int  # bytes, as the offset
+    is_bool: bool = False
 
 
 class Layout(NamedTuple):
@@ -79,4 +80,4 @@ def _fields(what: Any, base: int, name: str) -> Iterator[Field]:
             full = name if member.spelling == "value" else f"{name}.{member.spelling}".strip(".")
             yield from _fields(member.type, base + member.get_field_offsetof() // 8, full)
     else:
-        yield Field(name, base, what.get_size())
+        yield Field(name, base, what.get_size(), what.kind.name == "BOOL")

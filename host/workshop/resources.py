@@ -98,19 +98,18 @@ def tail(cfg: Config) -> str:
     return "\n".join(lines)
 
 
-def entry(cfg: Config, made: Board | None, used: Mapping[str, float], verdict: Verdict) -> Any:
-    """Lay out what documentation shows of a config."""
-    return {
+def measure(cfg: Config) -> tuple[dict[str, Any], Verdict]:
+    """Synthesise an engine; return what documentation shows of it, and what the witness found."""
+    cells = synth.synthesise(cfg)
+    verdict = witness.judge(cells)
+    seen = {
         "identity": cfg.digest,
         "sources": tools.digest(verilate.synthesised(tools.build_folder(cfg))),
-        "yosys": synth.version(),
-        "board": made.name if made else None,
-        "used": dict(used),
-        "free": {kind: made.free(kind) for kind in KINDS} if made else None,
+        "used": usage(cells.types),
         "witness": verdict.passes,
-        "ends": verdict.ends,
         "longest": str(verdict.worst[0]),
     }
+    return seen, verdict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -124,15 +123,17 @@ def _fails(cfg: Config, options: Namespace) -> bool:
     check_range("paths", options.paths, 0, 1000)
     made = board(cfg.board)
     print(f"{cfg.name}: mapping with Yosys ...", file=sys.stderr)
-    cells = synth.synthesise(cfg)
-    used, verdict = usage(cells.types), witness.judge(cells)
+    seen, verdict = measure(cfg)
+    used = seen["used"]
     where = made.name if made else "no board"
     print(f"{cfg.name} on {where}: engine alone, Yosys mapping, not placed")
     print(table(used, made))
     print(account(verdict, options.paths))
     print(kernel(cfg, made))
     print(tail(cfg) + "\n")
-    results.add("resources", cfg, entry(cfg, made, used, verdict))
+    seen |= {"yosys": synth.version(), "ends": verdict.ends, "board": made and made.name}
+    seen["free"] = {kind: made.free(kind) for kind in KINDS} if made else None
+    results.add("resources", cfg, seen)
     return bool(too_much(used, made)) or not verdict.passes
 
 

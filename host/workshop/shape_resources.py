@@ -14,10 +14,8 @@ from rich.progress import track
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.flow import tools, verilate
 from lstm_sharp.terminal import ended
-from workshop import results, synth, tables, witness
-from workshop.resources import usage
+from workshop import resources, results, synth, tables
 
 _HALF = {"chains": 2, "sequence_words": 256}
 """Bands of 4 rows for four chains would be stored sums 1,024 deep: 5 LUT levels with one bank."""
@@ -48,19 +46,9 @@ def engines() -> list[Config]:
 
 def entry(cfg: Config) -> dict[str, Any]:
     """Synthesise one and say what was seen."""
-    cells = synth.synthesise(cfg)
-    verdict = witness.judge(cells)
-    return {
-        "macs": cfg.macs,
-        "k_list": [shape.rows for shape in cfg.tile_shapes],
-        "identity": cfg.digest,
-        "sources": tools.digest(verilate.synthesised(tools.build_folder(cfg))),
-        "used": usage(cells.types),
-        "witness": verdict.passes,
-        "longest": str(verdict.worst[0]),
-        "failing": [str(path) for path in verdict.failing],
-        "tail": cfg.tail,
-    }
+    seen, verdict = resources.measure(cfg)
+    own = {"macs": cfg.macs, "k_list": [shape.rows for shape in cfg.tile_shapes], "tail": cfg.tail}
+    return {**own, **seen, "failing": [str(path) for path in verdict.failing]}
 
 
 def main() -> int:

@@ -94,44 +94,34 @@ def _demo() -> Rows:
 
 def _engines() -> Rows:
     """One column a board config, what it is and what it reaches."""
-    seen, figures = results.read("resources"), results.read("figures")
-    steps = figures["steps"]
-    titles = [
-        "engine config",
-        "board, format",
-        "tile K x N",
-        "weights held",
-        f"utilisation at X = H, one sequence of {steps} steps *simulated*",
-        f"utilisation at X = H, four side by side of {steps} steps *simulated*",
-        "tail D, cycles *simulated*",
-        *(f"{kind.upper()} of those free *estimated*" for kind in KINDS),
-        "paths of at most 4 LUTs and a carry chain",
-    ]
-    configs = [cfg for cfg in map(config.load, config.shipped()) if cfg.board != "none"]
-    columns = [_engine(cfg, seen[cfg.name], figures["runs"]) for cfg in configs]
-    return [list(row) for row in zip(titles, *columns)]
+    columns = [_engine(cfg) for cfg in map(config.load, config.shipped()) if cfg.board != "none"]
+    return [[title, *(column[title] for column in columns)] for title in columns[0]]
 
 
-def _engine(cfg: Config, seen: dict[str, Any], runs: list[dict[str, Any]]) -> list[str]:
+def _engine(cfg: Config) -> dict[str, str]:
+    seen, figures = results.read("resources")[cfg.name], results.read("figures")
+
     def utilization(chains: int) -> str:
         best: dict[int, float] = {}
-        for run in runs:
+        for run in figures["runs"]:
             if (run["config"], run["chains"]) == (cfg.name, chains):
                 best[run["size"]] = max(best.get(run["size"], 0), run["utilization"])
         return ", ".join(f"{size}: {value:.3f}" for size, value in sorted(best.items()))
 
     kilobytes = cfg.weight_tiles * cfg.macs * cfg.fmt.weight_bits // 8 / 1024
-    return [
-        f"`{cfg.name}`",
-        f"{seen['board']}, {cfg.format}",
-        f"{cfg.rows} x {cfg.columns} = {cfg.macs:,} MACs a cycle",
-        f"{kilobytes:,.0f} KiB, X = H up to {largest_square(cfg)}",
-        utilization(1),
-        utilization(4),
-        str(cfg.tail),
-        *(f"{seen['used'][kind]:,g} of {seen['free'][kind]:,}" for kind in KINDS),
-        "passes" if seen["witness"] else "**fails**",
-    ]
+    of_steps = f"of {figures['steps']} steps *simulated*"
+    used, free = seen["used"], seen["free"]
+    return {
+        "engine config": f"`{cfg.name}`",
+        "board, format": f"{seen['board']}, {cfg.format}",
+        "tile K x N": f"{cfg.rows} x {cfg.columns} = {cfg.macs:,} MACs a cycle",
+        "weights held": f"{kilobytes:,.0f} KiB, X = H up to {largest_square(cfg)}",
+        f"utilisation at X = H, one sequence {of_steps}": utilization(1),
+        f"utilisation at X = H, four side by side {of_steps}": utilization(4),
+        "tail D, cycles *simulated*": str(cfg.tail),
+        **{f"{k.upper()} of those free *estimated*": f"{used[k]:,g} of {free[k]:,}" for k in KINDS},
+        "paths of at most 4 LUTs and a carry chain": "passes" if seen["witness"] else "**fails**",
+    }
 
 
 def _schedules() -> Rows:

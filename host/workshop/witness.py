@@ -128,14 +128,13 @@ def _length(path: Route) -> tuple[int, int, int, str, str]:
 class _Walk:
     """Counts on all bits of a netlist, in topological order, the worst of all paths to each.
 
-    Each figure counts for itself, and for each it is known which arc brought it.
+    Each figure counts for itself.
     """
 
     def __init__(self, netlist: Netlist) -> None:
         self.names = netlist.names
         self.driver: dict[int, Cell] = {}
         self.into: dict[int, list[Arc]] = defaultdict(list)
-        self.came: dict[int, dict[str, Arc]] = defaultdict(dict)
         self.counts = dict.fromkeys(netlist.ports["input"], _NONE)
         self.ends = [End(bit, None, "") for bit in netlist.ports["output"]]
         out: dict[int, list[int]] = defaultdict(list)
@@ -160,14 +159,16 @@ class _Walk:
 
     def _count(self, bit: int) -> None:
         # A LUT RAM's output starts paths, and paths from its address go through it.
-        count, came = dict(self.counts.pop(bit, _NONE)), self.came[bit]
-        for arc in self.into[bit]:
-            if arc.start in self.counts:  # else driven by constants alone
-                for figure, value in _after(self.counts[arc.start], arc).items():
-                    if figure not in came or value > count[figure]:
-                        came[figure], count[figure] = arc, max(value, count[figure])
-        if came or count["luts"]:
-            self.counts[bit] = count
+        seen = [self.counts[bit]] if bit in self.counts else []
+        seen += [_after(self.counts[a.start], a) for a in self.into[bit] if a.start in self.counts]
+        if seen:  # else driven by constants alone
+            self.counts[bit] = {figure: max(each[figure] for each in seen) for figure in _NONE}
+
+    def _came(self, bit: int, figure: str) -> Arc | None:
+        """The arc that brought a bit its count, if it is not where the path starts."""
+        arcs = (arc for arc in self.into.get(bit, ()) if arc.start in self.counts)
+        most = self.counts[bit][figure]
+        return next((a for a in arcs if _after(self.counts[a.start], a)[figure] == most), None)
 
     def path(self, ends: list[End], figure: str) -> Route:
         """Follow the worst path to one of some ends back to its start."""
@@ -180,7 +181,7 @@ class _Walk:
         end = max(ends, key=worst)
         arcs: list[Arc] = []
         bit, following = end.bit, figure
-        while arc := self.came[bit].get(following):
+        while arc := self._came(bit, following):
             arcs.append(arc)
             bit = arc.start
             if figure == "carry4" and self.counts[arc.end]["run"] == self.counts[arc.end]["carry4"]:

@@ -9,25 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp import paths
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import csim, tools
-from workshop import recurrence, results
+from workshop import libclang, recurrence, results
 from workshop.libclang import Field, Layout
-from workshop.recurrence import Steps, dataflow, delays
-from workshop.recurrence.llvm_ir import Module, NotADatapath
+from workshop.recurrence import OBJECTS, Module, NotADatapath, Step, Steps
 
 _clang = pytest.mark.skipif(
     importlib.util.find_spec("ziglang") is None, reason="clang is missing: pip install ziglang"
 )
 FOUR = Layout(16, tuple(Field("x", 4 * at, 4) for at in range(4)))
-LAYOUTS = dict.fromkeys(dataflow.OBJECTS, FOUR)
+LAYOUTS = dict.fromkeys(OBJECTS, FOUR)
 
 
-def step(*body: str) -> dataflow.Step:
+def step(*body: str) -> Step:
     text = "define void @made(ptr %state, ptr %in, ptr %memories, ptr %out) #0 {\nentry:\n"
-    return dataflow.step(Module(text + "\n".join(body) + "\n}\n"), "made", LAYOUTS)
+    return recurrence.step(Module(text + "\n".join(body) + "\n}\n"), "made", LAYOUTS)
 
 
 def adds(count: int) -> list[str]:
@@ -87,7 +85,7 @@ def test_what_no_step_changes_and_inputs_are_early() -> None:
 
 
 def test_operations_that_follow_one_another_add_up() -> None:
-    once, twice = (delays.longest(step(*adds(count))) for count in (1, 2))
+    once, twice = (recurrence.longest(step(*adds(count))) for count in (1, 2))
     assert 0 < once < twice
 
 
@@ -104,7 +102,7 @@ def test_a_deeper_update_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", config.shipped())
 def test_depths_shown_are_of_this_kernel(name: str, tmp_path: Path) -> None:
     cfg, seen = config.load(name), results.read("recurrences")[name]
-    made = {of.name: recurrence.source(tmp_path, of) for of in Steps(cfg, tmp_path).steps.values()}
+    made = {of.name: recurrence.source(tmp_path, of) for of in Steps(cfg, tmp_path).steps}
     shown = {step: of["made_from"] for step, of in seen["updates"].items()}
     assert seen["identity"] == cfg.digest
     assert shown == {n: tools.digest([path]) for n, path in made.items()}, "run make resources"
@@ -120,9 +118,10 @@ def test_integers_are_those_of_the_public_headers(tmp_path: Path) -> None:
     main = Path(__file__).with_name("integers.cpp")
     ours = [sys.executable, "-m", "ziglang", "c++", "-c", "-target", "x86_64-linux-gnu"]
     flags = ["-std=c++14", "-O1", "-fno-sanitize=all", "-Wno-bit-int-extension"]
-    own = paths.hardware() / "lint" / "steps"
     subprocess.run(
-        [*ours, *flags, "-I", str(own), str(main), "-o", "own.o"], cwd=tmp_path, check=True
+        [*ours, *flags, "-I", str(libclang.STUBS), str(main), "-o", "own.o"],
+        cwd=tmp_path,
+        check=True,
     )
     subprocess.run(["g++", "own.o", "-o", "own"], cwd=tmp_path, check=True)
     theirs = ["g++", "-std=c++14", "-O1", "-w", "-isystem", str(public), str(main), "-o", "public"]

@@ -158,19 +158,19 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
                 "give the RTL a build folder, and Verilator a place, without one"
             )
     bench = folder / "hls" / "tb"
-    mains = [bench / "rtl_main.cpp", bench / "virtual_main.cpp"]  # the executable bears both
+    main = bench / "rtl_main.cpp"
     command = [
         *(verilator_of(env), "--cc", "--exe", "--build", "-j", "2", "-O3", *rtl.flags, *QUICK),
         *("--top-module", rtl.top, "--prefix", f"V{TOP}", "-Mdir", place, "-CFLAGS"),
         "-march=native -fPIC -fvisibility=hidden -DVL_USER_FATAL "
         # Relative, for make and the shell see it: the folder's own name may be anything.
         f"-DRTL_{rtl.kind.upper()} -I../hls/tb",
-        *(os.path.relpath(p, folder) for p in [*rtl.sources, *mains]),
+        *(os.path.relpath(p, folder) for p in [*rtl.sources, main]),
         *("-o", tools.fresh("rtl")),
     ]
     return tools.build(
         folder / place / "rtl",
-        [*rtl.sources, *mains, *sorted(bench.glob("*.hpp")), folder / "hls" / "config.hpp"],
+        [*rtl.sources, main, *sorted(bench.glob("*.hpp")), folder / "hls" / "config.hpp"],
         command,
         folder,
         env,
@@ -188,7 +188,7 @@ def library(cfg: Config, build_dir: Path) -> Path:
     render(cfg, rendered)
     harness = _build(cfg, rendered, engine(rendered), "verilated")
     folder = harness.parent
-    objects = ["virtual_main.o", *sorted(p.name for p in folder.glob("verilated*.o"))]
+    objects = ["rtl_main.o", *sorted(p.name for p in folder.glob("verilated*.o"))]
     return tools.build(
         folder / "libvirtual.so",
         [harness.with_name("rtl.made-from")],

@@ -1,4 +1,4 @@
-"""The Verilated engine in this process; hls/tb/virtual_main.cpp is this module's other half."""
+"""The Verilated engine in this process; hls/tb/rtl_main.cpp is this module's other half."""
 
 from __future__ import annotations
 

@@ -1,13 +1,21 @@
 """The kernel checker: what Vitis HLS would refuse, or quietly build otherwise than meant.
 
-``python -m workshop.checker CONFIG...`` checks the kernel rendered from each.
+``python -m workshop.checker [CONFIG...]`` checks the kernel rendered from each, by default of all
+shipped configs; exit status 1 with findings.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lstm_sharp.engine.config import Config
+from lstm_sharp.flow import tools
+from lstm_sharp.flow.render import render
+from lstm_sharp.terminal import Parser
+from workshop import results
 from workshop.checker.kernel import Kernel
 from workshop.checker.rules import RULES, WORDS, refused
 
@@ -38,3 +46,18 @@ def check(folder: Path) -> list[Finding]:
     for name, rule in RULES.items():
         found |= {Finding(*kernel.place(where), name, text) for where, text in rule(kernel)}
     return sorted(found)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Render and check; print findings, or a line for each config that has none."""
+    parser = Parser(prog="workshop.checker", description=__doc__)
+    return results.of_each_config(parser, _fails, arguments)
+
+
+def _fails(cfg: Config, _: Namespace) -> bool:
+    cfg = cfg.of("hls")
+    folder = tools.build_folder(cfg)
+    render(cfg, folder)
+    findings = check(folder)
+    print("\n".join(map(str, findings)) or f"{cfg.name}: kernel clean")
+    return bool(findings)

@@ -54,11 +54,6 @@ class Function:
     calls: list[tuple[Cursor, Loop]] = field(default_factory=list)
     pragmas: list[Pragma] = field(default_factory=list)
 
-    @cached_property
-    def is_constexpr(self) -> bool:
-        """Whether the compiler may run it, so that no hardware comes of it."""
-        return is_constexpr(self.cursor)
-
 
 class _At(NamedTuple):
     """Where a cursor lies."""
@@ -205,7 +200,7 @@ class Kernel:
 
 
 def is_constexpr(cursor: Cursor) -> bool:
-    """Whether a function or a variable is declared constexpr."""
+    """Whether a function or a variable is declared constexpr, so that no hardware comes of it."""
     ends = ("constexpr", "(", "=", "{", ";")
     words = (token.spelling for token in cursor.get_tokens())
     return next((word for word in words if word in ends), "") == "constexpr"

@@ -8,10 +8,9 @@ wherever it stands.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from workshop.checker.kernel import Kernel, Loop, is_constexpr
 from workshop.checker.pragmas import Pragma
@@ -97,7 +96,7 @@ def recursion(kernel: Kernel) -> Complaints:
     """No function calls itself, through others neither."""
     for function in kernel.functions:
         called = kernel.called(call for call, _ in function.calls)
-        if function in called and not function.is_constexpr:
+        if function in called and not is_constexpr(function.cursor):
             yield function.cursor, f"{function.cursor.spelling} calls itself; hardware loops"
 
 
@@ -105,7 +104,7 @@ def label(kernel: Kernel) -> Complaints:
     """Every loop has a label, by which reports know it."""
     for function in kernel.functions:
         for loop in function.loops:
-            if not loop.label and not function.is_constexpr:
+            if not loop.label and not is_constexpr(function.cursor):
                 name = function.cursor.spelling
                 yield loop.cursor, f"a loop of {name} has no label; write Name: before it"
 
@@ -282,91 +281,56 @@ def interface(kernel: Kernel) -> Complaints:
 # Memories
 
 
-class Access(NamedTuple):
-    """A read or a write of a memory in a pipelined loop."""
-
-    memory: str
-    loop: str
-    writes: bool
-    cursor: Cursor
-
-
 def port(kernel: Kernel) -> Complaints:
-    """One place that reads a memory and one that writes it: more would want more ports."""
-    seen: Counter[tuple[str, str, bool]] = Counter()
-    for access in _all_accesses(kernel):
-        memory, loop, writes, cursor = access
-        seen[access[:3]] += 1
-        if seen[access[:3]] == 2:
-            does = "writes" if writes else "reads"
-            remedy = "choose the address before it, so that there is one"
-            yield cursor, f"a second place of {loop} {does} {memory}, which has a port; {remedy}"
+    """One place of a pipelined loop reads a memory, one behind it writes it: a port for each."""
+    for one, name, memory in _each(kernel, "BIND_STORAGE"):
+        if not (one.options["type"].startswith("ram") and _sizes(memory)):
+            continue
+        for loop in one.function.loops if one.function else ():
+            seen: set[bool] = set()  # whether places before were written
+            for cursor, writes in _uses(kernel, loop.cursor, memory) if loop.pipelined else ():
+                does = "writes" if writes else "reads"
+                if writes in seen:
+                    remedy = "choose the address before it, so that there is one"
+                    why = f"a second place of {loop.label} {does} {name}, which has a port"
+                    yield cursor, f"{why}; {remedy}"
+                if True in seen and not writes:
+                    why = f"{loop.label} reads {name} after it has written it"
+                    yield cursor, f"{why}, and would wait for it; read it before"
+                seen.add(writes)
 
 
-def order(kernel: Kernel) -> Complaints:
-    """Reads come first: one behind a write would wait for it in the same slot."""
-    written = set()
-    for memory, loop, writes, cursor in _all_accesses(kernel):
-        if writes:
-            written.add((memory, loop))
-        elif (memory, loop) in written:
-            yield cursor, f"{loop} reads {memory} after it has written it; read it before"
-
-
-def _all_accesses(kernel: Kernel) -> Iterator[Access]:
-    """Yield what pipelined loops do with bound memories, in the order of the code."""
-    for function in kernel.functions:
-        bound = {v.hash: name for one, name, v in _memories(kernel) if one.function is function}
-        if bound:
-            loops = {loop.cursor.hash: loop.label for loop in function.loops if loop.pipelined}
-            yield from _accesses(kernel, function.cursor, bound, loops)
-
-
-def _accesses(
-    kernel: Kernel,
-    cursor: Cursor,
-    bound: dict[int, str],
-    loops: dict[int, str],
-    inside: str = "",
-    writes: bool = False,
-) -> Iterator[Access]:
-    """Go through an expression or a statement as it runs; names in ``bound`` mean memories."""
-
-    def go(part: Cursor, writes: bool = False) -> Iterator[Access]:
-        return _accesses(kernel, part, bound, loops, inside, writes)
-
+def _uses(
+    kernel: Kernel, cursor: Cursor, memory: Cursor, writes: bool = False
+) -> Iterator[tuple[Cursor, bool]]:
+    """Yield where a statement touches a memory, as it runs, and whether that writes it."""
     what, parts = kind(cursor), list(cursor.get_children())
-    inside = inside or loops.get(cursor.hash, "")
     if what == "ENUM_DECL":
         return  # a pragma, which names a memory and does not touch it
     if what == "DECL_REF_EXPR":
-        if inside and cursor.referenced is not None and cursor.referenced.hash in bound:
-            yield Access(bound[cursor.referenced.hash], inside, writes, cursor)
+        if _base(cursor) == memory.hash:
+            yield cursor, writes
     elif what == "ARRAY_SUBSCRIPT_EXPR":
-        yield from go(parts[1])
-        yield from go(parts[0], writes)
+        yield from _uses(kernel, parts[1], memory)
+        yield from _uses(kernel, parts[0], memory, writes)
     elif assigned := _assigned(cursor, parts):
         to, value, reads = assigned
-        yield from go(value)
-        yield from go(to) if reads else ()
-        yield from go(to, True)
+        yield from _uses(kernel, value, memory)
+        yield from _uses(kernel, to, memory) if reads else ()
+        yield from _uses(kernel, to, memory, True)
     elif what == "CALL_EXPR" and (callees := kernel.callees(cursor)):
         *heads, body = callees[0].cursor.get_children()
-        named = {}
-        for argument, parameter in zip(
-            cursor.get_arguments(), (c for c in heads if kind(c) == "PARM_DECL")
-        ):
-            memory = bound.get(_base(argument))
-            if memory and re.search(r"REFERENCE|ARRAY|POINTER", parameter.type.kind.name):
-                named[parameter.hash] = memory
+        named = [head for head in heads if kind(head) == "PARM_DECL"]
+        for argument, parameter in zip(cursor.get_arguments(), named):
+            passed = re.search(r"REFERENCE|ARRAY|POINTER", parameter.type.kind.name)
+            if passed and _base(argument) == memory.hash:
+                yield from _uses(kernel, body, parameter)
             else:
-                yield from go(argument)
-        if named:
-            yield from _accesses(kernel, body, named, loops, inside)
+                yield from _uses(kernel, argument, memory)
     else:
         passes = what in ("UNEXPOSED_EXPR", "PAREN_EXPR", "CONDITIONAL_OPERATOR")
         for part in parts:
-            yield from go(part, writes and passes)
+            yield from _uses(kernel, part, memory, writes and passes)
 
 
 def _assigned(cursor: Cursor, parts: list[Cursor]) -> tuple[Cursor, Cursor, bool] | None:
@@ -385,24 +349,11 @@ def _assigned(cursor: Cursor, parts: list[Cursor]) -> tuple[Cursor, Cursor, bool
 
 
 def _base(cursor: Cursor) -> int:
-    """Declaration of the array that an expression indexes, or 0."""
+    """Hash of the declaration of the array that an expression indexes, or 0."""
     while kind(cursor) in ("UNEXPOSED_EXPR", "PAREN_EXPR", "ARRAY_SUBSCRIPT_EXPR"):
         cursor = next(cursor.get_children(), cursor.translation_unit.cursor)
     named = kind(cursor) == "DECL_REF_EXPR" and cursor.referenced is not None
     return int(cursor.referenced.hash) if named else 0
-
-
-def depth(kernel: Kernel) -> Complaints:
-    """Depths are powers of two: Vivado makes BRAM that deep anyway, and places wrap."""
-    cut = [(name, one.numbers.get("dim", 1)) for one, name, _ in _each(kernel, "ARRAY_PARTITION")]
-    for one, name, variable in _memories(kernel):
-        deep = prod(
-            size
-            for dim, size in enumerate(_sizes(variable), 1)
-            if (name, 0) not in cut and (name, dim) not in cut
-        )
-        if deep & (deep - 1):
-            yield one, f"{name} is {deep} deep; round it up to {1 << deep.bit_length()}"
 
 
 def register(kernel: Kernel) -> Complaints:
@@ -411,7 +362,7 @@ def register(kernel: Kernel) -> Complaints:
     cut = {v.hash for _, _, v in _each(kernel, "ARRAY_PARTITION")}
     for function in kernel.functions:
         pipelined = any(loop.pipelined for loop in function.loops)
-        if (not pipelined and function not in kernel.in_pipelines) or function.is_constexpr:
+        if (not pipelined and function not in kernel.in_pipelines) or is_constexpr(function.cursor):
             continue
         for cursor in function.cursor.walk_preorder():
             if kind(cursor) != "VAR_DECL" or cursor.hash in kept or _is_const(cursor.type):
@@ -429,12 +380,6 @@ def register(kernel: Kernel) -> Complaints:
         outside = kind(cursor.semantic_parent) in ("NAMESPACE", "TRANSLATION_UNIT")
         if outside and not _is_const(cursor.type):
             yield cursor, f"{cursor.spelling} is global, so kept in a memory; make it local"
-
-
-def _memories(kernel: Kernel) -> Iterator[tuple[Pragma, str, Cursor]]:
-    for one, name, variable in _each(kernel, "BIND_STORAGE"):
-        if one.options["type"].startswith("ram") and _sizes(variable):
-            yield one, name, variable
 
 
 def _is_stream(variable: Cursor) -> bool:
@@ -474,6 +419,6 @@ def _bits(what: Any) -> int:
 RULES = {
     rule.__name__.strip("_"): rule
     for rule in (float_, pointer, width, recursion, label, unroll, pragma, pipeline, dependence,
-                 partition, storage, stream, dataflow, interface, port, order, depth, register)
+                 partition, storage, stream, dataflow, interface, port, register)
 }  # fmt: skip
 """By name, rules that look at the whole kernel; ``refused`` has more."""

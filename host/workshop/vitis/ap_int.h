@@ -1,5 +1,5 @@
 // Integers of Vitis HLS on clang's own of any width, for the kernel checker, and for the
-// intermediate form of the kernel that build/recurrence measures: results are as wide as they need
+// intermediate form of the kernel that recurrence.py measures: results are as wide as they need
 // to be, and assignment wraps.
 #pragma once
 
