@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from covers import in_wavefront, recovered
 from lstm_sharp.compiler import cycles
-from lstm_sharp.compiler.group import Start
+from lstm_sharp.compiler.group import Launch
+from lstm_sharp.compiler.launches import Launcher
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import bias_blocks, weight_tiles
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.schedule import SCHEDULES
-from lstm_sharp.compiler.starts import Host
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Program
@@ -28,6 +27,7 @@ from lstm_sharp.numerics.formats import C_BITS, Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 from lstm_sharp.runtime import deploy, engines
 from lstm_sharp.runtime.batch import Pair, by_length
+from tilings import in_wavefront, retiled
 
 _TINY = config.load("tiny")
 
@@ -148,17 +148,17 @@ class Case:
         return [len(x) for x in self.xs]
 
     @property
-    def host(self) -> Host:
-        """Who starts its programs."""
-        return Host(self.start_cycles)
+    def host(self) -> Launcher:
+        """Who launches its programs."""
+        return Launcher(self.start_cycles)
 
-    def programs(self) -> Iterator[tuple[deploy.Stage, Start | None, Program]]:
-        """Yield all programs in the order in which they run; the loads have no start."""
+    def programs(self) -> Iterator[tuple[deploy.Stage, Launch | None, Program]]:
+        """Yield all programs in the order in which they run; the loads have no launch."""
         for stage in self.stages:
             yield stage, None, stage.plan.load_program()
             states = self.state is not None, self.give
-            for start in stage.starts(self.lengths, *states, self.host):
-                yield stage, start, stage.plan.program_of(start, *states)
+            for launch in stage.launches(self.lengths, *states, self.host):
+                yield stage, launch, stage.plan.program_of(launch, *states)
 
     def runs(self) -> list[Run]:
         """Make the job of a case of one stage: weights, then the sequences."""
@@ -227,7 +227,7 @@ def draw(
         schedule: one of ``SCHEDULES``.
         chains: of the engine that it is compiled for, up to those of the one that runs it; then as
             many sequences as there can be run side by side.
-        start_cycles: that a start costs its host.
+        start_cycles: that a launch costs its host.
     """
     rng, extreme = np.random.default_rng(seed), seed % 2 == 0
     kinds, sizes, lengths = _drawn_outline(rng, cfg, kinds, sizes, lengths)
@@ -301,7 +301,7 @@ def _deployed(
     smaller = replace(cfg, chains=chains, weight_tiles=tiles)
     stages = deploy.deploy(model, smaller, schedule, steps)
     if cfg.bands > 1 and rng.random() < 0.7:
-        stages = tuple(replace(stage, plan=recovered(rng, stage.plan)) for stage in stages)
+        stages = tuple(replace(stage, plan=retiled(rng, stage.plan)) for stage in stages)
     if rng.random() < 0.5:
         stages = tuple(replace(stage, plan=in_wavefront(stage.plan)) for stage in stages)
     if not crowded:

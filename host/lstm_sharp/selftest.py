@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from lstm_sharp import files, package
-from lstm_sharp.compiler.distances import keep_distances
+from lstm_sharp.compiler.distances import insert_nops
 from lstm_sharp.driver import proof
 from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.engine.config import Config
@@ -173,7 +173,7 @@ def loopback(cfg: Config) -> tuple[jobs.Run, np.ndarray]:
     """
     rows = cfg.blocks * cfg.passes
     both = [Instruction(op=op, rows=rows) for op in (Op.LOAD_STATE, Op.GIVE_STATE)]
-    program = Program(tuple(keep_distances(cfg, both, "elementwise")))
+    program = Program(tuple(insert_nops(cfg, both, "elementwise")))
     beats = np.zeros((rows * cfg.lanes, cfg.stream_bits // 32), np.int32)
     for half, bits in enumerate((cfg.fmt.activation_bits, C_BITS)):
         most = 1 << (bits - 1)

@@ -65,16 +65,16 @@ def run(cfg: Config, size: int, schedule: str, chains: int) -> dict[str, Any]:
     x = np.random.default_rng(1).uniform(-1, 1, (chains, STEPS, size))
     model = quantize(random_layer(size), cfg.fmt, x, cfg.max_shift)
     plan = make_plan(shapes_of(model), cfg, schedule, sequences=chains)
-    start = (group((STEPS,) * chains),)
+    launch = (group((STEPS,) * chains),)
     stage, xs = Stage(model, plan, 0), model.quantize_input(x)
-    job = [stage.load(), stage.run_of(start, xs, None, False)]
+    job = [stage.load(), stage.run_of(launch, xs, None, False)]
     result = engines.play(engines.build("rtl", cfg), job)[1]
     engines.check(cfg, job[1], result)
-    program = plan.program_of(start)
+    program = plan.program_of(launch)
     if result.cycles != cycles.predict(cfg, program).cycles:
         raise UsageError(f"{cfg.name}, X = H = {size}: {result.cycles} cycles were not predicted")
     h = pack.empty_h(plan, [STEPS] * chains)
-    pack.unpack_h(result.h_bytes, plan, start, h)
+    pack.unpack_h(result.h_bytes, plan, launch, h)
     if not np.array_equal(h, golden.run(model, xs)[0]):
         raise UsageError(f"{cfg.name}, X = H = {size}: h differs from the golden model")
     ideal = model.macs_per_step * STEPS * chains / cfg.macs
@@ -85,7 +85,7 @@ def run(cfg: Config, size: int, schedule: str, chains: int) -> dict[str, Any]:
         "schedule": schedule,
         "chains": chains,
         "cycles": result.cycles,
-        "lower_bound": plan.lower_bound(start),
+        "lower_bound": plan.lower_bound(launch),
         "cycles_per_step": result.cycles / (STEPS * chains),
         "utilization": ideal / result.cycles,
         "limited_by": cycles.predict(cfg, program).limited_by,

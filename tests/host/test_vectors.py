@@ -61,7 +61,7 @@ def test_rendered_jobs_give_the_golden_bits(
             engines.check(cfg, run, result)
         assert np.array_equal(np.load(folder / f"{job.replace('job', 'h')}.npy"), h)
         steps, half = made.x.shape[1], made.half
-        starts = [stage.starts([steps] * half, state, True) for state in (False, True)]
+        starts = [stage.launches([steps] * half, state, True) for state in (False, True)]
         assert len(starts[0] + starts[1]) == len(results) - 1
         done = 1
         for own, which in zip(starts, (slice(half), slice(half, None))):

@@ -54,22 +54,22 @@ class Coverage:
 
 def seen_in(case: Case, stalled: bool) -> Iterator[tuple[Point, dict[str, int]]]:
     """Tell of each program of a case what it is: the point of its first group, and more."""
-    for stage, start, _ in case.programs():
-        if start is None:
+    for stage, launch, _ in case.programs():
+        if launch is None:
             continue
-        plan, lengths = stage.plan, start[0].lengths
+        plan, lengths = stage.plan, launch[0].lengths
         chains = len(lengths) * plan.directions
-        rows = [row for g in start for row in g.sequences if row >= 0]
+        rows = [row for g in launch for row in g.sequences if row >= 0]
         c_full, h_full = at_limits(case, stage, rows)
-        own = {row: n for g in start for index in g.indices for row, n in zip(index, g.lengths)}
+        own = {row: n for g in launch for index in g.indices for row, n in zip(index, g.lengths)}
         further = {
             "state in": case.state is not None,
             "state out": case.give,
             "state in and out, stalled": case.state is not None and case.give and stalled,
             "lengths equal": len(lengths) > 1 and len(set(lengths)) == 1,
             "lengths different": len(set(lengths)) > 1,
-            "groups repeated": start[0].repeats > 1,
-            "several groups in a start": len(start) > 1,
+            "groups repeated": launch[0].repeats > 1,
+            "several groups in a launch": len(launch) > 1,
             "empty sequences": -1 in own,
             "sequences that run on": any(
                 row >= 0 and len(case.xs[row]) < n for row, n in own.items()

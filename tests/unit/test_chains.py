@@ -12,9 +12,9 @@ from cases import any_engine, draw
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.distances import FETCH_EVERY
 from lstm_sharp.compiler.group import group
+from lstm_sharp.compiler.launches import plan_launches
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.schedule import SCHEDULES, make_plan
-from lstm_sharp.compiler.starts import best_starts
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import Op
 from lstm_sharp.errors import UsageError
@@ -62,7 +62,7 @@ def test_each_schedule_is_no_slower_than_the_one_before(
     g = group(sorted(lengths, reverse=True), repeats)
     taken = {}
     for name in (*SCHEDULES, "best"):
-        plan = make_plan([LayerShape(x, h)] * (1 + both), cfg, name, (1 + both,))
+        plan = make_plan([LayerShape(x, h)] * (1 + both), cfg, name, (1 + both,), len(lengths))
         taken[name] = cycles.predict(cfg, plan.program(g.lengths, repeats)).cycles
         assert taken[name] >= plan.lower_bound((g,))
     assert taken["intergate"] >= taken["unfolded"] >= taken["elementwise"] >= taken["best"], taken
@@ -91,7 +91,7 @@ def test_groups_are_smaller_where_the_window_ends() -> None:
     lengths = list(range(32, 0, -1))
     with pytest.raises(UsageError, match="the window holds 127"):
         plan.program(lengths).encode(cfg)
-    groups = [g for (g,) in best_starts(plan, tuple(lengths))]
+    groups = [g for (g,) in plan_launches(plan, tuple(lengths))]
     assert 1 < len(groups[0].lengths) < 10
     for g in groups:
         plan.program(g.lengths, g.repeats, True, True).encode(cfg)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp.compiler import by_gate, cycles
-from lstm_sharp.compiler.cover import Tiling
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.perf import fastest, perf
 from lstm_sharp.compiler.schedule import SCHEDULES, make_plan
+from lstm_sharp.compiler.tiling import TileChoice
 from lstm_sharp.engine import config
 from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.errors import UsageError
@@ -236,7 +236,7 @@ def test_many_chains_of_an_engine_of_several_shapes(chains: int) -> None:
     assert rectangles == {7: 6, 10: 4, 11: 4, 16: 2, 31: 2}[chains]
     if chains <= 16:
         plan.program((4,) * chains, with_state=True, give_state=True).encode(plan.cfg)
-    whole = make_plan([shape], plan.cfg, "unfolded", tiling=Tiling(128))
+    whole = make_plan([shape], plan.cfg, "unfolded", choice=TileChoice(128))
     assert plan.tiles <= whole.tiles
 
 

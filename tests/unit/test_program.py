@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lstm_sharp.compiler.distances import keep_distances
+from lstm_sharp.compiler.distances import insert_nops
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.engine import config
@@ -67,7 +67,7 @@ def test_a_narrow_row_finishes_no_sooner_than_the_lanes_are_free() -> None:
     assert cfg.passes == 8
     row = Instruction(source=Source.ZERO, start=Start.BIAS, finish=True, rows=1)
     wide, narrow = replace(row, cols=9), replace(row, cols=3)
-    kept = keep_distances(cfg, [wide, narrow, narrow, wide], "elementwise")
+    kept = insert_nops(cfg, [wide, narrow, narrow, wide], "elementwise")
     assert [i.nops for i in kept] == [0, 5, 0, 0]
 
 

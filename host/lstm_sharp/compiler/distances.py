@@ -18,7 +18,7 @@ _SETTLED = 3
 """Rounds of a loop after which distances repeat: a round before, and each half of the h buffer."""
 
 
-def keep_distances(
+def insert_nops(
     cfg: Config, instructions: list[Instruction], schedule: str, sequences: int = 1
 ) -> list[Instruction]:
     """Put no-op slots in front of instructions until every distance is kept.

@@ -1,4 +1,4 @@
-"""A group: sequences that run side by side. A start: the groups that one program runs."""
+"""A group: sequences that run side by side. A launch: the groups that one program runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Group:
         return self.repeats * sum(self.lengths)
 
 
-Start = tuple[Group, ...]
+Launch = tuple[Group, ...]
 """Groups that one program runs, one after the other."""
 
 

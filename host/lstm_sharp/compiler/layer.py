@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain as chained
 from itertools import pairwise
 
-from lstm_sharp.compiler.cover import Rect
+from lstm_sharp.compiler.tiling import Rect
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Instruction, Op, Source, Start
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
-from lstm_sharp.compiler.cover import ANY, Layout, Tiling, layouts
 from lstm_sharp.compiler.layer import LayerShape
+from lstm_sharp.compiler.tiling import ANY, TileChoice, Tiling, tilings
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 
@@ -73,13 +73,13 @@ def check_fit(
 
 def weight_tiles(shapes: Sequence[LayerShape], cfg: Config) -> int:
     """Least tiles that the weights of some layers make, of the shapes that the engine has."""
-    return sum(min(layout.tiles for layout in layouts_of(s, cfg)) for s in shapes)
+    return sum(min(tiling.tiles for tiling in tilings_of(s, cfg)) for s in shapes)
 
 
-def layouts_of(shape: LayerShape, cfg: Config, tiling: Tiling = ANY) -> list[Layout]:
+def tilings_of(shape: LayerShape, cfg: Config, choice: TileChoice = ANY) -> list[Tiling]:
     """List how a cell may be covered with tiles."""
     x, h = (segments(size, cfg) for size in (shape.input_size, shape.hidden_size))
-    return layouts(cfg, bands(shape, cfg), x, h, tiling)
+    return tilings(cfg, bands(shape, cfg), x, h, choice)
 
 
 def bands(shape: LayerShape, cfg: Config) -> int:

@@ -2,7 +2,7 @@
 
 Streams are uint8 arrays of whole beats, little endian. Where a column or a neuron lies in a beat,
 and what follows what, is said in docs/slot-program.md. Inputs, h and states are those of a whole
-batch; the groups of a start say which sequences of it are meant.
+batch; the groups of a launch say which sequences of it are meant.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_sharp.compiler.group import Group, Start
+from lstm_sharp.compiler.group import Group, Launch
 from lstm_sharp.compiler.layer import LayerPlan
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.engine.beats import bytes_of, integers
@@ -31,7 +31,7 @@ def zeros(size: int) -> np.ndarray:
     return np.zeros(size, np.uint8)
 
 
-def x_beats(x: Batch, plan: Plan, start: Start, allocate: Allocate = zeros) -> np.ndarray:
+def x_beats(x: Batch, plan: Plan, launch: Launch, allocate: Allocate = zeros) -> np.ndarray:
     """Pack inputs: each vector in words of N elements, each word in whole beats.
 
     Group after group, step after step, chain after chain; a reverse cell takes its steps from the
@@ -41,7 +41,7 @@ def x_beats(x: Batch, plan: Plan, start: Start, allocate: Allocate = zeros) -> n
     Args:
         x: the batch, X wide; integers of any type.
         plan: what runs it.
-        start: its groups.
+        launch: its groups.
         allocate: where to pack.
 
     Returns:
@@ -51,9 +51,9 @@ def x_beats(x: Batch, plan: Plan, start: Start, allocate: Allocate = zeros) -> n
     word = cfg.word_beats * cfg.beat_elements
     vector = (plan.directions, ceil(plan.layers[0].shape.input_size / cfg.columns), word)
     dtype = integers(cfg.fmt.activation_bits)
-    beats = allocate(sum(g.steps for g in start) * prod(vector) * dtype.itemsize)
+    beats = allocate(sum(g.steps for g in launch) * prod(vector) * dtype.itemsize)
     vectors = beats.view(dtype).reshape(-1, *vector)[..., : cfg.columns]
-    for g in start:
+    for g in launch:
         own, vectors = vectors[: g.steps], vectors[g.steps :]
         rounds = own.reshape(g.repeats, -1, *own.shape[1:])
         at = 0
@@ -66,14 +66,14 @@ def x_beats(x: Batch, plan: Plan, start: Start, allocate: Allocate = zeros) -> n
     return beats
 
 
-def state_beats(state: State, plan: Plan, start: Start) -> np.ndarray:
+def state_beats(state: State, plan: Plan, launch: Launch) -> np.ndarray:
     """Pack h and c of a plan's cells: a beat a neuron, h in its low and c in its high 32 bits.
 
     Group after group, level after level, chain after chain, as the LOAD_STATE take them. An empty
     sequence, -1, gets the last one's: any will do.
     """
     cfg, parts = plan.cfg, []
-    for g in start:
+    for g in launch:
         levels = []
         for first, cells in enumerate(plan.levels):
             hidden, neurons = cells[0].shape.hidden_size, cells[0].neurons(cfg)
@@ -88,11 +88,11 @@ def state_beats(state: State, plan: Plan, start: Start) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def h_beats(plan: Plan, start: Start, give_state: bool = False) -> int:
+def h_beats(plan: Plan, launch: Launch, give_state: bool = False) -> int:
     """Beats that the h stream gives."""
     vector = plan.directions * vector_beats(plan.layers[-1], plan.cfg)
     states = sum(cell.neurons(plan.cfg) for cell in plan.layers) if give_state else 0
-    return sum(g.steps * vector + g.repeats * len(g.lengths) * states for g in start)
+    return sum(g.steps * vector + g.repeats * len(g.lengths) * states for g in launch)
 
 
 def empty_h(plan: Plan, lengths: Sequence[int]) -> Batch:
@@ -105,20 +105,20 @@ def empty_h(plan: Plan, lengths: Sequence[int]) -> Batch:
 
 
 def unpack_h(
-    beats: np.ndarray, plan: Plan, start: Start, h: Batch, after: State | None = None
+    beats: np.ndarray, plan: Plan, launch: Launch, h: Batch, after: State | None = None
 ) -> None:
-    """Unpack the h stream of a start.
+    """Unpack the h stream of a launch.
 
     Args:
         beats: uint8, contiguous; stays as it is.
         plan: what ran.
-        start: its groups.
+        launch: its groups.
         h: gets the top level's h, forward first, of the sequences that ran; see ``empty_h``. What
             was run after a sequence's end is dropped.
         after: gets their h and c of the plan's cells, (cells, B, at least H) each; None if the
             program gave no states.
     """
-    for g in start:
+    for g in launch:
         size = h_beats(plan, (g,), after is not None) * plan.cfg.stream_bits // 8
         own, beats = beats[:size], beats[size:]
         _unpack_group(own, plan, g, h, after)

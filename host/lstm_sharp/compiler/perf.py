@@ -8,11 +8,11 @@ from math import ceil, gcd, log2
 from typing import NamedTuple
 
 from lstm_sharp.compiler import by_gate, cycles
-from lstm_sharp.compiler.cover import Tiling
 from lstm_sharp.compiler.group import group
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.schedule import check_schedule, make_plan
+from lstm_sharp.compiler.tiling import TileChoice
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import MAX_STEPS
@@ -129,7 +129,7 @@ def fastest(
     """
     together = group((steps,) * chains)
     several = len(k_list) > 1
-    tiling = Tiling(_of_list(k, k_list) if k_list else None, padding)
+    choice = TileChoice(_of_list(k, k_list) if k_list else None, padding)
     one_gate = schedule in by_gate.SCHEDULES
     found: list[Found] = []
     worst = float("inf")  # that is still of interest
@@ -145,7 +145,7 @@ def fastest(
                     uncut = make_plan([shape], cfg, "unfolded")
                     if not several and uncut.lower_bound((together,)) > worst:
                         continue
-                    plan = make_plan([shape], cfg, schedule, sequences=chains, tiling=tiling)
+                    plan = make_plan([shape], cfg, schedule, sequences=chains, choice=choice)
                     program = plan.program(together.lengths)
                     program.encode(cfg)
                     found.append(Found(cfg, cycles.predict(cfg, program), plan))

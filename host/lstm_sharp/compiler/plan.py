@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lstm_sharp.compiler import cycles
-from lstm_sharp.compiler.distances import keep_distances
-from lstm_sharp.compiler.group import Start, group
+from lstm_sharp.compiler.distances import insert_nops
+from lstm_sharp.compiler.group import Launch, group
 from lstm_sharp.compiler.layer import LayerPlan, LayerShape, LevelProgram
 from lstm_sharp.compiler.limits import check_lengths, check_steps, h_words, sequence_stride
 from lstm_sharp.engine.config import Config
@@ -101,12 +101,12 @@ class Plan:
         return self.program_of((group(lengths, repeats),), with_state, give_state)
 
     def program_of(
-        self, start: Start, with_state: bool = False, give_state: bool = False
+        self, launch: Launch, with_state: bool = False, give_state: bool = False
     ) -> Program:
-        """Make the program of one start; arguments and errors are those of ``program``."""
-        alone = len(start) == 1
-        repeats = start[0].repeats if alone else 1
-        lists = [g.lengths for g in start for _ in range(1 if alone else g.repeats)]
+        """Make the program of one launch; arguments and errors are those of ``program``."""
+        alone = len(launch) == 1
+        repeats = launch[0].repeats if alone else 1
+        lists = [g.lengths for g in launch for _ in range(1 if alone else g.repeats)]
         for lengths in lists:
             check_lengths(lengths, self.cfg, self.beside)
         stride = self.stride(max(map(len, lists)))
@@ -117,7 +117,7 @@ class Plan:
             instructions = [
                 i for n in lists for i in self.instructions(n, with_state, give_state, lead)
             ]
-            kept = keep_distances(self.cfg, instructions, self.schedule, repeats)
+            kept = insert_nops(self.cfg, instructions, self.schedule, repeats)
             programs.append(Program(tuple(kept), repeats, stride))
         if len(programs) == 1:
             return programs[0]
@@ -149,16 +149,16 @@ class Plan:
         step = (taken[1] - taken[0]) / (long - short)
         return taken[0] - short * step, step
 
-    def lower_bound(self, start: Start) -> int:
-        """Cycles that no order of the tiles of a start's groups goes under, states apart.
+    def lower_bound(self, launch: Launch) -> int:
+        """Cycles that no order of the tiles of a launch's groups goes under, states apart.
 
         All tiles have to be dispatched. And of a step's T_h tiles those before its first finishing
         slot wait D for the first h of the step before, while that slot itself waits D for the last
         h, which comes after all other tiles: the better half is T_h / 2, so that a step takes
         D + T_h / 2.
         """
-        slots = sum(group.repeats * self._least_slots(group.lengths) for group in start)
-        lanes = sum(len(group.lengths) for group in start)
+        slots = sum(group.repeats * self._least_slots(group.lengths) for group in launch)
+        lanes = sum(len(group.lengths) for group in launch)
         return cycles.beside_slots(self.cfg, len(self.layers) * lanes) + slots
 
     def _least_slots(self, lengths: Sequence[int]) -> int:

@@ -13,12 +13,12 @@ from itertools import accumulate
 from math import inf
 
 from lstm_sharp.compiler import cycles
-from lstm_sharp.compiler.cover import ANY, Layout, Rect, Tiling
 from lstm_sharp.compiler.cuts import best_cuts
 from lstm_sharp.compiler.cycles import Prediction
 from lstm_sharp.compiler.layer import LayerPlan, LayerShape
-from lstm_sharp.compiler.limits import check_fit, layouts_of, places
+from lstm_sharp.compiler.limits import check_fit, places, tilings_of
 from lstm_sharp.compiler.plan import Plan
+from lstm_sharp.compiler.tiling import ANY, Rect, TileChoice, Tiling
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
 from lstm_sharp.errors import UsageError
@@ -44,7 +44,7 @@ def make_plan(
     schedule: str = "best",
     directions: Sequence[int] | None = None,
     sequences: int | None = None,
-    tiling: Tiling = ANY,
+    choice: TileChoice = ANY,
     wavefront: bool | None = None,
 ) -> Plan:
     """Lay out the weights of cells and choose their tiles' shapes and how their steps are cut.
@@ -55,7 +55,7 @@ def make_plan(
         schedule: one of ``SCHEDULES``, or ``best``.
         directions: cells of each level; None: one each.
         sequences: side by side, how many the cuts should suit; None: as many as the engine runs.
-        tiling: what the shapes may be.
+        choice: what the shapes may be.
         wavefront: whether levels run side by side; None: if there are chains enough for that, and
             the cycle model finds it faster.
 
@@ -69,19 +69,19 @@ def make_plan(
     count = min(sequences or most, most)
     if schedule == "best":
         plans = [
-            make_plan(shapes, cfg, s, directions, count, tiling, wavefront)
+            make_plan(shapes, cfg, s, directions, count, choice, wavefront)
             for s in reversed(SCHEDULES)
         ]
         return min(plans, key=lambda plan: _typical(plan, count).cycles)
     levels_beside = count * len(shapes) if wavefront is None else len(shapes)
     stacked = beside == 1 < len(shapes)
     if wavefront is not False and stacked and levels_beside <= cfg.chains:
-        return _in_wavefront(shapes, cfg, schedule, count, tiling, wavefront)
+        return _in_wavefront(shapes, cfg, schedule, count, choice, wavefront)
     plan = Plan(cfg, schedule, (), beside)
     levels = [tuple(shapes[at : at + beside]) for at in range(0, len(shapes), beside)]
-    options = [layouts_of(cells[0], cfg, tiling) for cells in levels]
+    options = [tilings_of(cells[0], cfg, choice) for cells in levels]
     fastest = [_fastest(plan, cells, found, count) for cells, found in zip(levels, options)]
-    least = [min(found, key=lambda layout: layout.tiles) for found in options]
+    least = [min(found, key=lambda tiling: tiling.tiles) for found in options]
     for layers in (lay_out(plan, levels, fastest), lay_out(plan, levels, least)):
         plan = replace(plan, layers=layers)
         if plan.tiles <= cfg.weight_tiles:
@@ -97,42 +97,42 @@ def _in_wavefront(
     cfg: Config,
     schedule: str,
     count: int,
-    tiling: Tiling,
+    choice: TileChoice,
     asked: bool | None,
 ) -> Plan:
     """Make a plan of levels side by side; of levels in turn where that is as fast, unless asked."""
     chains = min(cfg.chains, count * len(shapes))
-    wave = make_plan(shapes, cfg, schedule, None, chains, tiling, wavefront=False)
+    wave = make_plan(shapes, cfg, schedule, None, chains, choice, wavefront=False)
     wave = replace(wave, wavefront=True)
     if asked:
         return wave
-    in_turn = make_plan(shapes, cfg, schedule, None, count, tiling, wavefront=False)
+    in_turn = make_plan(shapes, cfg, schedule, None, count, choice, wavefront=False)
     fits = len(wave.instructions((2,), True, True)) <= MAX_INSTRUCTIONS
     return min((in_turn, wave) if fits else (in_turn,), key=lambda p: _typical(p, count).cycles)
 
 
 def _fastest(
-    plan: Plan, cells: Sequence[LayerShape], options: Sequence[Layout], sequences: int
-) -> Layout:
-    """Choose by the cycle model, of layouts whose tiles alone do not take longer than another."""
+    plan: Plan, cells: Sequence[LayerShape], options: Sequence[Tiling], sequences: int
+) -> Tiling:
+    """Choose by the cycle model, of tilings whose tiles alone do not take longer than another."""
     if len(options) == 1:
         return options[0]
     most = max(2, _room(plan, sequences) // 2)  # each is in the first step, and in a loop
     best, least = options[0], inf
-    for layout in sorted(options, key=lambda layout: layout.tiles):
-        if len(layout.x) + len(layout.h) > most:
+    for tiling in sorted(options, key=lambda tiling: tiling.tiles):
+        if len(tiling.x) + len(tiling.h) > most:
             continue
-        if _STEPS * sequences * len(cells) * layout.tiles >= least:
+        if _STEPS * sequences * len(cells) * tiling.tiles >= least:
             break
-        level = replace(plan, layers=lay_out(plan, [cells], [layout]))
+        level = replace(plan, layers=lay_out(plan, [cells], [tiling]))
         taken = _typical(level, sequences).cycles
         if taken < least:
-            best, least = layout, taken
+            best, least = tiling, taken
     return best
 
 
 def lay_out(
-    plan: Plan, levels: Sequence[Sequence[LayerShape]], chosen: Sequence[Layout]
+    plan: Plan, levels: Sequence[Sequence[LayerShape]], chosen: Sequence[Tiling]
 ) -> tuple[LayerPlan, ...]:
     """Give the weights and biases of cells places, one after the other.
 
@@ -143,9 +143,9 @@ def lay_out(
     """
     layers: list[LayerPlan] = []
     tile = bias = 0
-    for cells, layout in zip(levels, chosen):
+    for cells, tiling in zip(levels, chosen):
         for shape in cells:
-            layers.append(LayerPlan(shape, *layout, places(shape, plan.cfg), tile, bias))
+            layers.append(LayerPlan(shape, *tiling, places(shape, plan.cfg), tile, bias))
             tile, bias = tile + layers[-1].tiles, bias + layers[-1].bands
     return tuple(layers)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lstm_sharp.compiler.cover import Rect
 from lstm_sharp.compiler.layer import LayerPlan
 from lstm_sharp.compiler.plan import Plan
+from lstm_sharp.compiler.tiling import Rect
 from lstm_sharp.engine.beats import bytes_of, integers
 from lstm_sharp.engine.config import Config
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel

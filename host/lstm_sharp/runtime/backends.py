@@ -14,8 +14,8 @@ import numpy as np
 from lstm_sharp.board import errors, owner
 from lstm_sharp.board import overlay as overlays
 from lstm_sharp.board.runner import Runner
+from lstm_sharp.compiler.launches import FREE, Launcher
 from lstm_sharp.compiler.pack import Batch
-from lstm_sharp.compiler.starts import FREE, Host
 from lstm_sharp.engine.config import Config
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
@@ -48,7 +48,7 @@ class Backend:
         self._turn = threading.RLock()
 
     @property
-    def host(self) -> Host:
+    def host(self) -> Launcher:
         """What a start costs it, and takes."""
         return FREE
 
@@ -165,9 +165,9 @@ class Board(Backend):
         self.cycles, self._since = 0, 0.0
 
     @property
-    def host(self) -> Host:
+    def host(self) -> Launcher:
         """What a start costs, and what the DMA takes of h at once."""
-        return Host(self.start_cycles, self.runner.h.limit * 8 // self._beat_bits)
+        return Launcher(self.start_cycles, self.runner.h.limit * 8 // self._beat_bits)
 
     def turn(self) -> AbstractContextManager[Any]:
         """Make a thread wait for others, and refuse where another owns the device."""

@@ -12,13 +12,13 @@ import numpy as np
 
 from lstm_sharp.compiler import cycles, pack, weights
 from lstm_sharp.compiler.cycles import Prediction, hls_cycles
-from lstm_sharp.compiler.group import Start
+from lstm_sharp.compiler.group import Launch
+from lstm_sharp.compiler.launches import FREE, Launcher, plan_launches
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import check_fit
 from lstm_sharp.compiler.pack import Allocate, Batch
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.schedule import make_plan, shapes_of
-from lstm_sharp.compiler.starts import FREE, Host, best_starts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Program
 from lstm_sharp.errors import UsageError
@@ -48,14 +48,14 @@ class Stage:
             return batch
         return batch[:, ::-1] if isinstance(batch, np.ndarray) else [s[::-1] for s in batch]
 
-    def starts(
-        self, lengths: Sequence[int], state: bool, give: bool, host: Host = FREE
-    ) -> tuple[Start, ...]:
-        """Cut a batch of these lengths into starts, as ``best_starts`` says."""
-        return best_starts(self.plan, tuple(lengths), state, give, host)
+    def launches(
+        self, lengths: Sequence[int], state: bool, give: bool, host: Launcher = FREE
+    ) -> tuple[Launch, ...]:
+        """Cut a batch of these lengths into launches, as ``plan_launches`` says."""
+        return plan_launches(self.plan, tuple(lengths), state, give, host)
 
     def programs(self, lengths: Sequence[int], state: bool, give: bool) -> list[Program]:
-        """Make the program of each start, if one costs nothing."""
+        """Make the program of each launch, if one costs nothing."""
         return programs(self.plan, lengths, state, give)
 
     def weights(self) -> np.ndarray:
@@ -68,22 +68,22 @@ class Stage:
 
     def run_of(
         self,
-        start: Start,
+        launch: Launch,
         batch: Batch,
         state: State | None,
         give: bool,
         allocate: Allocate = pack.zeros,
     ) -> jobs.Run:
-        """Make the run of a start; integer sequences and state are the whole batch's.
+        """Make the run of a launch; integer sequences and state are the whole batch's.
 
         x is packed into what ``allocate`` gives.
         """
         plan = self.plan
         return jobs.Run(
-            _words(plan, start, state is not None, give),
-            jobs.nothing() if state is None else pack.state_beats(state, plan, start),
-            pack.x_beats(self.turn(batch), plan, start, allocate),
-            pack.h_beats(plan, start, give) * plan.cfg.stream_bits // 8,
+            _words(plan, launch, state is not None, give),
+            jobs.nothing() if state is None else pack.state_beats(state, plan, launch),
+            pack.x_beats(self.turn(batch), plan, launch, allocate),
+            pack.h_beats(plan, launch, give) * plan.cfg.stream_bits // 8,
         )
 
     def runs(
@@ -91,12 +91,12 @@ class Stage:
         batch: Batch,
         state: State | None,
         give: bool,
-        host: Host = FREE,
+        host: Launcher = FREE,
         allocate: Allocate = pack.zeros,
-    ) -> tuple[tuple[Start, ...], list[jobs.Run]]:
-        """Cut integer sequences into starts, and make the run of each."""
-        starts = self.starts([len(s) for s in batch], state is not None, give, host)
-        return starts, [self.run_of(start, batch, state, give, allocate) for start in starts]
+    ) -> tuple[tuple[Launch, ...], list[jobs.Run]]:
+        """Cut integer sequences into launches, and make the run of each."""
+        launches = self.launches([len(s) for s in batch], state is not None, give, host)
+        return launches, [self.run_of(launch, batch, state, give, allocate) for launch in launches]
 
 
 Play = Callable[[Stage, Sequence[jobs.Run]], Sequence[jobs.Result]]
@@ -105,19 +105,19 @@ their results, after that of the load if it has loaded them."""
 
 
 @lru_cache(maxsize=64)
-def _words(plan: Plan, start: Start, state: bool, give: bool) -> np.ndarray:
-    """Encode the program of a start."""
-    words = plan.program_of(start, state, give).encode(plan.cfg)
+def _words(plan: Plan, launch: Launch, state: bool, give: bool) -> np.ndarray:
+    """Encode the program of a launch."""
+    words = plan.program_of(launch, state, give).encode(plan.cfg)
     words.flags.writeable = False  # others get the same array
     return words
 
 
 def programs(
-    plan: Plan, lengths: Sequence[int], state: bool, give: bool, host: Host = FREE
+    plan: Plan, lengths: Sequence[int], state: bool, give: bool, host: Launcher = FREE
 ) -> list[Program]:
-    """Make the program of each start."""
-    starts = best_starts(plan, tuple(lengths), state, give, host)
-    return [plan.program_of(start, state, give) for start in starts]
+    """Make the program of each launch."""
+    launches = plan_launches(plan, tuple(lengths), state, give, host)
+    return [plan.program_of(launch, state, give) for launch in launches]
 
 
 def deploy(
@@ -234,7 +234,7 @@ def predict_plans(
     lengths: Sequence[int],
     state: bool = False,
     give: bool = False,
-    host: Host = FREE,
+    host: Launcher = FREE,
 ) -> tuple[Prediction, int]:
     """Ask the cycle model, which is the sv engine's, for all programs of a call, and for all loads.
 
@@ -249,7 +249,7 @@ def predict_plans(
 
 
 def own_cycles(
-    plans: Sequence[Plan], lengths: Sequence[int], state: bool, give: bool, host: Host = FREE
+    plans: Sequence[Plan], lengths: Sequence[int], state: bool, give: bool, host: Launcher = FREE
 ) -> tuple[int, int]:
     """Predict a call's cycles, and those of all loads, on the engine that it is compiled for.
 
@@ -275,7 +275,7 @@ def run(
     state: Pair | None,
     give: bool,
     play: Play,
-    host: Host = FREE,
+    host: Launcher = FREE,
     allocate: Allocate = pack.zeros,
 ) -> tuple[Batch, Pair | None, list[Sequence[jobs.Result]]]:
     """Run integer sequences through all stages.
@@ -286,7 +286,7 @@ def run(
         state: h and c to begin with, (cells, B, H) integers each.
         give: whether the state after the last steps is asked for.
         play: plays the runs.
-        host: what a start costs it, and takes.
+        host: what a launch costs it, and takes.
         allocate: gives the memory that each run's x is packed into.
 
     Returns:
@@ -300,11 +300,11 @@ def run(
     for stage in stages:
         before = None if state is None else State(*(v[stage.cells] for v in state))
         left = State(after.h[stage.cells], after.c[stage.cells]) if give else None
-        starts, runs = stage.runs(batch, before, give, host, allocate)
+        launches, runs = stage.runs(batch, before, give, host, allocate)
         results = play(stage, runs)
         h = pack.empty_h(stage.plan, [len(s) for s in batch])
-        for start, result in zip(starts, results[-len(runs) :]):
-            pack.unpack_h(result.h_bytes, stage.plan, start, h, left)
+        for launch, result in zip(launches, results[-len(runs) :]):
+            pack.unpack_h(result.h_bytes, stage.plan, launch, h, left)
         batch = stage.turn(h)
         seen.append(results)
     return batch, (after.h, after.c) if give else None, seen

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from lstm_sharp.board import overlay as overlays
+from lstm_sharp.compiler.launches import plan_launches
 from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.compiler.schedule import check_schedule
-from lstm_sharp.compiler.starts import best_starts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
@@ -283,7 +283,7 @@ class Session:
         try:
             stages, on_sv = held.stages(*size), held.plans("sv", *size)
             run, loads = deploy.predict_plans(on_sv, *asked)
-            least = sum(p.lower_bound(s) for p in on_sv for s in best_starts(p, *asked))
+            least = sum(p.lower_bound(s) for p in on_sv for s in plan_launches(p, *asked))
             hls, _ = deploy.own_cycles(held.plans("hls", *size), *asked)
         except UsageError as reason:  # too long for the engine, which this backend does not need
             return replace(report, notes=(*report.notes, str(reason)))
@@ -295,7 +295,7 @@ class Session:
             config=held.engine.name,
             schedule=", ".join(dict.fromkeys(stage.plan.schedule for stage in stages)),
             stages=len(stages),
-            programs=sum(len(stage.starts(*asked)) for stage in stages),
+            programs=sum(len(stage.launches(*asked)) for stage in stages),
             cycles=took or None,
             predicted_cycles=run.cycles,
             hls_cycles=hls,

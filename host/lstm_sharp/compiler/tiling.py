@@ -1,4 +1,4 @@
-"""Which rectangles of tiles cover a part of a layer's weights, and of which shapes.
+"""Which rectangles of tiles make up a part of a layer's weights, and of which shapes.
 
 A part is a matrix of gate rows, in bands, by columns, in segments (docs/shapes.md). With one shape
 it is one rectangle, its last row block and column partly filled. Padding reconfiguration cuts it
@@ -44,14 +44,14 @@ class Rect(NamedTuple):
         return self.col_first + self.cols * cfg.tile_shapes[self.shape].step
 
 
-def whole(cfg: Config, bands: int, segments: int, shape: int) -> tuple[Rect, ...]:
+def uniform(cfg: Config, bands: int, segments: int, shape: int) -> tuple[Rect, ...]:
     """Cover a part with one rectangle."""
     s = cfg.tile_shapes[shape]
     return (Rect(shape, 0, ceil(bands / s.gang), 0, ceil(segments / s.step)),)
 
 
 @lru_cache(maxsize=4096)
-def fewest(
+def fewest_slots(
     shapes: tuple[TileShape, ...], bands: int, segments: int, finishing: bool, least: int
 ) -> tuple[Rect, ...]:
     """Cover a part in fewest slots, with as few rectangles as that takes.
@@ -116,18 +116,18 @@ _NONE = _Found(inf, ())
 """No cover: only part of a tile would be wanted where others' rows or columns follow."""
 
 
-class Tiling(NamedTuple):
+class TileChoice(NamedTuple):
     """Which shapes the tiles of a layer may take; by default what the cycle model finds fastest."""
 
     k: int | None = None  # this K for all; None: any
     padding: bool = True  # several shapes in a part, where rows or columns do not fill tiles
 
 
-ANY = Tiling()
+ANY = TileChoice()
 """The cycle model chooses."""
 
 
-class Layout(NamedTuple):
+class Tiling(NamedTuple):
     """The rectangles of a layer's x-part and h-part."""
 
     x: tuple[Rect, ...]
@@ -139,9 +139,9 @@ class Layout(NamedTuple):
         return sum(rect.tiles for rect in self.x + self.h)
 
 
-def layouts(
-    cfg: Config, bands: int, x_segments: int, h_segments: int, tiling: Tiling
-) -> list[Layout]:
+def tilings(
+    cfg: Config, bands: int, x_segments: int, h_segments: int, choice: TileChoice
+) -> list[Tiling]:
     """List the ways to cover a layer that are worth a look: each K alone, the best of each part.
 
     Raises:
@@ -149,24 +149,24 @@ def layouts(
     """
     shapes = cfg.tile_shapes
     numbers: Sequence[int] = range(len(shapes))
-    if tiling.k is not None:
-        numbers = [number for number in numbers if shapes[number].rows == tiling.k]
+    if choice.k is not None:
+        numbers = [number for number in numbers if shapes[number].rows == choice.k]
         if not numbers:
             have = ", ".join(str(s.rows) for s in shapes)
-            raise UsageError(f"K = {tiling.k} is none of {cfg.name}'s, which are {have}")
-    x = [whole(cfg, bands, x_segments, number) for number in numbers]
-    h = [whole(cfg, bands, h_segments, number) for number in numbers]
-    found = [Layout(*pair) for pair in zip(x, h)]
-    found.append(Layout(min(x, key=_slots), min(h, key=lambda rects: _filled(cfg, rects))))
-    if tiling.padding and tiling.k is None:
+            raise UsageError(f"K = {choice.k} is none of {cfg.name}'s, which are {have}")
+    x = [uniform(cfg, bands, x_segments, number) for number in numbers]
+    h = [uniform(cfg, bands, h_segments, number) for number in numbers]
+    found = [Tiling(*pair) for pair in zip(x, h)]
+    found.append(Tiling(min(x, key=_slots), min(h, key=lambda rects: _filled(cfg, rects))))
+    if choice.padding and choice.k is None:
         padded = [
-            Layout(
-                fewest(shapes, bands, x_segments, finishing=False, least=n),
-                fewest(shapes, bands, h_segments, finishing=True, least=n),
+            Tiling(
+                fewest_slots(shapes, bands, x_segments, finishing=False, least=n),
+                fewest_slots(shapes, bands, h_segments, finishing=True, least=n),
             )
             for n in (2, cfg.acc_distance, 2 * cfg.acc_distance)
         ]
-        found += [*padded, *(Layout(padded[0].x, rects) for rects in h)]
+        found += [*padded, *(Tiling(padded[0].x, rects) for rects in h)]
     return list(dict.fromkeys(found))
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from cases import START_CYCLES, random_model
 from lstm_sharp.compiler import cycles, pack
+from lstm_sharp.compiler.launches import Launcher, plan_launches
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.schedule import make_plan
-from lstm_sharp.compiler.starts import Host, best_starts
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config, resized
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
@@ -57,20 +57,22 @@ def test_starts_hold_each_sequence_once(
     plan = _plan(directions, chains, levels, words=words)
     paid: list[int] = []
     for start_cycles in START_CYCLES:
-        starts = best_starts(plan, lengths, with_state, give, Host(start_cycles))
-        found = [index for start in starts for g in start for index in g.sequences if index >= 0]
+        launches = plan_launches(plan, lengths, with_state, give, Launcher(start_cycles))
+        found = [
+            index for launch in launches for g in launch for index in g.sequences if index >= 0
+        ]
         assert sorted(found) == list(range(len(lengths)))
-        for g in (g for start in starts for g in start):
+        for g in (g for launch in launches for g in launch):
             own = [
                 [lengths[i] if i >= 0 else n for i, n in zip(row, g.lengths)] for row in g.indices
             ]
             assert all(a <= n for row in own for a, n in zip(row, g.lengths))
             if give or directions == 2:
                 assert all(row == list(g.lengths) for row in own)
-        for start in starts:
-            plan.program_of(start, with_state, give).encode(plan.cfg)
-            assert start_cycles or len(start) == 1
-        paid.append(len(starts))
+        for launch in launches:
+            plan.program_of(launch, with_state, give).encode(plan.cfg)
+            assert start_cycles or len(launch) == 1
+        paid.append(len(launches))
     assert paid == sorted(paid, reverse=True)
 
 
@@ -81,13 +83,13 @@ def test_starts_cost_less_than_groups(
 ) -> None:
     plan = _plan(directions)
 
-    def cost(starts: Sequence) -> int:
-        programs = [plan.program_of(start, False, give) for start in starts]
+    def cost(launches: Sequence) -> int:
+        programs = [plan.program_of(launch, False, give) for launch in launches]
         return sum(cycles.predict(plan.cfg, p).cycles + start_cycles for p in programs)
 
-    together = best_starts(plan, lengths, False, give, Host(start_cycles))
-    apart = best_starts(plan, lengths, False, give)
-    alone = [best_starts(plan, (n,), False, give)[0] for n in lengths]
+    together = plan_launches(plan, lengths, False, give, Launcher(start_cycles))
+    apart = plan_launches(plan, lengths, False, give)
+    alone = [plan_launches(plan, (n,), False, give)[0] for n in lengths]
     assert cost(together) <= 1.01 * cost(apart)  # the choice is by cycles a step, not to the cycle
     assert cost(together) <= 1.01 * cost(alone)
 
@@ -111,28 +113,30 @@ def test_one_start_where_there_can_be_one(
 ) -> None:
     levels = 1 if directions == 2 or give else levels
     plan = _plan(directions, levels=levels)
-    (start,) = best_starts(plan, lengths, state, give, Host(10**9))
-    assert len(plan.program_of(start, state, give).encode(plan.cfg)) > 0
-    assert len(best_starts(plan, lengths, state, give)) == 1 or len(set(lengths)) > 1 or give
+    (launch,) = plan_launches(plan, lengths, state, give, Launcher(10**9))
+    assert len(plan.program_of(launch, state, give).encode(plan.cfg)) > 0
+    assert len(plan_launches(plan, lengths, state, give)) == 1 or len(set(lengths)) > 1 or give
 
 
 def test_a_small_cost_joins_what_a_smaller_one_leaves_apart() -> None:
     plan, lengths = _plan(), (12, 11, 10, 9, 3, 2, 2, 1)
-    counts = [len(best_starts(plan, lengths, False, True, Host(cost))) for cost in (0, 1, 10**9)]
+    counts = [
+        len(plan_launches(plan, lengths, False, True, Launcher(cost))) for cost in (0, 1, 10**9)
+    ]
     assert counts[0] > counts[1] == counts[2] == 1
     far = (1000,) * 4 + (1,) * 4
     assert (
-        len(best_starts(plan, far, False, False, Host(1))) == 1
+        len(plan_launches(plan, far, False, False, Launcher(1))) == 1
     )  # listed, and not run on for long
-    (start,) = best_starts(plan, far, False, False, Host(1))
-    assert [g.lengths[0] for g in start] == [1000, 1]
+    (launch,) = plan_launches(plan, far, False, False, Launcher(1))
+    assert [g.lengths[0] for g in launch] == [1000, 1]
 
 
 def test_more_than_the_window_holds_is_cut() -> None:
     plan, lengths = _plan(), tuple(range(1, 41))
-    starts = best_starts(plan, lengths, True, True, Host(10**9))
-    counts = [len(plan.program_of(s, True, True).instructions) for s in starts]
-    assert len(starts) == 2 and max(counts) <= MAX_INSTRUCTIONS < sum(counts)
+    launches = plan_launches(plan, lengths, True, True, Launcher(10**9))
+    counts = [len(plan.program_of(s, True, True).instructions) for s in launches]
+    assert len(launches) == 2 and max(counts) <= MAX_INSTRUCTIONS < sum(counts)
 
 
 @settings(max_examples=20, deadline=None)
@@ -141,20 +145,20 @@ def test_no_start_gives_more_h_than_it_may(
     lengths: tuple[int, ...], give: bool, most: int, start_cycles: int
 ) -> None:
     plan = _plan()
-    starts = best_starts(plan, lengths, give, give, Host(start_cycles, most))
-    assert all(pack.h_beats(plan, start, give) <= most for start in starts)
-    found = [index for start in starts for g in start for index in g.sequences if index >= 0]
+    launches = plan_launches(plan, lengths, give, give, Launcher(start_cycles, most))
+    assert all(pack.h_beats(plan, launch, give) <= most for launch in launches)
+    found = [index for launch in launches for g in launch for index in g.sequences if index >= 0]
     assert sorted(found) == list(range(len(lengths)))
 
 
 def test_a_sequence_that_gives_too_much_h_is_refused() -> None:
     plan = _plan()
     one = pack.vector_beats(plan.layers[0], plan.cfg)
-    state = pack.h_beats(plan, best_starts(plan, (1,), False, True)[0], True) - one
+    state = pack.h_beats(plan, plan_launches(plan, (1,), False, True)[0], True) - one
     said = f"10 steps takes {10 * one + state} beats, .* {9 * one + state} at most; .* 9 steps"
     with pytest.raises(UsageError, match=said):
-        best_starts(plan, (3, 10), True, True, Host(0, 9 * one + state))
-    best_starts(plan, (3, 9), True, True, Host(0, 9 * one + state))
+        plan_launches(plan, (3, 10), True, True, Launcher(0, 9 * one + state))
+    plan_launches(plan, (3, 9), True, True, Launcher(0, 9 * one + state))
 
 
 def test_arrays_and_lists_of_any_integers_are_packed_alike() -> None:
@@ -162,12 +166,12 @@ def test_arrays_and_lists_of_any_integers_are_packed_alike() -> None:
     for kind, size in (("W8A16", np.int16), ("W8A8", np.int8)):
         plan = _plan(cfg=TINY.with_format(kind))
         x = rng.integers(-128, 128, (9, 5, 6))
-        (start,) = best_starts(plan, (5,) * 9, False, False, Host(10**9))
-        wanted = pack.x_beats(list(x), plan, start)
+        (launch,) = plan_launches(plan, (5,) * 9, False, False, Launcher(10**9))
+        wanted = pack.x_beats(list(x), plan, launch)
         for given_x in (x, x.astype(size), np.asfortranarray(x, np.int32), x[:, ::-1][:, ::-1]):
-            assert np.array_equal(pack.x_beats(given_x, plan, start), wanted)
+            assert np.array_equal(pack.x_beats(given_x, plan, launch), wanted)
         room = np.zeros(len(wanted), np.uint8)
-        assert pack.x_beats(x.astype(size), plan, start, lambda _, room=room: room) is room
+        assert pack.x_beats(x.astype(size), plan, launch, lambda _, room=room: room) is room
         assert np.array_equal(room, wanted)
 
 
@@ -183,7 +187,7 @@ def test_a_player_may_keep_weights_to_itself() -> None:
         assert len(runs) == 1
         return engines.play(csim, [stage.load(), *runs])[1:]
 
-    h, after, _ = deploy.run(stages, x, None, True, play, Host(10**9))
+    h, after, _ = deploy.run(stages, x, None, True, play, Launcher(10**9))
     wanted, left = golden.run(model, x)
     assert isinstance(h, np.ndarray) and h.dtype == np.int16 and np.array_equal(h, wanted)
     assert after is not None

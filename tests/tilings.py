@@ -1,4 +1,4 @@
-"""Random covers of layers with tiles of several shapes, and stacks as wavefronts."""
+"""Random tilings of layers with tiles of several shapes, and stacks as wavefronts."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from lstm_sharp.compiler.cover import Layout, Rect
 from lstm_sharp.compiler.limits import bands, segments
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.schedule import SCHEDULES, lay_out
+from lstm_sharp.compiler.tiling import Rect, Tiling
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
 
 
-def recovered(rng: np.random.Generator, plan: Plan) -> Plan:
+def retiled(rng: np.random.Generator, plan: Plan) -> Plan:
     """Cover the layers of a plan with rectangles of any shapes, if the engine holds those."""
     cfg = plan.cfg
-    layouts = []
+    tilings = []
     for cell, *_ in plan.levels:
         parts = [
-            random_cover(rng, cfg, bands(cell.shape, cfg), segments(size, cfg))
+            random_tiling(rng, cfg, bands(cell.shape, cfg), segments(size, cfg))
             for size in (cell.shape.input_size, cell.shape.hidden_size)
         ]
-        layouts.append(Layout(parts[0], parts[1]))
+        tilings.append(Tiling(parts[0], parts[1]))
     levels = [[cell.shape for cell in cells] for cells in plan.levels]
-    found = replace(plan, layers=lay_out(plan, levels, layouts))
+    found = replace(plan, layers=lay_out(plan, levels, tilings))
     counted = len(found.instructions((2,), True, True))
     return found if found.tiles <= cfg.weight_tiles and counted <= MAX_INSTRUCTIONS else plan
 
@@ -39,7 +39,9 @@ def in_wavefront(plan: Plan) -> Plan:
     return wave if len(wave.instructions((2,), True, True)) <= MAX_INSTRUCTIONS else plan
 
 
-def random_cover(rng: np.random.Generator, cfg: Config, count: int, width: int) -> tuple[Rect, ...]:
+def random_tiling(
+    rng: np.random.Generator, cfg: Config, count: int, width: int
+) -> tuple[Rect, ...]:
     """Cut a part where tiles of all shapes end, and take any shape for each piece.
 
     Args:

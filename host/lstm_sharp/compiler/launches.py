@@ -1,4 +1,4 @@
-"""How a batch is cut into starts: a program each, of one group or of several."""
+"""How a batch is cut into launches: a program each, of one group or of several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import ceil, inf
 from typing import NamedTuple
 
 from lstm_sharp.compiler import pack
-from lstm_sharp.compiler.group import Group, Start, group
+from lstm_sharp.compiler.group import Group, Launch, group
 from lstm_sharp.compiler.limits import check_lengths, check_steps
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
@@ -18,29 +18,29 @@ from lstm_sharp.errors import UsageError
 Lengths = tuple[int, ...]
 
 
-class Host(NamedTuple):
-    """Who starts programs."""
+class Launcher(NamedTuple):
+    """Who launches programs."""
 
-    start_cycles: int = 0  # what a start costs, in the engine's cycles
-    most_h_beats: int = 1 << 62  # that a start may give: the length register of a DMA
+    start_cycles: int = 0  # what a launch costs, in the engine's cycles
+    most_h_beats: int = 1 << 62  # that a launch may give: the length register of a DMA
 
 
-FREE = Host()
+FREE = Launcher()
 """Starts cost nothing: a simulated engine."""
 
 
 @lru_cache(maxsize=256)
-def best_starts(
+def plan_launches(
     plan: Plan,
     lengths: Lengths,
     with_state: bool = False,
     give_state: bool = False,
-    host: Host = FREE,
-) -> tuple[Start, ...]:
-    """Cut a batch into starts so that cycles, with those that starts cost, are least.
+    host: Launcher = FREE,
+) -> tuple[Launch, ...]:
+    """Cut a batch into launches so that cycles, with those that launches cost, are least.
 
     It is sorted by length and cut into groups of as many sequences as the cycle model finds
-    fastest: not always all that the engine has chains for. Where a start costs something,
+    fastest: not always all that the engine has chains for. Where a launch costs something,
     neighbours become one: one list of instructions after the other, as long as the window holds
     them; or as repeats of one group in which all run as long as the longest, if lengths are the
     same or if what comes after a sequence's end can be thrown away.
@@ -50,10 +50,10 @@ def best_starts(
         lengths: steps of each sequence, in any order.
         with_state: they begin with a state.
         give_state: the state after their last steps is asked for.
-        host: who starts them; where that costs nothing, each group is a start.
+        host: who launches them; where that costs nothing, each group is a launch.
 
     Returns:
-        The starts, longest sequences first; together they hold each sequence once.
+        The launches, longest sequences first; together they hold each sequence once.
 
     Raises:
         UsageError: a sequence that does not even run alone.
@@ -64,20 +64,20 @@ def best_starts(
     terms = _Terms(plan, (with_state, give_state), host)
     terms.check_alone(max(lengths))
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    best: list[Start] = []
+    best: list[Launch] = []
     least = inf
     for size in range(1, min(plan.most_sequences, len(order)) + 1):
         parts = [order[at : at + size] for at in range(0, len(order), size)]
-        total, starts = _cheapest(_merge(parts, lengths), size, terms)
+        total, launches = _cheapest(_merge(parts, lengths), size, terms)
         if total < least:
-            best, least = starts, total
+            best, least = launches, total
     return tuple(best)
 
 
 class _Terms:
     """What groups cost, and what an engine takes."""
 
-    def __init__(self, plan: Plan, states: tuple[bool, bool], host: Host) -> None:
+    def __init__(self, plan: Plan, states: tuple[bool, bool], host: Launcher) -> None:
         self.plan, self.start_cycles, self._states = plan, host.start_cycles, states
         self.room = host.most_h_beats
         self.runs_on = plan.directions == 1 and not states[1]
@@ -85,12 +85,12 @@ class _Terms:
         self._count = partial(_count, plan)
 
     def check_alone(self, steps: int) -> None:
-        """Refuse a sequence whose h alone is more than a start may give."""
+        """Refuse a sequence whose h alone is more than a launch may give."""
         beats, one = self.beats((steps,)), self.beats((2,)) - self.beats((1,))
         if beats > self.room:
             most = max(0, self.room - (beats - steps * one)) // one
             raise UsageError(
-                f"h of a sequence of {steps} steps takes {beats} beats, one start gives "
+                f"h of a sequence of {steps} steps takes {beats} beats, one launch gives "
                 f"{self.room} at most; run at most {most} steps in one call and carry the state "
                 "over"
             )
@@ -120,20 +120,20 @@ class _Terms:
         return pack.h_beats(self.plan, (group(lengths),), self._states[1])
 
     def repeats(self, lengths: Lengths) -> int:
-        """Count the repeats of a group that a start may run, 0 if not even one."""
+        """Count the repeats of a group that a launch may run, 0 if not even one."""
         return self.room // self.beats(lengths)
 
     def steps(self, lengths: Lengths) -> float:
         """Cycles of the steps of a group."""
-        beside = enumerate(zip(lengths, (*lengths[1:], 0)), start=1)
+        beside = enumerate(zip(lengths, (*lengths[1:], 0)), 1)
         return sum((n - less) * self.pace(count)[1] for count, (n, less) in beside if n > less)
 
     def cost(self, lengths: Lengths, repeats: int) -> float:
-        """Cost of a group in starts of its own."""
+        """Cost of a group in launches of its own."""
         most = self.repeats(lengths)
-        starts = ceil(repeats / most) if most else inf
+        launches = ceil(repeats / most) if most else inf
         fixed = self.start_cycles + self.pace(len(lengths))[0]
-        return starts * fixed + repeats * self.steps(lengths)
+        return launches * fixed + repeats * self.steps(lengths)
 
 
 @lru_cache(maxsize=1024)
@@ -146,8 +146,8 @@ def _count(plan: Plan, lengths: Lengths, with_state: bool, give_state: bool) -> 
     return len(plan.instructions(lengths, with_state, give_state))
 
 
-def _cheapest(groups: list[Group], size: int, terms: _Terms) -> tuple[float, list[Start]]:
-    """Cut groups, in their order, into starts that together cost least."""
+def _cheapest(groups: list[Group], size: int, terms: _Terms) -> tuple[float, list[Launch]]:
+    """Cut groups, in their order, into launches that together cost least."""
     totals, ways = [0.0], [(0, False)]
     for end in range(1, len(groups) + 1):
         found = [
@@ -159,13 +159,13 @@ def _cheapest(groups: list[Group], size: int, terms: _Terms) -> tuple[float, lis
         ways.append((begin, filled))
     if totals[-1] == inf:
         return inf, []
-    starts: list[Start] = []
+    launches: list[Launch] = []
     end = len(groups)
     while end:
         begin, filled = ways[end]
-        starts = _starts(groups[begin:end], size if filled else 0, terms) + starts
+        launches = _launches(groups[begin:end], size if filled else 0, terms) + launches
         end = begin
-    return totals[-1], starts
+    return totals[-1], launches
 
 
 def _ways(
@@ -196,8 +196,8 @@ def _ways(
             return
 
 
-def _starts(groups: list[Group], size: int, terms: _Terms) -> list[Start]:
-    """Make starts of neighbours; with a size, of repeats of one group filled up to it."""
+def _launches(groups: list[Group], size: int, terms: _Terms) -> list[Launch]:
+    """Make launches of neighbours; with a size, of repeats of one group filled up to it."""
     if len(groups) > 1 and not size:
         return [tuple(groups)]
     (g, *_) = groups

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_sharp.compiler.cover import Rect, Tiling, fewest, layouts
 from lstm_sharp.compiler.layer import LayerPlan, LayerShape
+from lstm_sharp.compiler.tiling import Rect, TileChoice, fewest_slots, tilings
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
@@ -50,7 +50,7 @@ def counts(cfg: Config, rects: tuple[Rect, ...], bands: int, segments: int) -> n
 def test_each_weight_is_in_one_tile(
     cfg: Config, bands: int, segments: int, finishing: bool, least: int
 ) -> None:
-    rects = fewest(cfg.tile_shapes, bands, segments, finishing, least)
+    rects = fewest_slots(cfg.tile_shapes, bands, segments, finishing, least)
     assert (counts(cfg, rects, bands, segments) == 1).all()
     slots = sum(max(least, rect.tiles) for rect in rects)
     whole = [ceil(bands / s.gang) * ceil(segments / s.step) for s in cfg.tile_shapes]
@@ -69,16 +69,18 @@ def test_each_weight_is_in_one_tile(
 
 
 def test_one_shape_has_one_cover() -> None:
-    assert layouts(ENGINES[0], 7, 3, 2, Tiling()) == layouts(ENGINES[0], 7, 3, 2, Tiling(8, False))
-    assert len(layouts(ENGINES[0], 7, 3, 2, Tiling())) == 1
+    assert tilings(ENGINES[0], 7, 3, 2, TileChoice()) == tilings(
+        ENGINES[0], 7, 3, 2, TileChoice(8, False)
+    )
+    assert len(tilings(ENGINES[0], 7, 3, 2, TileChoice())) == 1
 
 
 def test_padding_takes_the_columns_that_are_left() -> None:
     """X = H = 340 on 16 x 64: 85 x 5 words of 64, then 20 columns in three of 8."""
-    rects = fewest(ENGINES[3].tile_shapes, 85, ceil(340 / 8), False, 2)
+    rects = fewest_slots(ENGINES[3].tile_shapes, 85, ceil(340 / 8), False, 2)
     assert rects == (Rect(0, 0, 85, 0, 5), Rect(3, 0, 11, 40, 3))
 
 
 def test_a_k_that_there_is_not_is_refused() -> None:
     with pytest.raises(UsageError, match="K = 32 is none of tiny's, which are 16, 64, 256"):
-        layouts(ENGINES[4], 4, 4, 4, Tiling(32))
+        tilings(ENGINES[4], 4, 4, 4, TileChoice(32))
