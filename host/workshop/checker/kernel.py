@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from workshop import libclang
 from workshop.checker import pragmas
@@ -24,44 +23,29 @@ _FUNCTIONS = ("FUNCTION_DECL", "FUNCTION_TEMPLATE", "CXX_METHOD", "CONSTRUCTOR",
 
 
 @dataclass(eq=False)
-class Loop:
-    """A loop, or a function's body, which has no label and nothing around it."""
+class Block:
+    """A function's body, which has no label and nothing around it, or a loop."""
 
     cursor: Cursor
     label: str = ""
-    outer: Loop | None = None
+    outer: Block | None = None
     pragmas: list[Pragma] = field(default_factory=list)  # that stand directly in it
 
-    def around(self) -> Iterator[Loop]:
+    def around(self) -> Iterator[Block]:
         """Yield it, and all that it lies in."""
         yield self
         if self.outer:
             yield from self.outer.around()
 
     @property
+    def function(self) -> Block:
+        """The function that it lies in."""
+        return self.outer.function if self.outer else self
+
+    @property
     def pipelined(self) -> bool:
         """Whether its own pragma makes it a pipeline."""
         return any(pragma.directive == "PIPELINE" for pragma in self.pragmas)
-
-
-@dataclass(eq=False)
-class Function:
-    """A function with what is in it."""
-
-    cursor: Cursor
-    body: Loop
-    loops: list[Loop] = field(default_factory=list)
-    calls: list[tuple[Cursor, Loop]] = field(default_factory=list)
-    pragmas: list[Pragma] = field(default_factory=list)
-
-
-class _At(NamedTuple):
-    """Where a cursor lies."""
-
-    function: Function | None = None
-    loop: Loop | None = None
-    directly: bool = False  # it is a statement of the body of the loop or function
-    label: str = ""
 
 
 class Kernel:
@@ -79,7 +63,9 @@ class Kernel:
         hls = (folder / "hls").resolve()
         self._root = hls.parent
         self.pragmas: list[Pragma] = []  # that stand where #if leaves them
-        self.functions: list[Function] = []
+        self.functions: list[Block] = []
+        self.loops: list[Block] = []
+        self.calls: dict[Block, list[tuple[Cursor, Block]]] = defaultdict(list)  # by function
         self.widest = 0  # bits of an ap_int
         self._found: list[Pragma] = []
         self._by_kind: dict[str, list[Cursor]] = defaultdict(list)
@@ -93,7 +79,7 @@ class Kernel:
         self._unit = libclang.parse(hls / "top.cpp", hls, *flags, texts=texts)
         for cursor in self._unit.cursor.get_children():
             if str(cursor.location.file) in self._texts:
-                self._visit(cursor, _At())
+                self._visit(cursor)
             elif kind(cursor) == "ENUM_DECL":
                 self.widest = next(cursor.get_children()).enum_value
 
@@ -120,16 +106,16 @@ class Kernel:
         return next((p for p in self._found if (p.path, p.line) == place), None)
 
     @cached_property
-    def top(self) -> Function:
+    def top(self) -> Block:
         """The one function that top.cpp defines."""
         main = self._unit.spelling
         return next(f for f in self.functions if str(f.cursor.location.file) == main)
 
     @cached_property
-    def _by_spot(self) -> dict[tuple[str, int], Function]:
+    def _by_spot(self) -> dict[tuple[str, int], Block]:
         return {_spot(f.cursor): f for f in self.functions}
 
-    def callees(self, call: Cursor) -> list[Function]:
+    def callees(self, call: Cursor) -> list[Block]:
         """Functions of the kernel that a call may mean; where a template decides, by name."""
         if call.referenced is not None:
             at = _spot(call.referenced.get_definition() or call.referenced)
@@ -137,48 +123,47 @@ class Kernel:
         names = {c.spelling for c in call.walk_preorder() if kind(c) == "OVERLOADED_DECL_REF"}
         return [f for f in self.functions if f.cursor.spelling in names]
 
-    def called(self, calls: Iterable[Cursor]) -> set[Function]:
+    def called(self, calls: Iterable[Cursor]) -> set[Block]:
         """Functions that some calls lead to, also through others."""
-        found: set[Function] = set()
+        found: set[Block] = set()
         todo = list(calls)
         while todo:
             fresh = set(self.callees(todo.pop())) - found
-            todo += [call for function in fresh for call, _ in function.calls]
+            todo += [call for function in fresh for call, _ in self.calls[function]]
             found |= fresh
         return found
 
     @cached_property
-    def in_pipelines(self) -> set[Function]:
+    def in_pipelines(self) -> set[Block]:
         """Functions that become part of a pipelined loop."""
-        every = (call for function in self.functions for call in function.calls)
+        every = [call for calls in self.calls.values() for call in calls]
         return self.called(call for call, at in every if any(o.pipelined for o in at.around()))
 
-    def _visit(self, cursor: Cursor, at: _At) -> None:
-        what = kind(cursor)
+    def _visit(
+        self, cursor: Cursor, at: Block | None = None, directly: bool = False, label: str = ""
+    ) -> None:
+        """Note a cursor and all in it; ``directly``: it is a statement of the block's body."""
+        what, children = kind(cursor), list(cursor.get_children())
         self._by_kind[what].append(cursor)
-        if what == "ENUM_DECL" and self._note_pragma(cursor, at):
+        if what == "ENUM_DECL" and self._note_pragma(children, at, directly):
             return
-        children, body = list(cursor.get_children()), None
+        opened = None
         if what in _FUNCTIONS and cursor.is_definition():
-            body = Loop(cursor)
-            at = _At(Function(cursor, body), body)
-            self.functions.append(at.function)  # type: ignore[arg-type]
-        elif what in _LOOPS and at.function:
-            body = Loop(cursor, at.label, at.loop)
-            at.function.loops.append(body)
-            at = _At(at.function, body)
-        elif what == "CALL_EXPR" and at.function and at.loop:
-            at.function.calls.append((cursor, at.loop))
-        if body and children and kind(children[-1]) == "COMPOUND_STMT":
+            opened = at = Block(cursor)
+            self.functions.append(at)
+        elif what in _LOOPS and at:
+            opened = at = Block(cursor, label, at)
+            self.loops.append(at)
+        elif what == "CALL_EXPR" and at:
+            self.calls[at.function].append((cursor, at))
+        if opened and children and kind(children[-1]) == "COMPOUND_STMT":
             for statement in children.pop().get_children():
-                self._visit(statement, at._replace(directly=True))
+                self._visit(statement, at, directly=True)
         label = cursor.spelling if what == "LABEL_STMT" else ""
-        at = at._replace(label=label, directly=at.directly and what == "DECL_STMT")
         for child in children:
-            self._visit(child, at)
+            self._visit(child, at, directly and what == "DECL_STMT", label)
 
-    def _note_pragma(self, cursor: Cursor, at: _At) -> bool:
-        constants = list(cursor.get_children())
+    def _note_pragma(self, constants: list[Cursor], at: Block | None, directly: bool) -> bool:
         found = constants and re.fullmatch(pragmas.MARK + r"(\d+)", constants[0].spelling)
         if not found:
             return False
@@ -190,12 +175,10 @@ class Kernel:
                 pragma.names[option] = _declared(constant)
             else:
                 pragma.numbers[option] = constant.enum_value
-        if at.function and at.loop:
-            pragma.function, pragma.where = at.function, "anywhere"
-            at.function.pragmas.append(pragma)
-            if at.directly:
-                pragma.where = "function" if at.loop is at.function.body else "loop"
-                at.loop.pragmas.append(pragma)
+        pragma.block = at
+        if at and directly:
+            pragma.where = "loop" if at.outer else "function"
+            at.pragmas.append(pragma)
         return True
 
 

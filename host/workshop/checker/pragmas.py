@@ -69,8 +69,8 @@ class Pragma:
     directive: str = ""  # as in the grammar
     options: dict[str, str] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
-    where: str = "namespace"  # loop, function: directly in the body; anywhere in a function
-    function: Any = None  # that it lies in; is set by kernel.py, as what follows
+    where: str = "anywhere"  # loop, function: directly in the body
+    block: Any = None  # loop or function that it lies in; is set by kernel.py, as what follows
     numbers: dict[str, int] = field(default_factory=dict)  # worked out by Clang
     names: dict[str, Any] = field(default_factory=dict)  # declarations, None for what is none
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from workshop.checker.kernel import Kernel, Loop, is_constexpr
+from workshop.checker.kernel import Block, Kernel, is_constexpr
 from workshop.checker.pragmas import Pragma
 from workshop.libclang import Cursor, kind
 
@@ -95,33 +95,31 @@ def width(kernel: Kernel) -> Complaints:
 def recursion(kernel: Kernel) -> Complaints:
     """No function calls itself, through others neither."""
     for function in kernel.functions:
-        called = kernel.called(call for call, _ in function.calls)
+        called = kernel.called(call for call, _ in kernel.calls[function])
         if function in called and not is_constexpr(function.cursor):
             yield function.cursor, f"{function.cursor.spelling} calls itself; hardware loops"
 
 
 def label(kernel: Kernel) -> Complaints:
     """Every loop has a label, by which reports know it."""
-    for function in kernel.functions:
-        for loop in function.loops:
-            if not loop.label and not is_constexpr(function.cursor):
-                name = function.cursor.spelling
-                yield loop.cursor, f"a loop of {name} has no label; write Name: before it"
+    for loop in kernel.loops:
+        function = loop.function.cursor
+        if not loop.label and not is_constexpr(function):
+            yield loop.cursor, f"a loop of {function.spelling} has no label; write Name: before it"
 
 
 def unroll(kernel: Kernel) -> Complaints:
     """Loops inside a pipeline are unrolled whole: their bounds are constant."""
-    for function in kernel.functions:
-        for loop in function.loops:
-            around = loop.outer.around() if loop.outer else ()
-            if function in kernel.in_pipelines or any(outer.pipelined for outer in around):
-                if loop.pipelined:
-                    yield loop.cursor, "it is unrolled by the pipeline around it; take one away"
-                if not _is_constant(loop):
-                    yield loop.cursor, "a pipeline unrolls it; count an int up to a constant bound"
+    for loop in kernel.loops:
+        _, *around = loop.around()
+        if loop.function in kernel.in_pipelines or any(outer.pipelined for outer in around):
+            if loop.pipelined:
+                yield loop.cursor, "it is unrolled by the pipeline around it; take one away"
+            if not _is_constant(loop):
+                yield loop.cursor, "a pipeline unrolls it; count an int up to a constant bound"
 
 
-def _is_constant(loop: Loop) -> bool:
+def _is_constant(loop: Block) -> bool:
     """Whether its rounds can be counted at compile time."""
     head = list(loop.cursor.get_children())[:-1]
     if kind(loop.cursor) != "FOR_STMT" or len(head) != 3 or kind(head[0]) != "DECL_STMT":
@@ -155,9 +153,9 @@ def pragma(kernel: Kernel) -> Complaints:
             if value < known[option]:  # type: ignore[operator]
                 yield one, f"{option} = {value} is too little; it is >= {known[option]}"
         body = "function" if where == "top" else where
-        if one.where != body and not (where == "anywhere" and one.function):
+        if not one.block or body not in ("anywhere", one.where):
             yield one, f"{one.directive} stands in a wrong place; put it into a {body} body"
-        elif where == "top" and one.function is not kernel.top:
+        elif where == "top" and one.block is not kernel.top:
             yield one, f"{one.directive} is for the top function; move it there"
 
 
@@ -212,7 +210,7 @@ def storage(kernel: Kernel) -> Complaints:
     for one, name, variable in _each(kernel, "BIND_STORAGE"):
         memory, impl = one.options["type"], one.options.get("impl", "")
         filled = any(token.spelling in ("=", "{") for token in variable.get_tokens())
-        if one.function is kernel.top and kind(variable) == "PARM_DECL":
+        if one.block is kernel.top and kind(variable) == "PARM_DECL":
             yield one, f"{name} is a port; give its INTERFACE a storage_type"
         if impl == "uram" and (filled or memory.startswith("rom")):
             yield one, f"UltraRAM has no first contents and {name} has; use impl = bram"
@@ -241,7 +239,7 @@ def stream(kernel: Kernel) -> Complaints:
 def dataflow(kernel: Kernel) -> Complaints:
     """The canonical form: streams, then calls; one writes a stream and another one reads it."""
     for one, _, _ in _each(kernel, "DATAFLOW"):
-        body = list(list(one.function.cursor.get_children())[-1].get_children())
+        body = list(list(one.block.cursor.get_children())[-1].get_children())
         calls = [c for c in body if kind(c) == "CALL_EXPR"]
         for statement in body:
             if kind(statement) not in ("DECL_STMT", "CALL_EXPR"):
@@ -286,9 +284,9 @@ def port(kernel: Kernel) -> Complaints:
     for one, name, memory in _each(kernel, "BIND_STORAGE"):
         if not (one.options["type"].startswith("ram") and _sizes(memory)):
             continue
-        for loop in one.function.loops if one.function else ():
+        for loop in (loop for loop in kernel.loops if loop.pipelined):
             seen: set[bool] = set()  # whether places before were written
-            for cursor, writes in _uses(kernel, loop.cursor, memory) if loop.pipelined else ():
+            for cursor, writes in _uses(kernel, loop.cursor, memory):
                 does = "writes" if writes else "reads"
                 if writes in seen:
                     remedy = "choose the address before it, so that there is one"
@@ -361,7 +359,7 @@ def register(kernel: Kernel) -> Complaints:
     kept = {v.hash for _, _, v in _each(kernel, "BIND_STORAGE")}
     cut = {v.hash for _, _, v in _each(kernel, "ARRAY_PARTITION")}
     for function in kernel.functions:
-        pipelined = any(loop.pipelined for loop in function.loops)
+        pipelined = any(loop.pipelined for loop in kernel.loops if loop.function is function)
         if (not pipelined and function not in kernel.in_pipelines) or is_constexpr(function.cursor):
             continue
         for cursor in function.cursor.walk_preorder():
