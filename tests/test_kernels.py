@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import compilers
 from cases import KERNELS
 from lstm_sharp.flow import csim
 from lstm_sharp.runtime import engines
@@ -18,6 +19,6 @@ def test_csim(name: str) -> None:
 
 
 @pytest.mark.csim
-@pytest.mark.parametrize("variant", csim.VARIANTS, ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", compilers.VARIANTS, ids=lambda variant: variant.name)
 def test_variant(variant: csim.Variant) -> None:
     assert csim.build(KERNELS["shapes"], Path("build"), variant).is_file()

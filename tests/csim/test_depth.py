@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import compilers
 from cases import KERNELS, Case, draw, engine
 from lstm_sharp.compiler.cycles import hls_cycles, predict
 from lstm_sharp.compiler.layer import LayerShape
@@ -24,7 +25,7 @@ from lstm_sharp.runtime import engines
 pytestmark = pytest.mark.csim
 
 _DOCS = Path(__file__).parents[2] / "docs"
-VARIANTS = {variant.name: variant for variant in csim.VARIANTS}
+VARIANTS = {variant.name: variant for variant in compilers.VARIANTS}
 ENGINES = KERNELS | {
     # The multipliers of pynq-z2, which K = 4 divides as 4 x 52
     "pynq-z2-shapes": engine(
@@ -80,17 +81,17 @@ def test_distances_count_from_the_slot_that_finishes() -> None:
 def test_public_headers_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """hls4ml's own first, then the folder that is named; neither is one sentence."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    monkeypatch.setenv(csim.AP_TYPES, str(tmp_path))
+    monkeypatch.setenv(compilers.AP_TYPES, str(tmp_path))
     with pytest.raises(ToolError, match="no ap_types headers: pip install"):
-        csim.ap_types()
+        compilers.ap_types()
     (tmp_path / "ap_int.h").touch()
-    assert csim.ap_types() == tmp_path
+    assert compilers.ap_types() == tmp_path
 
 
 def test_clang_is_the_wheels_or_the_one_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert csim.clang()[0] == sys.executable
+    assert compilers.clang()[0] == sys.executable
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(

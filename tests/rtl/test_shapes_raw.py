@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import compilers
 from cases import ENGINES, engine
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Op, Status
@@ -37,7 +38,7 @@ SOME = [
     *(pytest.param(cfg, marks=pytest.mark.slow) for cfg in MORE),
 ]
 VARIANTS = [
-    pytest.param(v, marks=[] if v is csim.RELEASE else pytest.mark.slow) for v in csim.VARIANTS
+    pytest.param(v, marks=[] if v is csim.RELEASE else pytest.mark.slow) for v in compilers.VARIANTS
 ]
 
 TOLD = {"rtl": ("D", "D_acc", "P", Op.GIVE_STATE.name), "csim": ("D", "D_acc")}

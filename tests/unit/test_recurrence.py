@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import compilers
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
-from lstm_sharp.flow import csim, tools
+from lstm_sharp.flow import tools
 from workshop import libclang, recurrence, results
 from workshop.libclang import Field, Tiling
 from workshop.recurrence import OBJECTS, Module, NotADatapath, Step, Steps
@@ -112,7 +113,7 @@ def test_depths_shown_are_of_this_kernel(name: str, tmp_path: Path) -> None:
 def test_integers_are_those_of_the_public_headers(tmp_path: Path) -> None:
     """What operators return, as wide as it is, and what assignment leaves."""
     try:
-        public = csim.ap_types()
+        public = compilers.ap_types()
     except UsageError as error:
         pytest.skip(str(error))
     main = Path(__file__).with_name("integers.cpp")

@@ -1,37 +1,22 @@
-"""csim: the C++ kernel as a native program, compiled with g++ alone.
-
-The same sources make other programs too, with clang and with the integers of Vitis HLS, see
-``VARIANTS``: tests hold each against the golden model.
-"""
+"""csim: the C++ kernel as a native program, compiled with g++ alone."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from lstm_sharp import paths
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import tools
 from lstm_sharp.flow.render import render
 
 Command = tuple[Path | str, ...]
-AP_TYPES = "LSTM_SHARP_AP_TYPES"
-"""Environment variable: folder of the public ap_types headers, where hls4ml is not installed."""
 FLAGS = (
     *("-std=c++14", "-pedantic-errors", "-Wall", "-Wextra", "-Wshadow", "-Werror"),
     "-Wno-unknown-pragmas",  # those of Vitis HLS
     "-Wno-unused-label",  # loops have names, for its reports
 )
-_CONVERSION = ("-Wconversion", "-Wno-sign-conversion")
+CONVERSION = ("-Wconversion", "-Wno-sign-conversion")
 
 
 def gcc() -> Command:
@@ -43,106 +28,24 @@ def gcc() -> Command:
     return (tools.need("g++"),)
 
 
-def clang() -> Command:
-    """Find clang: the one of the ziglang wheel, else a clang++ on PATH; with g++'s C++ library.
-
-    Raises:
-        ToolError: there is neither.
-    """
-    if importlib.util.find_spec("ziglang"):
-        return sys.executable, "-m", "ziglang", "c++", *_gcc_library()
-    found = shutil.which("clang++")
-    if found:
-        return (Path(found),)
-    raise ToolError(
-        "no clang: pip install ziglang, as `make setup` does, or put a clang++ on PATH (sudo "
-        "apt-get install clang)"
-    )
-
-
-@cache
-def _gcc_library() -> tuple[str, ...]:
-    """Flags for g++'s C++ library, which a clang++ takes too: the wheel would compile its own."""
-
-    def told(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command: Command = tools.need("g++"), *arguments
-        return subprocess.run(command, capture_output=True, text=True, check=True)
-
-    found = told("-E", "-v", "-x", "c++", os.devnull).stderr
-    headers = [line.strip() for line in found.splitlines() if re.match(r" /.*c\+\+", line)]
-    libraries = [f"-print-file-name={name}" for name in ("libstdc++.so.6", "libgcc_s.so.1")]
-    return (
-        *("-nostdinc++", *(f"-I{folder}" for folder in headers)),
-        *("-nostdlib++", *(told(library).stdout.strip() for library in libraries)),
-    )
-
-
-def ap_types() -> Path:
-    """Find the public ap_types headers, with which the kernel has the integers of Vitis HLS.
-
-    Raises:
-        ToolError: neither hls4ml is installed nor ``AP_TYPES`` names their folder.
-    """
-    spec = importlib.util.find_spec("hls4ml")  # its wheel has them; it is not imported
-    inside = list(spec.submodule_search_locations or []) if spec else []
-    folders = [Path(path, "templates", "vivado", "ap_types") for path in inside]
-    for folder in (*folders, Path(os.environ.get(AP_TYPES, os.devnull))):
-        if (folder / "ap_int.h").is_file():
-            return folder.resolve()
-    raise ToolError(
-        "no ap_types headers: pip install --no-deps hls4ml, as `make setup` does, or name a folder "
-        f"that holds ap_int.h in {AP_TYPES}"
-    )
-
-
 @dataclass(frozen=True)
 class Variant:
-    """A way to compile csim."""
+    """A way to compile csim: there is one, and tests have more."""
 
     name: str  # of the executable
     compiler: Callable[[], Command]  # raises ToolError
     flags: tuple[str, ...]
-    public: bool = False  # with the public ap_types headers
 
     def command(self) -> Command:
         """Return the compiler and all its flags.
 
         Raises:
-            ToolError: no compiler, or headers that are not there.
+            ToolError: no compiler.
         """
-        command = *self.compiler(), *FLAGS, *self.flags
-        if not self.public:
-            return command
-        return *command, "-I", str(paths.hardware() / "tb" / "vitis"), "-isystem", str(ap_types())
+        return *self.compiler(), *FLAGS, *self.flags
 
 
-RELEASE = Variant("csim", gcc, ("-O3", "-march=native", *_CONVERSION))
-VARIANTS = (
-    RELEASE,
-    Variant("csim-O0", gcc, ("-O0", *_CONVERSION)),
-    # Optimised: without, the wheel's clang would put traps of its sanitizer in.
-    Variant("csim-clang", clang, ("-O3", "-march=native", *_CONVERSION)),
-    Variant(
-        "csim-sanitized",
-        gcc,
-        ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *_CONVERSION),
-    ),
-    # A product or sum of these integers is an ap_int of its own width, and an int only by way of a
-    # long long: g++ has one warning for that and for all else that narrows, so it has to go; clang
-    # names it apart. g++ takes the constructors of the headers' integers for reads of them.
-    Variant(
-        "csim-ap-types",
-        gcc,
-        ("-O2", "-DLSTM_SHARP_VITIS", "-Wno-uninitialized", "-Wno-maybe-uninitialized"),
-        public=True,
-    ),
-    Variant(
-        "csim-ap-types-clang",
-        clang,
-        ("-O2", "-DLSTM_SHARP_VITIS", *_CONVERSION, "-Wno-shorten-64-to-32"),
-        public=True,
-    ),
-)
+RELEASE = Variant("csim", gcc, ("-O3", "-march=native", *CONVERSION))
 
 
 def build(cfg: Config, build_dir: Path, variant: Variant = RELEASE) -> Path:
@@ -158,7 +61,7 @@ def build(cfg: Config, build_dir: Path, variant: Variant = RELEASE) -> Path:
 
     Raises:
         UsageError: a config for another engine.
-        ToolError: no compiler, no headers of ap_types, or it does not compile.
+        ToolError: no compiler, or it does not compile.
     """
     cfg.require("hls", "csim")
     command = variant.command()
