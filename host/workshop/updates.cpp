@@ -16,8 +16,8 @@
 
 using namespace lstm;
 
-#define UPDATE(name, State, In, Memories, Out)                                 \
-  extern "C" void name(State &__restrict state, const In &__restrict in,       \
+#define UPDATE(name, State, In, Memories, Out)                           \
+  extern "C" void name(State &__restrict state, const In &__restrict in, \
                        const Memories &__restrict memories, Out &__restrict out)
 
 struct None {};
