@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -120,7 +121,9 @@ def _npy(file: IO[bytes], size: int) -> np.ndarray:
     version = np.lib.format.read_magic(file)[0]
     if version not in _HEADERS:
         raise ValueError(f"it has version {version}, 1 to 3 are read")
-    shape, in_columns, dtype = _HEADERS[version](file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of literals that only an older Python reads, or none does
+        shape, in_columns, dtype = _HEADERS[version](file)
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise ValueError(f"it has type {dtype}; float16, float32, float64 or integers are read")
     here, takes = size - file.tell(), prod(shape) * dtype.itemsize

@@ -92,13 +92,7 @@ class Selftest:
         for words in (drawn, ~drawn):
             engine.write_program(words)
             read = [engine.read(window.offset + 4 * n) for n in range(len(words))]
-            wrong = np.flatnonzero(np.array(read, np.uint32) != words)
-            if len(wrong):
-                n = int(wrong[0])
-                raise BoardError(
-                    f"word {n} of the program window reads {read[n]:#010x}, {words[n]:#010x} was "
-                    f"written; {len(wrong)} of {len(words)} differ"
-                )
+            _same("word of the program window", np.array(read, np.uint32), words)
         return f"{len(drawn)} words of the window, each bit both ways"
 
     def clock(self) -> str:
@@ -110,14 +104,15 @@ class Selftest:
         """Send a state in by one DMA, and have it sent back through the other."""
         run, sent = loopback(self.held.cfg)
         found = self.board.runner.execute(run).h_bytes
-        _pass(proof.first_difference("byte", np.asarray(found), sent))
+        _same("byte", np.asarray(found), sent)
         return f"{len(sent)} bytes"
 
     def vectors(self) -> str:
         """Run the package's vectors, and hold the sv engine's cycle counter against the model."""
         self.board.reset()  # the weights again, after the window was scribbled upon
         wrong, cycles = proof.prove(self.board, self.held)
-        _pass(wrong)
+        if wrong:
+            raise BoardError(wrong)
         made, kind = self.held.vectors, self.board.runner.engine_kind
         count, steps = made.x.shape[:2]
         plans = [stage.plan for stage in self.board.stages(steps, made.half)]
@@ -159,10 +154,10 @@ class Selftest:
             return f"registers cannot be read: {error}"
 
 
-def _pass(wrong: str) -> None:
-    """Raise what is wrong, if anything is."""
-    if wrong:
-        raise BoardError(wrong)
+def _same(what: str, seen: np.ndarray, want: np.ndarray) -> None:
+    """Raise where two arrays first differ, if they do."""
+    if (seen != want).any():
+        raise BoardError(proof.first_difference(what, seen, want))
 
 
 def loopback(cfg: Config) -> tuple[jobs.Run, np.ndarray]:

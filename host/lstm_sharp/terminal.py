@@ -11,8 +11,6 @@ from typing import NoReturn, TextIO
 
 from lstm_sharp.errors import MOST, EngineError, LstmSharpError, UsageError, printable
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
 
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
@@ -32,7 +30,7 @@ def size(text: str) -> int:
     found = re.fullmatch(r"([1-9][0-9]{0,5})([KMGT]?)", text)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; give one such as 512M or 8G")
-    return int(found[1]) * _UNITS[found[2]]
+    return int(found[1]) << 10 * (1 + "KMGT".find(found[2] or "-"))
 
 
 def say(text: object, stream: TextIO | None = None, most: int = MOST) -> None:

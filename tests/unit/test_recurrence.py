@@ -14,13 +14,13 @@ from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import tools
 from workshop import libclang, recurrence, results
-from workshop.libclang import Field, Tiling
+from workshop.libclang import Field, Layout
 from workshop.recurrence import OBJECTS, Module, NotADatapath, Step, Steps
 
 _clang = pytest.mark.skipif(
     importlib.util.find_spec("ziglang") is None, reason="clang is missing: pip install ziglang"
 )
-FOUR = Tiling(16, tuple(Field("x", 4 * at, 4) for at in range(4)))
+FOUR = Layout(16, tuple(Field("x", 4 * at, 4) for at in range(4)))
 LAYOUTS = dict.fromkeys(OBJECTS, FOUR)
 
 

@@ -1,0 +1,1 @@
+"""From cells to programs: tilings, schedules, distances, launches, packing, cycle model."""

@@ -1,4 +1,4 @@
-"""No-op slots: the distances that the hardware relies on and does not check on its own."""
+"""No-op slots that keep the distances D, D_acc and P; the synthesised kernel trusts in them."""
 
 from __future__ import annotations
 

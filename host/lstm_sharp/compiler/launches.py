@@ -1,4 +1,4 @@
-"""How a batch is cut into launches: a program each, of one group or of several."""
+"""How a batch is cut into launches, a program each, within the window and a DMA's length."""
 
 from __future__ import annotations
 

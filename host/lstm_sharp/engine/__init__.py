@@ -1,1 +1,1 @@
-"""The engine as data: config, slot program, packing, schedules and the exact cycle model."""
+"""What an engine is: config, boards, memories, program format, register map, pipeline."""

@@ -1,4 +1,4 @@
-"""Facts of boards: ``overlays/<board>/board.json``."""
+"""Facts of boards, from ``overlays/<board>/board.json``: resources, PS, port width, addresses."""
 
 from __future__ import annotations
 

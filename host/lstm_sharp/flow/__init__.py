@@ -1,0 +1,1 @@
+"""Sources and simulators: rendering, csim, RTL by Verilator, block design and .hwh."""

@@ -1,4 +1,4 @@
-"""An ONNX graph that tells what a tensor is made of, and what it is worth."""
+"""An ONNX graph: where tensors come from; constant ones, such as weights, are computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a package: ``package.json`` and the files that it lists, each with its sum."""
+"""A package's folder: what its files are called, how they are written, read and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test vectors: a few sequences of a model and what an engine must give for them, bit for bit."""
+"""Test vectors of a package: sequences, and what an engine must give for them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Sessions: a model on an engine, through one backend."""

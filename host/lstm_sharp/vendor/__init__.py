@@ -1,0 +1,1 @@
+"""Vitis HLS and Vivado: scripts, reports, what qualifies a board."""
