@@ -113,6 +113,7 @@ def test_about_says_what_there_is(folder: Path, options: str) -> None:
     assert drawn == {"source": "U(-1, 1)", "seed": 1}
     with np.load("q/model.npz") as arrays:
         types = {name: str(value.dtype) for name, value in arrays.items()}
+        assert all(value.flags.c_contiguous for value in arrays.values())
     assert types["w_ih_l0"] == types["w_hh_l1"] == "int8" and types["b_l1"] == "int32"
 
 

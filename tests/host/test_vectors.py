@@ -89,9 +89,3 @@ def test_cycles_of_all_levels_are_summed(tmp_path: Path) -> None:
     assert read.about["predicted_cycles"]["with_state"] == taken
     # in both directions two sequences side by side, twice; in one direction four
     assert [program.sequences for program in runs] == [2, 1]
-
-
-def test_arrays_are_in_c_order(tmp_path: Path) -> None:
-    package.write(pytorch_like(0, [2, 1]), TINY, tmp_path)
-    with np.load(tmp_path / "vectors.npz") as arrays:
-        assert all(value.flags.c_contiguous for value in arrays.values())

@@ -207,10 +207,11 @@ class Stack:
                 value = self.graph.evaluate(tensor, known, what)
             except HiddenValueError as error:
                 raise UsageError(f"{error}; {wanted}") from None
+            if value.shape not in shapes:
+                raise UsageError(f"{self.graph.source}: {what} has shape {value.shape}; {wanted}")
             odd = value[value != meant]
-            if value.shape not in shapes or odd.size:
-                has = f"has {odd[0]:g}" if odd.size else f"has shape {value.shape}"
-                raise UsageError(f"{self.graph.source}: {what} {has}; {wanted}")
+            if odd.size:
+                raise UsageError(f"{self.graph.source}: {what} has {odd[0]:g}; {wanted}")
 
 
 @dataclass(frozen=True)
