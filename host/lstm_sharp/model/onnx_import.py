@@ -24,17 +24,7 @@ _ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
 _NO_CLIP = 32
 """A clip of what goes into Sigmoid and Tanh from which on it changes them by less than 1e-13."""
 
-_IN_A_BODY = "a layer in its body is not supported; export the layer without, as one LSTM node"
-_OTHER_LAYER = "that is another layer; export a model with an LSTM layer"
-_INSTEAD = {
-    "DynamicQuantizeLSTM": "that is quantised already; give the float model, quantisation is next",
-    **dict.fromkeys(("If", "Loop", "Scan"), _IN_A_BODY),
-    **dict.fromkeys(("GRU", "RNN"), _OTHER_LAYER),
-    "Sigmoid": "cells that are called step by step? Export the layer as one LSTM node, as "
-    "torch.nn.LSTM and tf2onnx do",
-}
-"""What graphs have in place of an LSTM node at their top, and what to do about it."""
-
+_ONE_NODE = "export the layer as one LSTM node, as torch.nn.LSTM and tf2onnx do"
 _REVERSE = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 """Whether each cell of a node is reverse, by its direction."""
 
@@ -96,10 +86,31 @@ def _why_none(graph: Graph) -> str:
     """Say what a graph has instead of an LSTM node, and what to do."""
     every = list(all_nodes(graph.nodes))
     ops = Counter(node.op_type for node in every)
-    first = {node.op_type: label(node) for node in reversed(every)}
-    for op, what in _INSTEAD.items():
-        if op in ops:
-            return f"it has {ops[op]} {op}, such as {first[op]}: {what}"
+    step = ops["Sigmoid"] and ops["Tanh"] > 1 and ops["Gemm"] + ops["MatMul"]
+
+    def named(*kinds: str) -> list[NodeProto]:
+        return [node for node in every if node.op_type in kinds]
+
+    for found, what in (
+        (
+            [node for node in graph.nodes if any(map(_is_cell, all_nodes([node])))],
+            "has one in its body, which is not supported; export the model without the condition "
+            "or loop around the layer",
+        ),
+        (
+            named("DynamicQuantizeLSTM"),
+            "is quantised already; give the float model, quantisation comes after",
+        ),
+        (named("GRU", "RNN"), "is another layer; export a model with an LSTM layer"),
+        (named("Loop", "Scan"), f"has a recurrent layer written out in its body; {_ONE_NODE}"),
+        (
+            named("Sigmoid") if step else [],
+            f"is one of {ops['Sigmoid']} beside {ops['Tanh']} Tanh, which look like cells that are "
+            f"called step by step; {_ONE_NODE}",
+        ),
+    ):
+        if found:
+            return f"{label(found[0])} {what}"
     return f"its {len(every)} nodes are {some(ops) or 'none'}; export a model with an LSTM layer"
 
 
@@ -159,10 +170,12 @@ def _below(graph: Graph, node: NodeProto) -> str:
     origin = graph.producer.get(name)
     if name in graph.inputs or (origin and _is_cell(origin) and name == origin.output[0]):
         return name
-    told = f"{name} of {label(origin)}" if origin else f"the constant {name}"
+    told = label(origin) if origin else f"the constant {name}"
+    if origin and _is_cell(origin):
+        told = f"{name} of {told}"
     raise UsageError(
         f"{graph.source}: {label(node)} takes {told}, which is not supported; only an input, or "
-        "the Y of another LSTM (the h of every step), can feed it, through a swap of axes"
+        "the Y of another LSTM (the h of every step), may feed it: export the LSTM layers alone"
     )
 
 
