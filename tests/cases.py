@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.group import Launch
-from lstm_sharp.compiler.launches import Launcher
+from lstm_sharp.compiler.launches import Call, Launcher, plan_launches
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import bias_blocks, weight_tiles
 from lstm_sharp.compiler.plan import Plan
@@ -152,12 +152,17 @@ class Case:
         """Who launches its programs."""
         return Launcher(self.start_cycles)
 
+    @property
+    def call(self) -> Call:
+        """What is asked of the engine."""
+        return Call(tuple(self.lengths), self.state is not None, self.give, self.host)
+
     def programs(self) -> Iterator[tuple[deploy.Stage, Launch | None, Program]]:
         """Yield all programs in the order in which they run; the loads have no launch."""
         for stage in self.stages:
             yield stage, None, stage.plan.load_program()
             states = self.state is not None, self.give
-            for launch in stage.launches(self.lengths, *states, self.host):
+            for launch in plan_launches(stage.plan, self.call):
                 yield stage, launch, stage.plan.program_of(launch, *states)
 
     def runs(self) -> list[Run]:

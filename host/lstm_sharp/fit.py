@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from lstm_sharp.compiler.launches import Call
 from lstm_sharp.compiler.limits import bias_blocks, sequence_stride, weight_tiles
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.boards import board
@@ -234,7 +235,7 @@ def assess(model: Model, cfg: Config, steps: int, name: str | None = None) -> Fi
 def _speed(model: Model, cfg: Config, steps: int, sequences: int) -> Speed:
     """Ask the cycle model for a call of so many sequences."""
     held = plans(model, cfg, "best", steps, sequences)
-    run, loads = predict_plans(held, [steps] * sequences)  # may be too many for a program
+    run, loads = predict_plans(held, Call((steps,) * sequences))  # may be too many for a program
     weights = sum(4 * c.hidden_size * (c.input_size + c.hidden_size) for c in model.layers)
     done = sequences * steps
     return Speed(

@@ -17,6 +17,7 @@ import numpy as np
 
 from lstm_sharp import files, package
 from lstm_sharp.compiler.distances import insert_nops
+from lstm_sharp.compiler.launches import Call
 from lstm_sharp.driver import proof
 from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.engine.config import Config
@@ -117,7 +118,7 @@ class Selftest:
         count, steps = made.x.shape[:2]
         plans = [stage.plan for stage in self.board.stages(steps, made.half)]
         told = sum(
-            deploy.own_cycles(plans, [steps] * made.half, state, True, self.board.host)[0]
+            deploy.own_cycles(plans, Call((steps,) * made.half, state, True, self.board.host))[0]
             for state in (False, True)
         )
         if kind == "sv" and cycles != told:

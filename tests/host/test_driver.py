@@ -58,10 +58,8 @@ def check(accelerator: Accelerator, case: Case) -> None:
     assert same(h, case.h) and same(after, case.after), str(case)
     assert h[0].dtype == asked[0].dtype
     stages = accelerator.stages(max(case.lengths), len(case.lengths))
-    states = case.state is not None, case.give
-    told, _ = deploy.predict_plans(
-        [s.plan for s in stages], case.lengths, *states, accelerator.host
-    )
+    call = case.call._replace(host=accelerator.host)
+    told, _ = deploy.predict_plans([s.plan for s in stages], call)
     assert accelerator.cycles == told.cycles, str(case)
 
 

@@ -21,6 +21,7 @@ import pytest
 from lstm_sharp import package
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.cycles import hls_cycles
+from lstm_sharp.compiler.launches import Call
 from lstm_sharp.engine import config, knobs
 from lstm_sharp.engine.config import Config, resized
 from lstm_sharp.engine.program import Program
@@ -28,7 +29,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.runtime.deploy import deploy
+from lstm_sharp.runtime.deploy import deploy, programs
 from models import contents, package_cli, pytorch_like, torch_names
 
 TINY = config.load("tiny")
@@ -86,10 +87,10 @@ def test_about_says_what_there_is(folder: Path, options: str) -> None:
     x, error = np.load("x.npy"), about["calibration"].pop("max_abs_error")
     h, _ = golden.run(read.model, read.model.quantize_input(x))
     assert error == np.abs(read.model.dequantize_h(h) - reference.run(load("m.npz"), x).h).max() > 0
-    programs = {
+    made = {
         "load": [stage.plan.load_program()],
-        "from_zeros": stage.programs([9] * 4, False, True),
-        "with_state": stage.programs([9] * 4, True, True),
+        "from_zeros": programs(stage.plan, Call((9,) * 4, False, True)),
+        "with_state": programs(stage.plan, Call((9,) * 4, True, True)),
     }
     for key, value in {
         "lstm_sharp_package": 2,
@@ -100,7 +101,7 @@ def test_about_says_what_there_is(folder: Path, options: str) -> None:
         "vectors": {"sequences": 8, "steps": 9},
         "predicted_cycles": {
             name: sum(CYCLES[engine](read.cfg, program) for program in each)
-            for name, each in programs.items()
+            for name, each in made.items()
         },
         "directions": [1, 1],
     }.items():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_sharp.compiler.cycles import hls_cycles
+from lstm_sharp.compiler.launches import Call
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Layer, Model
@@ -36,8 +37,8 @@ def test_each_backend_has_its_engine(backend: str, engine: str | None, given: st
         assert {stage.plan.cfg for stage in session.stages(5, 3)} == {session.cfg}
     assert report is not None and report.engine == engine
     sv, hls = (deploy.deploy(model, TINY.of(e), "elementwise", 5, 3) for e in ("sv", "hls"))
-    run, loads = deploy.predict_plans([stage.plan for stage in sv], [5] * 3, False, False)
-    on_hls = [p for stage in hls for p in stage.programs([5] * 3, False, False)]
+    run, loads = deploy.predict_plans([stage.plan for stage in sv], Call((5,) * 3))
+    on_hls = [p for stage in hls for p in deploy.programs(stage.plan, Call((5,) * 3))]
     assert (report.predicted_cycles, report.predicted_load_cycles) == (run.cycles, loads)
     assert report.hls_cycles == sum(hls_cycles(TINY.of("hls"), program) for program in on_hls)
     assert report.cycles == (run.cycles if backend == "rtl" else None)

@@ -12,13 +12,14 @@ import pytest
 from lstm_sharp import package
 from lstm_sharp.compiler import pack
 from lstm_sharp.compiler.cycles import hls_cycles
+from lstm_sharp.compiler.launches import Call, plan_launches
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import resized
 from lstm_sharp.flow import jobs
 from lstm_sharp.model import Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.runtime import engines
-from lstm_sharp.runtime.deploy import deploy
+from lstm_sharp.runtime.deploy import deploy, programs
 from lstm_sharp.vendor import vectors
 from models import pytorch_like
 
@@ -61,7 +62,7 @@ def test_rendered_jobs_give_the_golden_bits(
             engines.check(cfg, run, result)
         assert np.array_equal(np.load(folder / f"{job.replace('job', 'h')}.npy"), h)
         steps, half = made.x.shape[1], made.half
-        starts = [stage.launches([steps] * half, state, True) for state in (False, True)]
+        starts = [plan_launches(stage.plan, Call((steps,) * half, s, True)) for s in (False, True)]
         assert len(starts[0] + starts[1]) == len(results) - 1
         done = 1
         for own, which in zip(starts, (slice(half), slice(half, None))):
@@ -83,7 +84,7 @@ def test_cycles_of_all_levels_are_summed(tmp_path: Path) -> None:
     assert (len(stages), read.about["directions"]) == (2, [2, 1])
     assert [q["reverse"] for q in read.about["layers"]] == [False, True, False]
     loads = [hls_cycles(TINY, stage.plan.load_program()) for stage in stages]
-    runs = [p for stage in stages for p in stage.programs([16] * 4, True, True)]
+    runs = [p for stage in stages for p in programs(stage.plan, Call((16,) * 4, True, True))]
     assert read.about["predicted_cycles"]["load"] == sum(loads)
     taken = sum(hls_cycles(TINY, program) for program in runs)
     assert read.about["predicted_cycles"]["with_state"] == taken

@@ -18,6 +18,7 @@ import pynq
 import pynq.lib.dma
 
 from lstm_sharp.compiler import cycles
+from lstm_sharp.compiler.launches import Call
 from lstm_sharp.engine.registers import ENGINE, S2MM_OFFSET, Dma, DmaStatus
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
@@ -58,7 +59,7 @@ def test_a_plain_script_gets_golden_bits_in_the_predicted_cycles(
     h, _, _ = deploy.run((stage,), x, None, False, play)
     expected, _ = golden.run(stage.model, x)
     assert np.array_equal(h, expected)
-    programs = [stage.plan.load_program(), *stage.programs([STEPS], False, False)]
+    programs = [stage.plan.load_program(), *deploy.programs(stage.plan, Call((STEPS,)))]
     assert [r.cycles for r in played] == [cycles.predict(TINY, p).cycles for p in programs]
     assert [(r.status, r.identity) for r in played] == [(0, TINY.identity)] * len(programs)
     assert device.allocated == (0, 0)

@@ -67,10 +67,7 @@ def test_rtl_agrees(name: str, stalled: bool, coverage: Coverage) -> None:
         differs, taken = case.play(rtl, ["--stall", str(case.seed)] if stalled else [])
         wrong += [differs] if differs else []
         if not stalled and not hls_rtl.chosen():
-            states = case.state is not None, case.give
-            run, loads = deploy.predict_plans(
-                [s.plan for s in case.stages], case.lengths, *states, case.host
-            )
+            run, loads = deploy.predict_plans([s.plan for s in case.stages], case.call)
             assert run.cycles + loads == sum(taken), str(case)
         coverage.note(case, stalled)
     assert not wrong, "\n".join(wrong)

@@ -13,7 +13,7 @@ from cases import any_engine, draw
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.distances import FETCH_EVERY
 from lstm_sharp.compiler.group import group
-from lstm_sharp.compiler.launches import plan_launches
+from lstm_sharp.compiler.launches import Call, plan_launches
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.schedule import SCHEDULES, make_plan
 from lstm_sharp.engine import config
@@ -95,7 +95,7 @@ def test_groups_are_smaller_where_the_window_ends() -> None:
     lengths = list(range(32, 0, -1))
     with pytest.raises(UsageError, match="the window holds 127"):
         plan.program(lengths).encode(cfg)
-    groups = [g for (g,) in plan_launches(plan, tuple(lengths))]
+    groups = [g for (g,) in plan_launches(plan, Call(tuple(lengths)))]
     assert 1 < len(groups[0].lengths) < 10
     for g in groups:
         plan.program(g.lengths, g.repeats, True, True).encode(cfg)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cases import START_CYCLES, random_model
 from lstm_sharp.compiler import cycles, pack
-from lstm_sharp.compiler.launches import Launcher, plan_launches
+from lstm_sharp.compiler.launches import Call, Launcher, plan_launches
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.schedule import make_plan
@@ -57,7 +57,7 @@ def test_starts_hold_each_sequence_once(
     plan = _plan(directions, chains, levels, words=words)
     paid: list[int] = []
     for start_cycles in START_CYCLES:
-        launches = plan_launches(plan, lengths, with_state, give, Launcher(start_cycles))
+        launches = plan_launches(plan, Call(lengths, with_state, give, Launcher(start_cycles)))
         found = [
             index for launch in launches for g in launch for index in g.sequences if index >= 0
         ]
@@ -87,9 +87,9 @@ def test_starts_cost_less_than_groups(
         programs = [plan.program_of(launch, False, give) for launch in launches]
         return sum(cycles.predict(plan.cfg, p).cycles + start_cycles for p in programs)
 
-    together = plan_launches(plan, lengths, False, give, Launcher(start_cycles))
-    apart = plan_launches(plan, lengths, False, give)
-    alone = [plan_launches(plan, (n,), False, give)[0] for n in lengths]
+    together = plan_launches(plan, Call(lengths, False, give, Launcher(start_cycles)))
+    apart = plan_launches(plan, Call(lengths, False, give))
+    alone = [plan_launches(plan, Call((n,), False, give))[0] for n in lengths]
     assert cost(together) <= 1.01 * cost(apart)  # the choice is by cycles a step, not to the cycle
     assert cost(together) <= 1.01 * cost(alone)
 
@@ -113,28 +113,31 @@ def test_one_start_where_there_can_be_one(
 ) -> None:
     levels = 1 if directions == 2 or give else levels
     plan = _plan(directions, levels=levels)
-    (launch,) = plan_launches(plan, lengths, state, give, Launcher(10**9))
+    (launch,) = plan_launches(plan, Call(lengths, state, give, Launcher(10**9)))
     assert len(plan.program_of(launch, state, give).encode(plan.cfg)) > 0
-    assert len(plan_launches(plan, lengths, state, give)) == 1 or len(set(lengths)) > 1 or give
+    assert (
+        len(plan_launches(plan, Call(lengths, state, give))) == 1 or len(set(lengths)) > 1 or give
+    )
 
 
 def test_a_small_cost_joins_what_a_smaller_one_leaves_apart() -> None:
     plan, lengths = _plan(), (12, 11, 10, 9, 3, 2, 2, 1)
     counts = [
-        len(plan_launches(plan, lengths, False, True, Launcher(cost))) for cost in (0, 1, 10**9)
+        len(plan_launches(plan, Call(lengths, False, True, Launcher(cost))))
+        for cost in (0, 1, 10**9)
     ]
     assert counts[0] > counts[1] == counts[2] == 1
     far = (1000,) * 4 + (1,) * 4
     assert (
-        len(plan_launches(plan, far, False, False, Launcher(1))) == 1
+        len(plan_launches(plan, Call(far, False, False, Launcher(1)))) == 1
     )  # listed, and not run on for long
-    (launch,) = plan_launches(plan, far, False, False, Launcher(1))
+    (launch,) = plan_launches(plan, Call(far, False, False, Launcher(1)))
     assert [g.lengths[0] for g in launch] == [1000, 1]
 
 
 def test_more_than_the_window_holds_is_cut() -> None:
     plan, lengths = _plan(), tuple(range(1, 41))
-    launches = plan_launches(plan, lengths, True, True, Launcher(10**9))
+    launches = plan_launches(plan, Call(lengths, True, True, Launcher(10**9)))
     counts = [len(plan.program_of(s, True, True).instructions) for s in launches]
     assert len(launches) == 2 and max(counts) <= MAX_INSTRUCTIONS < sum(counts)
 
@@ -145,7 +148,7 @@ def test_no_start_gives_more_h_than_it_may(
     lengths: tuple[int, ...], give: bool, most: int, start_cycles: int
 ) -> None:
     plan = _plan()
-    launches = plan_launches(plan, lengths, give, give, Launcher(start_cycles, most))
+    launches = plan_launches(plan, Call(lengths, give, give, Launcher(start_cycles, most)))
     assert all(pack.h_beats(plan, launch, give) <= most for launch in launches)
     found = [index for launch in launches for g in launch for index in g.sequences if index >= 0]
     assert sorted(found) == list(range(len(lengths)))
@@ -154,11 +157,11 @@ def test_no_start_gives_more_h_than_it_may(
 def test_a_sequence_that_gives_too_much_h_is_refused() -> None:
     plan = _plan()
     one = pack.vector_beats(plan.layers[0], plan.cfg)
-    state = pack.h_beats(plan, plan_launches(plan, (1,), False, True)[0], True) - one
+    state = pack.h_beats(plan, plan_launches(plan, Call((1,), False, True))[0], True) - one
     said = f"10 steps takes {10 * one + state} beats, .* {9 * one + state} at most; .* 9 steps"
     with pytest.raises(UsageError, match=said):
-        plan_launches(plan, (3, 10), True, True, Launcher(0, 9 * one + state))
-    plan_launches(plan, (3, 9), True, True, Launcher(0, 9 * one + state))
+        plan_launches(plan, Call((3, 10), True, True, Launcher(0, 9 * one + state)))
+    plan_launches(plan, Call((3, 9), True, True, Launcher(0, 9 * one + state)))
 
 
 def test_arrays_and_lists_of_any_integers_are_packed_alike() -> None:
@@ -166,7 +169,7 @@ def test_arrays_and_lists_of_any_integers_are_packed_alike() -> None:
     for kind, size in (("W8A16", np.int16), ("W8A8", np.int8)):
         plan = _plan(cfg=TINY.with_format(kind))
         x = rng.integers(-128, 128, (9, 5, 6))
-        (launch,) = plan_launches(plan, (5,) * 9, False, False, Launcher(10**9))
+        (launch,) = plan_launches(plan, Call((5,) * 9, False, False, Launcher(10**9)))
         wanted = pack.x_beats(list(x), plan, launch)
         for given_x in (x, x.astype(size), np.asfortranarray(x, np.int32), x[:, ::-1][:, ::-1]):
             assert np.array_equal(pack.x_beats(given_x, plan, launch), wanted)

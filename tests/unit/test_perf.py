@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp.compiler import by_gate, cycles
+from lstm_sharp.compiler.launches import Call
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.perf import fastest, perf
 from lstm_sharp.compiler.schedule import SCHEDULES, make_plan
@@ -244,6 +245,6 @@ def test_many_chains_of_an_engine_of_several_shapes(chains: int) -> None:
 def test_the_most_steps_are_what_any_program_holds(schedule: str) -> None:
     cfg, model = config.load("tiny"), pytorch_like(0, [3, 8])
     (plan,) = plans(model, cfg, schedule, MAX_STEPS, 1)
-    assert predict_plans([plan], [MAX_STEPS])[0].cycles
+    assert predict_plans([plan], Call((MAX_STEPS,)))[0].cycles
     with pytest.raises(UsageError, match="repeats = 6553[67] needs more than 16 bits"):
-        predict_plans([plan], [MAX_STEPS + 2])
+        predict_plans([plan], Call((MAX_STEPS + 2,)))

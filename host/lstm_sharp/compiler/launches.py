@@ -26,17 +26,20 @@ class Launcher(NamedTuple):
 
 
 FREE = Launcher()
-"""Starts cost nothing: a simulated engine."""
+"""Launches cost nothing: a simulated engine."""
+
+
+class Call(NamedTuple):
+    """What is asked of an engine."""
+
+    lengths: Lengths  # steps of each sequence, in any order
+    with_state: bool = False  # they begin with a state
+    give_state: bool = False  # the state after their last steps is wanted
+    host: Launcher = FREE  # where a launch costs it nothing, each group is one
 
 
 @lru_cache(maxsize=256)
-def plan_launches(
-    plan: Plan,
-    lengths: Lengths,
-    with_state: bool = False,
-    give_state: bool = False,
-    host: Launcher = FREE,
-) -> tuple[Launch, ...]:
+def plan_launches(plan: Plan, call: Call) -> tuple[Launch, ...]:
     """Cut a batch into launches so that cycles, with those that launches cost, are least.
 
     It is sorted by length and cut into groups of as many sequences as the cycle model finds
@@ -47,10 +50,7 @@ def plan_launches(
 
     Args:
         plan: what runs them.
-        lengths: steps of each sequence, in any order.
-        with_state: they begin with a state.
-        give_state: the state after their last steps is asked for.
-        host: who launches them; where that costs nothing, each group is a launch.
+        call: the batch.
 
     Returns:
         The launches, longest sequences first; together they hold each sequence once.
@@ -58,10 +58,11 @@ def plan_launches(
     Raises:
         UsageError: a sequence that does not even run alone.
     """
+    lengths = call.lengths
     for length in lengths:
         check_lengths([length], plan.cfg, plan.beside)
     check_steps(plan.cfg, max(lengths), plan.stride(1))
-    terms = _Terms(plan, (with_state, give_state), host)
+    terms = _Terms(plan, call)
     terms.check_alone(max(lengths))
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     best: list[Launch] = []
@@ -77,10 +78,10 @@ def plan_launches(
 class _Terms:
     """What groups cost, and what an engine takes."""
 
-    def __init__(self, plan: Plan, states: tuple[bool, bool], host: Launcher) -> None:
-        self.plan, self.start_cycles, self._states = plan, host.start_cycles, states
-        self.room = host.most_h_beats
-        self.runs_on = plan.directions == 1 and not states[1]
+    def __init__(self, plan: Plan, call: Call) -> None:
+        self.plan, self._states = plan, (call.with_state, call.give_state)
+        self.start_cycles, self.room = call.host
+        self.runs_on = plan.directions == 1 and not call.give_state
         self.pace = partial(_pace, plan)
         self._count = partial(_count, plan)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lstm_sharp import __version__, arrays, files, paths
+from lstm_sharp.compiler.launches import Call
 from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
@@ -162,9 +163,9 @@ def _describe(
     fmt, steps = model.fmt, made.x.shape[1]
     plans = [stage.plan for stage in stages]
     chosen = {plan.schedule for plan in plans}
-    lengths = [steps] * made.half
-    from_zeros, load = own_cycles(plans, lengths, state=False, give=True)
-    with_state, _ = own_cycles(plans, lengths, state=True, give=True)
+    lengths = (steps,) * made.half
+    from_zeros, load = own_cycles(plans, Call(lengths, with_state=False, give_state=True))
+    with_state, _ = own_cycles(plans, Call(lengths, with_state=True, give_state=True))
     shown = ("input_size", "hidden_size", "reverse", *_SCALES)
     return {
         "model": model.name,

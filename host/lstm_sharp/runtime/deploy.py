@@ -10,15 +10,16 @@ from math import ceil
 
 import numpy as np
 
-from lstm_sharp.compiler import cycles, pack, weights
+from lstm_sharp.compiler import cycles, pack
 from lstm_sharp.compiler.cycles import Prediction, hls_cycles
 from lstm_sharp.compiler.group import Launch
-from lstm_sharp.compiler.launches import FREE, Launcher, plan_launches
+from lstm_sharp.compiler.launches import FREE, Call, Launcher, plan_launches
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import check_fit
 from lstm_sharp.compiler.pack import Allocate, Batch
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.schedule import make_plan, shapes_of
+from lstm_sharp.compiler.weights import weight_beats
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Program
 from lstm_sharp.errors import UsageError
@@ -48,19 +49,9 @@ class Stage:
             return batch
         return batch[:, ::-1] if isinstance(batch, np.ndarray) else [s[::-1] for s in batch]
 
-    def launches(
-        self, lengths: Sequence[int], state: bool, give: bool, host: Launcher = FREE
-    ) -> tuple[Launch, ...]:
-        """Cut a batch of these lengths into launches, as ``plan_launches`` says."""
-        return plan_launches(self.plan, tuple(lengths), state, give, host)
-
-    def programs(self, lengths: Sequence[int], state: bool, give: bool) -> list[Program]:
-        """Make the program of each launch, if one costs nothing."""
-        return programs(self.plan, lengths, state, give)
-
     def weights(self) -> np.ndarray:
         """Pack the weights and biases, uint8."""
-        return weights.weight_beats(self.model, self.plan)
+        return weight_beats(self.model, self.plan)
 
     def load(self) -> jobs.Run:
         """Make the run that loads them."""
@@ -95,7 +86,8 @@ class Stage:
         allocate: Allocate = pack.zeros,
     ) -> tuple[tuple[Launch, ...], list[jobs.Run]]:
         """Cut integer sequences into launches, and make the run of each."""
-        launches = self.launches([len(s) for s in batch], state is not None, give, host)
+        call = Call(tuple(map(len, batch)), state is not None, give, host)
+        launches = plan_launches(self.plan, call)
         return launches, [self.run_of(launch, batch, state, give, allocate) for launch in launches]
 
 
@@ -112,12 +104,10 @@ def _words(plan: Plan, launch: Launch, state: bool, give: bool) -> np.ndarray:
     return words
 
 
-def programs(
-    plan: Plan, lengths: Sequence[int], state: bool, give: bool, host: Launcher = FREE
-) -> list[Program]:
+def programs(plan: Plan, call: Call) -> list[Program]:
     """Make the program of each launch."""
-    launches = plan_launches(plan, tuple(lengths), state, give, host)
-    return [plan.program_of(launch, state, give) for launch in launches]
+    states = call.with_state, call.give_state
+    return [plan.program_of(launch, *states) for launch in plan_launches(plan, call)]
 
 
 def deploy(
@@ -229,37 +219,29 @@ def level_shapes(model: Model | QuantModel) -> list[tuple[LayerShape, ...]]:
     return [cells[end - len(level) : end] for end, level in zip(ends, model.levels)]
 
 
-def predict_plans(
-    plans: Sequence[Plan],
-    lengths: Sequence[int],
-    state: bool = False,
-    give: bool = False,
-    host: Launcher = FREE,
-) -> tuple[Prediction, int]:
+def predict_plans(plans: Sequence[Plan], call: Call) -> tuple[Prediction, int]:
     """Ask the cycle model, which is the sv engine's, for all programs of a call, and for all loads.
 
     Raises:
         UsageError: sequences that the engine cannot run.
     """
-    made = [(plan.cfg, p) for plan in plans for p in programs(plan, lengths, state, give, host)]
+    made = [(plan.cfg, p) for plan in plans for p in programs(plan, call)]
     for cfg, program in made:
         program.encode(cfg)
     loads = sum(cycles.predict(plan.cfg, plan.load_program()).cycles for plan in plans)
     return cycles.add([cycles.predict(cfg, program) for cfg, program in made]), loads
 
 
-def own_cycles(
-    plans: Sequence[Plan], lengths: Sequence[int], state: bool, give: bool, host: Launcher = FREE
-) -> tuple[int, int]:
+def own_cycles(plans: Sequence[Plan], call: Call) -> tuple[int, int]:
     """Predict a call's cycles, and those of all loads, on the engine that it is compiled for.
 
     Those of the sv engine are exact, those of the hls engine are ``hls_cycles``.
     """
     if plans[0].cfg.engine == "sv":
-        run, loads = predict_plans(plans, lengths, state, give, host)
+        run, loads = predict_plans(plans, call)
         return run.cycles, loads
     return (
-        sum(hls_cycles(q.cfg, p) for q in plans for p in programs(q, lengths, state, give, host)),
+        sum(hls_cycles(q.cfg, p) for q in plans for p in programs(q, call)),
         sum(hls_cycles(plan.cfg, plan.load_program()) for plan in plans),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstm_sharp.board import overlay as overlays
-from lstm_sharp.compiler.launches import plan_launches
+from lstm_sharp.compiler.launches import Call, plan_launches
 from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.compiler.schedule import check_schedule
 from lstm_sharp.engine.config import Config
@@ -75,7 +75,7 @@ class Session:
     _kept: tuple[Pair, Pair | None] | None = None
     """What the last run left behind in the backend's numbers, and in the float model."""
     _notes: tuple[str, ...] = ()
-    _call: tuple[Report, Deployment | None, Any, Sequence[Sequence[jobs.Result]]] | None = None
+    _call: tuple[Report, Deployment | None, Call, Sequence[Sequence[jobs.Result]]] | None = None
     """What is known of the last run; how it was asked for; and what the backend gave."""
     _lacks = "the model is not quantised yet; give calibration data, or run first"
 
@@ -255,8 +255,8 @@ class Session:
             seconds=seconds,
             notes=tuple(notes),
         )
-        what = tuple(asked.lengths), own is not None, give, self.runs.host
-        self._call = report, self._held, what, seen
+        call = Call(tuple(asked.lengths), own is not None, give, self.runs.host)
+        self._call = report, self._held, call, seen
         return h, after
 
     def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[float, Pair | None]:
@@ -275,16 +275,16 @@ class Session:
         """What the last call did, worked out when it is asked for; None before the first."""
         if self._call is None:
             return None
-        report, held, asked, seen = self._call
+        report, held, call, seen = self._call
         if held is None or held.cfg is None:
             return report
-        lengths = asked[0]
+        lengths = call.lengths
         size = max(lengths), len(lengths)
         try:
             stages, on_sv = held.stages(*size), held.plans("sv", *size)
-            run, loads = deploy.predict_plans(on_sv, *asked)
-            least = sum(p.lower_bound(s) for p in on_sv for s in plan_launches(p, *asked))
-            hls, _ = deploy.own_cycles(held.plans("hls", *size), *asked)
+            run, loads = deploy.predict_plans(on_sv, call)
+            least = sum(p.lower_bound(s) for p in on_sv for s in plan_launches(p, call))
+            hls, _ = deploy.own_cycles(held.plans("hls", *size), call)
         except UsageError as reason:  # too long for the engine, which this backend does not need
             return replace(report, notes=(*report.notes, str(reason)))
         counted = [[r.cycles for r in results] for results in seen if self.runs.counts]
@@ -295,7 +295,7 @@ class Session:
             config=held.engine.name,
             schedule=", ".join(dict.fromkeys(stage.plan.schedule for stage in stages)),
             stages=len(stages),
-            programs=sum(len(stage.launches(*asked)) for stage in stages),
+            programs=sum(len(plan_launches(stage.plan, call)) for stage in stages),
             cycles=took or None,
             predicted_cycles=run.cycles,
             hls_cycles=hls,
