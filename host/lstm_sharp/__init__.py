@@ -29,8 +29,10 @@ _WHERE = {
 
 def __getattr__(name: str) -> Any:
     """Import on first use: a board's ``import lstm_sharp`` stays light."""
-    if name in _WHERE:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name == "files":  # whose max_memory is wanted before anything is read
+        return import_module("lstm_sharp.files")
+    if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -199,6 +199,8 @@ def _package(options: Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
         overlay = options.overlay
         if options.virtual:
+            if options.engine == "hls":
+                raise UsageError("the virtual board has the sv engine; leave out --engine hls")
             from lstm_sharp.virtual.overlay import virtual_overlay
 
             overlay = virtual_overlay(cfg, beside)

@@ -56,7 +56,7 @@ def check_size(size: int, what: str) -> None:
     if size > _max_memory.get():
         raise UsageError(
             f"{what} takes {size} bytes, at most {_max_memory.get()} are read; raise that with "
-            "--max-memory"
+            "--max-memory, in Python by files.max_memory"
         )
 
 

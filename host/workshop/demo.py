@@ -31,6 +31,7 @@ from lstm_sharp.model import Model, load
 from lstm_sharp.runtime import engines
 from lstm_sharp.runtime.report import Report
 from lstm_sharp.runtime.session import Session
+from lstm_sharp.terminal import Parser
 from workshop import pictures
 
 CONFIG = "pynq-z2"
@@ -170,4 +171,5 @@ def _print(console: Console, levels: dict[str, Level]) -> None:
 
 
 if __name__ == "__main__":
+    Parser(description=__doc__.splitlines()[0]).parse_args()
     sys.exit(main())

@@ -24,7 +24,7 @@ from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.runtime import engines
 from lstm_sharp.runtime.deploy import Stage
-from lstm_sharp.terminal import ended
+from lstm_sharp.terminal import Parser, ended
 from workshop import demo, results, tables
 
 SIZES = {"pynq-z2": (32, 64, 128, 192), "zcu104": (64, 128, 256)}
@@ -109,4 +109,5 @@ def of_demo(levels: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    Parser(description=__doc__.splitlines()[0]).parse_args()
     sys.exit(main())

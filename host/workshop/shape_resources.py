@@ -14,7 +14,7 @@ from rich.progress import track
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
-from lstm_sharp.terminal import ended
+from lstm_sharp.terminal import Parser, ended
 from workshop import resources, results, synth, tables
 
 _HALF = {"chains": 2, "sequence_words": 256}
@@ -69,4 +69,5 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
+    Parser(description=__doc__.splitlines()[0]).parse_args()
     sys.exit(main())

@@ -19,7 +19,7 @@ from lstm_sharp.compiler import by_gate
 from lstm_sharp.compiler.perf import perf
 from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.errors import UsageError
-from lstm_sharp.terminal import ended
+from lstm_sharp.terminal import Parser, ended
 from workshop import pictures, results, tables
 
 BUDGETS = (1024, 4096, 16384, 65536)
@@ -174,4 +174,5 @@ def _ladder(seen: dict[Setting, Seen], chosen: Setting) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    Parser(description=__doc__.splitlines()[0]).parse_args()
     sys.exit(main())

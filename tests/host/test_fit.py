@@ -56,8 +56,8 @@ def test_smallest_board_config_is_taken() -> None:
     assert z2.alone.steps_per_second == pytest.approx(cfg.clock_mhz * 1e6 * 50 / predicted.cycles)
     assert z2.alone.load_cycles == cycles.predict(cfg, plan.load_program()).cycles
     assert z2.alone.utilization == pytest.approx(answer.weights * 50 / 208 / predicted.cycles)
-    starts = plan_launches(together, Call((50,) * 4))
-    taken = sum(cycles.predict(cfg, together.program_of(s)).cycles for s in starts)
+    launches = plan_launches(together, Call((50,) * 4))
+    taken = sum(cycles.predict(cfg, together.program_of(s)).cycles for s in launches)
     assert (z2.beside.sequences, z2.beside.cycles) == (4, taken)
     assert z2.beside.steps_per_second == pytest.approx(cfg.clock_mhz * 1e6 * 200 / taken)
 

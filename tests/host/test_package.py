@@ -152,6 +152,7 @@ def test_reading_takes_numpy_alone(folder: Path) -> None:
     source = str(Path(package.__file__).parents[2])
     code = (
         f"import sys; sys.path.insert(0, {source!r}); before = set(sys.modules)\n"
+        "import lstm_sharp; lstm_sharp.files.max_memory(1 << 20)\n"  # nothing else is imported yet
         "from lstm_sharp import package; package.read('p')\n"
         "print(*sorted({n.split('.')[0] for n in set(sys.modules) - before}))"
     )

@@ -62,14 +62,16 @@ def test_rendered_jobs_give_the_golden_bits(
             engines.check(cfg, run, result)
         assert np.array_equal(np.load(folder / f"{job.replace('job', 'h')}.npy"), h)
         steps, half = made.x.shape[1], made.half
-        starts = [plan_launches(stage.plan, Call((steps,) * half, s, True)) for s in (False, True)]
-        assert len(starts[0] + starts[1]) == len(results) - 1
+        launches = [
+            plan_launches(stage.plan, Call((steps,) * half, s, True)) for s in (False, True)
+        ]
+        assert len(launches[0] + launches[1]) == len(results) - 1
         done = 1
-        for own, which in zip(starts, (slice(half), slice(half, None))):
+        for own, which in zip(launches, (slice(half), slice(half, None))):
             found = pack.empty_h(stage.plan, [steps] * half)
             left = golden.State.zeros(stage.model, half)
-            for start, result in zip(own, results[done:]):
-                pack.unpack_h(result.h_bytes, stage.plan, start, found, left)
+            for launch, result in zip(own, results[done:]):
+                pack.unpack_h(result.h_bytes, stage.plan, launch, found, left)
             assert np.array_equal(stage.turn(found), h[which])
             width = left.h.shape[2]
             assert np.array_equal(left.h, made.h_end[stage.cells, which, :width])

@@ -105,10 +105,10 @@ def read(results: Path) -> Outcomes:
     return outcomes
 
 
-def tail(log: Path, lines: int = 80) -> str:
+def tail(log: Path) -> str:
     """Return the end of a log."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    return "\n".join([f"{log}:", *text.splitlines()[-lines:]])
+    return "\n".join([f"{log}:", *text.splitlines()[-80:]])
 
 
 @pytest.fixture(scope="session")

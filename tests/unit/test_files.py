@@ -65,9 +65,9 @@ def archive(*members: bytes, method: int = zipfile.ZIP_STORED, **fields: bytes) 
     return bytes(out)
 
 
-def safetensors(header: object, data: bytes = bytes(64), length: int | None = None) -> bytes:
+def safetensors(header: object, length: int | None = None) -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + bytes(64)
 
 
 def entry(shape: object = (16,), offsets: object = (0, 64), dtype: object = "F32") -> object:

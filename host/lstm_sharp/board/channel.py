@@ -110,14 +110,14 @@ class Channel:
         return int(self._dma.read(self._offset + register))
 
 
-def reset_dma(dma: Any, name: str, tries: int = 1000) -> None:
+def reset_dma(dma: Any, name: str) -> None:
     """Reset both directions of a DMA.
 
     Raises:
         DmaError: the reset does not end.
     """
     dma.write(MM2S_OFFSET + Dma.CONTROL, DMA_RESET)
-    for _ in range(tries):
+    for _ in range(1000):
         if not dma.read(MM2S_OFFSET + Dma.CONTROL) & DMA_RESET:
             return
     raise DmaError(f"{name} does not come out of reset; load the overlay again")

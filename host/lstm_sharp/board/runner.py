@@ -119,7 +119,7 @@ class Runner:
                 error.args = (f"{error}; {self.describe()}; then call reset()",)
             raise
 
-    def check_clock(self, cfg: Config, within: float = 0.1) -> float:
+    def check_clock(self, cfg: Config) -> float:
         """Hold the engine's clock against the overlay's: cycles counted over time taken.
 
         Versions of pynq set the clocks of one overlay differently (docs/board.md).
@@ -128,14 +128,14 @@ class Runner:
             The clock seen, in MHz.
 
         Raises:
-            WrongClock: more than ``within`` off.
+            WrongClock: more than a tenth off.
         """
         seen, idle = 0.0, jobs.Run(idle_program(turns=8).encode(cfg))
         for _ in range(2):
             began = self._now()
             cycles = self.execute(idle).cycles
             seen = max(seen, cycles / (self._now() - began) / 1e6)
-        if abs(seen / self.clock_mhz - 1) > within:
+        if abs(seen / self.clock_mhz - 1) > 0.1:
             raise errors.WrongClock(
                 f"the engine runs at {seen:.1f} MHz, {self.file} is made for {self.clock_mhz:g} "
                 f"MHz: pynq {overlays.pynq_version()} has set the PL clock otherwise; set it by "

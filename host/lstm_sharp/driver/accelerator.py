@@ -45,9 +45,9 @@ class Accelerator(Session):
     Attributes:
         runner: what runs single programs, with engine, DMAs and device, for whoever looks at them.
         identity: what the engine says it is: the hash of its config.
-        host: what a start costs, and what the DMA takes of h at once.
+        host: what a launch costs, and what the DMA takes of h at once.
         cycles: of the last call's programs, loads left out.
-        start_cycles: what a start is taken to cost: the more, the fewer programs of different
+        start_cycles: what a launch is taken to cost: the more, the fewer programs of different
             lengths.
         model, cfg, fmt, schedule: the integer model of the package that is loaded, its config,
             number format and schedule; UsageError if none is.

@@ -9,11 +9,11 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 
 
-def some(names: Iterable[object], limit: int = 8) -> str:
-    """Return at most ``limit`` different names in their order, and how many were left out."""
+def some(names: Iterable[object]) -> str:
+    """Return at most eight different names in their order, and how many were left out."""
     unique = list(dict.fromkeys(names))
-    rest = len(unique) - limit
-    return ", ".join(map(str, unique[:limit])) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(unique) - 8
+    return ", ".join(map(str, unique[:8])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def match_prefix(names: Iterable[str], prefix: str) -> list[str]:

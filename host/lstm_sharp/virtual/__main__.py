@@ -8,7 +8,7 @@ import runpy
 import sys
 
 from lstm_sharp.engine.boards import DEFAULT, VIRTUAL, boards
-from lstm_sharp.errors import LstmSharpError
+from lstm_sharp.errors import LstmSharpError, UsageError
 from lstm_sharp.terminal import Parser
 from lstm_sharp.virtual import activate
 
@@ -21,6 +21,8 @@ def main() -> None:
     parser.add_argument("args", nargs=argparse.REMAINDER)
     asked = parser.parse_args()
     try:
+        if not os.path.isfile(asked.script):
+            raise UsageError(f"{asked.script} is no file; name the script that is to run")
         activate(asked.board)
     except LstmSharpError as error:
         parser.exit(error.status, f"{error}\n")
