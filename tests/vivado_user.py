@@ -1,4 +1,4 @@
-"""A stand-in for Vivado (tests/vitis/vivado_stub.tcl) on PATH, for tests that build overlays."""
+"""A stub for Vivado (tests/vitis/vivado_stub.tcl) on PATH, for tests that build overlays."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def on_path(monkeypatch: pytest.MonkeyPatch, tool: Path, script: str) -> None:
 
 
 class Stub:
-    """Vivado's stand-in on PATH, and a built folder of its own."""
+    """Vivado's stub on PATH, and a built folder of its own."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
         self.folder, self.model = folder, folder / "model"
@@ -64,7 +64,7 @@ class Stub:
         return vivado.build(cfg, board, build_dir=self.folder)
 
     def hls_ip(self, cfg: Config) -> Path:
-        """Write what the stand-in reads of an IP that Vitis HLS exported."""
+        """Write what the stub reads of an IP that Vitis HLS exported."""
         folder = tools.build_folder(cfg, self.folder)
         render(cfg, folder)
         ip = folder / hls_rtl.FOLDER / "lstm_sharp" / "solution1" / "impl" / "ip" / "component.xml"
@@ -75,7 +75,7 @@ class Stub:
         return ip
 
     def all_said(self) -> list[list[str]]:
-        """All that the stand-in says, in its order: a kind and words each."""
+        """All that the stub says, in its order: a kind and words each."""
         return [line.split(" ") for line in self.model.read_text().splitlines()]
 
     def said(self, kind: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The project's own harness and tests on RTL of HLS style: a stand-in, since no tool is here."""
+"""The project's own harness and tests on RTL of HLS style: a stub, since no tool is here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lstm_sharp.engine import config
 from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.flow import hls_rtl, verilate
 from lstm_sharp.runtime import engines
-from vitis import stand_in
+from vitis import stub
 
 pytestmark = pytest.mark.rtl
 TINY = config.load("tiny").of("hls")
@@ -22,7 +22,7 @@ TINY = config.load("tiny").of("hls")
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    out = stand_in.make(TINY, tmp_path / "rendered")
+    out = stub.make(TINY, tmp_path / "rendered")
     monkeypatch.setenv(hls_rtl.CHOICE, "hls")
     monkeypatch.setenv(hls_rtl.PROJECT, str(out))
     return out
@@ -54,7 +54,7 @@ def test_the_library_is_that_of_the_engine(project: Path, tmp_path: Path) -> Non
     ("file", "text", "said"),
     [
         ("lstm_sharp.v", None, "no files syn/verilog/lstm_sharp.v"),
-        (f"{stand_in.ROM}.dat", None, f"{stand_in.ROM}.dat of a ROM is not in"),
+        (f"{stub.ROM}.dat", None, f"{stub.ROM}.dat of a ROM is not in"),
         ("lstm_sharp_dexp_ip.tcl", "", "needs Vivado's own IP"),
         ("x_control_s_axi.v", "ADDR_STATUS_DATA_0 = 13'h18,", "status lies at 0x18"),
         ("x_control_s_axi.v", "ADDR_PROGRAM_BASE = 13'h0800,", "Memory_program lies at 0x0800"),

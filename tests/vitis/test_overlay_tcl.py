@@ -1,6 +1,6 @@
-"""The Tcl that builds overlays, run by a stand-in for Vivado (vivado_stub.tcl): no such tool here.
+"""The Tcl that builds overlays, run by a stub for Vivado (vivado_stub.tcl): no such tool here.
 
-The stand-in knows what Vivado has of commands, properties, pins and interfaces, fails on any other,
+The stub knows what Vivado has of commands, properties, pins and interfaces, fails on any other,
 and says afterwards what was built.
 """
 
@@ -120,7 +120,7 @@ BROKEN = dict(text_cases.read("broken_overlays.txt"))
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_stand_in_catches(stub: Stub, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stub_catches(stub: Stub, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (pattern,), by, message = BROKEN[name]["-"], "".join(BROKEN[name]["+"]), name.split(": ", 1)[1]
     write = vivado.write_script
 

@@ -1,4 +1,4 @@
-"""`make qualify`: from reports to a row of docs/qualified.md; the tools are stand-ins."""
+"""`make qualify`: from reports to a row of docs/qualified.md; the tools are stubs."""
 
 from __future__ import annotations
 

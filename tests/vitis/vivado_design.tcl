@@ -1,4 +1,4 @@
-# Commands of the stand-in, those for block designs.
+# Commands of the stub, those for block designs.
 
 array set nets {}      ;# sink pin, or slave interface -> source pin, or master interface
 array set segments {}  ;# space and segment -> offset and range

@@ -1,4 +1,4 @@
-# Commands of the stand-in, those for projects, IP and runs: each takes the options that overlays
+# Commands of the stub, those for projects, IP and runs: each takes the options that overlays
 # use, and no other.
 
 namespace eval ipx {}

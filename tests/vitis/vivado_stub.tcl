@@ -1,4 +1,4 @@
-# A stand-in for `vivado -mode batch -source`: a model of a block design in memory.
+# A stub for `vivado -mode batch -source`: a model of a block design in memory.
 #
 # It knows the commands, properties, VLNVs, pins and interfaces that overlays need, as Vivado has
 # them, and fails on any other. Variables of the environment: STUB_RELEASE; STUB_BOARDS: installed

@@ -1,6 +1,6 @@
 """RTL as Vitis HLS writes it, made from the SystemVerilog engine: seen from outside, a kernel's.
 
-``python stand_in.py FOLDER`` makes one of ``tiny`` below a folder, and prints where.
+``python stub.py FOLDER`` makes one of ``tiny`` below a folder, and prints where.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TABLE = (  # (text of tanh_table.sv, what takes its place): the table comes fro
 
 
 def make(cfg: Config, folder: Path) -> Path:
-    """Render a config and make its stand-in; return the folder that Vitis HLS would have made."""
+    """Render a config and make its stub; return the folder that Vitis HLS would have made."""
     render(cfg, folder)
     verilog = folder / hls_rtl.FOLDER / "project" / "solution1" / "syn" / "verilog"
     verilog.mkdir(parents=True)
@@ -57,7 +57,7 @@ def make(cfg: Config, folder: Path) -> Path:
 
 
 def _text(name: str) -> str:
-    return Path(__file__).with_name(f"stand_in_{name}.v").read_text()
+    return Path(__file__).with_name(f"stub_{name}.v").read_text()
 
 
 def _top(cfg: Config) -> str:
