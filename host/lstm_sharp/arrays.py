@@ -11,6 +11,7 @@ import io
 import os
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -71,14 +72,14 @@ def open_npz(source: Name | bytes, what: str = "") -> Iterator[Tensors]:
             archive = zipfile.ZipFile(file)
             infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             for info in infos:
-                most = min(info.compress_size, size) * _MAKES.get(info.compress_type, 0)
-                if info.file_size > most:
-                    raise ValueError(
-                        f"{info.filename} is to make {info.file_size} bytes of "
-                        f"{info.compress_size}, packed by method {info.compress_type}"
-                    )
-            if len({info.filename for info in infos}) < len(infos):
-                raise ValueError("two members have one name")
+                name, packed, method = info.filename, info.compress_size, info.compress_type
+                if method not in _MAKES:
+                    raise ValueError(f"{name} is packed by method {method}")
+                if info.file_size > min(packed, size) * _MAKES[method]:
+                    raise ValueError(f"{name} is to make {info.file_size} bytes of {packed}")
+            for name, count in Counter(info.filename for info in infos).items():
+                if count > 1:
+                    raise ValueError(f"{count} members have the name {name}")
             files.check_size(sum(info.file_size for info in infos), f"{what}, unpacked,")
 
         def read(info: zipfile.ZipInfo) -> np.ndarray:
@@ -121,9 +122,12 @@ def _npy(file: IO[bytes], size: int) -> np.ndarray:
     version = np.lib.format.read_magic(file)[0]
     if version not in _HEADERS:
         raise ValueError(f"it has version {version}, 1 to 3 are read")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # of literals that only an older Python reads, or none does
-        shape, in_columns, dtype = _HEADERS[version](file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of literals that only an older Python reads, or none
+            shape, in_columns, dtype = _HEADERS[version](file)
+    except Exception:  # it is Python that is parsed
+        raise ValueError("its header is not that of an array of numbers") from None
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise ValueError(f"it has type {dtype}; float16, float32, float64 or integers are read")
     here, takes = size - file.tell(), prod(shape) * dtype.itemsize
@@ -159,6 +163,13 @@ def open_safetensors(path: Name) -> Iterator[Tensors]:
             header = files.parse_json(file.read(length), f"{what}: its header")
             header.pop("__metadata__", None)
             start, last = 8 + length, 0
+            for name, entry in header.items():
+                try:
+                    numbers = (*entry["data_offsets"], *entry["shape"], len(entry["data_offsets"]))
+                except (TypeError, KeyError):
+                    numbers = ()
+                if not numbers or {*map(type, numbers)} != {int} or numbers[-1] != 2:
+                    raise ValueError(f"{name} has no shape and range of bytes")
             for name in sorted(header, key=lambda name: header[name]["data_offsets"]):
                 begin, end = header[name]["data_offsets"]
                 if not last <= begin <= end <= size - start:

@@ -44,7 +44,20 @@ def read_onnx(path: Path) -> ModelProto:
         if model.functions:
             _check_functions(model)
             model = onnx.inliner.inline_local_functions(model)
+        _check_order(model)
         return model
+
+
+def _check_order(model: ModelProto) -> None:
+    """Refuse nodes that read what nothing has made before them: readers take them in order."""
+    graph = model.graph
+    made = {"", *(value.name for value in (*graph.input, *graph.initializer))}
+    made.update(sparse.values.name for sparse in graph.sparse_initializer)
+    for node in graph.node:
+        for name in node.input:
+            if name not in made:
+                raise ValueError(f"{label(node)} reads {name}, which nothing has made before it")
+        made.update(node.output)
 
 
 def _read_tensors(model: ModelProto, root: str) -> None:

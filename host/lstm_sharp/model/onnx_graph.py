@@ -106,7 +106,9 @@ class Graph:
             try:
                 values = self._values(target, nodes, reads, known)
             except Exception as error:  # whatever the op's implementation runs into
-                told_why = f"{self.source}: {what} cannot be evaluated ({why(error)})"
+                told_why = (
+                    f"{self.source}: {what} cannot be evaluated ({why(error)}); export it again"
+                )
                 raise UsageError(told_why) from error
             told = {name for name in reads if name in known and _has_nan(known[name])}
             hidden = set(told)
