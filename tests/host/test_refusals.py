@@ -110,7 +110,7 @@ OPTIONS = {
         ("-o x.npy/q", "cannot be written"),
         ("-o .", "which is not of a package; name a new folder"),
         ("-o p", "p holds notes.txt, which is not of a package"),
-        ("--virtual --engine hls", "has the sv engine, and the package is to be for hls"),
+        ("--virtual --engine hls", "the virtual board has the sv engine; leave out --engine hls"),
     ],
     "render m.npz --config tiny": [
         ("-o .", "vectors has no vectors.json"),
