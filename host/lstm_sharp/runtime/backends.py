@@ -26,7 +26,7 @@ from lstm_sharp.runtime.batch import Pair, by_length
 from lstm_sharp.runtime.deploy import Deployment, Stage
 
 START_CYCLES = 200_000
-"""What a start costs a board's host, in cycles of the engine: about two milliseconds of Python on
+"""What a launch costs a board's host, in cycles of the engine: about two milliseconds of Python on
 an ARM core; an assumption, until boards have been measured."""
 PHASES = ("pack", "copy", "compute", "unpack")
 
@@ -49,7 +49,7 @@ class Backend:
 
     @property
     def host(self) -> Launcher:
-        """What a start costs it, and takes."""
+        """What a launch costs it, and takes."""
         return FREE
 
     def turn(self) -> AbstractContextManager[Any]:
@@ -141,7 +141,7 @@ class Board(Backend):
 
     Attributes:
         runner: what runs single programs.
-        start_cycles: what a start is taken to cost: the more, the fewer programs of different
+        start_cycles: what a launch is taken to cost: the more, the fewer programs of different
             lengths.
         seconds: of the last call's ``PHASES``; copy and compute are by the device's clock.
         cycles: of the last call's programs, loads left out.
@@ -166,7 +166,7 @@ class Board(Backend):
 
     @property
     def host(self) -> Launcher:
-        """What a start costs, and what the DMA takes of h at once."""
+        """What a launch costs, and what the DMA takes of h at once."""
         return Launcher(self.start_cycles, self.runner.h.limit * 8 // self._beat_bits)
 
     def turn(self) -> AbstractContextManager[Any]:
