@@ -109,7 +109,8 @@ def packed(cfg: Config, layers: list[Layer]) -> tuple[Program, np.ndarray]:
         words = np.zeros((layer.bands * cfg.rows, cfg.stream_bits // 64), "<i8")
         words[:, 0] = _by_band(cfg, layer, layer.q.b[:, None], 0).reshape(-1)
         beats.append(words)
-    weights = np.zeros((len(tiles), cfg.tile_beats * cfg.beat_weights), "i1")
+    bits = cfg.fmt.weight_bits
+    weights = np.zeros((len(tiles), cfg.tile_beats * cfg.beat_weights), f"<i{bits // 8}")
     weights[:, : cfg.macs] = tiles
     biases = [Instruction(op=Op.LOAD_BIAS, bias_base=n.bias_base, rows=n.bands) for n in layers]
     load = Program((Instruction(op=Op.LOAD_WEIGHTS, rows=len(tiles)), *biases))

@@ -65,7 +65,12 @@ def check(accelerator: Accelerator, case: Case) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "fmt"), [("tiny", "W8A8"), ("tiny", "W16A16"), ("pynq-z2", None), ("zcu104", None)]
+    ("device", "name", "fmt"),
+    [
+        *(("pynq-z2", "tiny", fmt) for fmt in ("W8A8", "W16A16")),
+        *((name, name, None) for name in ("pynq-z2", "zcu104")),
+    ],
+    indirect=["device"],
 )
 def test_other_configs(device: VirtualDevice, tmp_path: Path, name: str, fmt: str | None) -> None:
     cfg = config.load(name).with_format(fmt)

@@ -5,6 +5,8 @@ Where a tile has several shapes, most cases have K's that change between layers 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from cases import KERNELS, LEVELS, Case, draw
 from lstm_sharp.compiler.limits import largest_square
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import HEADER
+from lstm_sharp.errors import EngineError
 from lstm_sharp.flow import hls_rtl
 from lstm_sharp.runtime import deploy, engines
 from rtl.coverage import Coverage, Point, reachable, seen_in
@@ -93,6 +96,13 @@ def test_every_point_is_covered(coverage: Coverage, capsys: pytest.CaptureFixtur
     with capsys.disabled():
         print(f"\n{coverage.table()}")
     assert not coverage.missing()
+
+
+def test_starving_engine_is_told() -> None:
+    case = draw(FIRST, 200, kinds=("forward",), lengths=(5,), state=False, give=False)
+    load, good = case.runs()
+    with pytest.raises(EngineError, match="run 2: no end in .* without a beat: weights .* x "):
+        engines.play(engines.build("rtl", FIRST), [load, replace(good, x=good.x[:-8])])
 
 
 def test_a_run_leaves_nothing_behind() -> None:

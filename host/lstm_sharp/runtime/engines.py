@@ -44,6 +44,10 @@ def build(backend: str, cfg: Config, build_dir: Path | None = None) -> Path:
     return _BUILDERS[backend](cfg, build_dir or Path("build"))
 
 
+_DONE = re.compile(r"run (\d+)/\d+$")
+"""What a simulated engine says of its progress."""
+
+
 def play(
     executable: Path,
     runs: Sequence[jobs.Run],
@@ -64,7 +68,7 @@ def play(
     executable = executable.resolve()
 
     def each(line: str) -> None:
-        done = re.fullmatch(r"run (\d+)/\d+\n", line)
+        done = _DONE.match(line)
         if progress and done and int(done[1]) > 1:
             progress(int(done[1]) - 1, len(runs) - 1)
 
@@ -79,7 +83,7 @@ def play(
             each=each,
         )
         if status:
-            lines = [line for line in said.splitlines() if line and not line.startswith("run ")]
+            lines = [line for line in said.splitlines() if line and not _DONE.match(line)]
             raise EngineError(
                 f"{executable.name} stopped with status {status}: {' / '.join(lines[:3])}"
             )
