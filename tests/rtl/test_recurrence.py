@@ -9,7 +9,7 @@ import pytest
 
 from lstm_sharp.engine import config
 from lstm_sharp.errors import ToolError
-from workshop import recurrence
+from workshop import datapath
 from workshop.recurrence import STEPS, Steps
 
 pytestmark = [
@@ -41,8 +41,8 @@ def test_wires_and_kernel_keep_the_same_state(name: str, slots: int, tmp_path: P
 )
 def test_a_wrong_wire_is_seen(wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if wrong == "not":
-        monkeypatch.setattr(recurrence._Walk, "_inverse", lambda self, bits: bits)
+        monkeypatch.setattr(datapath._Walk, "_inverse", lambda self, bits: bits)
     else:
-        monkeypatch.setitem(recurrence._BINARY, wrong, BROKEN[wrong])
+        monkeypatch.setitem(datapath._BINARY, wrong, BROKEN[wrong])
     with pytest.raises(ToolError, match="slot [0-9]+: .* differs"):
         Steps(CONFIGS["tiny"], tmp_path).compare(10_000, seed=3)

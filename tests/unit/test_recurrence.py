@@ -13,9 +13,11 @@ import compilers
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import tools
-from workshop import libclang, recurrence, results
+from workshop import datapath, libclang, recurrence, results
+from workshop.datapath import OBJECTS, Step
 from workshop.libclang import Field, Layout
-from workshop.recurrence import OBJECTS, Module, NotADatapath, Step, Steps
+from workshop.llvm_ir import Module, NotADatapath
+from workshop.recurrence import Steps
 
 _clang = pytest.mark.skipif(
     importlib.util.find_spec("ziglang") is None, reason="clang is missing: pip install ziglang"
@@ -26,7 +28,7 @@ LAYOUTS = dict.fromkeys(OBJECTS, FOUR)
 
 def step(*body: str) -> Step:
     text = "define void @made(ptr %state, ptr %in, ptr %memories, ptr %out) #0 {\nentry:\n"
-    return recurrence.step(Module(text + "\n".join(body) + "\n}\n"), "made", LAYOUTS)
+    return datapath.step(Module(text + "\n".join(body) + "\n}\n"), "made", LAYOUTS)
 
 
 def adds(count: int) -> list[str]:
