@@ -20,6 +20,7 @@ from lstm_sharp.engine.pipeline import Stage, tail_stages
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.engine.tile import TileShape
 from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.activation import Z_FRAC
 from lstm_sharp.numerics.formats import SUPPORTED, Format
 
 BRAM18 = {512: 36, 1024: 18, 2048: 9}
@@ -223,7 +224,7 @@ class Config(Knobs):
     @property
     def z_shift_min(self) -> int:
         """Right shift (left if negative) from accumulator to tanh's argument at act_shift 0."""
-        return self.fmt.h_frac + self.fmt.weight_frac_min - 16
+        return self.fmt.h_frac + self.fmt.weight_frac_min - Z_FRAC
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:

@@ -15,12 +15,14 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import AnyCell, Levels
 from lstm_sharp.numerics.activation import Z_BITS, Z_FRAC, all_steps
-from lstm_sharp.numerics.formats import C_BITS, Format
+from lstm_sharp.numerics.formats import C_BITS, C_FRAC, SIGMA_FRAC, Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 
 _Z_HALF = 1 << (Z_BITS - 1)
 _ONE = 1 << Z_FRAC
 _C_HALF = 1 << (C_BITS - 1)
+_PRODUCT_FRAC = 2 * SIGMA_FRAC  # of i g, and of o tanh(c)
+_DROP = _PRODUCT_FRAC - C_FRAC  # bits that c does not keep of them
 
 
 @dataclass
@@ -107,7 +109,7 @@ def _run_cell(
         y = _lookup(steps, (x_sums[:, t] + h @ w_hh) * scale)
         i, f = y[:, :hidden] + _ONE, y[:, hidden : 2 * hidden] + _ONE
         g, o = 2 * y[:, 2 * hidden : 3 * hidden] + 1, y[:, 3 * hidden :] + _ONE
-        c = np.floor((2.0 * f * c + i * g + float(1 << 17)) * 0.5**18)
+        c = np.floor((2.0 * f * c + i * g + float(1 << (_DROP - 1))) * 0.5**_DROP)
         np.clip(c, -_C_HALF, _C_HALF - 1, out=c)
         h = _round_h(o * (2.0 * _lookup(steps, c) + 1.0), fmt)
         out[t] = h
@@ -121,9 +123,9 @@ def _lookup(steps: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def _round_h(product: np.ndarray, fmt: Format) -> np.ndarray:
-    """Round o * tanh(c), in units of 2**-34, half up to h's format and saturate."""
+    """Round o * tanh(c), in units of 2**-_PRODUCT_FRAC, half up to h's format and saturate."""
     half = float(1 << fmt.h_frac)
-    return np.clip(np.floor(product * 0.5 ** (34 - fmt.h_frac) + 0.5), -half, half - 1)
+    return np.clip(np.floor(product * 0.5 ** (_PRODUCT_FRAC - fmt.h_frac) + 0.5), -half, half - 1)
 
 
 def _check_exact(layer: QuantLayer, fmt: Format) -> None:
