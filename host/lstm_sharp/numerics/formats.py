@@ -12,7 +12,9 @@ SUPPORTED = ("W16A16", "W8A16", "W8A8")
 C_BITS = 24
 """Width of the cell state, signed, saturating."""
 C_FRAC = 16
-"""Fraction bits of the cell state."""
+"""Fraction bits of the cell state, less a layer's c_shift."""
+MAX_C_SHIFT = 3
+"""Most that an engine with row scales can do without."""
 C_LIMIT = 1 << (C_BITS - 1 - C_FRAC)
 """The cell state is held to [-C_LIMIT, C_LIMIT)."""
 SIGMA_FRAC = 17
