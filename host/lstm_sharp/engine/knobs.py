@@ -61,6 +61,8 @@ class Knobs:
     clock_mhz: Annotated[int, 1, 1000]
     # least D of the hls engine, whose pipeline the tool makes deeper
     min_tail: Annotated[int, 0, 4096] = 0
+    # 1: weights have a scale a row and c one a layer, see numerics.quantized
+    row_scales: Annotated[int, 0, 1] = 0
     k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
 
 
