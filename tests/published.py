@@ -7,7 +7,7 @@ here: sounds, lines of text, symbols, through the layers that the package has be
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.metadata import distribution
@@ -19,8 +19,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 import sounds
 import torch_file
 from lstm_sharp import arrays
-from lstm_sharp.model import Model
+from lstm_sharp.model import Model, onnx_dynamic
 from lstm_sharp.model.torch_names import from_torch_names
+from lstm_sharp.numerics import golden, reference
+from lstm_sharp.numerics.accuracy import decibels
+from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.quantize import quantize
 
 Weights = Mapping[str, np.ndarray]
 
@@ -32,6 +36,42 @@ class Published:
     model: Model
     calibration: np.ndarray
     evaluation: np.ndarray
+
+
+def answers(published: Published) -> dict[str, np.ndarray]:
+    """Compute h (sequences, T, hidden) of the evaluation set.
+
+    Returns:
+        That of ``float`` first, then of our formats, quantised with the calibration set, and of
+        ONNX Runtime's dynamic int8, with a scale a tensor (``ORT tensor``) or a row of gates (``ORT
+        channel``).
+    """
+    model, x = published.model, published.evaluation
+    found = {"float": reference.run(model, x).h}
+    for fmt in SUPPORTED:
+        quantized = quantize(model, Format.parse(fmt), published.calibration)
+        h, _ = golden.run(quantized, quantized.quantize_input(x))
+        found[fmt] = quantized.dequantize_h(h)
+    graph = onnx_dynamic.graph_of(model)
+    for kind in ("tensor", "channel"):
+        dynamic = onnx_dynamic.dynamic_int8(graph, per_channel=kind == "channel")
+        found[f"ORT {kind}"] = onnx_dynamic.run(dynamic, x)
+    return found
+
+
+def figures(found: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return signal to error in dB of each of ``answers`` but the first, which is the signal."""
+    right, *_ = found.values()
+    return {name: decibels(right, h) for name, h in found.items() if h is not right}
+
+
+def least_cosine(model: Model, found: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return how alike the head's vectors are to those of float, the worst of all sequences."""
+    assert model.head is not None
+    vectors = {name: model.head(h) for name, h in found.items()}
+    units = {k: v / np.linalg.norm(v, axis=1, keepdims=True) for k, v in vectors.items()}
+    right = units.pop("float")
+    return {name: float((right * unit).sum(1).min()) for name, unit in units.items()}
 
 
 def file(package: str, path: str) -> Path:
@@ -149,7 +189,10 @@ def resemblyzer() -> Published:
 
 @lru_cache
 def silero_vad() -> Published:
-    """Whether somebody speaks: 128 -> 128 over 39 s, 32 ms a step."""
+    """Whether somebody speaks: 128 -> 128 over 39 s, 32 ms a step.
+
+    The head makes the probabilities (batch, T).
+    """
     path = file("silero_vad", "silero_vad/data/silero_vad_16k.safetensors")
     with arrays.open_safetensors(path) as lazy:
         tensors = {name: read() for name, read in lazy.items()}
@@ -164,7 +207,12 @@ def silero_vad() -> Published:
             x = _relu(_conv(x, tensors, name, stride, 1))
         return x[:, :, 0]
 
-    return _made("silero_vad", tensors, "lstm_cell", draw)
+    def probability(h: np.ndarray) -> np.ndarray:
+        raw = _relu(h) @ tensors["final_conv.weight"][0, :, 0] + tensors["final_conv.bias"]
+        return 1 / (1 + np.exp(-raw))
+
+    made = _made("silero_vad", tensors, "lstm_cell", draw)
+    return replace(made, model=replace(made.model, head=probability))
 
 
 @lru_cache
@@ -240,3 +288,29 @@ def _line_of_text(seed: int, height: int, width: int) -> np.ndarray:
     top = (height - len(ink)) // 2
     image[top : top + len(ink), : ink.shape[1]] += (dark - paper) * ink
     return 2 * np.clip(image, 0, 1) - 1
+
+
+def main() -> None:
+    """Print the figures of all models, their mean, and how alike the answers of heads are."""
+    found = {make().model.name: (make(), answers(make())) for make in PUBLISHED}
+    rows = {name: figures(each) for name, (_, each) in found.items()}
+    _print("dB", "T", next(iter(rows.values())))
+    for name, row in rows.items():
+        _print(
+            name, found[name][0].evaluation.shape[1], (f"{figure:.1f}" for figure in row.values())
+        )
+    mean = np.mean([list(row.values()) for row in rows.values()], axis=0)
+    _print("mean", "", (f"{figure:.1f}" for figure in mean))
+    print("\nleast cosine of a head's answer to that of float")
+    for name, (published, each) in found.items():
+        if published.model.head:
+            cosines = least_cosine(published.model, each)
+            _print(name, "", (f"{cosine:.4f}" for cosine in cosines.values()))
+
+
+def _print(name: str, steps: object, row: Iterable[str]) -> None:
+    print(f"{name:12}{steps:>6}", *(f"{cell:>12}" for cell in row), sep="")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.model.onnx_run import make_evaluator
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _OPSET, _IR = 17, 8
 """Versions that every ONNX Runtime of the last years takes."""
+_ABSENT = "ONNX Runtime's int8 needs onnx and onnxruntime; run pip install 'lstm-sharp[onnx]'"
 
 
 def graph_of(model: Model) -> ModelProto:
@@ -28,8 +29,14 @@ def graph_of(model: Model) -> ModelProto:
 
     Returns:
         A graph from ``x`` (batch, time, X) to ``h`` (batch, time, hidden), both float32.
+
+    Raises:
+        ToolError: onnx is not installed.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    try:
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError:
+        raise ToolError(_ABSENT) from None
 
     # The axes of an LSTM's x are time, batch, X, those of its h time, direction, batch, H.
     nodes: list[NodeProto] = [helper.make_node("Transpose", ["x"], ["x0"], perm=[1, 0, 2])]
@@ -51,12 +58,12 @@ def graph_of(model: Model) -> ModelProto:
         for kind, arrays in zip("WRB", zip(*map(_in_onnx_order, level))):
             weights[f"{kind}{index}"] = np.stack(arrays).astype(np.float32)
     nodes.append(helper.make_node("Transpose", [nodes[-1].output[0]], ["h"], perm=[1, 0, 2]))
-    ends = (
+    x, h = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "time", width])
         for name, width in (("x", model.input_size), ("h", model.hidden_size))
     )
     initializers = [numpy_helper.from_array(value, name) for name, value in weights.items()]
-    graph = helper.make_graph(nodes, "stack", *([end] for end in ends), initializers)
+    graph = helper.make_graph(nodes, "stack", [x], [h], initializers)
     opset = helper.make_opsetid("", _OPSET)
     return helper.make_model(graph, opset_imports=[opset], ir_version=_IR)
 
@@ -80,15 +87,12 @@ def dynamic_int8(graph: ModelProto, per_channel: bool) -> ModelProto:
         per_channel: a scale for each row of gates, else one a direction for each of W and R.
 
     Raises:
-        UsageError: ONNX Runtime is not installed.
+        ToolError: ONNX Runtime is not installed.
     """
     try:
         from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        raise UsageError(
-            "ONNX Runtime's quantiser is not there; run pip install onnxruntime"
-        ) from error
-    import onnx
+    except ImportError:
+        raise ToolError(_ABSENT) from None
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "int8.onnx")
@@ -105,7 +109,7 @@ def dynamic_int8(graph: ModelProto, per_channel: bool) -> ModelProto:
             )
         finally:
             log.setLevel(level)
-        return onnx.load(path)
+        return type(graph).FromString(path.read_bytes())
 
 
 def run(graph: ModelProto, x: np.ndarray) -> np.ndarray:
