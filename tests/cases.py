@@ -23,8 +23,8 @@ from lstm_sharp.engine.program import Program
 from lstm_sharp.flow import hls_rtl
 from lstm_sharp.flow.jobs import Result, Run
 from lstm_sharp.numerics import golden
-from lstm_sharp.numerics.formats import C_BITS, Format
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.formats import C_BITS, MAX_C_SHIFT, Format
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from lstm_sharp.runtime import deploy, engines
 from lstm_sharp.runtime.batch import Pair, by_length
 from tilings import in_wavefront, retiled
@@ -236,7 +236,7 @@ def draw(
     """
     rng, extreme = np.random.default_rng(seed), seed % 2 == 0
     kinds, sizes, lengths = _drawn_outline(rng, cfg, kinds, sizes, lengths)
-    model = random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme)
+    model = random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme, cfg.row_scales == 1)
     bits = cfg.fmt.activation_bits
     xs = [integers(rng, bits, (steps, sizes[0]), extreme) for steps in lengths]
     before: Pair | None = None
@@ -268,8 +268,12 @@ def random_model(
     sizes: Sequence[int],
     max_shift: int,
     extreme: bool,
+    row_scales: bool = False,
 ) -> QuantModel:
-    """Draw integer cells directly, so that every shift and the ends of every range occur."""
+    """Draw integer cells directly, so that every shift and the ends of every range occur.
+
+    With ``row_scales`` each row has its own, and each cell its scale of c.
+    """
     cells: list[QuantLayer] = []
     for kind, level in zip(kinds, _shapes(kinds, sizes)):
         for reverse, shape in zip(LEVELS[kind], level):
@@ -278,9 +282,13 @@ def random_model(
             w_hh = integers(rng, fmt.weight_bits, (rows, shape.hidden_size), extreme)
             b = integers(rng, fmt.bias_bits - (0 if extreme else 6), (rows,), extreme)
             low = fmt.weight_frac_min + (0 if extreme else 6)
-            frac = int(rng.integers(low, fmt.weight_frac_max + 1))
-            shift = int(rng.integers(0, max_shift + 1))
-            cells.append(QuantLayer(w_ih, w_hh, b, fmt.h_frac, frac - shift, frac, shift, reverse))
+            each = rows if row_scales else None
+            frac = rng.integers(low, fmt.weight_frac_max + 1, each)
+            shift = rng.integers(0, max_shift + 1, each)
+            factor = rng.integers(0, 4, each) if row_scales else 0
+            c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if row_scales else 0
+            scales = fmt.h_frac, frac - shift, frac, shift, reverse, factor, c_shift
+            cells.append(QuantLayer(w_ih, w_hh, b, *scales))
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
 
 

@@ -19,7 +19,7 @@ from lstm_sharp.engine.program import Instruction, Op, Program, Source, Start
 from lstm_sharp.flow.jobs import Result, Run
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.formats import C_BITS
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from lstm_sharp.runtime import engines
 from slots import Clock
 

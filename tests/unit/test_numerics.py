@@ -9,7 +9,7 @@ import pytest
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model
-from lstm_sharp.numerics import activation, golden, reference
+from lstm_sharp.numerics import accuracy, activation, golden, reference
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantize import quantize
 from models import cell_h, float_h, pytorch_like
@@ -50,6 +50,14 @@ def test_float_model_is_an_lstm(directions: tuple[int, ...]) -> None:
     np.testing.assert_allclose(h, float_h(model, x), rtol=0, atol=1e-12)
     bottom = [cell_h(c, x[:, ::-1] if c.reverse else x)[:, -1] for c in model.levels[0]]
     np.testing.assert_allclose(last[: directions[0], :, :3], bottom, rtol=0, atol=1e-12)
+
+
+def test_decibels() -> None:
+    h = np.array([[3.0, -4.0]])
+    assert accuracy.decibels(h, h * 1.01) == pytest.approx(40)
+    assert accuracy.decibels(h, h + [0, 0.5]) == pytest.approx(20)
+    assert accuracy.decibels(h, h) == np.inf
+    assert accuracy.decibels(0 * h, h) == -np.inf
 
 
 def _layer(w_ih: float = 0.5, w_hh: float = 0.5, b: float = 0.0) -> Model:

@@ -11,7 +11,7 @@ from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.tiling import Rect
 from lstm_sharp.engine.beats import bytes_of, integers
 from lstm_sharp.engine.config import Config
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
 
 def weight_beats(model: QuantModel, plan: Plan) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import AnyCell, Levels
 from lstm_sharp.numerics.activation import Z_BITS, Z_FRAC, all_steps
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, SIGMA_FRAC, Format
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
 _Z_HALF = 1 << (Z_BITS - 1)
 _ONE = 1 << Z_FRAC
@@ -43,15 +44,33 @@ class State:
         return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
 
 
-def run(model: QuantModel, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
+class Saturated(NamedTuple):
+    """How often a cell's h and c were held to the ends of their range, over all steps."""
+
+    h: int  # by rounding up to 1 alone, so by one LSB
+    c: int
+
+
+def run(
+    model: QuantModel,
+    x: np.ndarray,
+    state: State | None = None,
+    saturated: list[Saturated] | None = None,
+) -> tuple[np.ndarray, State]:
     """Run integer x (batch, time, X) through all levels.
+
+    Args:
+        model: the integer model.
+        x: its input.
+        state: h and c to begin with; zeros by default.
+        saturated: gets what saturated, of cell after cell.
 
     Returns:
         The last level's h (batch, time, hidden) int64, and the state that the run leaves behind.
     """
     before = state or State.zeros(model, x.shape[0])
     h, c = before.h.astype(np.int64), before.c.astype(np.int64)
-    x, *after = run_levels(model, x, h, c, partial(_run_cell, model.fmt))
+    x, *after = run_levels(model, x, h, c, partial(_run_cell, model.fmt, saturated))
     return x, State(*after)
 
 
@@ -90,29 +109,41 @@ def run_levels(
 
 
 def _run_cell(
-    fmt: Format, layer: QuantLayer, x: np.ndarray, h: np.ndarray, c: np.ndarray
+    fmt: Format,
+    saturated: list[Saturated] | None,
+    layer: QuantLayer,
+    x: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one cell over x as ordered; returns h (batch, time, H) and the last c, both int64."""
     _check_exact(layer, fmt)
     batch, time, _ = x.shape
     hidden = layer.hidden_size
     x_sums = x.reshape(batch * time, -1).astype(np.float64) @ layer.w_ih.T.astype(np.float64)
-    x_sums = ((x_sums + layer.b) * float(1 << layer.x_shift)).reshape(batch, time, 4 * hidden)
+    x_sums = ((x_sums + layer.b) * 2.0**layer.x_shift).reshape(batch, time, 4 * hidden)
     w_hh = np.ascontiguousarray(layer.w_hh.T, dtype=np.float64)
     # tanh takes z, sigma takes z / 2: see numerics.activation
-    scale = np.full(4 * hidden, 0.5 ** (fmt.h_frac + layer.w_hh_frac - Z_FRAC + 1))
+    scale = layer.row_scale * 2.0 ** (Z_FRAC - fmt.h_frac - 1)
     scale[2 * hidden : 3 * hidden] *= 2.0
-    steps = all_steps()
+    steps, c_scale = all_steps(), 2.0**layer.c_shift
     h, c = h.astype(np.float64), c.astype(np.float64)
-    out = np.empty((time, batch, hidden), np.int64)
+    out, held = np.empty((time, batch, hidden), np.int64), 0
     for t in range(time):
         y = _lookup(steps, (x_sums[:, t] + h @ w_hh) * scale)
         i, f = y[:, :hidden] + _ONE, y[:, hidden : 2 * hidden] + _ONE
-        g, o = 2 * y[:, 2 * hidden : 3 * hidden] + 1, y[:, 3 * hidden :] + _ONE
-        c = np.floor((2.0 * f * c + i * g + float(1 << (_DROP - 1))) * 0.5**_DROP)
-        np.clip(c, -_C_HALF, _C_HALF - 1, out=c)
-        h = _round_h(o * (2.0 * _lookup(steps, c) + 1.0), fmt)
+        g, o = y[:, 2 * hidden : 3 * hidden], y[:, 3 * hidden :] + _ONE
+        if layer.c_shift:
+            g = np.floor(g / c_scale)
+        c = np.floor((2.0 * f * c + i * (2 * g + 1) + float(1 << (_DROP - 1))) * 0.5**_DROP)
+        if c.max() >= _C_HALF or c.min() < -_C_HALF:
+            held += int(np.count_nonzero((c >= _C_HALF) | (c < -_C_HALF)))
+            np.clip(c, -_C_HALF, _C_HALF - 1, out=c)
+        h = _round_h(o * (2.0 * _lookup(steps, c * c_scale) + 1.0), fmt)
         out[t] = h
+    if saturated is not None:
+        highest = (1 << fmt.h_frac) - 1
+        saturated.append(Saturated(int(np.count_nonzero(out == highest)), held))
     return out.transpose(1, 0, 2), c.astype(np.int64)
 
 
@@ -131,10 +162,12 @@ def _round_h(product: np.ndarray, fmt: Format) -> np.ndarray:
 def _check_exact(layer: QuantLayer, fmt: Format) -> None:
     """Refuse sizes whose worst sum would leave float64's exact integers."""
     product = 1 << (fmt.weight_bits + fmt.activation_bits - 2)
+    shift = int(layer.x_shift.max())
     worst = layer.input_size * product + (1 << (fmt.bias_bits - 1))
-    worst = (worst << layer.x_shift) + layer.hidden_size * product
+    odd = max((1, 5, 3, 7)[factor] for factor in np.unique(layer.factor))  # of 4 + factor
+    worst = ((worst << shift) + layer.hidden_size * product) * odd
     if worst >= 1 << 53:
         raise UsageError(
             f"{layer.input_size} inputs and {layer.hidden_size} units at {fmt} and x_shift "
-            f"{layer.x_shift} can sum to {worst}, over 2**53; use fewer bits"
+            f"{shift} can sum to {worst}, over 2**53; use fewer bits"
         )

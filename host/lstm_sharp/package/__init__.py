@@ -23,7 +23,7 @@ from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from lstm_sharp.package import folder as folders
 from lstm_sharp.package import vectors
 from lstm_sharp.package.vectors import Vectors

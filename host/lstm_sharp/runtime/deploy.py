@@ -26,7 +26,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.golden import State
-from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.batch import Pair
 
 

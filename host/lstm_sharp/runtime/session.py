@@ -19,7 +19,8 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import C_LIMIT, Format
-from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, QuantModel, quantize, saturated
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.numerics.quantized import QuantModel, at_limit
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime.backends import Board, Float, Golden, Progress, Simulated
 from lstm_sharp.runtime.batch import Pair
@@ -225,11 +226,11 @@ class Session:
             h = _each(held.model.dequantize_h, h)
             after = left and (held.model.dequantize_h(left[0]), held.model.dequantize_c(left[1]))
         seconds = time.perf_counter() - began
-        self.saturated = saturated(left[1]) if left and not in_float else 0
+        self.saturated = at_limit(left[1]) if left and not in_float else 0
         self.clipped = sum(map(held.model.clipped, asked.x)) if scaled else 0
         notes, error = list(self._notes), None
         if self.clipped:
-            most = 2.0 ** (self.fmt.activation_bits - 1 - held.model.x_frac)
+            most = held.model.x_reach.max()
             notes.append(
                 f"x: {self.clipped} of {sum(x.size for x in asked.x)} values are clipped to "
                 f"+-{most:g}, which is what the calibration data reaches; calibrate with inputs "
@@ -264,7 +265,7 @@ class Session:
         xs: Batch = asked.x
         if not asked.floats:
             model = self.quantized
-            xs, h = [v * 0.5**model.x_frac for v in xs], _each(model.dequantize_h, h)
+            xs, h = [model.dequantize_input(v) for v in xs], _each(model.dequantize_h, h)
             if asked.state and state:
                 state = model.dequantize_h(state[0]), model.dequantize_c(state[1])
         expected, left, _ = self._float.run(None, xs, state, True)
@@ -309,9 +310,9 @@ class Session:
         )
 
     def _quantize(self, calibration: np.ndarray) -> None:
-        max_shift = self.cfg.max_shift if self.cfg else DEFAULT_MAX_SHIFT
+        engine = (self.cfg.max_shift, self.cfg.row_scales) if self.cfg else ()
         try:
-            model = quantize(self.model, self.fmt, calibration, max_shift)
+            model = quantize(self.model, self.fmt, calibration, *engine)
         except UsageError as reason:
             if self.backend != "float":
                 raise
