@@ -39,7 +39,10 @@ class Loader {
       for (int k = 0; k + 1 < kRows; ++k) rows_[k] = rows_[k + 1];
       const std::uint32_t word[2] = {std::uint32_t(element<32>(beat, 0)),
                                      std::uint32_t(element<32>(beat, 1))};
-      rows_[kRows - 1] = {Bias_t(element<64>(beat, 0)), decode_scale(word)};
+      // The scale stands above the bias, where a native integer would take it for its sign.
+      constexpr int kAbove = 64 - kBiasBits;
+      const Int<64> bias = shift_left(element<64>(beat, 0), kAbove) >> kAbove;
+      rows_[kRows - 1] = {Bias_t(bias), decode_scale(word)};
     }
     if (work.loads_state) {
     Move_States:

@@ -12,6 +12,8 @@ from dataclasses import replace
 from itertools import accumulate
 from math import inf
 
+import numpy as np
+
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.cuts import best_cuts
 from lstm_sharp.compiler.cycles import Prediction
@@ -36,8 +38,10 @@ def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
         LayerShape(
             q.input_size,
             q.hidden_size,
-            int(q.x_shift[0]),
-            int(q.w_hh_frac[0]) - model.fmt.weight_frac_min,
+            int(q.x_shift.max()),
+            int(q.w_hh_frac.max()) - model.fmt.weight_frac_min,
+            q.c_shift,
+            not (q.factor.any() or np.ptp(q.x_shift) or np.ptp(q.w_hh_frac)),
         )
         for q in model.layers
     )

@@ -34,9 +34,7 @@ def span(stages: Sequence[Stage], first: str, last: str) -> int:
     return sum(stage.cycles for stage in stages[names.index(first) : names.index(last) + 1])
 
 
-def tail_stages(
-    reduce_levels: int, passes: int, tapped: bool, scaled: bool
-) -> tuple[Stage, ...]:
+def tail_stages(reduce_levels: int, passes: int, tapped: bool, scaled: bool) -> tuple[Stage, ...]:
     """List the stages from a slot's issue registers to its last h being readable.
 
     Args:

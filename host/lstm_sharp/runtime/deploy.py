@@ -119,7 +119,9 @@ def deploy(
         first = stages[-1].cells.stop if stages else 0
         cells = model.layers[first : first + len(plan.layers)]
         directions = (plan.directions,) * (len(cells) // plan.directions)
-        stages.append(Stage(replace(model, layers=cells, directions=directions), plan, first))
+        gain = 0 if first else model.x_gain  # h has none
+        part = replace(model, layers=cells, directions=directions, x_gain=gain)
+        stages.append(Stage(part, plan, first))
     return tuple(stages)
 
 
