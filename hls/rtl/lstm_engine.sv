@@ -94,7 +94,8 @@ module lstm_engine
   // Loads, and states that are given
   load_write_t load_write;
   logic [Macs-1:0][WeightBits-1:0] load_weights;
-  logic [Rows-1:0][BiasBits-1:0] load_biases;
+  logic [Rows-1:0][BiasWordBits-1:0] load_biases;
+  scale_t [Rows-1:0] load_scales;
   logic [Lanes-1:0][ActBits-1:0] load_h;
   logic [Lanes-1:0][CBits-1:0] load_c, given_c;
   logic [CAddrBits-1:0] give_addr;
@@ -111,7 +112,7 @@ module lstm_engine
   // Edges 1 and 2: weight memory with its output register; vector sources and their select
   logic [Macs-1:0][WeightBits-1:0] weight_q;
   target_t h_target;
-  logic h_valid;
+  logic h_valid, c_saturates;
   logic [Lanes-1:0][ActBits-1:0] h;
   weight_memory u_weights (
       .*,
@@ -148,7 +149,11 @@ module lstm_engine
       .slot_add(slots[SumEdge-1]), .slot_sum(slots[SumEdge]),
       .bias_we(load_write.bias), .bias_waddr(BiasAddrBits'(load_write.addr))
   );
-  mfu u_mfu (.*, .slot_before(slots[SumEdge-1]), .slot(slots[SumEdge]));
+  mfu u_mfu (
+      .*,
+      .slot_early(slots[SumEdge-4+(Bands>1?1:0)]), .slot_before(slots[SumEdge-1]),
+      .slot(slots[SumEdge])
+  );
   h_stream u_h_stream (
       .*, .start(run), .target(h_target), .elements(h), .empty(h_empty), .ready(h_TREADY)
   );
