@@ -41,8 +41,6 @@ module accumulator
     end
     if (BiasIsFar && start == StartBias) choices_of.far = 2'(Bias);
   endfunction
-  choices_t shared_q;  // where no row has its own x_shift, beside its bias
-  always_ff @(posedge clk) shared_q <= choices_of(slot_read.start, slot_read.x_shift);
 
   localparam int Places = (Blocks + Bands - 1) / Bands;  // bands of a bank
   localparam int BiasPlaces = (BiasBlocks + Bands - 1) / Bands;
@@ -83,18 +81,18 @@ module accumulator
       logic [Near-1:0][AccBits-1:0] near;
       logic [3:0][AccBits-1:0] far;
       logic [AccBits-1:0] bias;
-      choices_t choices;
+      choices_t choices_q;
       assign bias = AccBits'(signed'(bias_q[k][BiasBits-1:0]));
-      assign choices = RowScales == 0 ? shared_q : choices_of(
-          slot_shift.start, XShiftBits'(bias_q[k] >> BiasBits));
       for (genvar n = 0; n < Near; n++) begin : gen_near
         assign near[n] = stored_q[k] << n;
       end
       for (genvar n = 0; n < 4; n++) begin : gen_far
-        assign far[n] = BiasIsFar && n == Bias ? bias : near[choices.near] << (Near * n);
+        assign far[n] = BiasIsFar && n == Bias ? bias : near[choices_q.near] << (Near * n);
       end
       always_ff @(posedge clk) begin
-        start_q <= !BiasIsFar && slot_shift.start == StartBias ? bias : far[choices.far];
+        choices_q <= choices_of(slot_read.start, RowScales == 0 ? slot_read.x_shift
+                                : XShiftBits'(bias_latch[k] >> BiasBits));
+        start_q <= !BiasIsFar && slot_shift.start == StartBias ? bias : far[choices_q.far];
         if (add_q[j]) begin
           sum_q[k] <= AccBits'(operand[0]) + (slot_add.first ? start_q : signed'(sum_q[k]))
                       + AccBits'(operand[1]);

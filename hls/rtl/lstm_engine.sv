@@ -54,6 +54,7 @@ module lstm_engine
 
   // A run: copy and check the program, dispatch, drain
   logic window_we, copying, start, run, busy, program_ready, program_refused, dispatched, h_empty;
+  logic c_saturates;
   logic [WindowBits-1:0] window_waddr, window_raddr;
   logic [31:0] window_rdata;
   header_t header;
@@ -112,7 +113,7 @@ module lstm_engine
   // Edges 1 and 2: weight memory with its output register; vector sources and their select
   logic [Macs-1:0][WeightBits-1:0] weight_q;
   target_t h_target;
-  logic h_valid, c_saturates;
+  logic h_valid;
   logic [Lanes-1:0][ActBits-1:0] h;
   weight_memory u_weights (
       .*,

@@ -103,7 +103,7 @@ module mfu_lane
   endfunction
 
   (* ram_style = "distributed" *) logic [CBits-1:0] c_mem[2**CAddrBits];
-  logic signed [CBits:0] cell_c;
+  logic signed [CBits:0] cell_sum, cell_c;
   logic [CBits-1:0] c_next, load_c_q;
   logic load_q;
   always_ff @(posedge clk) begin
@@ -139,16 +139,25 @@ module mfu_lane
   assign given_c = c_q;
 
   // c saturates on its way to memory; its table saturates much earlier, at 8
-  assign cell_c = cell_p[CellBits-1:Drop];
+  localparam int CellWide = CBits + RowScales * MaxCShift;
+  logic [CellWide-1:0] cell_magnitude;
+  assign cell_sum = cell_p[CellBits-1:Drop];
+  if (RowScales == 1) begin : gen_cell_shift
+    always_ff @(posedge clk) begin
+      cell_c <= cell_sum;
+      cell_magnitude <= (CellWide'(cell_sum) << c_shift_q[CWriteEdge-2])
+                        ^ {CellWide{cell_sum[CBits]}};
+    end
+  end else begin : gen_cell
+    assign cell_c = cell_sum;
+    assign cell_magnitude = cell_c[CBits-1:0] ^ {CBits{cell_c[CBits]}};
+  end
   assign c_next = cell_c[CBits] == cell_c[CBits-1] ? cell_c[CBits-1:0]
                                                   : {cell_c[CBits], {(CBits - 1) {~cell_c[CBits]}}};
   logic [BaseBits-1:0] c_y;
   logic c_negative;
-  localparam int CellWide = CBits + RowScales * MaxCShift;
   tanh_table #(.InBits(CellWide + 1)) u_cell_table (
-      .clk, .sign(cell_c[CBits]),
-      .magnitude((CellWide'(cell_c) << c_shift_q[CWriteEdge-1]) ^ {CellWide{cell_c[CBits]}}),
-      .y(c_y), .negative(c_negative)
+      .clk, .magnitude(cell_magnitude), .sign(cell_c[CBits]), .y(c_y), .negative(c_negative)
   );
 
   // o waits for tanh(c): edges 5 to 11, and 12 in the DSP

@@ -59,6 +59,7 @@ def tail_stages(reduce_levels: int, passes: int, tapped: bool, scaled: bool) -> 
         Stage("gate slope", 2, "slope times position, plus the segment's first value (M, P)"),
         Stage("gate operands", 1, "sign and offset of sigma and tanh, DSP input registers"),
         Stage("cell", 3, "f * c (M, P) and i * g added in the second DSP (P)"),
+        Stage("cell shift", int(scaled), "c to the scale of tanh's argument"),
         Stage("cell table", 1, "c saturates; table of tanh(c) in parallel"),
         Stage("cell slope", 2, "as for the gates"),
         Stage("output operands", 1, "DSP input registers of o * tanh(c)"),
