@@ -7,7 +7,6 @@
 namespace lstm {
 
 using Sums = Acc_t[kBands * kRows];  // running sums, bank after bank
-constexpr int kScaleDepth = kRowScales ? kBiasDepth * kBands : 1;
 constexpr int kScalePlaceBits = bits_for(kScaleDepth * kPasses - 1);  // of a turn's rows
 
 // Where finished neurons go
