@@ -31,6 +31,9 @@ _PERCENTILE = 99.99
 _BLOCK = 64  # columns that are rounded before the rest hears of their errors
 _OWN = 0.3  # how far correlations seen in the data are trusted less than the squares
 _COARSER = 16  # bits by which x may be coarser than the data allow
+_CLIPPED = 3  # bits by which x may be finer than the data allow, where it may be clipped
+_LITTLE = 1.1  # times the expected error
+_SOME = 1024  # steps that tell what clipping costs
 _WORTH_TELLING = 3.0  # dB
 _C_MARGIN = 2.0  # of c beyond what the data reach: a sum over time may go further
 
@@ -46,24 +49,32 @@ class Rules:
 
 
 class Met(NamedTuple):
-    """What a cell meets on the calibration data: second moments of [x, h before], means, peaks."""
+    """What a cell meets on the calibration data: v = [x, h before], and the slopes of its gates.
+
+    An error of a sum counts by the square of the slope of sigma or tanh there: where a gate is
+    saturated it does not matter.
+    """
 
     cell: Layer
-    moments: np.ndarray  # (X + H, X + H), about the means
-    mean: np.ndarray  # (X + H,)
+    power: np.ndarray  # mean of slope**2 v**2, (4H, X + H)
+    slope: np.ndarray  # mean of slope**2, (4H,)
+    mean: np.ndarray  # of v, each step counting by the mean of its slope**2: (X + H,)
+    moments: np.ndarray  # of v about it, likewise, (X + H, X + H)
     peak_c: float
-
-    @property
-    def power(self) -> np.ndarray:
-        """Mean squares of x and h, (X + H,)."""
-        return np.diag(self.moments) + self.mean**2
+    some_x: np.ndarray  # (n, X), some of the steps
+    some_slopes: np.ndarray  # slope**2 at these, (n, 4H)
 
     def with_gain(self, gain: np.ndarray) -> Met:
         """See x times 2**gain, and the columns of w_ih against it."""
         up = np.ones(len(self.mean))
         up[: len(gain)] = 2.0**gain
-        cell = replace(self.cell, w_ih=self.cell.w_ih / up[: len(gain)])
-        return Met(cell, self.moments * up * up[:, None], self.mean * up, self.peak_c)
+        return self._replace(
+            cell=replace(self.cell, w_ih=self.cell.w_ih / up[: len(gain)]),
+            power=self.power * up**2,
+            mean=self.mean * up,
+            moments=self.moments * up * up[:, None],
+            some_x=self.some_x * up[: len(gain)],
+        )
 
 
 class Scales(NamedTuple):
@@ -106,12 +117,13 @@ def quantize(
     x = _checked(model, calibration)
     rules = Rules(fmt, max_shift, row_scales, method)
     fit, held_out = _split(x)
+    met = _met(model, fit)
     if method != "error" or held_out is None:
-        return _quantized(model, x, fit, rules, together=False)
+        return _quantized(model, x, met, rules)
     expected = reference.run(model, held_out).h
     candidates = []
-    for together in (False, True):
-        made = _quantized(model, x, fit, rules, together)
+    for together, clip in ((False, False), (True, False), (True, True)):
+        made = _quantized(model, x, met, rules, together, clip)
         h, _ = golden.run(made, made.quantize_input(held_out))
         candidates.append((float(np.square(made.dequantize_h(h) - expected).sum()), made))
     return min(candidates, key=lambda candidate: candidate[0])[1]
@@ -150,18 +162,23 @@ def _split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _quantized(
-    model: Model, x: np.ndarray, fit: np.ndarray, rules: Rules, together: bool
+    model: Model,
+    x: np.ndarray,
+    met: Sequence[Met],
+    rules: Rules,
+    together: bool = False,
+    clip: bool = False,
 ) -> QuantModel:
     """Quantise level after level.
 
     Args:
         model: the float model.
         x: all calibration data, which say how far x reaches.
-        fit: those that the float model is run on.
+        met: what the cells meet on them.
         rules: what is allowed.
         together: whether the weights of a row are rounded with regard to each other.
+        clip: whether x may be clipped where that makes the expected error less.
     """
-    met = _met(model, fit)
     layers: list[QuantLayer] = []
     notes: list[str] = []
     gain: np.ndarray = np.zeros(model.input_size, np.int64)
@@ -169,9 +186,8 @@ def _quantized(
         own = met[len(layers) : len(layers) + len(level)]
         frac = rules.fmt.h_frac
         if index == 0:
-            frac, gain, said = _input_scale(own, x, rules)
+            frac, gain = _input_scale(own, x, rules, clip)
             own = [one.with_gain(gain) for one in own]
-            notes += said
         for one in own:
             where = f"layer {index}{' reverse' if one.cell.reverse else ''}"
             layer, said = _quantize_cell(one, frac, rules, together, where)
@@ -188,48 +204,77 @@ def _met(model: Model, x: np.ndarray) -> list[Met]:
 
     def watch(cell: Layer, x: np.ndarray, h: np.ndarray, peak_c: float) -> None:
         before = np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
-        seen = np.concatenate([x, before], axis=2).reshape(-1, x.shape[2] + h.shape[2])
-        mean = seen.mean(axis=0)
-        apart = seen - mean
-        found.append(Met(cell, apart.T @ apart / len(seen), mean, peak_c))
+        v = np.concatenate([x, before], axis=2).reshape(-1, x.shape[2] + h.shape[2])
+        z = v @ np.concatenate([cell.w_ih, cell.w_hh], axis=1).T + cell.b
+        half = np.full(len(cell.b), 0.5)  # sigma(z) = (1 + tanh(z / 2)) / 2
+        half[2 * cell.hidden_size : 3 * cell.hidden_size] = 1.0
+        slopes = np.square(half**2 * (1 - np.tanh(half * z) ** 2))
+        steps = slopes.mean(axis=1) + 1e-30
+        mean = steps @ v / steps.sum()
+        apart = (v - mean) * np.sqrt(steps / steps.sum())[:, None]
+        power = slopes.T @ np.square(v) / len(v)
+        some = slice(None, None, -(-len(v) // _SOME))
+        found.append(
+            Met(
+                cell,
+                power,
+                slopes.mean(axis=0),
+                mean,
+                apart.T @ apart,
+                peak_c,
+                v[some, : x.shape[2]],
+                slopes[some],
+            )
+        )
 
     reference.run(model, x, watch=watch)
     return found
 
 
 def _input_scale(
-    met: Sequence[Met], x: np.ndarray, rules: Rules
-) -> tuple[int, np.ndarray, list[str]]:
-    """Choose x_frac and x_gain, which both directions share: those of least expected error."""
+    met: Sequence[Met], x: np.ndarray, rules: Rules, clip: bool
+) -> tuple[int, np.ndarray]:
+    """Choose x_frac and x_gain, which both directions share: those of least expected error.
+
+    With ``clip`` x may leave its range. Where it does not, and up to two bits cost little, they are
+    left free for inputs that reach further.
+    """
     bits, flat = rules.fmt.activation_bits, np.abs(x).reshape(-1, x.shape[2])
     peaks = flat.max(axis=0)
     if rules.method == "percentile":
         peaks = np.where(peaks, np.maximum(np.percentile(flat, _PERCENTILE, axis=0), 1e-30), 0.0)
-    reach = bits - 1 - _exponent(peaks.max())
-    best = np.inf, reach, np.zeros(len(peaks), np.int64), min(reach, bits + 16)
+    least, found = np.inf, (min(bits - 1 - _exponent(peaks.max()), bits + 16), np.zeros_like(peaks))
     for gain in _gains(peaks, np.maximum(*(_columns(one.cell) for one in (met[0], met[-1])))):
         own = [one.with_gain(gain) for one in met]
         finest = min(bits - 1 - _exponent((peaks * 2.0**gain).max()), bits + 16)
-        for frac in range(finest, finest - _COARSER - 1, -1):
-            noise = sum(_scales(one, frac, rules).noise for one in own)
-            if noise < 0.98 * best[0]:
-                best = noise, frac, gain, finest
-    noise, frac, gain, finest = best
-    if not np.isfinite(noise):
+        finer = _CLIPPED if clip else 0
+        noises = {
+            frac: sum(_scales(one, frac, rules).noise + _clip_noise(one, frac, bits) for one in own)
+            for frac in range(finest + finer, finest - _COARSER - 1, -1)
+        }
+        best = min(noises, key=lambda frac: noises[frac])
+        if noises[best] < 0.98 * least:
+            least = noises[best]
+            if best <= finest:
+                best = min(
+                    f for f in (best, best - 1, best - 2) if noises.get(f, np.inf) < _LITTLE * least
+                )
+            found = best, gain
+    if not np.isfinite(least):
         for one in met:
-            _refuse(one.cell, finest, rules)
-    if frac == finest:
-        return frac, gain, []
-    lost = sum(np.square(one.with_gain(gain).cell.w_ih).sum(axis=1).mean() for one in met) / 12
-    lost *= 4.0**-frac - 4.0**-finest
-    return (
-        frac,
-        gain,
-        [
-            f"x coarsened from {finest} to {frac} fraction bits, for its products were finer than "
-            f"the recurrent ones: {_decibels(noise, noise - lost):.1f} dB of the expected error"
-        ],
-    )
+            _refuse(one.cell, found[0], rules)
+    return found[0], found[1].astype(np.int64)
+
+
+def _clip_noise(met: Met, x_frac: int, bits: int) -> float:
+    """Expected square of the error of a row's sum, mean over the rows, from x out of its range."""
+    reach = 2.0 ** (bits - 1 - x_frac)
+    over = met.some_x - np.clip(met.some_x, -reach, reach)
+    hit = over.any(axis=1)
+    if not hit.any():
+        return 0.0
+    errors = met.some_slopes[hit] * np.square(over[hit] @ met.cell.w_ih.T)
+    return float(errors.mean(axis=1).sum() / len(over))
 
 
 def _gains(peaks: np.ndarray, spans: np.ndarray) -> list[np.ndarray]:
@@ -256,14 +301,16 @@ def _columns(cell: Layer) -> np.ndarray:
 def _scales(met: Met, x_frac: int, rules: Rules) -> Scales:
     """Choose each row's scales: of all x_shift the one of least expected error."""
     need_hh, need_ih = _needs(met.cell, x_frac, rules)
-    power_x, power_h = (v.sum() for v in np.split(met.power, [met.cell.input_size]))
+    power_x, power_h = (v.sum(axis=1) for v in np.split(met.power, [met.cell.input_size], axis=1))
     shift = np.arange(rules.max_shift + 1)[:, None]
     apart = 2.0 ** (shift + x_frac - rules.fmt.h_frac)  # LSB of w_ih over that of w_hh
     factor, frac = _grid(np.maximum(need_hh, need_ih / apart), rules)
     noise = _step(factor, frac) ** 2 * (power_h + apart**2 * power_x) / 12
     noise = np.where(frac < rules.fmt.weight_frac_min, np.inf, noise)
+    if not rules.row_scales:
+        noise = noise.mean(axis=1, keepdims=True)
     least, row = noise.argmin(axis=0), np.arange(noise.shape[1])
-    of_x = np.square(met.cell.w_ih).sum(axis=1).mean() * 4.0**-x_frac / 12
+    of_x = _x_noise(met, x_frac)
     free = sum(
         _step(*_grid(need, rules)) ** 2 * power / 12
         for need, power in ((need_hh, power_h), (need_ih, power_x))
@@ -273,8 +320,13 @@ def _scales(met: Met, x_frac: int, rules: Rules) -> Scales:
         frac[least, row],
         least,
         float(noise[least, row].mean() + of_x),
-        float(free.mean() + of_x),
+        float(np.mean(free) + of_x),
     )
+
+
+def _x_noise(met: Met, x_frac: int) -> float:
+    """Expected square of the error of a row's sum, mean over the rows, from rounding x."""
+    return float((met.slope * np.square(met.cell.w_ih).sum(axis=1)).mean() * 4.0**-x_frac / 12)
 
 
 def _needs(cell: Layer, x_frac: int, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
