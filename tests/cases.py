@@ -287,7 +287,7 @@ def random_model(
             shift = rng.integers(0, max_shift + 1, each)
             factor = rng.integers(0, 4, each) if row_scales else 0
             c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if row_scales else 0
-            scales = fmt.h_frac, frac - shift, frac, shift, reverse, factor, c_shift
+            scales = frac, shift, reverse, factor, c_shift
             cells.append(QuantLayer(w_ih, w_hh, b, *scales))
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
 

@@ -36,8 +36,8 @@ def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
         LayerShape(
             q.input_size,
             q.hidden_size,
-            int(q.x_shift[0]),
-            int(q.w_hh_frac[0]) - model.fmt.weight_frac_min,
+            int(q.x_shift.max()),
+            int(q.frac.max()) - model.fmt.weight_frac_min,
         )
         for q in model.layers
     )
