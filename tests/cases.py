@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import ge
 from pathlib import Path
@@ -112,11 +112,17 @@ class Case:
     state: Pair | None
     give: bool  # whether the engine is asked for the state after the last steps
     start_cycles: int = 0
+    _saturated: list[golden.Saturated] = field(default_factory=list)
 
     @cached_property
     def golden(self) -> tuple[list[np.ndarray], Pair]:
         """What must come out: h, (T, width) each, and h and c after the last steps, int64."""
-        return golden_of(self.model, self.xs, self.state)
+        return golden_of(self.model, self.xs, self.state, self._saturated)
+
+    @property
+    def c_saturates(self) -> bool:
+        """Whether golden holds some c to the ends of its range."""
+        return bool(self.golden) and any(cell.c for cell in self._saturated)
 
     @property
     def h(self) -> list[np.ndarray]:
@@ -193,11 +199,14 @@ class Case:
     def differs(self, play: deploy.Play) -> str:
         """Say what is not as golden has it when this plays the runs; nothing if all is."""
         asked = self.stages, self.xs, self.state, self.give
-        hs, after, _ = deploy.run(*asked, play, self.host, allocate=anything)
+        hs, after, results = deploy.run(*asked, play, self.host, allocate=anything)
         wrong = [f"h[{n}]" for n, h in enumerate(hs) if not np.array_equal(h, self.h[n])]
         for name, found, right in zip("hc", after or (), self.after):
             if not np.array_equal(found, right):
                 wrong.append(f"{name} after the last steps")
+        told = any(result.c_saturated for played in results for result in played)
+        if told != (self.c_saturates and self.cfg.row_scales == 1):
+            wrong.append("whether c saturates")
         if self.give != (after is not None):
             wrong.append("whether there is a state")
         return f"{', '.join(wrong)} differ: {self}" if wrong else ""
@@ -375,12 +384,15 @@ def _shapes(kinds: Sequence[str], sizes: Sequence[int]) -> list[list[LayerShape]
 
 
 def golden_of(
-    model: QuantModel, xs: list[np.ndarray], state: Pair | None
+    model: QuantModel,
+    xs: list[np.ndarray],
+    state: Pair | None,
+    saturated: list[golden.Saturated] | None = None,
 ) -> tuple[list[np.ndarray], Pair]:
     """Run golden on sequences (T, X) of any lengths: h of each, and the state after the last."""
 
     def run(x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
-        h, after = golden.run(model, x, None if state is None else golden.State(*state))
+        h, after = golden.run(model, x, state and golden.State(*state), saturated)
         return h, (after.h, after.c)
 
     return by_length(xs, state, run)

@@ -12,6 +12,8 @@ from dataclasses import replace
 from itertools import accumulate
 from math import inf
 
+import numpy as np
+
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.cuts import best_cuts
 from lstm_sharp.compiler.cycles import Prediction
@@ -38,6 +40,8 @@ def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
             q.hidden_size,
             int(q.x_shift.max()),
             int(q.frac.max()) - model.fmt.weight_frac_min,
+            q.c_shift,
+            not (q.factor.any() or np.ptp(q.x_shift) or np.ptp(q.frac)),
         )
         for q in model.layers
     )
