@@ -66,9 +66,9 @@ def figures(found: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def least_cosine(model: Model, found: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return how alike the head's vectors are to those of float, the worst of all sequences."""
+    """Return how alike the head's answers are to that of float, the worst of all sequences."""
     assert model.head is not None
-    vectors = {name: model.head(h) for name, h in found.items()}
+    vectors = {name: model.head(h).reshape(len(h), -1) for name, h in found.items()}
     units = {k: v / np.linalg.norm(v, axis=1, keepdims=True) for k, v in vectors.items()}
     right = units.pop("float")
     return {name: float((right * unit).sum(1).min()) for name, unit in units.items()}
@@ -90,11 +90,12 @@ def _made(
     draw: Callable[[int], np.ndarray],
     calibration: int = 4,
     evaluation: int = 4,
+    head: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Published:
     """Make the model, and sets of so many sequences (T, X), each of a seed of its own."""
     model = from_torch_names({k: partial(tensors.get, k) for k in tensors}, name, prefix)
     x = np.stack([draw(seed) for seed in range(calibration + evaluation)]).astype(np.float32)
-    return Published(model, x[:calibration], x[calibration:])
+    return Published(replace(model, head=head), x[:calibration], x[calibration:])
 
 
 @lru_cache
@@ -136,7 +137,10 @@ def g2p_fa() -> Published:
 
 @lru_cache
 def nano_ocr() -> Published:
-    """Lines of text, 32 pixels high: 512 -> 256 + 256 over 155 columns."""
+    """Lines of text, 32 pixels high: 512 -> 256 + 256 over 155 columns.
+
+    The head makes scores (batch, T, 1 + characters) of none and of each of ``OCR_CHARACTERS``.
+    """
     tensors = torch_file.read(file("nano_ocr", "nano_ocr/model/nano_ocr_ftr.pth"))
     layers = (  # convolution, normalisation, stride of the pool
         ("cnn.0", "", (2, 2)),
@@ -148,7 +152,7 @@ def nano_ocr() -> Published:
     )
 
     def draw(seed: int) -> np.ndarray:
-        x = _line_of_text(seed, 32, 616)[None, None]
+        x = _picture_of_text(seed, 32, 616)[None, None]
         for conv, norm, stride in layers:
             x = _conv(x, tensors, conv, pad=int(conv != "cnn.16"))
             x = _relu(_normalised(x, tensors, norm) if norm else x)
@@ -156,7 +160,10 @@ def nano_ocr() -> Published:
                 x = _pool(x, (2, 2), stride)
         return x[0, :, 0].T
 
-    return _made("nano_ocr", tensors, "rnn", draw)
+    def scores(h: np.ndarray) -> np.ndarray:
+        return h @ tensors["fc.weight"].T + tensors["fc.bias"]
+
+    return _made("nano_ocr", tensors, "rnn", draw, head=scores)
 
 
 @lru_cache
@@ -183,8 +190,7 @@ def resemblyzer() -> Published:
         raw = _relu(h[:, -1] @ tensors[f"{linear}.weight"].T + tensors[f"{linear}.bias"])
         return raw / np.linalg.norm(raw, axis=1, keepdims=True)
 
-    made = _made("Resemblyzer", tensors, "model_state.lstm", draw, 32, 8)
-    return replace(made, model=replace(made.model, head=embed))
+    return _made("Resemblyzer", tensors, "model_state.lstm", draw, 32, 8, embed)
 
 
 @lru_cache
@@ -211,8 +217,7 @@ def silero_vad() -> Published:
         raw = _relu(h) @ tensors["final_conv.weight"][0, :, 0] + tensors["final_conv.bias"]
         return 1 / (1 + np.exp(-raw))
 
-    made = _made("silero_vad", tensors, "lstm_cell", draw)
-    return replace(made, model=replace(made.model, head=probability))
+    return _made("silero_vad", tensors, "lstm_cell", draw, head=probability)
 
 
 @lru_cache
@@ -270,8 +275,16 @@ def _normalised(x: np.ndarray, tensors: Weights, name: str) -> np.ndarray:
     return (x - mean) / np.sqrt(variance + 1e-5) * weight + bias
 
 
-def _line_of_text(seed: int, height: int, width: int) -> np.ndarray:
-    """Draw dark words on light ground, (height, width) from -1 to 1."""
+OCR_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.- "
+
+
+def line_of_text(seed: int) -> str:
+    """Draw characters, more than a picture takes."""
+    return "".join(np.random.default_rng(seed).choice(list(OCR_CHARACTERS), 80))
+
+
+def _picture_of_text(seed: int, height: int, width: int) -> np.ndarray:
+    """Draw a line dark on light ground, (height, width) from -1 to 1."""
     import matplotlib
     from matplotlib.ft2font import FT2Font
 
@@ -280,7 +293,7 @@ def _line_of_text(seed: int, height: int, width: int) -> np.ndarray:
     fonts = [path for path in fonts if "Display" not in path.name]
     font = FT2Font(str(fonts[seed % len(fonts)]))
     font.set_size(int(rng.integers(16, 23)), 72)
-    font.set_text("".join(rng.choice(list("aAbcdDeEfghHiIklmnoprsStTuvwxyz0123456789.-  "), 80)))
+    font.set_text(line_of_text(seed))
     font.draw_glyphs_to_bitmap(antialiased=True)
     ink = np.asarray(font.get_image())[:height, :width] / 255
     paper, dark = rng.uniform(0.7, 1), rng.uniform(0, 0.3)

@@ -121,7 +121,7 @@ def packed(cfg: Config, layers: list[Layer]) -> tuple[Program, np.ndarray]:
 
 def _rows(cfg: Config, q: QuantLayer) -> np.ndarray:
     """Give biases, each with its row's scale in the upper bits if the engine has some."""
-    act_shift = q.w_hh_frac - cfg.fmt.weight_frac_min
+    act_shift = q.frac - cfg.fmt.weight_frac_min
     scale = q.x_shift | act_shift << 4 | q.factor << 8
     return q.b & (1 << 48) - 1 | scale << 48 if cfg.row_scales else q.b
 
@@ -195,7 +195,7 @@ def _common(cfg: Config, layer: Layer, rect: Rect, tile: int) -> tuple[dict[str,
         "bias_base": layer.bias_base + rect.band,
         "weight_base": tile,
         "x_shift": int(layer.q.x_shift[0]),  # not looked at where each row has its own
-        "act_shift": int(layer.q.w_hh_frac[0]) - cfg.fmt.weight_frac_min,
+        "act_shift": int(layer.q.frac[0]) - cfg.fmt.weight_frac_min,
         "c_shift": layer.q.c_shift,
         "h_word": place // cfg.columns,
         "h_lane": place % cfg.columns,

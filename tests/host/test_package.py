@@ -288,7 +288,7 @@ DAMAGE: list[tuple[str, Callable[[dict[str, Any]], object], Arrays]] = [
     ("is damaged (it lacks 'layers')", lambda a: a.pop("layers"), {}),
     ("x_frac is a whole", lambda a: a["layers"][0].update(x_frac="a"), {}),
     ("x_shift is", lambda a: a["layers"][0].update(x_shift=3), {}),
-    ("w_hh_frac is", lambda a: a["layers"][0].update(w_hh_frac=99), {}),
+    ("frac is", lambda a: a["layers"][0].update(frac=99), {}),
     ("schedule is one of", lambda a: a.update(schedule="fast"), {}),
     ("w_ih_l0 is int8 (16, 6)", lambda a: a["layers"].reverse(), {}),
     ("x_frac of level 1 is 15", lambda a: a["layers"][1].update(x_frac=14, w_ih_frac=9), {}),

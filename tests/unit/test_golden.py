@@ -42,7 +42,7 @@ def _cell_in_python(fmt: Format, q: QuantLayer, x: list, h: list, c: list) -> tu
                 x_sum = int(q.b[row]) + sum(int(w) * v for w, v in zip(q.w_ih[row], x_t))
                 h_sum = sum(int(w) * v for w, v in zip(q.w_hh[row], before))
                 sums.append(((x_sum << int(q.x_shift[row])) + h_sum) * (4 + int(q.factor[row])))
-            fracs = [a - 1 + int(q.w_hh_frac[gate * size + n]) - 16 + 2 for gate in range(4)]
+            fracs = [a - 1 + int(q.frac[gate * size + n]) - 16 + 2 for gate in range(4)]
             z = [
                 Fraction(s) / Fraction(2) ** (fracs[gate] + (gate != 2))
                 for gate, s in enumerate(sums)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from difflib import SequenceMatcher
 from importlib.metadata import PackageNotFoundError
 
 import numpy as np
@@ -49,11 +50,24 @@ def test_sets_are_disjoint_and_alike(trained: Published) -> None:
     assert 0.5 < np.abs(evaluation).max() / np.abs(calibration).max() < 2
 
 
-def test_a_trained_model_knows_its_input() -> None:
-    silero = _installed(published.silero_vad)
-    assert silero.model.head is not None
-    heard = silero.model.head(reference.run(silero.model, silero.evaluation).h)
+def _answer(trained: Published) -> np.ndarray:
+    assert trained.model.head is not None
+    return trained.model.head(reference.run(trained.model, trained.evaluation).h)
+
+
+def test_speech_is_heard() -> None:
+    heard = _answer(_installed(published.silero_vad))
     assert np.median(heard) > 0.9, np.quantile(heard, [0.1, 0.5, 0.9])
+
+
+def test_text_is_read() -> None:
+    scores = _answer(_installed(published.nano_ocr))
+    for seed, best in enumerate(scores.argmax(axis=2), start=len(scores)):
+        kept = best[(best > 0) & (best != np.roll(best, 1))]
+        found = "".join(published.OCR_CHARACTERS[n - 1] for n in kept)
+        text = published.line_of_text(seed).replace(" ", "")[: len(found)]
+        print(f"{text}\n{found}\n")
+        assert SequenceMatcher(None, text.lower(), found.lower(), False).ratio() > 0.5
 
 
 def test_no_code_of_a_torch_file_runs() -> None:

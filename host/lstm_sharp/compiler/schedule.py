@@ -39,9 +39,9 @@ def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
             q.input_size,
             q.hidden_size,
             int(q.x_shift.max()),
-            int(q.w_hh_frac.max()) - model.fmt.weight_frac_min,
+            int(q.frac.max()) - model.fmt.weight_frac_min,
             q.c_shift,
-            not (q.factor.any() or np.ptp(q.x_shift) or np.ptp(q.w_hh_frac)),
+            not (q.factor.any() or np.ptp(q.x_shift) or np.ptp(q.frac)),
         )
         for q in model.layers
     )

@@ -63,7 +63,7 @@ def _row_words(cfg: Config, fmt: Format, q: QuantLayer) -> np.ndarray:
     """Give the bias of each row, and above it the row's scale if the engine has some, (4H,)."""
     if not cfg.row_scales:
         return q.b
-    act_shift = q.w_hh_frac - fmt.weight_frac_min
+    act_shift = q.frac - fmt.weight_frac_min
     return with_scale(q.b, {"x_shift": q.x_shift, "act_shift": act_shift, "factor": q.factor})
 
 

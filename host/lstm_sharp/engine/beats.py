@@ -17,7 +17,7 @@ class Bits(NamedTuple):
 
 SCALE = {
     "x_shift": Bits(48, 4),
-    "act_shift": Bits(52, 4),  # w_hh_frac over the format's least
+    "act_shift": Bits(52, 4),  # frac over the format's least
     "factor": Bits(56, 2),  # quarters over four
 }
 """A row's scale, in the beat of its bias, of an engine with row scales."""

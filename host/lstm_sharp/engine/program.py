@@ -137,7 +137,7 @@ class Instruction:
     c_shift: Annotated[int, Field(0, 14, 2)] = 0  # C_FRAC over the fraction bits of c
     # In an engine with row scales these come with the biases: engine/beats.py
     x_shift: Annotated[int, Field(0, 16, 4)] = 0
-    act_shift: Annotated[int, Field(0, 20, 4)] = 0  # w_hh_frac over the format's least
+    act_shift: Annotated[int, Field(0, 20, 4)] = 0  # frac over the format's least
     # band in the memories of sums and c, chains side by side
     row_first: Annotated[int, Field(1, 0, 16)] = 0
     # row blocks; items of a load, groups of lanes of a state

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -24,9 +25,8 @@ DEFAULT_MAX_SHIFT = 8
 METHODS = ("error", "min-max", "percentile")
 """How scales come from data: by least error, weights being rounded together; by the ends of the
 data, each weight to the nearest; or by ends that 1 in 10,000 values of x exceeds."""
-MOST_VECTORS = 16_384
+MOST_VECTORS = 8_192
 """Time steps of the calibration data, all sequences together, that the float model is run on."""
-_MOST_GAIN = 12  # a feature's x_gain, either way
 _PERCENTILE = 99.99
 _BLOCK = 64  # columns that are rounded before the rest hears of their errors
 _OWN = 0.3  # how far correlations seen in the data are trusted less than the squares
@@ -46,31 +46,35 @@ class Rules:
 
 
 class Met(NamedTuple):
-    """What a cell meets on the calibration data: second moments of [x, h before], means, peaks."""
+    """What a cell meets on the calibration data: v = [x, h before], and the slopes of its gates.
+
+    An error of a sum counts by the square of the slope of sigma or tanh there: where a gate is
+    saturated it does not matter.
+    """
 
     cell: Layer
-    moments: np.ndarray  # (X + H, X + H), about the means
-    mean: np.ndarray  # (X + H,)
+    power: np.ndarray  # mean of slope**2 v**2, (4H, X + H)
+    slope: np.ndarray  # mean of slope**2, (4H,)
+    mean: np.ndarray  # of v, each step counting by the mean of its slope**2: (X + H,)
+    moments: np.ndarray  # of v about it, likewise, (X + H, X + H)
     peak_c: float
+    x: np.ndarray  # of each step, (n, X)
+    weight: np.ndarray  # of each step, (n,): mean of slope**2
+    unit: np.ndarray  # of v as the cell takes it, which all else is not scaled to: (X + H,)
 
-    @property
-    def power(self) -> np.ndarray:
-        """Mean squares of x and h, (X + H,)."""
-        return np.diag(self.moments) + self.mean**2
-
-    def with_gain(self, gain: np.ndarray) -> Met:
-        """See x times 2**gain, and the columns of w_ih against it."""
-        up = np.ones(len(self.mean))
-        up[: len(gain)] = 2.0**gain
-        cell = replace(self.cell, w_ih=self.cell.w_ih / up[: len(gain)])
-        return Met(cell, self.moments * up * up[:, None], self.mean * up, self.peak_c)
+    def over(self, reach: np.ndarray) -> Met:
+        """See x as a fraction of its reach, (X,), and the columns of w_ih times that."""
+        size = len(reach)
+        unit = np.concatenate([reach, self.unit[size:]])
+        cell = replace(self.cell, w_ih=self.cell.w_ih * reach)
+        return self._replace(cell=cell, unit=unit)
 
 
 class Scales(NamedTuple):
     """Of each row of a cell; arrays (4H,), or (1,) where all rows share them."""
 
     factor: np.ndarray
-    w_hh_frac: np.ndarray
+    frac: np.ndarray
     x_shift: np.ndarray
     noise: float
     """Expected square of the error of a row's sum, mean over the rows, from weights and x."""
@@ -105,14 +109,15 @@ def quantize(
         raise UsageError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     x = _checked(model, calibration)
     rules = Rules(fmt, max_shift, row_scales, method)
-    fit, held_out = _split(x)
-    if method != "error" or held_out is None:
-        return _quantized(model, x, fit, rules, together=False)
-    expected = reference.run(model, held_out).h
+    fit, rest = _split(x)
+    met = _met(model, fit)
+    if rest is None:
+        return _quantized(model, x, met, met, rules)
+    held_out, expected = _met(model, rest), reference.run(model, rest).h
     candidates = []
-    for together in (False, True):
-        made = _quantized(model, x, fit, rules, together)
-        h, _ = golden.run(made, made.quantize_input(held_out))
+    for together in (False, True) if method == "error" else (False,):
+        made = _quantized(model, x, met, held_out, rules, together)
+        h, _ = golden.run(made, made.quantize_input(rest))
         candidates.append((float(np.square(made.dequantize_h(h) - expected).sum()), made))
     return min(candidates, key=lambda candidate: candidate[0])[1]
 
@@ -150,35 +155,36 @@ def _split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _quantized(
-    model: Model, x: np.ndarray, fit: np.ndarray, rules: Rules, together: bool
+    model: Model,
+    x: np.ndarray,
+    met: Sequence[Met],
+    held_out: Sequence[Met],
+    rules: Rules,
+    together: bool = False,
 ) -> QuantModel:
     """Quantise level after level.
 
     Args:
         model: the float model.
         x: all calibration data, which say how far x reaches.
-        fit: those that the float model is run on.
+        met: what the cells meet on some of them.
+        held_out: and on others.
         rules: what is allowed.
         together: whether the weights of a row are rounded with regard to each other.
     """
-    met = _met(model, fit)
-    layers: list[QuantLayer] = []
+    bottom = slice(len(model.levels[0]))
+    reach = _reach(x, met[bottom], held_out[bottom], rules)
     notes: list[str] = []
-    gain: np.ndarray = np.zeros(model.input_size, np.int64)
+    layers: list[QuantLayer] = []
     for index, level in enumerate(model.levels):
-        own = met[len(layers) : len(layers) + len(level)]
-        frac = rules.fmt.h_frac
-        if index == 0:
-            frac, gain, said = _input_scale(own, x, rules)
-            own = [one.with_gain(gain) for one in own]
-            notes += said
-        for one in own:
+        for one in met[len(layers) : len(layers) + len(level)]:
             where = f"layer {index}{' reverse' if one.cell.reverse else ''}"
-            layer, said = _quantize_cell(one, frac, rules, together, where)
+            layer, said = _quantize_cell(one if index else one.over(reach), rules, together, where)
             layers.append(layer)
             notes += said
+    scale = reach * 0.5 ** (rules.fmt.activation_bits - 1)
     return QuantModel(
-        rules.fmt, tuple(layers), model.name, model.head, tuple(notes), model.directions, gain
+        rules.fmt, tuple(layers), model.name, model.head, tuple(notes), model.directions, scale
     )
 
 
@@ -188,82 +194,82 @@ def _met(model: Model, x: np.ndarray) -> list[Met]:
 
     def watch(cell: Layer, x: np.ndarray, h: np.ndarray, peak_c: float) -> None:
         before = np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
-        seen = np.concatenate([x, before], axis=2).reshape(-1, x.shape[2] + h.shape[2])
-        mean = seen.mean(axis=0)
-        apart = seen - mean
-        found.append(Met(cell, apart.T @ apart / len(seen), mean, peak_c))
+        v = np.concatenate([x, before], axis=2).reshape(-1, x.shape[2] + h.shape[2])
+        z = v @ np.concatenate([cell.w_ih, cell.w_hh], axis=1).T + cell.b
+        half = np.full(len(cell.b), 0.5)  # sigma(z) = (1 + tanh(z / 2)) / 2
+        half[2 * cell.hidden_size : 3 * cell.hidden_size] = 1.0
+        slopes = np.square(half**2 * (1 - np.tanh(half * z) ** 2))
+        steps = slopes.mean(axis=1) + 1e-30
+        mean = steps @ v / steps.sum()
+        apart = (v - mean) * np.sqrt(steps / steps.sum())[:, None]
+        power = slopes.T @ np.square(v) / len(v)
+        own_x = v[:, : x.shape[2]]
+        slope, moments, unit = slopes.mean(axis=0), apart.T @ apart, np.ones_like(mean)
+        found.append(Met(cell, power, slope, mean, moments, peak_c, own_x, steps, unit))
 
     reference.run(model, x, watch=watch)
     return found
 
 
-def _input_scale(
-    met: Sequence[Met], x: np.ndarray, rules: Rules
-) -> tuple[int, np.ndarray, list[str]]:
-    """Choose x_frac and x_gain, which both directions share: those of least expected error."""
-    bits, flat = rules.fmt.activation_bits, np.abs(x).reshape(-1, x.shape[2])
-    peaks = flat.max(axis=0)
-    if rules.method == "percentile":
-        peaks = np.where(peaks, np.maximum(np.percentile(flat, _PERCENTILE, axis=0), 1e-30), 0.0)
-    reach = bits - 1 - _exponent(peaks.max())
-    best = np.inf, reach, np.zeros(len(peaks), np.int64), min(reach, bits + 16)
-    for gain in _gains(peaks, np.maximum(*(_columns(one.cell) for one in (met[0], met[-1])))):
-        own = [one.with_gain(gain) for one in met]
-        finest = min(bits - 1 - _exponent((peaks * 2.0**gain).max()), bits + 16)
-        for frac in range(finest, finest - _COARSER - 1, -1):
-            noise = sum(_scales(one, frac, rules).noise for one in own)
-            if noise < 0.98 * best[0]:
-                best = noise, frac, gain, finest
-    noise, frac, gain, finest = best
-    if not np.isfinite(noise):
-        for one in met:
-            _refuse(one.cell, finest, rules)
-    if frac == finest:
-        return frac, gain, []
-    lost = sum(np.square(one.with_gain(gain).cell.w_ih).sum(axis=1).mean() for one in met) / 12
-    lost *= 4.0**-frac - 4.0**-finest
-    return (
-        frac,
-        gain,
-        [
-            f"x coarsened from {finest} to {frac} fraction bits, for its products were finer than "
-            f"the recurrent ones: {_decibels(noise, noise - lost):.1f} dB of the expected error"
-        ],
-    )
+def _reach(x: np.ndarray, met: Sequence[Met], held_out: Sequence[Met], rules: Rules) -> np.ndarray:
+    """Choose how far the features of x reach, (X,), which both directions share.
+
+    All have the same reach; or features and the columns of w_ih are evened out half and half, as
+    SmoothQuant does (Xiao et al., arXiv 2211.10438). That, and how much further than the data x
+    reaches, is what has the least expected error, that of clipping seen on data held out.
+    """
+    columns = np.sqrt(sum(np.square(one.cell.w_ih).mean(axis=0) for one in met))
+    columns = np.where(columns, columns, columns.max() or 1.0)
+
+    everything = x
+
+    def at(share: float, level: float, x: np.ndarray) -> np.ndarray:
+        flat = np.abs(x).reshape(-1, len(columns))
+        peaks = flat.max(axis=0)
+        if rules.method == "percentile":
+            least = 1e-3 * peaks
+            peaks = np.maximum(np.percentile(flat, _PERCENTILE, axis=0), least)
+        # A feature of zeros may still come to life.
+        peaks = np.where(peaks, peaks, peaks.max() or np.abs(everything).max())
+        even = (peaks / columns) ** share
+        return even * (peaks / even).max() * level
+
+    def noise(choice: tuple[float, float]) -> float:
+        reach = at(*choice, met[0].x)
+        found = sum(_scales(one.over(reach), rules).noise for one in met)
+        if rules.method == "percentile":
+            return found
+        return found + sum(_clip_noise(one, reach) for one in held_out)
+
+    share, level = min(product((0.0, 0.5), 2.0 ** np.arange(0, _COARSER, 0.5)), key=noise)
+    reach = np.maximum(at(share, level, met[0].x), at(share, 1.0, x))
+    return reach
 
 
-def _gains(peaks: np.ndarray, spans: np.ndarray) -> list[np.ndarray]:
-    """Exponents of the features to try: none; up to x, the weights, and between, even out."""
-    tried = [np.zeros(len(peaks), np.int64)]
-    told = (peaks > 0) & (spans > 0)
-    if len(peaks) < 2 or not told.any():
-        return tried
-    x, w = (np.log2(np.where(told, v, 1.0)) for v in (peaks, spans))
-    for share in (0.25, 0.5, 0.75, 1.0):
-        gain = np.where(told, (1 - share) * w - share * x, np.inf)
-        gain = np.where(told, gain, gain.min())
-        gain = np.rint(gain - gain.min())
-        tried.append(np.minimum(gain, _MOST_GAIN).astype(np.int64))
-    return tried
+def _clip_noise(met: Met, reach: np.ndarray) -> float:
+    """Expected square of the error of a row's sum, mean over the rows, from clipping x."""
+    over = met.x - np.clip(met.x, -reach, reach)
+    hit = over.any(axis=1)
+    errors = np.square(over[hit] @ met.cell.w_ih.T).mean(axis=1)
+    return float(met.weight[hit] @ errors / len(over))
 
 
-def _columns(cell: Layer) -> np.ndarray:
-    """Largest weight of each column of w_ih relative to its row's largest, (X,)."""
-    rows = np.abs(cell.w_ih).max(axis=1, keepdims=True)
-    return (np.abs(cell.w_ih) / np.where(rows, rows, 1.0)).max(axis=0)
-
-
-def _scales(met: Met, x_frac: int, rules: Rules) -> Scales:
+def _scales(met: Met, rules: Rules) -> Scales:
     """Choose each row's scales: of all x_shift the one of least expected error."""
-    need_hh, need_ih = _needs(met.cell, x_frac, rules)
-    power_x, power_h = (v.sum() for v in np.split(met.power, [met.cell.input_size]))
+    need_hh, need_ih, need_bias = _needs(met.cell, rules)
+    size = met.cell.input_size
+    power_x = met.power[:, :size] @ (1 / met.unit[:size]) ** 2
+    power_h = met.power[:, size:].sum(axis=1)
     shift = np.arange(rules.max_shift + 1)[:, None]
-    apart = 2.0 ** (shift + x_frac - rules.fmt.h_frac)  # LSB of w_ih over that of w_hh
-    factor, frac = _grid(np.maximum(need_hh, need_ih / apart), rules)
+    apart = 2.0**shift  # LSB of w_ih over that of w_hh
+    factor, frac = _grid(np.maximum(need_hh, np.maximum(need_ih, need_bias) / apart), rules)
     noise = _step(factor, frac) ** 2 * (power_h + apart**2 * power_x) / 12
     noise = np.where(frac < rules.fmt.weight_frac_min, np.inf, noise)
+    if not rules.row_scales:
+        noise = noise.mean(axis=1, keepdims=True)
     least, row = noise.argmin(axis=0), np.arange(noise.shape[1])
-    of_x = np.square(met.cell.w_ih).sum(axis=1).mean() * 4.0**-x_frac / 12
+    of_x = np.square(met.cell.w_ih).sum(axis=1) * 4.0**-rules.fmt.h_frac / 12
+    of_x = float((met.slope * of_x).mean())
     free = sum(
         _step(*_grid(need, rules)) ** 2 * power / 12
         for need, power in ((need_hh, power_h), (need_ih, power_x))
@@ -273,37 +279,37 @@ def _scales(met: Met, x_frac: int, rules: Rules) -> Scales:
         frac[least, row],
         least,
         float(noise[least, row].mean() + of_x),
-        float(free.mean() + of_x),
+        float(np.mean(free) + of_x),
     )
 
 
-def _needs(cell: Layer, x_frac: int, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
-    """Give the finest steps of w_hh and w_ih that hold a row's weights and its bias."""
+def _needs(cell: Layer, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the finest steps of w_hh, and of w_ih twice, that hold a row's weights and its bias."""
     full = 2.0 ** (rules.fmt.weight_bits - 1)
     need_hh = np.abs(cell.w_hh).max(axis=1) / full
-    of_bias = np.abs(cell.b) * 2.0 ** (x_frac - rules.fmt.bias_bits + 1)
-    need_ih = np.maximum(np.abs(cell.w_ih).max(axis=1) / full, of_bias)
+    of_bias = np.abs(cell.b) * 2.0 ** (rules.fmt.h_frac - rules.fmt.bias_bits + 1)
+    needs = need_hh, np.abs(cell.w_ih).max(axis=1) / full, of_bias
     if rules.row_scales:
-        return need_hh, need_ih
-    return need_hh.max(keepdims=True), need_ih.max(keepdims=True)
+        return needs
+    return tuple(need.max(keepdims=True) for need in needs)
 
 
-def _refuse(cell: Layer, x_frac: int, rules: Rules, where: str = "layer 0") -> None:
+def _refuse(cell: Layer, rules: Rules, where: str) -> None:
     """Say which number no scale holds, if one does not.
 
     Raises:
         UsageError: weights, or a bias, that no scale holds.
     """
     most = (1.75 if rules.row_scales else 1.0) * 2.0**-rules.fmt.weight_frac_min
-    need_hh, need_ih = (need.max() for need in _needs(cell, x_frac, rules))
+    need_hh, need_ih, need_bias = (need.max() for need in _needs(cell, rules))
     if need_hh > most:
         raise UsageError(
             f"{where}: recurrent weights reach {np.abs(cell.w_hh).max():.4g}, {rules.fmt} holds "
             f"less than {most * 2.0 ** (rules.fmt.weight_bits - 1):g}; rescale the model"
         )
-    over = _exponent(need_ih / most * 2.0 ** (rules.fmt.h_frac - x_frac - rules.max_shift))
+    over = _exponent(max(need_ih, need_bias) / most * 2.0**-rules.max_shift)
     if over > 0:
-        bias = np.abs(cell.b).max() * 2.0 ** (x_frac - rules.fmt.bias_bits + 1) == need_ih
+        bias = need_bias > need_ih
         what = f"the bias of {np.abs(cell.b).max():.4g}" if bias else "x and w_ih together"
         raise UsageError(
             f"{where}: {what} reach{'es' if bias else ''} 2**{over} times more than x_shift "
@@ -312,31 +318,31 @@ def _refuse(cell: Layer, x_frac: int, rules: Rules, where: str = "layer 0") -> N
 
 
 def _quantize_cell(
-    met: Met, x_frac: int, rules: Rules, together: bool, where: str
+    met: Met, rules: Rules, together: bool, where: str
 ) -> tuple[QuantLayer, list[str]]:
     """Quantise one cell; also returns what it costs that it does not fit the engine, in words."""
     cell, fmt = met.cell, rules.fmt
-    _refuse(cell, x_frac, rules, where)
-    scales = _scales(met, x_frac, rules)
+    _refuse(cell, rules, where)
+    scales = _scales(met, rules)
     notes = []
     lost = _decibels(scales.noise, scales.free)
     if lost > _WORTH_TELLING:
         notes.append(
-            f"{where}: weights coarsened, for x_shift holds 0 to {rules.max_shift}: {lost:.1f} dB "
-            "of the expected error"
+            f"{where}: weights coarsened, for x_shift holds 0 to {rules.max_shift} and a bias "
+            f"{fmt.bias_bits} bits: {lost:.1f} dB of the expected error"
         )
     rows = cell.b.shape
     factor, frac, shift = (np.broadcast_to(v, rows) for v in scales[:3])
-    ih_frac = fmt.h_frac + frac - x_frac - shift
     steps = np.repeat(
-        np.stack([_step(factor, ih_frac), _step(factor, frac)], axis=1),
+        np.stack([_step(factor, frac - shift), _step(factor, frac)], axis=1),
         [cell.input_size, cell.hidden_size],
         axis=1,
     )
     exact = np.concatenate([cell.w_ih, cell.w_hh], axis=1)
     if together:
-        w = _round_together(exact, steps, met.moments, fmt.weight_bits)
-        b = cell.b + (exact - w * steps) @ met.mean
+        moments = met.moments / (met.unit * met.unit[:, None])
+        w = _round_together(exact, steps, moments, fmt.weight_bits)
+        b = cell.b + (exact - w * steps) @ (met.mean / met.unit)
     else:
         w, b = to_int(exact / steps, 0, fmt.weight_bits), cell.b
     c_shift = 0
@@ -349,9 +355,7 @@ def _quantize_cell(
         )
     layer = QuantLayer(
         *(part.astype(np.int64) for part in np.split(w, [cell.input_size], axis=1)),
-        to_int(b / _step(factor, ih_frac), x_frac, fmt.bias_bits),
-        x_frac,
-        ih_frac,
+        to_int(b / _step(factor, frac - shift), fmt.h_frac, fmt.bias_bits),
         frac,
         shift,
         cell.reverse,

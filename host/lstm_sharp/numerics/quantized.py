@@ -15,17 +15,16 @@ from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
 class QuantLayer(Cell):
     """One LSTM cell in integers.
 
-    A real weight of row r is integer * (4 + factor[r]) / 4 * 2**-frac[r]. The LSB of the row's
-    accumulator is that of w_hh times 2**-h_frac; the x-part's is 2**x_shift[r] times as large, and
-    the bias is given in it. What belongs to rows may be given as one number for all.
+    A real weight of row r is integer * (4 + factor[r]) / 4 * 2**-frac[r], and 2**x_shift[r] times
+    that in w_ih, which takes x as a fraction in [-1, 1), like h. The accumulator's LSB is that of
+    w_hh times 2**-h_frac; the bias is given in the x-part's, 2**x_shift[r] times as large. What
+    belongs to rows may be given as one number for all.
     """
 
     w_ih: np.ndarray  # (4H, X) int64, within the format's weight bits
     w_hh: np.ndarray  # (4H, H) int64
     b: np.ndarray  # (4H,) int64, within the format's bias bits
-    x_frac: int
-    w_ih_frac: np.ndarray  # (4H,) int64
-    w_hh_frac: np.ndarray  # (4H,) int64
+    frac: np.ndarray  # (4H,) int64, of w_hh
     x_shift: np.ndarray  # (4H,) int64, 0 to the engine's max_shift
     reverse: bool = False
     factor: np.ndarray = 0  # type: ignore[assignment]  # (4H,) int64, 0 to 3
@@ -33,14 +32,14 @@ class QuantLayer(Cell):
     """c has C_FRAC - c_shift fraction bits; 0 to MAX_C_SHIFT."""
 
     def __post_init__(self) -> None:
-        for name in ("w_ih_frac", "w_hh_frac", "x_shift", "factor"):
+        for name in ("frac", "x_shift", "factor"):
             rows = np.broadcast_to(np.asarray(getattr(self, name), np.int64), self.b.shape)
             object.__setattr__(self, name, rows)
 
     @property
     def row_scale(self) -> np.ndarray:
         """What one LSB of w_hh is worth, (4H,) float64."""
-        return (4 + self.factor) * 2.0 ** -(self.w_hh_frac + 2)
+        return (4 + self.factor) * 2.0 ** -(self.frac + 2)
 
     @property
     def c_frac(self) -> int:
@@ -64,19 +63,13 @@ class QuantModel(Levels[QuantLayer]):
     """What was coarsened beyond the format, in words."""
     directions: tuple[int, ...] | None = None
     """Cells of each level, 1 or 2; None when each has one."""
-    x_gain: np.ndarray = 0  # type: ignore[assignment]  # (X,) int64
-    """Exponents of the features: integer x = x * 2**(x_frac + x_gain); w_ih's columns hold the
-    reverse."""
+    x_scale: np.ndarray = 1.0  # type: ignore[assignment]  # (X,) float64
+    """What an LSB of the input's features is worth; w_ih's columns hold it too."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        gain = np.broadcast_to(np.asarray(self.x_gain, np.int64), (self.input_size,))
-        object.__setattr__(self, "x_gain", gain)
-
-    @property
-    def x_frac(self) -> int:
-        """Fraction bits of the input x, but for ``x_gain``."""
-        return self.layers[0].x_frac
+        scale = np.broadcast_to(np.asarray(self.x_scale, np.float64), (self.input_size,))
+        object.__setattr__(self, "x_scale", scale)
 
     @property
     def macs_per_step(self) -> int:
@@ -85,16 +78,16 @@ class QuantModel(Levels[QuantLayer]):
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:
         """Turn x (batch, time, X) float into int64, rounded half up, saturated."""
-        return to_int(x, self.x_frac + self.x_gain, self.fmt.activation_bits)
+        return to_int(x / self.x_scale, 0, self.fmt.activation_bits)
 
     def dequantize_input(self, x: np.ndarray) -> np.ndarray:
         """Turn integer x (..., X) into float64."""
-        return x * 0.5 ** (self.x_frac + self.x_gain)
+        return x * self.x_scale
 
     @property
     def x_reach(self) -> np.ndarray:
         """The largest abs(x) of each feature that does not saturate, (X,) float64."""
-        return 2.0 ** (self.fmt.activation_bits - 1 - self.x_frac - self.x_gain)
+        return self.x_scale * 2.0 ** (self.fmt.activation_bits - 1)
 
     def clipped(self, x: np.ndarray) -> int:
         """Count values of x (..., X) float that saturate, by more than the one LSB at the top."""

@@ -119,8 +119,8 @@ def deploy(
         first = stages[-1].cells.stop if stages else 0
         cells = model.layers[first : first + len(plan.layers)]
         directions = (plan.directions,) * (len(cells) // plan.directions)
-        gain = 0 if first else model.x_gain  # h has none
-        part = replace(model, layers=cells, directions=directions, x_gain=gain)
+        scale = 0.5**model.fmt.h_frac if first else model.x_scale  # of h, or of x
+        part = replace(model, layers=cells, directions=directions, x_scale=scale)
         stages.append(Stage(part, plan, first))
     return tuple(stages)
 
