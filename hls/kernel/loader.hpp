@@ -75,8 +75,7 @@ class Loader {
     Scales scales;
   Scale_Rows:
     for (int k = 0; k < kRows; ++k) {
-      const Scale &scale = rows_[k].scale;
-      put<kScaleBits>(scales, k, Int<kScaleBits>(scale.factor << kActShiftBits | scale.act_shift));
+      put_scale(scales, k, {rows_[k].scale.act_shift, rows_[k].scale.factor});
     }
     return scales;
   }
