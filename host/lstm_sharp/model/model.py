@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Generic, TypeVar
 
@@ -17,6 +18,7 @@ class Cell:
 
     w_ih: np.ndarray  # (4H, X)
     w_hh: np.ndarray  # (4H, H)
+    b: np.ndarray  # (4H,)
     reverse: bool
 
     @property
@@ -28,6 +30,15 @@ class Cell:
     def hidden_size(self) -> int:
         """H."""
         return int(self.w_hh.shape[1])
+
+    @cached_property
+    def gates(self) -> tuple[np.ndarray, np.ndarray]:
+        """A matrix a gate, float64: w_ih with b as last row, (4, X + 1, H), and w_hh, (4, H, H)."""
+        x, h = (
+            w.reshape(4, self.hidden_size, -1).transpose(0, 2, 1).astype(np.float64, order="C")
+            for w in (np.column_stack([self.w_ih, self.b]), self.w_hh)
+        )
+        return x, h
 
 
 AnyCell = TypeVar("AnyCell", bound=Cell)

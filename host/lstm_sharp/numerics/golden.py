@@ -16,6 +16,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import AnyCell, Levels
 from lstm_sharp.numerics.activation import Z_BITS, Z_FRAC, all_steps
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, SIGMA_FRAC, Format
+from lstm_sharp.numerics.products import input_sums, product
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
 
 _Z_HALF = 1 << (Z_BITS - 1)
@@ -94,38 +95,41 @@ def _run_cell(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one cell over x as ordered; returns h (batch, time, H) and the last c, both int64."""
     _check_exact(layer, fmt)
-    batch, time, _ = x.shape
-    hidden = layer.hidden_size
-    x_sums = x.reshape(batch * time, -1).astype(np.float64) @ layer.w_ih.T.astype(np.float64)
-    x_sums = ((x_sums + layer.b) * float(1 << layer.x_shift)).reshape(batch, time, 4 * hidden)
-    w_hh = np.ascontiguousarray(layer.w_hh.T, dtype=np.float64)
+    w_ih, w_hh = layer.gates
     # tanh takes z, sigma takes z / 2: see numerics.activation
-    scale = np.full(4 * hidden, 0.5 ** (fmt.h_frac + layer.w_hh_frac - Z_FRAC + 1))
-    scale[2 * hidden : 3 * hidden] *= 2.0
-    steps = all_steps()
+    scale = np.full((4, 1, 1), 0.5 ** (fmt.h_frac + layer.w_hh_frac - Z_FRAC + 1))
+    scale[2] *= 2.0
+    x_sums = input_sums(x, w_ih, float(1 << layer.x_shift))
     h, c = h.astype(np.float64), c.astype(np.float64)
-    out = np.empty((time, batch, hidden), np.int64)
-    for t in range(time):
-        y = _lookup(steps, (x_sums[:, t] + h @ w_hh) * scale)
-        i, f = y[:, :hidden] + _ONE, y[:, hidden : 2 * hidden] + _ONE
-        g, o = 2 * y[:, 2 * hidden : 3 * hidden] + 1, y[:, 3 * hidden :] + _ONE
-        c = np.floor((2.0 * f * c + i * g + float(1 << (_DROP - 1))) * 0.5**_DROP)
-        np.clip(c, -_C_HALF, _C_HALF - 1, out=c)
-        h = _round_h(o * (2.0 * _lookup(steps, c) + 1.0), fmt)
-        out[t] = h
-    return out.transpose(1, 0, 2), c.astype(np.int64)
+    out = np.empty((*x.shape[:2], layer.hidden_size), np.int64)
+    for t in range(x.shape[1]):
+        z = product(h, w_hh)
+        z += x_sums[:, t]
+        z *= scale
+        y = _lookup(z)
+        y += _ONE
+        i, f, g, o = y
+        g += g - (2 * _ONE - 1)  # 2 y + 1
+        c = _round(2.0 * f * c + i * g, _DROP, _C_HALF)
+        h = _round(o * (2.0 * _lookup(c) + 1.0), _PRODUCT_FRAC - fmt.h_frac, 1 << fmt.h_frac)
+        out[:, t] = h
+    return out, c.astype(np.int64)
 
 
-def _lookup(steps: np.ndarray, z: np.ndarray) -> np.ndarray:
+def _lookup(z: np.ndarray) -> np.ndarray:
     """Look y up, float64, for real arguments z in units of 2**-Z_FRAC: floor, then saturate."""
-    index = np.clip(np.floor(z), -_Z_HALF, _Z_HALF - 1).astype(np.int32)
-    return np.take(steps, index + _Z_HALF).astype(np.float64)
+    index = np.floor(z)
+    index += _Z_HALF
+    index.clip(0, 2 * _Z_HALF - 1, out=index)
+    return all_steps().take(index.astype(np.intp), mode="clip").astype(np.float64)
 
 
-def _round_h(product: np.ndarray, fmt: Format) -> np.ndarray:
-    """Round o * tanh(c), in units of 2**-_PRODUCT_FRAC, half up to h's format and saturate."""
-    half = float(1 << fmt.h_frac)
-    return np.clip(np.floor(product * 0.5 ** (_PRODUCT_FRAC - fmt.h_frac) + 0.5), -half, half - 1)
+def _round(value: np.ndarray, drop: int, half: int) -> np.ndarray:
+    """Drop bits of a value in place, rounding half up, and saturate to [-half, half)."""
+    value *= 0.5**drop
+    value += 0.5
+    np.floor(value, out=value)
+    return value.clip(-half, half - 1, out=value)
 
 
 def _check_exact(layer: QuantLayer, fmt: Format) -> None:
