@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from math import floor
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from cases import random_model
 from lstm_sharp.model import Model
-from lstm_sharp.numerics import activation, golden, reference
+from lstm_sharp.numerics import activation, golden, products, reference
 from lstm_sharp.numerics.formats import C_BITS, Format
 from lstm_sharp.numerics.quantize import QuantLayer, QuantModel, quantize
 from models import pytorch_like
@@ -130,3 +132,27 @@ def test_state_carries_on(backend: str, reverse: bool) -> None:
     # For integers this is equality; sums of floats may depend on the size of the matrix.
     np.testing.assert_allclose(np.concatenate(joined, axis=1), whole, rtol=0, atol=1e-12)
     np.testing.assert_allclose(last, end, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 17, 300])
+@pytest.mark.parametrize(("width", "hidden"), [(3, 5), (33, 64), (129, 128), (70, 150), (513, 200)])
+def test_products_in_pieces_are_whole(rows: int, width: int, hidden: int) -> None:
+    rng = np.random.default_rng(rows)
+    x = rng.integers(-9, 9, (rows, width)).astype(np.float64)
+    gates = rng.integers(-9, 9, (4, width, hidden)).astype(np.float64)
+    for batch in (1, rows):
+        assert np.array_equal(products.product(x, gates, batch), np.einsum("rw,gwh->grh", x, gates))
+
+
+@pytest.mark.parametrize(("sizes", "shape"), [([32, 64], (64, 16)), ([128, 128], (1, 100))])
+@pytest.mark.parametrize("backend", ["golden", "reference"])
+def test_no_thread_spins(backend: str, sizes: list[int], shape: tuple[int, int]) -> None:
+    """Where BLAS has threads, a recurrence of small products takes one core's time."""
+    model = pytorch_like(5, sizes)
+    x = np.random.default_rng(5).uniform(-1, 1, (*shape, sizes[0]))
+    run = _golden(model, x) if backend == "golden" else partial(reference.run, model)
+    time.sleep(0.2)  # for threads that others have left spinning
+    cpu, wall = time.process_time(), time.perf_counter()
+    while time.perf_counter() < wall + 0.3:
+        run(x)
+    assert time.process_time() - cpu < 1.3 * (time.perf_counter() - wall)

@@ -103,7 +103,7 @@ def _run_cell(
     h, c = h.astype(np.float64), c.astype(np.float64)
     out = np.empty((*x.shape[:2], layer.hidden_size), np.int64)
     for t in range(x.shape[1]):
-        z = product(h, w_hh)
+        z = product(h, w_hh, len(h))
         z += x_sums[:, t]
         z *= scale
         y = _lookup(z)

@@ -13,22 +13,30 @@ import numpy as np
 _MATRIX, _VECTOR = 1 << 18, 9 << 10
 """Multiplications that OpenBLAS does in one thread, of a matrix or of one row by a matrix: what its
 sources call SMP_THRESHOLD_MIN and GEMM_MULTITHREAD_THRESHOLD make them."""
-_FEWEST = 16
-"""Rows of a piece: smaller ones take longer than threads save."""
+_SMALL = 1 << 20
+"""Multiplications of a gate's step that are too few for threads to save what their spinning costs."""
+_COLUMNS = 64
+"""Of a piece, which has as many rows as go with that: with few of either it would be slow."""
 
 
-def product(x: np.ndarray, gates: np.ndarray) -> np.ndarray:
-    """Multiply x (rows, X) by each gate's matrix (4, X, H): float64 (4, rows, H)."""
-    if len(x) == 1 and gates[0].size >= _VECTOR:
-        return np.matmul(np.repeat(x, 2, axis=0), gates)[:, :1]
-    most = _MATRIX // gates[0].size
-    if len(x) <= most or most < _FEWEST:
+def product(x: np.ndarray, gates: np.ndarray, batch: int) -> np.ndarray:
+    """Multiply x (rows, X), so many of them a step, by each gate's matrix (4, X, H).
+
+    Returns:
+        float64 (4, rows, H).
+    """
+    (rows, width), hidden = x.shape, gates.shape[2]
+    if rows == 1 and width * hidden >= _VECTOR:
+        return product(np.repeat(x, 2, axis=0), gates, batch)[:, :1]
+    if rows * width * hidden <= _MATRIX or batch * width * hidden > _SMALL:
         return np.matmul(x, gates)
-    out = np.empty((len(gates), len(x), gates.shape[2]))
-    pieces = -(-len(x) // most)
-    for n in range(pieces):
-        part = slice(n * len(x) // pieces, (n + 1) * len(x) // pieces)
-        np.matmul(x[part], gates, out=out[:, part])
+    out = np.empty((len(gates), rows, hidden))
+    pieces = -(-rows * width * min(hidden, _COLUMNS) // _MATRIX)
+    for n in range(pieces):  # as even as can be, so that none is of one row
+        some = slice(n * rows // pieces, (n + 1) * rows // pieces)
+        for first in range(0, hidden, _COLUMNS):
+            columns = slice(first, first + _COLUMNS)
+            np.matmul(x[some], gates[:, :, columns], out=out[:, some, columns])
     return out
 
 
@@ -41,4 +49,4 @@ def input_sums(x: np.ndarray, gates: np.ndarray, unit: float = 1.0) -> np.ndarra
     batch, time, _ = x.shape
     rows = np.full((time, batch, gates.shape[1]), unit)
     np.multiply(x.transpose(1, 0, 2), unit, out=rows[:, :, :-1], dtype=np.float64)
-    return product(rows.reshape(time * batch, -1), gates).reshape(4, time, batch, -1)
+    return product(rows.reshape(time * batch, -1), gates, batch).reshape(4, time, batch, -1)

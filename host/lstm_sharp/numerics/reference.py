@@ -43,7 +43,7 @@ def run(model: Model, x: np.ndarray, state: tuple[np.ndarray, np.ndarray] | None
         x_sums = input_sums(x, w_ih)
         out = np.empty((*x.shape[:2], layer.hidden_size))
         for t in range(x.shape[1]):
-            i, f, g, o = x_sums[:, t] + product(h, w_hh)
+            i, f, g, o = x_sums[:, t] + product(h, w_hh, len(h))
             c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
             peaks.append(float(np.abs(c).max()))
             out[:, t] = h = _sigmoid(o) * np.tanh(c)
