@@ -14,7 +14,7 @@ _MATRIX, _VECTOR = 1 << 18, 9 << 10
 """Multiplications that OpenBLAS does in one thread, of a matrix or of one row by a matrix: what its
 sources call SMP_THRESHOLD_MIN and GEMM_MULTITHREAD_THRESHOLD make them."""
 _SMALL = 1 << 20
-"""Multiplications of a gate's step that are too few for threads to save what their spinning costs."""
+"""Multiplications of a gate's step that are too few for threads to be worth their spinning."""
 _COLUMNS = 64
 """Of a piece, which has as many rows as go with that: with few of either it would be slow."""
 
