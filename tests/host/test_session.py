@@ -230,13 +230,13 @@ def test_a_simulated_engine_is_kept(backend: str, engine: str, directions: tuple
     """In one process, its weights too; whatever has run on it, it answers as a fresh one does."""
     told: list[tuple[int, int]] = []
 
-    def make() -> Session:
+    def make(backend: str = backend) -> Session:
         model = pytorch_like(0, [3, 6, 4], directions)
         return Session(
             model, TINY, backend, calibration=X, progress=lambda *done: told.append(done)
         )
 
-    with make() as session:
+    with make() as session, make("golden") as golden:
         state = session.run(X[:1, :2], return_state=True)[1]
         pid = session.runs.process.pid
         for asked in ((X,), (X[:1], state), ([X[0], X[1, :2]],), (X,)):
@@ -248,6 +248,8 @@ def test_a_simulated_engine_is_kept(backend: str, engine: str, directions: tuple
                 for kept, wanted in zip(found, answers(fresh, *asked)):
                     assert np.array_equal(kept, wanted)
                 assert fresh.runs.process.pid != pid
+            for kept, wanted in zip(found[:3], answers(golden, *asked)):
+                assert np.array_equal(kept, wanted)
             assert seen == told and told[-1][0] == told[-1][1]
 
 
