@@ -23,6 +23,8 @@ TESTS := $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscop
 PYNQ := pynq>=4.0,<5; python_version < '3.13'
 # Without what hls4ml needs: its headers are all that is taken from it.
 AP_TYPES := $(shell sed -nE 's/^ap-types = \["(.*)"\]$$/\1/p' pyproject.toml)
+# Without what they need: trained weights are all that is taken from them.
+PUBLISHED := $(shell sed -nE '/^published = /,/^]/s/^ +"(.*)",$$/\1/p' pyproject.toml)
 VITIS = $(RUN) -m lstm_sharp.vendor.vitis "$(CONFIG)" --build "$(BUILD)"
 CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 
@@ -122,10 +124,10 @@ $(READY): pyproject.toml
 	    echo "Python >= 3.10 is needed, $$($(PYTHON) -V 2>&1) found: sudo apt install python3.11 python3.11-venv; make setup PYTHON=python3.11" >&2; exit 2; }; \
 	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing+=" python3-venv"; fi; \
 	[ -z "$$missing" ] || { echo "missing on this machine: sudo apt install$$missing" >&2; exit 2; }
-	@echo "setting up .venv (about 1.2 GB, once)"
+	@echo "setting up .venv (about 1.3 GB, once)"
 	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv --clear .venv
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps "$(PYNQ)" "$(AP_TYPES)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps "$(PYNQ)" "$(AP_TYPES)" $(PUBLISHED)
 	@touch $@
 
 $(BENCH): $(READY)

@@ -104,7 +104,7 @@ class Verdict:
             return False
         s = cfg.tile_shapes[i.shape]
         bands, words = i.rows * s.gang, cfg.x_columns if i.source == Source.X else cfg.h_words
-        if i.start == Start.BIAS and (
+        if (i.start == Start.BIAS or cfg.row_scales) and (
             i.bias_base + bands > cfg.bias_blocks or (i.bias_base - i.row_first) % cfg.bands
         ):
             return False
@@ -380,7 +380,7 @@ def played(
         for drawn, case, result, after in zip(batch, cases, results[::3], results[2::3]):
             assert result.identity == cfg.identity, drawn.name
             assert not (result.status & 0xFF in (1, 2) and result.h_bytes.size), drawn.name
-            yield drawn, result.status
+            yield drawn, result.status & 0xFFFF
             try:
                 case.check(after)
             except (AssertionError, LstmSharpError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import ge
 from pathlib import Path
@@ -23,8 +23,8 @@ from lstm_sharp.engine.program import Program
 from lstm_sharp.flow import hls_rtl
 from lstm_sharp.flow.jobs import Result, Run
 from lstm_sharp.numerics import golden
-from lstm_sharp.numerics.formats import C_BITS, Format
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.formats import C_BITS, MAX_C_SHIFT, Format
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from lstm_sharp.runtime import deploy, engines
 from lstm_sharp.runtime.batch import Pair, by_length
 from tilings import in_wavefront, retiled
@@ -112,11 +112,17 @@ class Case:
     state: Pair | None
     give: bool  # whether the engine is asked for the state after the last steps
     start_cycles: int = 0
+    _saturated: list[golden.Saturated] = field(default_factory=list)
 
     @cached_property
     def golden(self) -> tuple[list[np.ndarray], Pair]:
         """What must come out: h, (T, width) each, and h and c after the last steps, int64."""
-        return golden_of(self.model, self.xs, self.state)
+        return golden_of(self.model, self.xs, self.state, self._saturated)
+
+    @property
+    def c_saturates(self) -> bool:
+        """Whether golden holds some c to the ends of its range."""
+        return bool(self.golden) and any(cell.c for cell in self._saturated)
 
     @property
     def h(self) -> list[np.ndarray]:
@@ -193,11 +199,14 @@ class Case:
     def differs(self, play: deploy.Play) -> str:
         """Say what is not as golden has it when this plays the runs; nothing if all is."""
         asked = self.stages, self.xs, self.state, self.give
-        hs, after, _ = deploy.run(*asked, play, self.host, allocate=anything)
+        hs, after, results = deploy.run(*asked, play, self.host, allocate=anything)
         wrong = [f"h[{n}]" for n, h in enumerate(hs) if not np.array_equal(h, self.h[n])]
         for name, found, right in zip("hc", after or (), self.after):
             if not np.array_equal(found, right):
                 wrong.append(f"{name} after the last steps")
+        told = any(result.c_saturated for played in results for result in played)
+        if told != (self.c_saturates and self.cfg.row_scales == 1):
+            wrong.append("whether c saturates")
         if self.give != (after is not None):
             wrong.append("whether there is a state")
         return f"{', '.join(wrong)} differ: {self}" if wrong else ""
@@ -236,7 +245,7 @@ def draw(
     """
     rng, extreme = np.random.default_rng(seed), seed % 2 == 0
     kinds, sizes, lengths = _drawn_outline(rng, cfg, kinds, sizes, lengths)
-    model = random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme)
+    model = random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme, cfg.row_scales == 1)
     bits = cfg.fmt.activation_bits
     xs = [integers(rng, bits, (steps, sizes[0]), extreme) for steps in lengths]
     before: Pair | None = None
@@ -268,8 +277,12 @@ def random_model(
     sizes: Sequence[int],
     max_shift: int,
     extreme: bool,
+    row_scales: bool = False,
 ) -> QuantModel:
-    """Draw integer cells directly, so that every shift and the ends of every range occur."""
+    """Draw integer cells directly, so that every shift and the ends of every range occur.
+
+    With ``row_scales`` each row has its own, and each cell its scale of c.
+    """
     cells: list[QuantLayer] = []
     for kind, level in zip(kinds, _shapes(kinds, sizes)):
         for reverse, shape in zip(LEVELS[kind], level):
@@ -278,9 +291,13 @@ def random_model(
             w_hh = integers(rng, fmt.weight_bits, (rows, shape.hidden_size), extreme)
             b = integers(rng, fmt.bias_bits - (0 if extreme else 6), (rows,), extreme)
             low = fmt.weight_frac_min + (0 if extreme else 6)
-            frac = int(rng.integers(low, fmt.weight_frac_max + 1))
-            shift = int(rng.integers(0, max_shift + 1))
-            cells.append(QuantLayer(w_ih, w_hh, b, fmt.h_frac, frac - shift, frac, shift, reverse))
+            each = rows if row_scales else None
+            frac = rng.integers(low, fmt.weight_frac_max + 1, each)
+            shift = rng.integers(0, max_shift + 1, each)
+            factor = rng.integers(0, 4, each) if row_scales else 0
+            c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if row_scales else 0
+            scales = frac, shift, reverse, factor, c_shift
+            cells.append(QuantLayer(w_ih, w_hh, b, *scales))
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
 
 
@@ -367,12 +384,15 @@ def _shapes(kinds: Sequence[str], sizes: Sequence[int]) -> list[list[LayerShape]
 
 
 def golden_of(
-    model: QuantModel, xs: list[np.ndarray], state: Pair | None
+    model: QuantModel,
+    xs: list[np.ndarray],
+    state: Pair | None,
+    saturated: list[golden.Saturated] | None = None,
 ) -> tuple[list[np.ndarray], Pair]:
     """Run golden on sequences (T, X) of any lengths: h of each, and the state after the last."""
 
     def run(x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
-        h, after = golden.run(model, x, None if state is None else golden.State(*state))
+        h, after = golden.run(model, x, state and golden.State(*state), saturated)
         return h, (after.h, after.c)
 
     return by_length(xs, state, run)

@@ -18,7 +18,8 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow.design import design
 from lstm_sharp.flow.hwh import hwh
-from lstm_sharp.numerics.quantize import QuantModel, quantize
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.batch import Pair
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
@@ -80,7 +81,7 @@ def model_of(
     ]
     model = replace(model, layers=tuple(cells))
     drawn = np.random.default_rng(2).uniform(-1, 1, (4, 9, sizes[0]))
-    return quantize(model, cfg.fmt, drawn, cfg.max_shift)
+    return quantize(model, cfg.fmt, drawn, cfg.max_shift, cfg.row_scales)
 
 
 def integers(model: QuantModel, *shape: int, seed: int = 0) -> np.ndarray:

@@ -37,6 +37,56 @@ def pytorch_like(seed: int, sizes: list[int], directions: tuple[int, ...] | None
     return Model(tuple(cells), directions=directions)
 
 
+def trained_like(
+    seed: int, sizes: list[int], directions: tuple[int, ...] | None = None, spread: float = 4.0
+) -> Model:
+    """Make a stack as uneven as trained ones, which ``uneven_x`` of the same seed goes with.
+
+    Rows are heavy-tailed, and their largest weights too: that of the largest is ``spread`` times
+    the median one, 2 to 36 in published models. One row of each cell is dead. Weights of quiet
+    features are larger, but not by as much as those are quiet. ``sizes`` are X, then H of each
+    level.
+    """
+    rng = np.random.default_rng([seed, 2])
+    drawn = pytorch_like(seed, sizes, directions)
+    loud = np.maximum(_feature_scales(seed, sizes[0]), _QUIETEST) ** (-1 / 6)
+
+    def uneven(shape: tuple[int, ...], dead: int, columns: np.ndarray | float = 1.0) -> np.ndarray:
+        w = rng.laplace(size=shape) * columns * np.exp(rng.normal(0, 0.15, shape[1]))
+        z = rng.normal(size=shape[0])
+        z = (z - np.median(z)) / (z.max() - np.median(z))
+        w *= (spread**z / np.abs(w).max(axis=1))[:, None]
+        w[dead] = 0
+        return 1.5 / shape[1] ** 0.5 * w / np.sqrt(np.mean(w**2))
+
+    cells: list[Layer] = []
+    for level, columns in zip(drawn.levels, (loud, *[1.0] * len(sizes))):
+        for cell in level:
+            dead = int(rng.integers(len(cell.b)))
+            w_ih, w_hh = uneven(cell.w_ih.shape, dead, columns), uneven(cell.w_hh.shape, dead)
+            cells.append(Layer(w_ih, w_hh, rng.normal(0, 0.4, len(cell.b)), cell.reverse))
+    return Model(tuple(cells), directions=directions)
+
+
+def uneven_x(seed: int, batch: int, time: int, x_size: int, draw: int = 0) -> np.ndarray:
+    """Draw x (batch, time, X) for ``trained_like``: scales of 1 to 1000 and a dead feature.
+
+    Draws of the same seed are alike, but disjoint: for calibration and evaluation.
+    """
+    x = np.random.default_rng([seed, 3, draw]).laplace(size=(batch, time, x_size))
+    return x * _feature_scales(seed, x_size)
+
+
+_QUIETEST = 1e-3
+"""Scale of the quietest feature that is not dead; the loudest has 1."""
+
+
+def _feature_scales(seed: int, x_size: int) -> np.ndarray:
+    scales = np.geomspace(_QUIETEST, 1, x_size)
+    scales[: x_size > 1] = 0
+    return np.random.default_rng([seed, 4]).permutation(scales)
+
+
 def torch_names(model: Model) -> dict[str, np.ndarray]:
     """Name the tensors of a model as torch.nn.LSTM does."""
     named = {}

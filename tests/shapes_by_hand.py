@@ -19,7 +19,7 @@ from lstm_sharp.engine.program import Instruction, Op, Program, Source, Start
 from lstm_sharp.flow.jobs import Result, Run
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.formats import C_BITS
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from lstm_sharp.runtime import engines
 from slots import Clock
 
@@ -85,7 +85,9 @@ def cut(rng: np.random.Generator, cfg: Config, first: int, bands: int, size: int
 def draw(cfg: Config, rng: np.random.Generator, extreme: bool) -> tuple[QuantModel, list[Layer]]:
     """Draw two layers, one on the other; bands begin anywhere, alike for sums and biases."""
     sizes = [int(n) for n in rng.integers(1, 33, 3)]
-    model = cases.random_model(rng, cfg.fmt, ("forward", "forward"), sizes, cfg.max_shift, extreme)
+    model = cases.random_model(
+        rng, cfg.fmt, ("forward", "forward"), sizes, cfg.max_shift, extreme, cfg.row_scales == 1
+    )
     layers, bias = [], 0
     for q in model.layers:
         offset = int(rng.choice([0, rng.integers(0, cfg.bands)]))
@@ -107,7 +109,7 @@ def packed(cfg: Config, layers: list[Layer]) -> tuple[Program, np.ndarray]:
             rows = _by_band(cfg, layer, matrix, 2 * cfg.columns)
             tiles += [t for rect in rects for t in _tiles(cfg, rect, rows)]
         words = np.zeros((layer.bands * cfg.rows, cfg.stream_bits // 64), "<i8")
-        words[:, 0] = _by_band(cfg, layer, layer.q.b[:, None], 0).reshape(-1)
+        words[:, 0] = _by_band(cfg, layer, _rows(cfg, layer.q)[:, None], 0).reshape(-1)
         beats.append(words)
     bits = cfg.fmt.weight_bits
     weights = np.zeros((len(tiles), cfg.tile_beats * cfg.beat_weights), f"<i{bits // 8}")
@@ -115,6 +117,13 @@ def packed(cfg: Config, layers: list[Layer]) -> tuple[Program, np.ndarray]:
     biases = [Instruction(op=Op.LOAD_BIAS, bias_base=n.bias_base, rows=n.bands) for n in layers]
     load = Program((Instruction(op=Op.LOAD_WEIGHTS, rows=len(tiles)), *biases))
     return load, np.concatenate([part.reshape(-1).view(np.uint8) for part in (weights, *beats)])
+
+
+def _rows(cfg: Config, q: QuantLayer) -> np.ndarray:
+    """Give biases, each with its row's scale in the upper bits if the engine has some."""
+    act_shift = q.frac - cfg.fmt.weight_frac_min
+    scale = q.x_shift | act_shift << 4 | q.factor << 8
+    return q.b & (1 << 48) - 1 | scale << 48 if cfg.row_scales else q.b
 
 
 def _by_band(cfg: Config, layer: Layer, matrix: np.ndarray, spare: int) -> np.ndarray:
@@ -185,8 +194,9 @@ def _common(cfg: Config, layer: Layer, rect: Rect, tile: int) -> tuple[dict[str,
         "row_first": layer.row_first + rect.band,
         "bias_base": layer.bias_base + rect.band,
         "weight_base": tile,
-        "x_shift": layer.q.x_shift,
-        "act_shift": layer.q.w_hh_frac - cfg.fmt.weight_frac_min,
+        "x_shift": int(layer.q.x_shift[0]),  # not looked at where each row has its own
+        "act_shift": int(layer.q.frac[0]) - cfg.fmt.weight_frac_min,
+        "c_shift": layer.q.c_shift,
         "h_word": place // cfg.columns,
         "h_lane": place % cfg.columns,
     }, tile + rect.rows * rect.cols

@@ -6,7 +6,7 @@
 
 namespace lstm {
 
-using Biases = Bias_t[kBands * kRows];  // a band of each bank
+using Biases = BiasWord[kBands * kRows];  // a band of each bank
 using Stored = Acc_t[kBands * kRows];
 
 // Whether a row block has a band in this bank of accumulators
@@ -27,6 +27,13 @@ Shapes:
   return sum;
 }
 
+// Places that a row's stored sum moves up by
+inline int shift_of(const Work &work, BiasWord bias) {
+  #pragma HLS INLINE
+  const int own = int(bias) & ((1 << kBesideBias) - 1);
+  return !work.shifts ? 0 : kRowScales ? own : int(work.x_shift);
+}
+
 // The running sums, which start anew at a row's first column
 inline void accumulate(const Work &work, const Slot &slot, const Spans &spans, const Biases &biases,
                        const Stored &stored, Sums &running) {
@@ -36,12 +43,15 @@ Banks:
     if (meets(work, slot, bank)) {
       if (slot.first && work.from_bias) {
       Begin:
-        for (int k = 0; k < kRows; ++k) running[bank * kRows + k] = biases[bank * kRows + k];
+        for (int k = 0; k < kRows; ++k) {
+          running[bank * kRows + k] = Acc_t(biases[bank * kRows + k] >> kBesideBias);
+        }
       }
       if (slot.first && !work.from_bias) {
       Go_On:
         for (int k = 0; k < kRows; ++k) {
-          running[bank * kRows + k] = shift_left(stored[bank * kRows + k], work.x_shift);
+          running[bank * kRows + k] =
+              shift_left(stored[bank * kRows + k], shift_of(work, biases[bank * kRows + k]));
         }
       }
     Accumulate:

@@ -32,6 +32,10 @@ inline void compute(std::uint32_t slots, std::uint32_t x_word_count, UInt<16> st
   static Biases biases[kBiasDepth];
   #pragma HLS ARRAY_PARTITION variable = biases dim = 2 complete
   #pragma HLS BIND_STORAGE variable = biases type = ram_s2p impl = lutram
+  static Scales scales[kScaleDepth];
+#ifdef LSTM_SHARP_ROW_SCALES
+  #pragma HLS BIND_STORAGE variable = scales type = ram_s2p impl = bram
+#endif
   static Stored stored[kStoredDepth];
   #pragma HLS ARRAY_PARTITION variable = stored dim = 2 complete
   #pragma HLS BIND_STORAGE variable = stored type = ram_s2p impl = lutram
@@ -61,6 +65,7 @@ Start:
   int x_is_at = kXDepth;  // none
   Turns turns;
   Packer packer;
+  bool saturated = false;  // some c
   Distances distances;
   // The turns of the last row block may come after the last slot.
 Slots:
@@ -79,6 +84,9 @@ Slots:
     #pragma HLS DEPENDENCE variable = uram_rest inter RAW distance = kLoadGap true
 #endif
     #pragma HLS DEPENDENCE variable = biases inter RAW distance = kLoadGap true
+#ifdef LSTM_SHARP_ROW_SCALES
+    #pragma HLS DEPENDENCE variable = scales inter RAW distance = kLoadGap true
+#endif
     #pragma HLS DEPENDENCE variable = stored inter RAW distance = kSumGap true
     #pragma HLS DEPENDENCE variable = x_buffer inter RAW distance = kXGap true
     #pragma HLS DEPENDENCE variable = h_buffer inter RAW distance = kHGap true
@@ -96,6 +104,7 @@ Slots:
     const int band_at = place_in<kStoredDepth>(int(slot.row) / kBands);
     const int bias_at = place_in<kBiasDepth>(int(slot.row + work.bias_offset) / kBands);
     const WeightPlace weight_at = weight_place(slot.weight);
+    View<Scales> row_scales = scales[turns.scales_at()];
     Cells c;
     #pragma HLS ARRAY_PARTITION variable = c complete
   Read_C:
@@ -146,6 +155,7 @@ Slots:
       for (int at = 0; at < kBands * kRows; ++at) {
         if (place_in<kBands>(slot.row) == at / kRows) biases[bias_at][at] = loader.bias(at % kRows);
       }
+      if (kRowScales) scales[place_in<kScaleDepth>(slot.row)] = loader.scales();
     }
     if (slot.tile && slot.last && !work.finish) {
     Store_Sums:
@@ -155,10 +165,12 @@ Slots:
     }
     if (slot.pull) x_buffer[x_at] = x;
     if (turn.valid || state) {
-      const Group group = state ? loader.state(slot) : turns.update(turn, running, c);
+      const Group group = state ? loader.state(slot) : turns.update(turn, running, row_scales, c);
       #pragma HLS ARRAY_PARTITION variable = group.neuron complete
       distances.check(group);
       write_group(group, h_buffer, sequence, c_buffer);
+    Note_Saturation:
+      for (int lane = 0; lane < kLanes; ++lane) saturated |= group.neuron[lane].saturated;
       if (group.to.emit) sends = packer.add(group, out);
     }
     if (sends) h_beats.write(out);
@@ -169,7 +181,8 @@ Leave_Words:
 Leave_Works:
   for (bool more = dispatcher.leaves_works(); more;) more = !works.read().ends_list;
   h_beats.write(HBeat{zero_beat(), false, true});
-  *status = dispatcher.status(slots);
+  const bool told = kRowScales && saturated;
+  *status = dispatcher.status(slots) | std::uint32_t(told) << kCSaturated;
   *cycles = dispatcher.slots();
 }
 

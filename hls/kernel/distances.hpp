@@ -95,7 +95,8 @@ class Distances {
       const int at = place_in<kSequenceDepth>(slot.sequence_read + word);
       sequence_.read(at * kBands + segment, now_, work.segment_step);
     }
-    if (slot.first && work.from_bias) {
+    const bool scaled = slot.first ? work.shifts : slot.last && work.finish;
+    if ((slot.first && work.from_bias) || (kRowScales && scaled)) {
       biases_.read(place_in<kBiasDepth * kBands>(slot.row + work.bias_offset), now_, work.gang);
     }
     if (slot.first && !work.from_bias) stored_.read(slot.row, now_, work.gang);

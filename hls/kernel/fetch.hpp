@@ -35,8 +35,10 @@ struct Work {
   bool from_x, from_sequence, from_h;  // scalars, also of a state; else they are zeros
   bool from_bias;                      // start values; else stored sums
   bool finish, ends, c_zero, pulls, emit, keep;
-  UInt<4> x_shift;  // of a stored sum
+  bool shifts;  // stored sums
+  UInt<4> x_shift;
   UInt<4> act_shift;
+  UInt<2> c_shift;
   UInt<3> shape;
   UInt<kColumnBits> gang;  // bands of a row block
   // Afterwards
@@ -95,8 +97,10 @@ inline Work prepare(const Instruction &i, UInt<7> index) {
   work.from_sequence = tiles && i.source == kSourceSequence;
   work.from_h = tiles ? i.source == kSourceH : work.gives;
   work.from_bias = i.start == kStartBias;
-  work.x_shift = i.start == kStartStoredShifted ? i.x_shift : UInt<4>(0);
+  work.shifts = i.start == kStartStoredShifted;
+  work.x_shift = i.x_shift;
   work.act_shift = i.act_shift;
+  work.c_shift = kRowScales ? i.c_shift : UInt<2>(0);
   work.finish = tiles && i.finish;
   work.ends = i.ends;
   work.c_zero = i.c_zero;

@@ -7,11 +7,17 @@
 
 namespace lstm {
 
+// What a beat of a bias holds
+struct Row {
+  Bias_t bias;
+  Scale scale;
+};
+
 class Loader {
  public:
   Loader() {
     #pragma HLS ARRAY_PARTITION variable = tile_ complete dim = 0
-    #pragma HLS ARRAY_PARTITION variable = biases_ complete
+    #pragma HLS ARRAY_PARTITION variable = rows_ complete dim = 0
     #pragma HLS ARRAY_PARTITION variable = state_ complete dim = 0
   }
 
@@ -29,9 +35,14 @@ class Loader {
       }
     }
     if (work.loads_bias) {
-    Move_Biases:
-      for (int k = 0; k + 1 < kRows; ++k) biases_[k] = biases_[k + 1];
-      biases_[kRows - 1] = Bias_t(element<64>(beat, 0));
+    Move_Rows:
+      for (int k = 0; k + 1 < kRows; ++k) rows_[k] = rows_[k + 1];
+      const std::uint32_t word[2] = {std::uint32_t(element<32>(beat, 0)),
+                                     std::uint32_t(element<32>(beat, 1))};
+      // The scale stands above the bias, where a native integer would take it for its sign.
+      constexpr int kAbove = 64 - kBiasBits;
+      const Int<64> bias = shift_left(element<64>(beat, 0), kAbove) >> kAbove;
+      rows_[kRows - 1] = {Bias_t(bias), decode_scale(word)};
     }
     if (work.loads_state) {
     Move_States:
@@ -54,7 +65,22 @@ class Loader {
     return strip;
   }
 
-  Bias_t bias(int k) const { return biases_[k]; }
+  BiasWord bias(int k) const {
+    #pragma HLS INLINE
+    const BiasWord bias = rows_[k].bias;
+    return kRowScales ? BiasWord(shift_left(bias, kBesideBias) | rows_[k].scale.x_shift) : bias;
+  }
+
+  Scales scales() const {
+    #pragma HLS INLINE
+    Scales scales;
+  Scale_Rows:
+    for (int k = 0; k < kRows; ++k) {
+      const Scale &scale = rows_[k].scale;
+      put<kScaleBits>(scales, k, Int<kScaleBits>(scale.factor << kActShiftBits | scale.act_shift));
+    }
+    return scales;
+  }
 
   // The state goes where the next h-part reads it.
   Group state(const Slot &slot) const {
@@ -72,7 +98,7 @@ class Loader {
 
  private:
   Weight_t tile_[kTileBeats][kBeatWeights] = {};
-  Bias_t biases_[kRows] = {};
+  Row rows_[kRows] = {};
   Neuron state_[kLanes] = {};
 };
 

@@ -7,6 +7,8 @@
 namespace lstm {
 
 using Sums = Acc_t[kBands * kRows];  // running sums, bank after bank
+constexpr int kScaleDepth = kRowScales ? kBiasDepth * kBands : 1;
+constexpr int kScalePlaceBits = bits_for(kScaleDepth * kPasses - 1);  // of a turn's rows
 
 // Where finished neurons go
 struct Target {
@@ -65,7 +67,9 @@ class Turns {
       to_.keep = work.keep;
       to_.ends_vector = work.ends && slot.last_row;
       to_.ends_run = work.ends_run && slot.last_row;
+      scale_ = UInt<kScalePlaceBits>((slot.row + work.bias_offset) * kPasses);
       act_shift_ = work.act_shift;
+      c_shift_ = work.c_shift;
       c_zero_ = work.c_zero;
       turn.last = turns == 1;
       active_ = turns != 1;
@@ -80,8 +84,12 @@ class Turns {
   // Place in the c buffer
   UInt<16> number() const { return to_.number; }
 
+  // And of the turn's band in the memory of scales
+  int scales_at() const { return place_in<kScaleDepth>(int(scale_) / kPasses); }
+
   // c of these neurons, and the sums of their gates, become their new c and h.
-  Group update(const Turn &turn, const Sums &running, const C_t (&c_before)[kLanes]) {
+  Group update(const Turn &turn, const Sums &running, const Scales &scales,
+               const C_t (&c_before)[kLanes]) {
     #pragma HLS INLINE
     if (turn.begins) {
     Banks:
@@ -100,7 +108,10 @@ class Turns {
       const Acc_t gates[4] = {sums_[bank][k], sums_[bank][k + 1], sums_[bank][k + 2],
                               sums_[bank][k + 3]};
       #pragma HLS ARRAY_PARTITION variable = gates complete
-      group.neuron[lane] = update_cell(gates, c_zero_ ? C_t(0) : c_before[lane], act_shift_);
+      const ArgumentScale own[4] = {scale_of(scales, k), scale_of(scales, k + 1),
+                                    scale_of(scales, k + 2), scale_of(scales, k + 3)};
+      #pragma HLS ARRAY_PARTITION variable = own complete
+      group.neuron[lane] = update_cell(gates, own, c_zero_ ? C_t(0) : c_before[lane], c_shift_);
     }
   Move_Up:
     for (int k = 0; k + 4 * kLanes < kRows; ++k) sums_[bank][k] = sums_[bank][k + 4 * kLanes];
@@ -111,17 +122,35 @@ class Turns {
     group.reads_c = !c_zero_;
     group.ago = UInt<16>(kMostPasses - left_);
     ++to_.number;
+    ++scale_;
     --left_;
     go_on(to_.h_word, to_.h_lane);
     return group;
   }
 
  private:
-  bool active_ = false;  // a turn of an earlier row block follows
-  bool last_ = false;    // its last
-  UInt<16> left_ = 0;    // turns with this one
-  Target to_;            // of its neurons; the word of the sequence is its step's first
-  UInt<4> act_shift_ = 0;
+  // Of the turn's row k: its own among the band's, or that of all
+  ArgumentScale scale_of(const Scales &scales, int k) const {
+    #pragma HLS INLINE
+    if (!kRowScales) return {act_shift_, 0};
+    UInt<kScaleBits> own = 0;
+  Passes:
+    for (int pass = 0; pass < kPasses; ++pass) {
+      if (place_in<kPasses>(int(scale_)) == pass) {
+        own = UInt<kScaleBits>(get<kScaleBits>(scales, 4 * kLanes * pass + k));
+      }
+    }
+    return {UInt<kActShiftBits>(own & ((1 << kActShiftBits) - 1)),
+            UInt<kFactorBits>(own >> kActShiftBits)};
+  }
+
+  bool active_ = false;              // a turn of an earlier row block follows
+  bool last_ = false;                // its last
+  UInt<16> left_ = 0;                // turns with this one
+  Target to_;                        // of its neurons; the word of the sequence is its step's first
+  UInt<kScalePlaceBits> scale_ = 0;  // place of its rows' scales
+  UInt<kActShiftBits> act_shift_ = 0;
+  UInt<2> c_shift_ = 0;
   bool c_zero_ = false;
   Acc_t sums_[kBands][kRows] = {};
 };

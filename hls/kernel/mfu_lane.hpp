@@ -11,24 +11,37 @@ using Z_t = Int<kZBits>;               // argument of tanh
 using Tanh_t = Int<kZFrac + 1>;        // y of numerics/activation.py: tanh is (2 y + 1) 2^-17
 using Factor_t = Int<kSigmaFrac + 1>;  // sigma, or tanh's 2 y + 1, in units of 2^-17
 
-// From accumulator to argument: left as far as the widest scale needs, then right.
+using Scaled_t = Int<kScaledBits>;  // a sum times its row's factor
+
+constexpr int kScaleBits = kActShiftBits + kFactorBits;
+using Scales = Pack<kScaleBits, kRows>;  // act_shift and above it factor of a band's rows
+
+// From scaled sum to argument: left as far as the widest scale needs, then right.
 static_assert(1 + kSegmentBits + kFracBits == kZBits, "sign, segment, place in the segment");
 constexpr int kZLeft = kZShiftMin < 0 ? -kZShiftMin : 0;
 constexpr int kZRight = kZShiftMin > 0 ? kZShiftMin : 0;
-constexpr int kWideBits = kAccBits + kZLeft;
+constexpr int kWideBits = kScaledBits + kZLeft;
 static_assert(kWideBits <= 64, "csim has no wider integer");
 
 // f c + i g in units of 2^-34, and o tanh(c) in the same
 constexpr int kCellFrac = 2 * kSigmaFrac;
 constexpr int kCellBits = kCBits + kSigmaFrac + 1;  // of 2 f c
-constexpr int kGateBits = kCellFrac + 1;            // of i g, o tanh(c)
+constexpr int kWideCBits = kCBits + (kRowScales ? kMaxCShift : 0);
+constexpr int kGateBits = kCellFrac + 1;  // of i g, o tanh(c)
 constexpr int kOutputBits = kCellFrac + 2;
-static_assert(kCFrac == kZFrac, "c is an argument of tanh as it is");
+static_assert(kCFrac == kZFrac, "c is an argument of tanh, but for its shift");
 static_assert(kCFrac + 1 == kSigmaFrac, "2 c and the factors have the same scale");
 
 struct Neuron {
   C_t c;
   Activation_t h;
+  bool saturated;  // c was
+};
+
+// From a finished sum to an argument
+struct ArgumentScale {
+  UInt<kActShiftBits> act_shift;
+  UInt<kFactorBits> factor;
 };
 
 inline Tanh_t tanh_steps(Z_t z) {
@@ -45,16 +58,30 @@ inline Tanh_t tanh_steps(Z_t z) {
   return negative ? Tanh_t(~y) : y;
 }
 
-inline Z_t argument(Acc_t sum, int right) {
+// Times 4, 5, 6 or 7 quarters, by one sum: 7 is 8 - 1, whose negative is a complement and 1.
+inline Scaled_t scaled(Acc_t sum, UInt<kFactorBits> factor) {
   #pragma HLS INLINE
-  const Int<kWideBits> wide = shift_left(Int<kWideBits>(sum), kZLeft);
-  return saturate<kZBits>(wide >> right);
+  const Scaled_t one = sum;
+  if (!kRowScales) return one;
+  const bool less = factor == 3;
+  const Scaled_t most = less ? Scaled_t(shift_left(one, 3) | 1) : shift_left(one, 2);
+  const Scaled_t more = factor == 0   ? Scaled_t(0)
+                        : factor == 1 ? one
+                        : less        ? Scaled_t(~one)
+                                      : shift_left(one, 1);
+  return most + more;
+}
+
+inline Z_t argument(Acc_t sum, const ArgumentScale &scale, int right) {
+  #pragma HLS INLINE
+  const Int<kWideBits> wide = shift_left(Int<kWideBits>(scaled(sum, scale.factor)), kZLeft);
+  return saturate<kZBits>(wide >> (right + scale.act_shift));
 }
 
 // sigma(z) = (1 + tanh(z / 2)) / 2; the division of z is in the shift
-inline Factor_t sigma(Acc_t sum, int act_shift) {
+inline Factor_t sigma(Acc_t sum, const ArgumentScale &scale) {
   #pragma HLS INLINE
-  return Factor_t(tanh_steps(argument(sum, kZRight + act_shift + 1))) + (1 << kZFrac);
+  return Factor_t(tanh_steps(argument(sum, scale, kZRight + 1))) + (1 << kZFrac);
 }
 
 inline Factor_t centre(Tanh_t y) {
@@ -62,22 +89,27 @@ inline Factor_t centre(Tanh_t y) {
   return 2 * Factor_t(y) + 1;
 }
 
-// sums: of the gates i, f, g, o
-inline Neuron update_cell(const Acc_t (&sums)[4], C_t c_before, int act_shift) {
+// sums, scales: of the gates i, f, g, o
+inline Neuron update_cell(const Acc_t (&sums)[4], const ArgumentScale (&scales)[4], C_t c_before,
+                          int c_shift) {
   #pragma HLS INLINE
-  const Factor_t i = sigma(sums[0], act_shift);
-  const Factor_t f = sigma(sums[1], act_shift);
-  const Factor_t g = centre(tanh_steps(argument(sums[2], kZRight + act_shift)));
-  const Factor_t o = sigma(sums[3], act_shift);
+  const Factor_t i = sigma(sums[0], scales[0]);
+  const Factor_t f = sigma(sums[1], scales[1]);
+  const Tanh_t tanh_g = tanh_steps(argument(sums[2], scales[2], kZRight));
+  const Factor_t g = centre(Tanh_t(tanh_g >> c_shift));
+  const Factor_t o = sigma(sums[3], scales[3]);
 
   constexpr int kDrop = kCellFrac - kCFrac;
   constexpr int kHalf = 1 << (kDrop - 1);
   const Int<kCellBits> fc = multiply<kCellBits>(f, c_before);
   const Int<kGateBits> ig = multiply<kGateBits>(i, g);
   Neuron after;
-  after.c = saturate<kCBits>((shift_left(fc, 1) + ig + kHalf) >> kDrop);
+  const auto c = Int<kCBits + 1>((shift_left(fc, 1) + ig + kHalf) >> kDrop);
+  after.c = saturate<kCBits>(c);
+  after.saturated = after.c != c;
 
-  const Factor_t t = centre(tanh_steps(saturate<kZBits>(after.c)));
+  const Int<kWideCBits> wide_c = shift_left(Int<kWideCBits>(after.c), c_shift);
+  const Factor_t t = centre(tanh_steps(saturate<kZBits>(wide_c)));
   constexpr int kDropH = kCellFrac - kHFrac;
   const Int<kOutputBits> out = multiply<kGateBits>(o, t) + (Int<kOutputBits>(1) << (kDropH - 1));
   after.h = saturate<kActBits>(out >> kDropH);

@@ -17,14 +17,15 @@ inline bool within(int first, int count, int most) {
 }
 
 // Whether a rectangle of a shape of so large a gang lies where its row blocks, their neurons and
-// columns can: a bank of accumulators takes biases and sums of its own bands alone.
+// columns can: a bank of accumulators takes biases and sums of its own bands alone. Scales lie
+// where biases do.
 inline bool placed_in_range(const Instruction &i, int gang) {
   #pragma HLS INLINE
   const int step = kBands / gang;
-  const bool starts = i.start == kStartBias
-                          ? within(i.bias_base, i.rows * gang, kBiasBlocks) &&
-                                i.bias_base % kBands == i.row_first % kBands
-                          : i.start == kStartStored || i.start == kStartStoredShifted;
+  const bool biased = within(i.bias_base, i.rows * gang, kBiasBlocks) &&
+                      i.bias_base % kBands == i.row_first % kBands;
+  const bool starts =
+      i.start <= kStartStoredShifted && (biased || (!kRowScales && i.start != kStartBias));
   const int words = i.source == kSourceX ? kXColumns : kHWords;
   const int neurons = gang * kBlock < kColumns ? gang * kBlock : kColumns;
   return within(i.row_first, i.rows * gang, kBlocks) && i.row_first % gang == 0 && starts &&

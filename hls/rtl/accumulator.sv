@@ -16,7 +16,7 @@ module accumulator
     input  logic signed [SumBits-1:0]                 reduced[Rows][RowSums],
     input  logic                                      bias_we,
     input  logic        [BiasAddrBits-1:0]            bias_waddr,
-    input  logic        [Rows-1:0][BiasBits-1:0]      load_biases,
+    input  logic        [Rows-1:0][BiasWordBits-1:0]  load_biases,
     output logic signed [AccBits-1:0]                 sums[Bands*Rows]  // bank after bank
 );
   logic [Bands-1:0] add_q, store_q;  // whether a bank adds, or stores
@@ -29,23 +29,26 @@ module accumulator
   localparam int Near = MaxShift < 9 ? 3 : 4;
   localparam int Bias = 3;
   localparam bit BiasIsFar = MaxShift < Bias * Near;  // a place of the second is free for it
-  logic [1:0] near_q, far_q;
-  logic [3:0] shift;
-  assign shift = slot_read.start == StartStoredShifted ? slot_read.x_shift : '0;
-  always_ff @(posedge clk) begin
+  typedef struct packed {
+    logic [1:0] near, far;
+  } choices_t;
+  function automatic choices_t choices_of(start_e start, logic [XShiftBits-1:0] x_shift);
+    choices_of = '0;
     for (int n = 0; n <= MaxShift; n++) begin  // a table, where a division would be one
-      if (shift == 4'(n)) {near_q, far_q} <= {2'(n % Near), 2'(n / Near)};
+      if (start == StartStoredShifted && x_shift == XShiftBits'(n)) begin
+        choices_of = '{2'(n % Near), 2'(n / Near)};
+      end
     end
-    if (BiasIsFar && slot_read.start == StartBias) far_q <= 2'(Bias);
-  end
+    if (BiasIsFar && start == StartBias) choices_of.far = 2'(Bias);
+  endfunction
 
   localparam int Places = (Blocks + Bands - 1) / Bands;  // bands of a bank
   localparam int BiasPlaces = (BiasBlocks + Bands - 1) / Bands;
   localparam int PlaceBits = place_bits(Places);
   localparam int BiasPlaceBits = place_bits(BiasPlaces);
   for (genvar j = 0; j < Bands; j++) begin : gen_bank
-    logic [Rows-1:0][BiasBits-1:0] bias_mem[BiasPlaces];
-    logic [Rows-1:0][BiasBits-1:0] bias_latch, bias_q;
+    logic [Rows-1:0][BiasWordBits-1:0] bias_mem[BiasPlaces];
+    logic [Rows-1:0][BiasWordBits-1:0] bias_latch, bias_q;
     always_ff @(posedge clk) begin
       if (bias_we && (Bands == 1 || BankBits'(bias_waddr) == BankBits'(j))) begin
         bias_mem[BiasPlaceBits'(bias_waddr >> BandBits)] <= load_biases;
@@ -78,15 +81,18 @@ module accumulator
       logic [Near-1:0][AccBits-1:0] near;
       logic [3:0][AccBits-1:0] far;
       logic [AccBits-1:0] bias;
-      assign bias = AccBits'(signed'(bias_q[k]));
+      choices_t choices_q;
+      assign bias = AccBits'(signed'(bias_q[k][BiasBits-1:0]));
       for (genvar n = 0; n < Near; n++) begin : gen_near
         assign near[n] = stored_q[k] << n;
       end
       for (genvar n = 0; n < 4; n++) begin : gen_far
-        assign far[n] = BiasIsFar && n == Bias ? bias : near[near_q] << (Near * n);
+        assign far[n] = BiasIsFar && n == Bias ? bias : near[choices_q.near] << (Near * n);
       end
       always_ff @(posedge clk) begin
-        start_q <= !BiasIsFar && slot_shift.start == StartBias ? bias : far[far_q];
+        choices_q <= choices_of(slot_read.start, RowScales == 0 ? slot_read.x_shift
+                                : XShiftBits'(bias_latch[k] >> BiasBits));
+        start_q <= !BiasIsFar && slot_shift.start == StartBias ? bias : far[choices_q.far];
         if (add_q[j]) begin
           sum_q[k] <= AccBits'(operand[0]) + (slot_add.first ? start_q : signed'(sum_q[k]))
                       + AccBits'(operand[1]);

@@ -31,6 +31,7 @@ module control
     input  logic                    dispatched,
     input  outcome_t                program_outcome, dispatch_outcome,
     input  logic                    h_empty,
+    input  logic                    c_saturates,   // somewhere, now
     output logic                    busy
 );
   // Outputs: addresses, and those of their valid bits
@@ -158,13 +159,14 @@ module control
   localparam int DrainBits = $clog2(DrainCycles + 1);
   logic [DrainBits-1:0] drain_q;
   logic [31:0] cycles_q;
+  logic c_saturated_q;
   assign busy = run_q != Idle;
   assign start = !busy && start_q;
   assign run = program_ready && !program_empty;
   assign ap_done = program_refused || (program_ready && program_empty)
                    || (run_q == Drain && drain_q == 0 && h_empty);
-  assign outputs = '{Identity, 32'(run_q == Prepare ? program_outcome : dispatch_outcome),
-                     cycles_q};
+  assign outputs = '{Identity, 32'(run_q == Prepare ? program_outcome : dispatch_outcome)
+                               | 32'(c_saturated_q) << CSaturated, cycles_q};
   always_ff @(posedge clk) begin
     if (!rst_n || ap_done) begin
       run_q <= Idle;
@@ -176,6 +178,7 @@ module control
         default: ;
       endcase
     end
+    c_saturated_q <= RowScales == 1 && !start && (c_saturated_q || c_saturates);
     cycles_q <= start ? 32'd1 : cycles_q + 32'd1;
     if (run_q != Drain) drain_q <= DrainBits'(DrainCycles - 2);
     else if (drain_q != 0) drain_q <= drain_q - 1'b1;

@@ -193,6 +193,7 @@ module dispatcher
         start: cur.instr.start, finish: cur.instr.finish,
         row: row_q, bias_addr: bias_q,
         x_shift: cur.instr.x_shift, act_shift: cur.instr.act_shift,
+        c_shift: cur.instr.c_shift,
         target: '{
             c_zero: cur.instr.c_zero, parity: !half_q, word: word_q, lane: lane_q,
             emit: cur.instr.emit, keep: cur.instr.keep, seq_addr: seq_write_q,

@@ -54,6 +54,7 @@ module lstm_engine
 
   // A run: copy and check the program, dispatch, drain
   logic window_we, copying, start, run, busy, program_ready, program_refused, dispatched, h_empty;
+  logic c_saturates;
   logic [WindowBits-1:0] window_waddr, window_raddr;
   logic [31:0] window_rdata;
   header_t header;
@@ -94,7 +95,8 @@ module lstm_engine
   // Loads, and states that are given
   load_write_t load_write;
   logic [Macs-1:0][WeightBits-1:0] load_weights;
-  logic [Rows-1:0][BiasBits-1:0] load_biases;
+  logic [Rows-1:0][BiasWordBits-1:0] load_biases;
+  scale_t [Rows-1:0] load_scales;
   logic [Lanes-1:0][ActBits-1:0] load_h;
   logic [Lanes-1:0][CBits-1:0] load_c, given_c;
   logic [CAddrBits-1:0] give_addr;
@@ -148,7 +150,11 @@ module lstm_engine
       .slot_add(slots[SumEdge-1]), .slot_sum(slots[SumEdge]),
       .bias_we(load_write.bias), .bias_waddr(BiasAddrBits'(load_write.addr))
   );
-  mfu u_mfu (.*, .slot_before(slots[SumEdge-1]), .slot(slots[SumEdge]));
+  mfu u_mfu (
+      .*,
+      .slot_early(slots[SumEdge-4+(Bands>1?1:0)]), .slot_before(slots[SumEdge-1]),
+      .slot(slots[SumEdge])
+  );
   h_stream u_h_stream (
       .*, .start(run), .target(h_target), .elements(h), .empty(h_empty), .ready(h_TREADY)
   );

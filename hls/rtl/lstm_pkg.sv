@@ -77,6 +77,9 @@ package lstm_pkg;
   // Tile slot on its way from issue to accumulate
   localparam int WeightAddrBits = $clog2(WeightTiles);
   localparam int BiasAddrBits = place_bits(BiasBlocks);
+  localparam int BesideBias = RowScales * XShiftBits;  // its row's x_shift, above it
+  localparam int BiasWordBits = BiasBits + BesideBias;
+  localparam int ScaleBits = FactorBits + ActShiftBits;  // of a row's, in the MFU
   localparam int BlockBits = place_bits(Blocks);
   localparam int RingBits = $clog2(RingWords);
   localparam int WordBits = place_bits(HWords);
@@ -116,6 +119,7 @@ package lstm_pkg;
     logic [BiasAddrBits-1:0]   bias_addr;
     logic [3:0]                x_shift;
     logic [3:0]                act_shift;
+    logic [1:0]                c_shift;
     target_t                   target;
   } slot_t;
 

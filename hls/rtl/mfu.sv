@@ -4,17 +4,20 @@ module mfu
   import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                                clk, rst_n,
+    input  slot_t                               slot_early,  // four edges before its sums are taken
     input  slot_t                               slot_before, // stands in slot one edge later
     input  slot_t                               slot,        // belongs to the sums register
     input  logic signed [AccBits-1:0]           sums[Bands*Rows],
     input  load_write_t                         load_write,  // of a state, with its c
     input  logic        [Lanes-1:0][CBits-1:0]  load_c,
+    input  scale_t      [Rows-1:0]              load_scales,
     input  logic                                giving,
     input  logic        [CAddrBits-1:0]         give_addr,
     output logic        [Lanes-1:0][CBits-1:0]  given_c,
     output logic                                h_valid,     // to be taken at the next edge
     output target_t                             h_target,
-    output logic        [Lanes-1:0][ActBits-1:0] h
+    output logic        [Lanes-1:0][ActBits-1:0] h,
+    output logic                                c_saturates
 );
   // With one shape turn 0 takes its sums from the accumulators, the others from a copy that moves
   // up. With several, a copy of all banks stands and each turn is a choice of it, an edge later.
@@ -24,6 +27,7 @@ module mfu
   logic [TurnBits-1:0] left_q, more_turns;
   logic [CAddrBits-1:0] c_addr_q;
   logic [3:0] act_shift_q;
+  logic [1:0] c_shift_q;
   target_t target_q;
   logic signed [AccBits-1:0] turn_sums[4*Lanes];
   assign begun = Bands > 1 ? slot : slot_before;
@@ -37,6 +41,7 @@ module mfu
       last_q <= more_turns == 0;
       c_addr_q <= place_of(begun);
       act_shift_q <= begun.act_shift;
+      c_shift_q <= begun.c_shift;
       target_q <= begun.target;
     end else begin
       left_q <= left_q - 1'b1;
@@ -88,6 +93,32 @@ module mfu
     end
   end
 
+  // Scales of a turn's rows: one for all, or of each its own. Those are read ahead of their turn, in
+  // the same order; a word is a band's.
+  logic [4*Lanes-1:0][ScaleBits-1:0] scales;
+  if (RowScales == 1) begin : gen_scales
+    localparam int PassBits = $clog2(Passes);
+    typedef logic [Passes-1:0][4*Lanes-1:0][ScaleBits-1:0] band_t;
+    (* ram_style = "block" *) band_t scale_mem[BiasBlocks];
+    band_t loaded, latch, band_q;
+    logic [BiasAddrBits+PassBits-1:0] place_q, place_latch, turn_q;  // band, and turn within it
+    for (genvar k = 0; k < Rows; k++) begin : gen_row
+      assign loaded[k/(4*Lanes)][k%(4*Lanes)] = {load_scales[k].factor, load_scales[k].act_shift};
+    end
+    always_ff @(posedge clk) begin
+      if (load_write.bias) scale_mem[BiasAddrBits'(load_write.addr)] <= loaded;
+      if (finishes(slot_early)) place_q <= (BiasAddrBits + PassBits)'(slot_early.bias_addr) << PassBits;
+      else place_q <= place_q + 1'b1;
+      latch <= scale_mem[BiasAddrBits'(place_q >> PassBits)];
+      place_latch <= place_q;
+      band_q <= latch;
+      turn_q <= place_latch;
+      scales <= band_q[place_bits(Passes)'(turn_q % (BiasAddrBits + PassBits)'(Passes))];
+    end
+  end else begin : gen_shared
+    assign scales = {4 * Lanes{{FactorBits'(0), act_shift_q}}};
+  end
+
   logic valid_q[HEdge];
   target_t beside_q[HEdge];
   always_comb begin
@@ -110,12 +141,15 @@ module mfu
   assign h_valid = valid_q[HEdge-1];
   assign h_target = beside_q[HEdge-1];
 
+  logic [Lanes-1:0] saturates;
+  assign c_saturates = |saturates;
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     mfu_lane u_lane (
-        .clk, .sums(turn_sums[4*lane+:4]), .act_shift(act_shift_q),
+        .clk, .sums(turn_sums[4*lane+:4]), .scales(scales[4*lane+:4]), .c_shift(c_shift_q),
         .valid(busy_q), .c_addr(c_addr_q), .c_zero(target_q.c_zero),
         .load_we(load_write.state), .load_addr(CAddrBits'(load_write.addr)), .load_c(load_c[lane]),
-        .giving, .give_addr, .given_c(given_c[lane]), .h(h[lane])
+        .giving, .give_addr, .given_c(given_c[lane]), .h(h[lane]),
+        .saturates(saturates[lane])
     );
   end
 endmodule

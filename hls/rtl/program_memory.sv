@@ -117,7 +117,7 @@ module program_memory
     {col_most_q, bias_most_q} <= '1;
     if (instr.op == OpTiles) begin
       col_most_q <= sum_t'(Bands * (instr.source == SourceX ? XColumns : HWords));
-      if (instr.start == StartBias) bias_most_q <= sum_t'(BiasBlocks);
+      if (RowScales == 1 || instr.start == StartBias) bias_most_q <= sum_t'(BiasBlocks);
     end
 
     bounds_valid_q <= sums_valid_q;
@@ -144,7 +144,8 @@ module program_memory
                   && (i.h_lane & lane_mask(Gangs[s] * Block)) == 0;
       end
     end
-    placed &= i.start != StartBias || (i.row_first ^ i.bias_base) % 16'(Bands) == 0;
+    placed &= (RowScales == 0 && i.start != StartBias)
+              || (i.row_first ^ i.bias_base) % 16'(Bands) == 0;
     return placed && i.cols != 0 && i.start != 2'd3
            && i.x_shift <= 4'(MaxShift) && i.h_lane < 8'(Columns);
   endfunction

@@ -65,6 +65,7 @@ struct Finished {
   Work work;
   Slot slot;
   Sums sums;
+  Scales scales;
   C_t c[kLanes];
 };
 
@@ -77,7 +78,7 @@ UPDATE(turns, Turns, Finished, None, Taken) {
   const Turn turn = state.next(in.work, in.slot);
   out.valid = turn.valid;
   if (!turn.valid) return;
-  out.group = state.update(turn, in.sums, in.c);
+  out.group = state.update(turn, in.sums, in.scales, in.c);
   for (Neuron &neuron : out.group.neuron) neuron = Neuron{C_t(0), Activation_t(0)};
 }
 

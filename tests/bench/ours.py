@@ -29,7 +29,9 @@ class Csim:
     def build(self) -> None:
         """Quantise, plan, render and compile, in a new folder."""
         cfg = config.load(self.case.config).with_format(self.setting).of("hls")
-        self.model = quantize(self.case.model, cfg.fmt, self.case.calibration, cfg.max_shift)
+        self.model = quantize(
+            self.case.model, cfg.fmt, self.case.calibration, cfg.max_shift, cfg.row_scales
+        )
         self.cfg, self.stages = cfg, deploy.deploy(self.model, cfg, "best", self.case.steps)
         self.folder = tempfile.TemporaryDirectory(prefix="lstm-sharp-bench-")
         self.executable = engines.build("csim", cfg, Path(self.folder.name))

@@ -13,7 +13,7 @@ from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.flow import csim
 from lstm_sharp.numerics import activation, formats
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from lstm_sharp.runtime import deploy, engines
 from shapes_by_hand import make
 

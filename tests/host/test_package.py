@@ -58,7 +58,7 @@ def test_what_is_read_runs_to_the_same_bits(
     read = package.read(tmp_path / "p")
     made = read.vectors
     drawn = np.random.default_rng(1).uniform(-1, 1, (8, 16, sizes[0]))
-    expected = quantize(model, cfg.fmt, drawn, cfg.max_shift)
+    expected = quantize(model, cfg.fmt, drawn, cfg.max_shift, cfg.row_scales)
     for layer, wanted in zip(read.model.layers, expected.layers):
         for name, value in vars(wanted).items():
             assert np.array_equal(getattr(layer, name), value), name
@@ -122,7 +122,10 @@ def test_vectors_are_the_data(folder: Path) -> None:
     x = np.load("x.npy")
     read = package.write(load("m.npz"), TINY, "q", calibration=x)
     assert np.array_equal(read.vectors.x, read.model.quantize_input(x[:8]))
-    shifts = [q.x_shift for q in quantize(load("m.npz"), TINY.fmt, x, TINY.max_shift).layers]
+    shifts = [
+        q.x_shift
+        for q in quantize(load("m.npz"), TINY.fmt, x, TINY.max_shift, TINY.row_scales).layers
+    ]
     assert [q.x_shift for q in read.model.layers] == shifts and shifts[0] > 0
     read = package.write(load("m.npz"), TINY, "q", calibration=x[:3])
     again = [0, 1, 2, 0, 1, 2, 0, 1]
@@ -285,7 +288,7 @@ DAMAGE: list[tuple[str, Callable[[dict[str, Any]], object], Arrays]] = [
     ("is damaged (it lacks 'layers')", lambda a: a.pop("layers"), {}),
     ("x_frac is a whole", lambda a: a["layers"][0].update(x_frac="a"), {}),
     ("x_shift is", lambda a: a["layers"][0].update(x_shift=3), {}),
-    ("w_hh_frac is", lambda a: a["layers"][0].update(w_hh_frac=99), {}),
+    ("frac is", lambda a: a["layers"][0].update(frac=99), {}),
     ("schedule is one of", lambda a: a.update(schedule="fast"), {}),
     ("w_ih_l0 is int8 (16, 6)", lambda a: a["layers"].reverse(), {}),
     ("x_frac of level 1 is 15", lambda a: a["layers"][1].update(x_frac=14, w_ih_frac=9), {}),

@@ -214,7 +214,7 @@ def test_no_engine_is_planned_before_its_figures_are_asked_for(
 def test_what_is_quantised_without_an_engine_fits_each() -> None:
     for name in config.shipped():
         cfg = config.load(name)
-        assert (cfg.format, cfg.max_shift) == (DEFAULT_FORMAT, DEFAULT_MAX_SHIFT)
+        assert (cfg.format, cfg.max_shift, cfg.row_scales) == (DEFAULT_FORMAT, DEFAULT_MAX_SHIFT, 1)
 
 
 def answers(session: Session, *asked: object) -> list[object]:

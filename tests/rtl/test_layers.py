@@ -15,7 +15,8 @@ from lstm_sharp.compiler.schedule import SCHEDULES, make_plan, shapes_of
 from lstm_sharp.engine import config
 from lstm_sharp.flow import hls_rtl
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics.quantize import QuantModel, quantize
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime import engines
 from lstm_sharp.runtime.deploy import Stage
 from workshop.figures import random_layer
@@ -77,7 +78,7 @@ def test_four_shapes() -> None:
 def test_padding_reconfiguration_fills_the_multipliers() -> None:
     """X = H = 340, which whole tiles of no single shape fill."""
     x = np.random.default_rng(1).uniform(-1, 1, (1, STEPS, 340))
-    model = quantize(random_layer(340), FOUR.fmt, x, FOUR.max_shift)
+    model = quantize(random_layer(340), FOUR.fmt, x, FOUR.max_shift, FOUR.row_scales)
     plan = make_plan(shapes_of(model), FOUR, sequences=1)
     _, cycles = played(model, plan, model.quantize_input(x))
     assert model.macs_per_step * STEPS / FOUR.macs / cycles >= 0.98

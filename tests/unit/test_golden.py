@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from math import floor
 
@@ -14,7 +15,8 @@ from cases import random_model
 from lstm_sharp.model import Model
 from lstm_sharp.numerics import activation, golden, products, reference
 from lstm_sharp.numerics.formats import C_BITS, Format
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel, quantize
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from models import pytorch_like
 
 
@@ -40,16 +42,17 @@ def _cell_in_python(fmt: Format, q: QuantLayer, x: list, h: list, c: list) -> tu
                 row = gate * size + n
                 x_sum = int(q.b[row]) + sum(int(w) * v for w, v in zip(q.w_ih[row], x_t))
                 h_sum = sum(int(w) * v for w, v in zip(q.w_hh[row], before))
-                sums.append((x_sum << q.x_shift) + h_sum)
-            shift = a - 1 + q.w_hh_frac - 16
+                sums.append(((x_sum << int(q.x_shift[row])) + h_sum) * (4 + int(q.factor[row])))
+            fracs = [a - 1 + int(q.frac[gate * size + n]) - 16 + 2 for gate in range(4)]
             z = [
-                s * 2 ** -(shift + 1) if gate != 2 else s * 2**-shift for gate, s in enumerate(sums)
-            ]  # exact: powers of two
+                Fraction(s) / Fraction(2) ** (fracs[gate] + (gate != 2))
+                for gate, s in enumerate(sums)
+            ]
             i, f, o = (65536 + steps(floor(z[gate])) for gate in (0, 1, 3))
-            g = 2 * steps(floor(z[2])) + 1
+            g = 2 * (steps(floor(z[2])) >> q.c_shift) + 1
             c[n] = (2 * f * c[n] + i * g + (1 << 17)) >> 18
             c[n] = max(-(1 << 23), min((1 << 23) - 1, c[n]))
-            product = o * (2 * steps(c[n]) + 1)
+            product = o * (2 * steps(c[n] << q.c_shift) + 1)
             down = 34 - (a - 1)
             after.append(min((1 << (a - 1)) - 1, (product + (1 << (down - 1))) >> down))
         h = after
@@ -84,12 +87,16 @@ STACKS = {  # levels, and X and their sizes
 
 
 @pytest.mark.parametrize("fmt", ["W16A16", "W8A16", "W8A8"])
+@pytest.mark.parametrize("row_scales", [False, True])
 @pytest.mark.parametrize("extreme", [False, True])
 @pytest.mark.parametrize("kinds", STACKS)
-def test_golden_is_what_the_text_says(fmt: str, extreme: bool, kinds: str) -> None:
+def test_golden_is_what_the_text_says(
+    fmt: str, extreme: bool, row_scales: bool, kinds: str
+) -> None:
     rng = np.random.default_rng(7)
     for _ in range(3):
-        model = random_model(rng, Format.parse(fmt), kinds.split(), STACKS[kinds], 8, extreme)
+        outline = Format.parse(fmt), kinds.split(), STACKS[kinds], 8
+        model = random_model(rng, *outline, extreme, row_scales)
         half, c_half = 1 << (model.fmt.activation_bits - 1), 1 << (C_BITS - 1)
         shape = (len(model.layers), 2, max(q.hidden_size for q in model.layers))
         x = rng.integers(-half, half, (2, 5, model.input_size))

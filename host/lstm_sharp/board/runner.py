@@ -195,7 +195,7 @@ class Runner:
                     "that stands still, or a reset that is held would do that"
                 )
         status = engine.get("status")
-        if status:
+        if status & 0xFF:
             raise BoardError(f"the engine refused its program: {describe(status)}")
         if h is None:
             return

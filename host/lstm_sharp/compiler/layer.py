@@ -18,8 +18,10 @@ class LayerShape:
 
     input_size: int
     hidden_size: int
-    x_shift: int = 0
+    x_shift: int = 0  # the largest of its rows, as is the next
     act_shift: int = 0
+    c_shift: int = 0
+    even: bool = True  # all rows have one scale
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,7 @@ class LevelProgram:
         Its tiles follow each other; its scalars begin at a word of where they come from.
         """
         cell, cfg = chain.cell, self.cfg
+        shared = 1 - cfg.row_scales  # else they come with the biases
         for n, rect in enumerate(rects):
             neuron = rect.row_first * cfg.block
             yield (
@@ -214,8 +217,9 @@ class LevelProgram:
                     bias_base=cell.bias_base + rect.row_first,
                     h_word=chain.word_first + neuron // cfg.columns,
                     h_lane=neuron % cfg.columns,
-                    x_shift=cell.shape.x_shift,
-                    act_shift=cell.shape.act_shift,
+                    c_shift=cell.shape.c_shift,
+                    x_shift=shared * cell.shape.x_shift,
+                    act_shift=shared * cell.shape.act_shift,
                 ),
             )
             tile += rect.tiles

@@ -56,6 +56,11 @@ def check_fit(
                 f"layer {layer} needs x_shift {shape.x_shift}, {cfg.name} has {cfg.max_shift}; "
                 "quantise for this config"
             )
+        if not (cfg.row_scales or (shape.even and shape.c_shift == 0)):
+            raise UsageError(
+                f"layer {layer} has a scale a row or one of c, {cfg.name} has neither "
+                "(row_scales 0); quantise for this config"
+            )
     for what, need, have in (
         ("tiles of weights", weight_tiles(shapes, cfg), cfg.weight_tiles),
         (

@@ -12,6 +12,8 @@ from dataclasses import replace
 from itertools import accumulate
 from math import inf
 
+import numpy as np
+
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.cuts import best_cuts
 from lstm_sharp.compiler.cycles import Prediction
@@ -22,7 +24,7 @@ from lstm_sharp.compiler.tiling import ANY, Rect, TileChoice, Tiling
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import MAX_INSTRUCTIONS
 from lstm_sharp.errors import UsageError
-from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.numerics.quantized import QuantModel
 
 SCHEDULES = ("intergate", "unfolded", "elementwise")
 """Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
@@ -33,7 +35,14 @@ _STEPS = 16
 def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
     """Shapes of a quantised model's layers."""
     return tuple(
-        LayerShape(q.input_size, q.hidden_size, q.x_shift, q.w_hh_frac - model.fmt.weight_frac_min)
+        LayerShape(
+            q.input_size,
+            q.hidden_size,
+            int(q.x_shift.max()),
+            int(q.frac.max()) - model.fmt.weight_frac_min,
+            q.c_shift,
+            not (q.factor.any() or np.ptp(q.x_shift) or np.ptp(q.frac)),
+        )
         for q in model.layers
     )
 

@@ -11,7 +11,9 @@ from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.tiling import Rect
 from lstm_sharp.engine.beats import bytes_of, integers
 from lstm_sharp.engine.config import Config
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.engine.program import SCALE
+from lstm_sharp.numerics.formats import Format
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
 
 def weight_beats(model: QuantModel, plan: Plan) -> np.ndarray:
@@ -21,7 +23,9 @@ def weight_beats(model: QuantModel, plan: Plan) -> np.ndarray:
         for q, layer in zip(model.layers, plan.layers)
         for matrix, rects in ((q.w_ih, layer.x), (q.w_hh, layer.h))
     ]
-    biases = [_bias_beats(plan.cfg, q, layer) for q, layer in zip(model.layers, plan.layers)]
+    biases = [
+        _bias_beats(plan.cfg, model.fmt, q, layer) for q, layer in zip(model.layers, plan.layers)
+    ]
     return np.concatenate(tiles + biases)
 
 
@@ -49,11 +53,27 @@ def _tiles(cfg: Config, layer: LayerPlan, matrix: np.ndarray, rects: Sequence[Re
     return np.concatenate(parts)
 
 
-def _bias_beats(cfg: Config, q: QuantLayer, layer: LayerPlan) -> np.ndarray:
-    rows = _by_band(q.b[:, None], layer, cfg)[..., 0]
+def _bias_beats(cfg: Config, fmt: Format, q: QuantLayer, layer: LayerPlan) -> np.ndarray:
+    rows = _by_band(_row_words(cfg, fmt, q)[:, None], layer, cfg)[..., 0]
     beats = np.zeros((layer.bands, cfg.rows, cfg.stream_bits // 64), np.int64)
     beats[..., 0] = rows
     return bytes_of(beats)
+
+
+def _row_words(cfg: Config, fmt: Format, q: QuantLayer) -> np.ndarray:
+    """Give the bias of each row, and above it the row's scale if the engine has some, (4H,)."""
+    if not cfg.row_scales:
+        return q.b
+    scale = {
+        "x_shift": q.x_shift,
+        "act_shift": q.frac - fmt.weight_frac_min,
+        "factor": q.factor,
+    }
+    lowest = min(32 * field.word + field.lsb for field in SCALE.values())
+    words = q.b & ((1 << lowest) - 1)
+    for name, field in SCALE.items():
+        words = words | scale[name] << 32 * field.word + field.lsb
+    return words
 
 
 def _by_band(matrix: np.ndarray, layer: LayerPlan, cfg: Config) -> np.ndarray:

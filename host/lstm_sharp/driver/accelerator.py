@@ -14,7 +14,7 @@ import numpy as np
 from lstm_sharp import package
 from lstm_sharp.driver.throughput import Throughput
 from lstm_sharp.engine.config import Config
-from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.backends import Board
 from lstm_sharp.runtime.choose import suggesting
 from lstm_sharp.runtime.deploy import Deployment

@@ -61,6 +61,8 @@ class Knobs:
     clock_mhz: Annotated[int, 1, 1000]
     # least D of the hls engine, whose pipeline the tool makes deeper
     min_tail: Annotated[int, 0, 4096] = 0
+    # 1: weights have a scale a row and c one a layer, see numerics.quantized
+    row_scales: Annotated[int, 0, 1] = 0
     k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
 
 
@@ -206,6 +208,11 @@ class Config(Knobs):
         return worst.bit_length() + 1
 
     @property
+    def scaled_bits(self) -> int:
+        """Width of the accumulator times its row's factor, of 4 to 7 quarters."""
+        return self.acc_bits + 3 * self.row_scales
+
+    @property
     def reduce_levels(self) -> int:
         """Registered levels of the reduce tree, four to one each.
 
@@ -223,13 +230,16 @@ class Config(Knobs):
 
     @property
     def z_shift_min(self) -> int:
-        """Right shift (left if negative) from accumulator to tanh's argument at act_shift 0."""
-        return self.fmt.h_frac + self.fmt.weight_frac_min - Z_FRAC
+        """Right shift (left if negative) from scaled sum to tanh's argument at act_shift 0."""
+        quarters = 2 * self.row_scales
+        return self.fmt.h_frac + self.fmt.weight_frac_min + quarters - Z_FRAC
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The tail, stage by stage: from a slot's issue to its last h being readable."""
-        return tail_stages(self.reduce_levels, self.most_passes, self.bands > 1)
+        return tail_stages(
+            self.reduce_levels, self.most_passes, self.bands > 1, bool(self.row_scales)
+        )
 
     @property
     def tail(self) -> int:

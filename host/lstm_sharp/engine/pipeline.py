@@ -20,8 +20,9 @@ class Stage(NamedTuple):
 
 SPANS = {
     "SumEdge": ("read", "accumulate"),  # from the issue registers to the running sums
-    "HEdge": ("shift", "write h"),  # from the sums that the lanes take to their h
-    "CWriteEdge": ("shift", "cell table"),  # and to c in its memory
+    "HEdge": ("scale", "write h"),  # from the sums that the lanes take to their h,
+    "CReadEdge": ("scale", "gate slope"),  # to what c is read beside,
+    "CWriteEdge": ("scale", "cell table"),  # and to c in its memory
     "OutputWait": ("cell", "output operands"),  # for which o waits
 }
 """Constants of the hardware: first and last of the stages whose cycles each counts."""
@@ -33,13 +34,14 @@ def span(stages: Sequence[Stage], first: str, last: str) -> int:
     return sum(stage.cycles for stage in stages[names.index(first) : names.index(last) + 1])
 
 
-def tail_stages(reduce_levels: int, passes: int, tapped: bool) -> tuple[Stage, ...]:
+def tail_stages(reduce_levels: int, passes: int, tapped: bool, scaled: bool) -> tuple[Stage, ...]:
     """List the stages from a slot's issue registers to its last h being readable.
 
     Args:
         reduce_levels: registered levels of the adder tree.
         passes: turns in which the lanes take up the largest row block.
         tapped: whether the tile has several shapes.
+        scaled: whether rows have scales of their own.
     """
     return (
         Stage("read", 1, "weight memory latches its word; x, h or sequence word is read"),
@@ -51,11 +53,13 @@ def tail_stages(reduce_levels: int, passes: int, tapped: bool) -> tuple[Stage, .
         Stage("accumulate", 1, "last sums of the tree and the running sum"),
         Stage("hand over", int(tapped), "all finished sums to the MFU's registers"),
         Stage("passes", passes - 1, "the lanes take up a row block's neurons in turns"),
+        Stage("scale", int(scaled), "accumulator times 4 to 7 quarters, by one sum"),
         Stage("shift", 1, "accumulator to the scale of tanh's argument"),
         Stage("gate table", 1, "table of tanh in LUTs, into the DSPs' input registers"),
         Stage("gate slope", 2, "slope times position, plus the segment's first value (M, P)"),
         Stage("gate operands", 1, "sign and offset of sigma and tanh, DSP input registers"),
         Stage("cell", 3, "f * c (M, P) and i * g added in the second DSP (P)"),
+        Stage("cell shift", int(scaled), "c to the scale of tanh's argument"),
         Stage("cell table", 1, "c saturates; table of tanh(c) in parallel"),
         Stage("cell slope", 2, "as for the gates"),
         Stage("output operands", 1, "DSP input registers of o * tanh(c)"),

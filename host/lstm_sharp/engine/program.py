@@ -73,6 +73,10 @@ _STATUSES = {
 }
 
 
+C_SATURATED = 16
+"""Bit of the status register: some c saturated in this run, of an engine with row scales."""
+
+
 def describe(status: int) -> str:
     """Say in words what a status register tells."""
     code, instruction = status & 0xFF, status >> 8 & 0xFF
@@ -113,6 +117,14 @@ HEADER = {
 }
 
 
+SCALE = {
+    "x_shift": Field(1, 16, 4),
+    "act_shift": Field(1, 20, 4),  # frac over the format's least
+    "factor": Field(1, 24, 2),  # quarters over four
+}
+"""A row's scale, in the beat of its bias, of an engine with row scales."""
+
+
 @dataclass(frozen=True)
 class Instruction:
     """One instruction, and where each of its fields lies."""
@@ -130,8 +142,10 @@ class Instruction:
     keep: Annotated[bool, Field(0, 11, 1)] = False  # h goes to the sequence buffer
     step: Annotated[bool, Field(0, 12, 1)] = False  # ends a time step
     layer: Annotated[bool, Field(0, 13, 1)] = False  # sequence buffer from its start
+    c_shift: Annotated[int, Field(0, 14, 2)] = 0  # C_FRAC over the fraction bits of c
+    # Of a row's own in an engine with row scales: SCALE
     x_shift: Annotated[int, Field(0, 16, 4)] = 0
-    act_shift: Annotated[int, Field(0, 20, 4)] = 0  # w_hh_frac over the format's least
+    act_shift: Annotated[int, Field(0, 20, 4)] = 0  # frac over the format's least
     # band in the memories of sums and c, chains side by side
     row_first: Annotated[int, Field(1, 0, 16)] = 0
     # row blocks; items of a load, groups of lanes of a state

@@ -30,6 +30,7 @@ from typing import IO
 
 import numpy as np
 
+from lstm_sharp.engine.program import C_SATURATED
 from lstm_sharp.errors import EngineError
 
 _JOB = b"LSTMJOB2"
@@ -60,11 +61,16 @@ class Run:
 class Result:
     """What one run gave."""
 
-    status: int
+    status: int  # the register: how it ended in bits 7:0, see engine/program.py
     identity: int
     cycles: int
     h_bytes: np.ndarray  # uint8
     last_ok: bool
+
+    @property
+    def c_saturated(self) -> bool:
+        """Whether some c saturated, on an engine with row scales; no other tells."""
+        return bool(self.status >> C_SATURATED & 1)
 
 
 def write_job(path: Path, runs: Sequence[Run]) -> None:

@@ -57,19 +57,22 @@ def hls_settings(cfg: Config) -> dict[str, object]:
 
 
 _SIZES = (
-    *("rows", "columns", "macs", "block", "lanes", "passes", "most_passes", "bands"),
-    *("reduce_levels", "tap_levels", "product_bits", "sum_bits", "acc_bits", "max_shift"),
-    *("z_shift_min", "h_words", "x_columns", "ring_words", "weight_tiles"),
-    *("uram_columns", "bram_banks", "uram_banks", "bias_blocks", "sequence_words", "stream_bits"),
-    *("beat_elements", "beat_weights", "word_beats", "tile_beats", "item_beats_max"),
-    *("fifo_beats", "tail", "drain_cycles", "acc_distance"),
+    *("rows", "columns", "block", "lanes", "passes", "most_passes", "bands"),
+    *("product_bits", "sum_bits", "acc_bits", "max_shift", "row_scales", "scaled_bits"),
+    *("z_shift_min", "h_words", "x_columns", "ring_words", "weight_tiles", "uram_columns"),
+    *("bias_blocks", "stream_bits", "beat_elements", "word_beats", "tile_beats"),
+    *("fifo_beats", "tail", "acc_distance"),
 )
-"""Figures of a config that the hardware takes under the same name, in camel case."""
+"""Figures of a config that both engines take under the same name, in camel case."""
+_RTL_SIZES = (
+    *("macs", "reduce_levels", "tap_levels", "bram_banks", "uram_banks", "sequence_words"),
+    *("item_beats_max", "drain_cycles"),
+)
+"""And those that the SystemVerilog engine alone takes."""
 
 
 def constants(cfg: Config) -> dict[str, int | tuple[int, ...]]:
-    """All numbers that either engine takes, by name; C++ puts a k in front."""
-    most = np.array([(1 << (activation.Z_BITS - 1)) - 1])
+    """All numbers that both engines take, by name; C++ puts a k in front."""
     return {
         **_of(cfg, *_SIZES),
         "Gangs": tuple(shape.gang for shape in cfg.tile_shapes),
@@ -78,14 +81,30 @@ def constants(cfg: Config) -> dict[str, int | tuple[int, ...]]:
         **_of(cfg.fmt, "weight_bits"),
         "ActBits": cfg.fmt.activation_bits,
         **_of(cfg.fmt, "bias_bits", "h_frac"),
-        **_of(formats, "C_BITS", "C_FRAC", "SIGMA_FRAC"),
-        **_of(
-            activation, "Z_BITS", "Z_FRAC", "SEGMENT_BITS", "FRAC_BITS", "BASE_BITS", "SLOPE_BITS"
-        ),
-        "TanhEnd": int(activation.tanh_steps(most)[0]),
-        **_of(program, "MAGIC", "STRIDE", "MAX_INSTRUCTIONS"),
+        **_of(formats, "C_BITS", "C_FRAC", "MAX_C_SHIFT", "SIGMA_FRAC"),
+        **_of(activation, "Z_BITS", "SEGMENT_BITS", "FRAC_BITS", "BASE_BITS", "SLOPE_BITS"),
+        **_of(program, "MAGIC", "STRIDE", "MAX_INSTRUCTIONS", "C_SATURATED"),
+        **{f"{_camel(name)}Bits": field.width for name, field in program.SCALE.items()},
         "WindowWords": ENGINE["Memory_program"].size // 4,
+    }
+
+
+def _kernel_constants(cfg: Config) -> dict[str, int]:
+    """Numbers that the C++ kernel alone takes."""
+    return {
+        **_of(cfg, "beat_weights"),
+        **_of(activation, "Z_FRAC"),
         "Works": storage.WORK_FIFO,
+        **{_camel(name): n for name, n in vars(storage.KernelStorage.of(cfg)).items()},
+    }
+
+
+def _rtl_constants(cfg: Config) -> dict[str, int | tuple[int, ...]]:
+    """Numbers that the SystemVerilog engine alone takes."""
+    most = np.array([(1 << (activation.Z_BITS - 1)) - 1])
+    return {
+        **_of(cfg, *_RTL_SIZES),
+        "TanhEnd": int(activation.tanh_steps(most)[0]),
         "AxilAddrBits": (ENGINE_SPAN - 1).bit_length(),
         **{name: span(cfg.stages, *ends) for name, ends in SPANS.items()},
     }
@@ -106,9 +125,11 @@ def context(cfg: Config) -> dict[str, object]:
         "cfg": cfg,
         "header": program.HEADER,
         "instruction": program.INSTRUCTION,
+        "scale": program.SCALE,
         "enums": [_enum(e) for e in (program.Op, program.Source, program.Start, program.Status)],
         "constants": constants(cfg),
-        "kernel": {_camel(name): n for name, n in vars(storage.KernelStorage.of(cfg)).items()},
+        "kernel": _kernel_constants(cfg),
+        "rtl": _rtl_constants(cfg),
         "registers": {f"Addr{_camel(r.name)}": r for r in ENGINE_MAP},
         "control": {_camel(name): bit for name, bit in ENGINE["CTRL"].fields.items()},
         "table": _table(),

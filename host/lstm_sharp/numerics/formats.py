@@ -12,9 +12,11 @@ SUPPORTED = ("W16A16", "W8A16", "W8A8")
 C_BITS = 24
 """Width of the cell state, signed, saturating."""
 C_FRAC = 16
-"""Fraction bits of the cell state."""
+"""Fraction bits of the cell state, less a layer's c_shift."""
+MAX_C_SHIFT = 3
+"""Most that an engine with row scales can do without."""
 C_LIMIT = 1 << (C_BITS - 1 - C_FRAC)
-"""The cell state is held to [-C_LIMIT, C_LIMIT)."""
+"""The cell state is held to [-C_LIMIT, C_LIMIT), at c_shift 0."""
 SIGMA_FRAC = 17
 """Fraction bits of sigma's result and of tanh's centre 2 y + 1."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from lstm_sharp.model.model import AnyCell, Levels
 from lstm_sharp.numerics.activation import Z_BITS, Z_FRAC, all_steps
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, SIGMA_FRAC, Format
 from lstm_sharp.numerics.products import input_sums, product
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
 _Z_HALF = 1 << (Z_BITS - 1)
 _ONE = 1 << Z_FRAC
@@ -44,15 +45,33 @@ class State:
         return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
 
 
-def run(model: QuantModel, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
+class Saturated(NamedTuple):
+    """How often a cell's h and c were held to the ends of their range, over all steps."""
+
+    h: int  # by rounding up to 1 alone, so by one LSB
+    c: int
+
+
+def run(
+    model: QuantModel,
+    x: np.ndarray,
+    state: State | None = None,
+    saturated: list[Saturated] | None = None,
+) -> tuple[np.ndarray, State]:
     """Run integer x (batch, time, X) through all levels.
+
+    Args:
+        model: the integer model.
+        x: its input.
+        state: h and c to begin with; zeros by default.
+        saturated: gets what saturated, of cell after cell.
 
     Returns:
         The last level's h (batch, time, hidden) int64, and the state that the run leaves behind.
     """
     before = state or State.zeros(model, x.shape[0])
     h, c = before.h.astype(np.int64), before.c.astype(np.int64)
-    x, *after = run_levels(model, x, h, c, partial(_run_cell, model.fmt))
+    x, *after = run_levels(model, x, h, c, partial(_run_cell, model.fmt, saturated))
     return x, State(*after)
 
 
@@ -91,28 +110,41 @@ def run_levels(
 
 
 def _run_cell(
-    fmt: Format, layer: QuantLayer, x: np.ndarray, h: np.ndarray, c: np.ndarray
+    fmt: Format,
+    saturated: list[Saturated] | None,
+    layer: QuantLayer,
+    x: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one cell over x as ordered; returns h (batch, time, H) and the last c, both int64."""
     _check_exact(layer, fmt)
     w_ih, w_hh = layer.gates
+    x_sums = input_sums(x, w_ih)
+    x_sums *= 2.0 ** layer.x_shift.reshape(4, 1, 1, -1)
     # tanh takes z, sigma takes z / 2: see numerics.activation
-    scale = np.full((4, 1, 1), 0.5 ** (fmt.h_frac + layer.w_hh_frac - Z_FRAC + 1))
+    scale = layer.row_scale.reshape(4, 1, -1) * 2.0 ** (Z_FRAC - fmt.h_frac - 1)
     scale[2] *= 2.0
-    x_sums = input_sums(x, w_ih, float(1 << layer.x_shift))
-    h, c = h.astype(np.float64), c.astype(np.float64)
-    out = np.empty((*x.shape[:2], layer.hidden_size), np.int64)
+    h, c, c_scale = h.astype(np.float64), c.astype(np.float64), 2.0**layer.c_shift
+    out, held = np.empty((*x.shape[:2], layer.hidden_size), np.int64), 0
     for t in range(x.shape[1]):
         z = product(h, w_hh, len(h))
         z += x_sums[:, t]
         z *= scale
-        y = _lookup(z)
-        y += _ONE
-        i, f, g, o = y
-        g += g - (2 * _ONE - 1)  # 2 y + 1
-        c = _round(2.0 * f * c + i * g, _DROP, _C_HALF)
-        h = _round(o * (2.0 * _lookup(c) + 1.0), _PRODUCT_FRAC - fmt.h_frac, 1 << fmt.h_frac)
+        i, f, g, o = _lookup(z)
+        if layer.c_shift:
+            g = np.floor(g / c_scale)
+        c = _round(2.0 * (f + _ONE) * c + (i + _ONE) * (2.0 * g + 1.0), _DROP)
+        if c.max() >= _C_HALF or c.min() < -_C_HALF:
+            held += int(np.count_nonzero((c >= _C_HALF) | (c < -_C_HALF)))
+            c.clip(-_C_HALF, _C_HALF - 1, out=c)
+        t_of_c = 2.0 * _lookup(c * c_scale) + 1.0
+        h = _round((o + _ONE) * t_of_c, _PRODUCT_FRAC - fmt.h_frac)
+        h.clip(-(1 << fmt.h_frac), (1 << fmt.h_frac) - 1, out=h)
         out[:, t] = h
+    if saturated is not None:
+        highest = (1 << fmt.h_frac) - 1
+        saturated.append(Saturated(int(np.count_nonzero(out == highest)), held))
     return out, c.astype(np.int64)
 
 
@@ -124,21 +156,22 @@ def _lookup(z: np.ndarray) -> np.ndarray:
     return all_steps().take(index.astype(np.intp), mode="clip").astype(np.float64)
 
 
-def _round(value: np.ndarray, drop: int, half: int) -> np.ndarray:
-    """Drop bits of a value in place, rounding half up, and saturate to [-half, half)."""
+def _round(value: np.ndarray, drop: int) -> np.ndarray:
+    """Drop bits of a value, in place, rounding half up."""
     value *= 0.5**drop
     value += 0.5
-    np.floor(value, out=value)
-    return value.clip(-half, half - 1, out=value)
+    return np.floor(value, out=value)
 
 
 def _check_exact(layer: QuantLayer, fmt: Format) -> None:
     """Refuse sizes whose worst sum would leave float64's exact integers."""
     product = 1 << (fmt.weight_bits + fmt.activation_bits - 2)
+    shift = int(layer.x_shift.max())
     worst = layer.input_size * product + (1 << (fmt.bias_bits - 1))
-    worst = (worst << layer.x_shift) + layer.hidden_size * product
+    odd = max((1, 5, 3, 7)[factor] for factor in np.unique(layer.factor))  # of 4 + factor
+    worst = ((worst << shift) + layer.hidden_size * product) * odd
     if worst >= 1 << 53:
         raise UsageError(
             f"{layer.input_size} inputs and {layer.hidden_size} units at {fmt} and x_shift "
-            f"{layer.x_shift} can sum to {worst}, over 2**53; use fewer bits"
+            f"{shift} can sum to {worst}, over 2**53; use fewer bits"
         )

@@ -40,13 +40,13 @@ def product(x: np.ndarray, gates: np.ndarray, batch: int) -> np.ndarray:
     return out
 
 
-def input_sums(x: np.ndarray, gates: np.ndarray, unit: float = 1.0) -> np.ndarray:
-    """Multiply x (batch, time, X), in units, by each gate's matrix, whose last row is the bias.
+def input_sums(x: np.ndarray, gates: np.ndarray) -> np.ndarray:
+    """Multiply x (batch, time, X) by each gate's matrix, (4, X + 1, H) with the bias as last row.
 
     Returns:
         float64 (4, time, batch, H).
     """
     batch, time, _ = x.shape
-    rows = np.full((time, batch, gates.shape[1]), unit)
-    np.multiply(x.transpose(1, 0, 2), unit, out=rows[:, :, :-1], dtype=np.float64)
+    rows = np.ones((time, batch, gates.shape[1]))
+    rows[:, :, :-1] = x.transpose(1, 0, 2)
     return product(rows.reshape(time * batch, -1), gates, batch).reshape(4, time, batch, -1)

@@ -1,206 +1,425 @@
-"""From floats to the integers that every backend runs: scales and rounding of weights, x and h."""
+"""Choosing scales from data, and rounding: from a float model to the integer model.
+
+The model is run in float on the calibration data; of what each cell meets there, scales are chosen
+that make the expected error of the gates' sums least, and weights are rounded. See
+docs/quantisation.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.model import Cell, Layer, Levels, Model
-from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
+from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.numerics import golden, reference
+from lstm_sharp.numerics.formats import C_LIMIT, MAX_C_SHIFT, Format
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel, to_int
 
 DEFAULT_MAX_SHIFT = 8
 """Largest x_shift when no engine config says otherwise."""
+METHODS = ("error", "min-max", "percentile")
+"""How scales come from data: by least error, weights being rounded together; by the ends of the
+data, each weight to the nearest; or by ends that 1 in 10,000 values of x exceeds."""
+MOST_VECTORS = 4_096
+"""Time steps of the calibration data, all sequences together, that the float model is run on."""
+_PERCENTILE = 99.99
+_BLOCK = 64  # columns that are rounded before the rest hears of their errors
+_OWN = 0.3  # how far correlations seen in the data are trusted less than the squares
+_COARSER = 16  # bits by which x may be coarser than the data allow
+_WORTH_TELLING = 3.0  # dB
+_C_MARGIN = 2.0  # of c beyond what the data reach: a sum over time may go further
 
 
 @dataclass(frozen=True)
-class QuantLayer(Cell):
-    """One LSTM cell in integers. Real weight = integer * 2**-frac.
-
-    The accumulator's LSB is 2**-(h_frac + w_hh_frac); the x-part's is 2**x_shift times that, and
-    the bias is given in it.
-    """
-
-    w_ih: np.ndarray  # (4H, X) int64, within the format's weight bits
-    w_hh: np.ndarray  # (4H, H) int64
-    b: np.ndarray  # (4H,) int64, within the format's bias bits
-    x_frac: int
-    w_ih_frac: int
-    w_hh_frac: int
-    x_shift: int
-    reverse: bool = False
-
-
-@dataclass(frozen=True)
-class QuantModel(Levels[QuantLayer]):
-    """A stack of integer cells, ordered as in ``Model``, and the scale of its input.
-
-    Raises:
-        UsageError: cells that make no stack; see ``Levels.levels``.
-    """
+class Rules:
+    """What the engine and the caller allow."""
 
     fmt: Format
-    layers: tuple[QuantLayer, ...]
-    name: str = "model"
-    head: Callable[[np.ndarray], np.ndarray] | None = None
-    notes: tuple[str, ...] = field(default=())
-    """What was coarsened beyond the format, in words."""
-    directions: tuple[int, ...] | None = None
-    """Cells of each level, 1 or 2; None when each has one."""
-
-    @property
-    def x_frac(self) -> int:
-        """Fraction bits of the input x."""
-        return self.layers[0].x_frac
-
-    @property
-    def macs_per_step(self) -> int:
-        """Multiplications of one time step through all cells."""
-        return sum(4 * q.hidden_size * (q.input_size + q.hidden_size) for q in self.layers)
-
-    def quantize_input(self, x: np.ndarray) -> np.ndarray:
-        """Turn x (batch, time, X) float into int64, rounded half up, saturated."""
-        return _to_int(x, self.x_frac, self.fmt.activation_bits)
-
-    def clipped(self, x: np.ndarray) -> int:
-        """Count values of x (..., X) float that saturate, by more than the one LSB at the top."""
-        most = 2.0 ** (self.fmt.activation_bits - 1 - self.x_frac)
-        return int(np.count_nonzero(np.abs(x) > most))
-
-    def quantize_state(self, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Turn h and c (cells, batch, H) float into int64, rounded half up, saturated."""
-        return _to_int(h, self.fmt.h_frac, self.fmt.activation_bits), _to_int(c, C_FRAC, C_BITS)
-
-    def dequantize_h(self, h: np.ndarray) -> np.ndarray:
-        """Turn integer h into float32."""
-        return (np.asarray(h) * 0.5**self.fmt.h_frac).astype(np.float32)
-
-    def dequantize_c(self, c: np.ndarray) -> np.ndarray:
-        """Turn integer c into float32 (exact: 24 bits)."""
-        return (np.asarray(c) * 0.5**C_FRAC).astype(np.float32)
+    max_shift: int
+    row_scales: bool
+    method: str
 
 
-def saturated(c: np.ndarray) -> int:
-    """Count values of integer c, any shape, that stand at one of its limits."""
-    most = (1 << (C_BITS - 1)) - 1
-    return int(np.count_nonzero((c >= most) | (c < -most)))
+class Met(NamedTuple):
+    """What a cell meets on the calibration data: v = [x, h before], and the slopes of its gates.
+
+    An error of a sum counts by the square of the slope of sigma or tanh there: where a gate is
+    saturated it does not matter.
+    """
+
+    cell: Layer
+    power: np.ndarray  # mean of slope**2 v**2, (4H, X + H)
+    slope: np.ndarray  # mean of slope**2, (4H,)
+    mean: np.ndarray  # of v, each step counting by the mean of its slope**2: (X + H,)
+    moments: np.ndarray  # of v about it, likewise, (X + H, X + H)
+    peak_c: float
+    x: np.ndarray  # of each step, (n, X)
+    weight: np.ndarray  # of each step, (n,): mean of slope**2
+    unit: np.ndarray  # of v as the cell takes it, which all else is not scaled to: (X + H,)
+
+    def over(self, reach: np.ndarray) -> Met:
+        """See x as a fraction of its reach, (X,), and the columns of w_ih times that."""
+        size = len(reach)
+        unit = np.concatenate([reach, self.unit[size:]])
+        cell = replace(self.cell, w_ih=self.cell.w_ih * reach)
+        return self._replace(cell=cell, unit=unit)
+
+
+class Scales(NamedTuple):
+    """Of each row of a cell; arrays (4H,), or (1,) where all rows share them."""
+
+    factor: np.ndarray
+    frac: np.ndarray
+    x_shift: np.ndarray
+    noise: float
+    """Expected square of the error of a row's sum, mean over the rows, from weights and x."""
+    free: float
+    """The same if x_shift held any number."""
 
 
 def quantize(
-    model: Model, fmt: Format, calibration: np.ndarray, max_shift: int = DEFAULT_MAX_SHIFT
+    model: Model,
+    fmt: Format,
+    calibration: np.ndarray,
+    max_shift: int = DEFAULT_MAX_SHIFT,
+    row_scales: bool = True,
+    method: str = "error",
 ) -> QuantModel:
-    """Choose power-of-two scales from the data and round.
+    """Choose scales from the data and round.
 
     Args:
         model: the float model.
         fmt: widths of weights and activations.
-        calibration: x as the model will see it, (..., X) float; sets the scale of the input, which
-            values that are all the same do not tell.
+        calibration: x as the model will see it, (batch, time, X) or (time, X) float, which values
+            that are all the same do not tell.
         max_shift: the largest x_shift of the engine.
+        row_scales: whether the engine has a scale a row of the weights, and one of c a layer.
+        method: one of ``METHODS``. What ``error`` gives is not worse than ``min-max`` on sequences
+            of the calibration data that it has not seen, or ``min-max`` is taken.
 
     Raises:
-        UsageError: NaN in the data, or nothing but one value; or recurrent weights of 128 and more.
+        UsageError: NaN in the data, or nothing but one value; or weights that no scale holds.
     """
-    calibration = np.asarray(calibration, dtype=np.float64)
-    if calibration.size == 0 or not np.isfinite(calibration).all():
+    if method not in METHODS:
+        raise UsageError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
+    x = _checked(model, calibration)
+    rules = Rules(fmt, max_shift, row_scales, method)
+    fit, rest = _split(x)
+    met, _ = _met(model, fit, len(model.layers))
+    if rest is None:
+        return _quantized(model, x, met, met, rules)
+    held_out, expected = _met(model, rest, len(model.levels[0]))
+    candidates = []
+    for together in (False, True) if method == "error" else (False,):
+        made = _quantized(model, x, met, held_out, rules, together)
+        h, _ = golden.run(made, made.quantize_input(rest))
+        candidates.append((float(np.square(made.dequantize_h(h) - expected).sum()), made))
+    return min(candidates, key=lambda candidate: candidate[0])[1]
+
+
+def _checked(model: Model, calibration: np.ndarray) -> np.ndarray:
+    """Return calibration data as (batch, time, X) float64."""
+    x = np.asarray(calibration, dtype=np.float64)
+    if x.size == 0 or not np.isfinite(x).all():
         raise UsageError(
-            f"calibration data of shape {calibration.shape} is empty or has NaN or infinity; "
+            f"calibration data of shape {x.shape} is empty or has NaN or infinity; "
             "give a few typical inputs"
         )
-    if calibration.min() == calibration.max():
+    if x.shape[-1] != model.input_size or x.ndim not in (2, 3):
         raise UsageError(
-            f"calibration data (without any: the first input) is {calibration.flat[0]:g} "
+            f"calibration data has shape {x.shape}, {model.name} takes (batch, time, "
+            f"{model.input_size}); give such"
+        )
+    if x.min() == x.max():
+        raise UsageError(
+            f"calibration data (without any: the first input) is {x.flat[0]:g} "
             "throughout, which does not tell the scale of x; give a few typical inputs"
         )
-    x_frac = _largest_frac(calibration, fmt.activation_bits, fmt.activation_bits + 16)
-    layers: list[QuantLayer] = []
+    return x.reshape(-1, *x.shape[-2:])
+
+
+def _split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Take sequences to choose by and, of the rest, as many to check the choice on."""
+    time = min(x.shape[1], MOST_VECTORS)
+    x = x[: max(1, MOST_VECTORS // time), :time]
+    if len(x) > 1:
+        return x[0::2], x[1::2]
+    if time > 1:
+        return x[:, : (time + 1) // 2], x[:, (time + 1) // 2 :]
+    return x, None
+
+
+def _quantized(
+    model: Model,
+    x: np.ndarray,
+    met: Sequence[Met],
+    held_out: Sequence[Met],
+    rules: Rules,
+    together: bool = False,
+) -> QuantModel:
+    """Quantise level after level.
+
+    Args:
+        model: the float model.
+        x: all calibration data, which say how far x reaches.
+        met: what the cells meet on some of them.
+        held_out: and on others.
+        rules: what is allowed.
+        together: whether the weights of a row are rounded with regard to each other.
+    """
+    bottom = slice(len(model.levels[0]))
+    reach = _reach(x, met[bottom], held_out[bottom], rules)
     notes: list[str] = []
+    layers: list[QuantLayer] = []
     for index, level in enumerate(model.levels):
-        cells = [_quantize_cell(cell, fmt, x_frac, index, max_shift) for cell in level]
-        # Both directions read one x: the coarser scale holds for both.
-        shared = min(cell.x_frac for cell, _ in cells)
-        for cell, (quantized, said) in zip(level, cells):
-            if quantized.x_frac != shared:
-                quantized, said = _quantize_cell(cell, fmt, shared, index, max_shift, fixed_x=True)
-            layers.append(quantized)
-            notes.extend(said)
-        x_frac = fmt.h_frac
-    return QuantModel(fmt, tuple(layers), model.name, model.head, tuple(notes), model.directions)
+        for one in met[len(layers) : len(layers) + len(level)]:
+            where = f"layer {index}{' reverse' if one.cell.reverse else ''}"
+            layer, said = _quantize_cell(one if index else one.over(reach), rules, together, where)
+            layers.append(layer)
+            notes += said
+    scale = reach * 0.5 ** (rules.fmt.activation_bits - 1)
+    return QuantModel(
+        rules.fmt, tuple(layers), model.name, model.head, tuple(notes), model.directions, scale
+    )
+
+
+def _met(model: Model, x: np.ndarray, cells: int) -> tuple[list[Met], np.ndarray]:
+    """Run the float model, gather what so many of its cells meet, and give the last level's h."""
+    found: list[Met] = []
+
+    def watch(cell: Layer, x: np.ndarray, h: np.ndarray, peak_c: float) -> None:
+        if len(found) == cells:
+            return
+        before = np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
+        v = np.concatenate([x, before], axis=2).reshape(-1, x.shape[2] + h.shape[2])
+        z = v @ np.concatenate([cell.w_ih, cell.w_hh], axis=1).T + cell.b
+        half = np.full(len(cell.b), 0.5)  # sigma(z) = (1 + tanh(z / 2)) / 2
+        half[2 * cell.hidden_size : 3 * cell.hidden_size] = 1.0
+        slopes = np.square(half**2 * (1 - np.tanh(half * z) ** 2))
+        steps = slopes.mean(axis=1) + 1e-30
+        mean = steps @ v / steps.sum()
+        apart = (v - mean) * np.sqrt(steps / steps.sum())[:, None]
+        power = slopes.T @ np.square(v) / len(v)
+        own_x = v[:, : x.shape[2]]
+        slope, moments, unit = slopes.mean(axis=0), apart.T @ apart, np.ones_like(mean)
+        found.append(Met(cell, power, slope, mean, moments, peak_c, own_x, steps, unit))
+
+    answer = reference.run(model, x, watch=watch)
+    return found, answer.h
+
+
+def _reach(x: np.ndarray, met: Sequence[Met], held_out: Sequence[Met], rules: Rules) -> np.ndarray:
+    """Choose how far the features of x reach, (X,), which both directions share.
+
+    All have the same reach; or features and the columns of w_ih are evened out half and half, as
+    SmoothQuant does (Xiao et al., arXiv 2211.10438). That, and how much further than the data x
+    reaches, is what has the least expected error, that of clipping seen on data held out.
+    """
+    columns = np.sqrt(sum(np.square(one.cell.w_ih).mean(axis=0) for one in met))
+    columns = np.where(columns, columns, columns.max() or 1.0)
+
+    everything = x
+
+    def at(share: float, level: float, x: np.ndarray) -> np.ndarray:
+        flat = np.abs(x).reshape(-1, len(columns))
+        peaks = flat.max(axis=0)
+        if rules.method == "percentile":
+            least = 1e-3 * peaks
+            peaks = np.maximum(np.percentile(flat, _PERCENTILE, axis=0), least)
+        # A feature of zeros may still come to life.
+        peaks = np.where(peaks, peaks, peaks.max() or np.abs(everything).max())
+        even = (peaks / columns) ** share
+        return even * (peaks / even).max() * level
+
+    def noise(choice: tuple[float, float]) -> float:
+        reach = at(*choice, met[0].x)
+        found = sum(_scales(one.over(reach), rules).noise for one in met)
+        if rules.method == "percentile":
+            return found
+        return found + sum(_clip_noise(one, reach) for one in held_out)
+
+    share, level = min(product((0.0, 0.5), 2.0 ** np.arange(0, _COARSER, 0.5)), key=noise)
+    reach = np.maximum(at(share, level, met[0].x), at(share, 1.0, x))
+    return reach
+
+
+def _clip_noise(met: Met, reach: np.ndarray) -> float:
+    """Expected square of the error of a row's sum, mean over the rows, from clipping x."""
+    over = met.x - np.clip(met.x, -reach, reach)
+    hit = over.any(axis=1)
+    errors = np.square(over[hit] @ met.cell.w_ih.T).mean(axis=1)
+    return float(met.weight[hit] @ errors / len(over))
+
+
+def _scales(met: Met, rules: Rules) -> Scales:
+    """Choose each row's scales: of all x_shift the one of least expected error."""
+    need_hh, need_ih, need_bias = _needs(met.cell, rules)
+    size = met.cell.input_size
+    power_x = met.power[:, :size] @ (1 / met.unit[:size]) ** 2
+    power_h = met.power[:, size:].sum(axis=1)
+    shift = np.arange(rules.max_shift + 1)[:, None]
+    apart = 2.0**shift  # LSB of w_ih over that of w_hh
+    factor, frac = _grid(np.maximum(need_hh, np.maximum(need_ih, need_bias) / apart), rules)
+    noise = _step(factor, frac) ** 2 * (power_h + apart**2 * power_x) / 12
+    noise = np.where(frac < rules.fmt.weight_frac_min, np.inf, noise)
+    if not rules.row_scales:
+        noise = noise.mean(axis=1, keepdims=True)
+    least, row = noise.argmin(axis=0), np.arange(noise.shape[1])
+    of_x = np.square(met.cell.w_ih).sum(axis=1) * 4.0**-rules.fmt.h_frac / 12
+    of_x = float((met.slope * of_x).mean())
+    free = sum(
+        _step(*_grid(need, rules)) ** 2 * power / 12
+        for need, power in ((need_hh, power_h), (need_ih, power_x))
+    )
+    return Scales(
+        factor[least, row],
+        frac[least, row],
+        least,
+        float(noise[least, row].mean() + of_x),
+        float(np.mean(free) + of_x),
+    )
+
+
+def _needs(cell: Layer, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the finest steps of w_hh, and of w_ih twice, that hold a row's weights and its bias."""
+    full = 2.0 ** (rules.fmt.weight_bits - 1)
+    need_hh = np.abs(cell.w_hh).max(axis=1) / full
+    of_bias = np.abs(cell.b) * 2.0 ** (rules.fmt.h_frac - rules.fmt.bias_bits + 1)
+    needs = need_hh, np.abs(cell.w_ih).max(axis=1) / full, of_bias
+    if rules.row_scales:
+        return needs
+    return tuple(need.max(keepdims=True) for need in needs)
+
+
+def _refuse(cell: Layer, rules: Rules, where: str) -> None:
+    """Say which number no scale holds, if one does not.
+
+    Raises:
+        UsageError: weights, or a bias, that no scale holds.
+    """
+    most = (1.75 if rules.row_scales else 1.0) * 2.0**-rules.fmt.weight_frac_min
+    need_hh, need_ih, need_bias = (need.max() for need in _needs(cell, rules))
+    if need_hh > most:
+        raise UsageError(
+            f"{where}: recurrent weights reach {np.abs(cell.w_hh).max():.4g}, {rules.fmt} holds "
+            f"less than {most * 2.0 ** (rules.fmt.weight_bits - 1):g}; rescale the model"
+        )
+    over = _exponent(max(need_ih, need_bias) / most * 2.0**-rules.max_shift)
+    if over > 0:
+        bias = need_bias > need_ih
+        what = f"the bias of {np.abs(cell.b).max():.4g}" if bias else "x and w_ih together"
+        raise UsageError(
+            f"{where}: {what} reach{'es' if bias else ''} 2**{over} times more than x_shift "
+            f"{rules.max_shift} allows; scale {'the bias' if bias else 'the input or w_ih'} down"
+        )
 
 
 def _quantize_cell(
-    layer: Layer, fmt: Format, x_frac: int, index: int, max_shift: int, fixed_x: bool = False
+    met: Met, rules: Rules, together: bool, where: str
 ) -> tuple[QuantLayer, list[str]]:
-    """Quantise one cell of level ``index``; also returns what was coarsened, in words.
-
-    Only x of the first level may be coarsened, and not when ``fixed_x``.
-    """
-    notes: list[str] = []
-
-    def coarsened(what: str, old: int, new: int, why: str) -> int:
-        notes.append(f"{what} coarsened from {old} to {new} fraction bits{why}")
-        return new
-
-    where = f"layer {index}{' reverse' if layer.reverse else ''}"
-    w_ih = f"{where}: w_ih"
-    ih_frac = _largest_frac(layer.w_ih, fmt.weight_bits, fmt.weight_frac_max)
-    hh_frac = _largest_frac(layer.w_hh, fmt.weight_bits, fmt.weight_frac_max)
-    if hh_frac < fmt.weight_frac_min:
-        raise UsageError(
-            f"{where}: recurrent weights reach {np.abs(layer.w_hh).max():.4g}, {fmt} holds "
-            "less than 128; rescale the model"
+    """Quantise one cell; also returns what it costs that it does not fit the engine, in words."""
+    cell, fmt = met.cell, rules.fmt
+    _refuse(cell, rules, where)
+    scales = _scales(met, rules)
+    notes = []
+    lost = _decibels(scales.noise, scales.free)
+    if lost > _WORTH_TELLING:
+        notes.append(
+            f"{where}: weights coarsened, for x_shift holds 0 to {rules.max_shift} and a bias "
+            f"{fmt.bias_bits} bits: {lost:.1f} dB of the expected error"
         )
-    bias_room = _largest_frac(layer.b, fmt.bias_bits, 64) - x_frac
-    too_large, scale = "x and w_ih together reach", "the input or w_ih"
-    if bias_room < ih_frac:
-        too_large, scale = f"the bias of {np.abs(layer.b).max():.4g} reaches", "the bias"
-        so_that = f" so that its bias fits {fmt.bias_bits} bits"
-        ih_frac = coarsened(w_ih, ih_frac, bias_room, so_that)
-    shift = fmt.h_frac + hh_frac - x_frac - ih_frac
-    finer = ": its products were finer than the recurrent ones"
-    if shift < 0 and index == 0 and not fixed_x:
-        x_frac = coarsened("x", x_frac, x_frac + shift, finer)
-    elif shift < 0:
-        ih_frac = coarsened(w_ih, ih_frac, ih_frac + shift, finer)
-    elif shift > max_shift:
-        coarse = max(hh_frac - (shift - max_shift), fmt.weight_frac_min)
-        over = f": x_shift {shift} is over {max_shift}"
-        hh_frac = coarsened(f"{where}: w_hh", hh_frac, coarse, over)
-    shift = fmt.h_frac + hh_frac - x_frac - ih_frac
-    if shift > max_shift:
-        raise UsageError(
-            f"{where}: {too_large} 2**{shift - max_shift} times more than "
-            f"x_shift {max_shift} allows; scale {scale} down"
-        )
-    cell = QuantLayer(
-        _to_int(layer.w_ih, ih_frac, fmt.weight_bits),
-        _to_int(layer.w_hh, hh_frac, fmt.weight_bits),
-        _to_int(layer.b, x_frac + ih_frac, fmt.bias_bits),
-        x_frac,
-        ih_frac,
-        hh_frac,
-        shift,
-        layer.reverse,
+    rows = cell.b.shape
+    factor, frac, shift = (np.broadcast_to(v, rows) for v in scales[:3])
+    steps = np.repeat(
+        np.stack([_step(factor, frac - shift), _step(factor, frac)], axis=1),
+        [cell.input_size, cell.hidden_size],
+        axis=1,
     )
-    return cell, notes
+    exact = np.concatenate([cell.w_ih, cell.w_hh], axis=1)
+    if together:
+        moments = met.moments / (met.unit * met.unit[:, None])
+        w = _round_together(exact, steps, moments, fmt.weight_bits)
+        b = cell.b + (exact - w * steps) @ (met.mean / met.unit)
+    else:
+        w, b = to_int(exact / steps, 0, fmt.weight_bits), cell.b
+    c_shift = 0
+    if rules.row_scales:
+        c_shift = min(max(0, _exponent(_C_MARGIN * met.peak_c / C_LIMIT)), MAX_C_SHIFT)
+    if met.peak_c >= C_LIMIT << c_shift:
+        notes.append(
+            f"{where}: c reaches {met.peak_c:.4g} on the calibration data and saturates at "
+            f"+-{C_LIMIT << c_shift}: h is wrong from there on; run shorter sequences"
+        )
+    layer = QuantLayer(
+        *(part.astype(np.int64) for part in np.split(w, [cell.input_size], axis=1)),
+        to_int(b / _step(factor, frac - shift), fmt.h_frac, fmt.bias_bits),
+        frac,
+        shift,
+        cell.reverse,
+        factor,
+        c_shift,
+    )
+    return layer, notes
 
 
-def _largest_frac(values: np.ndarray, bits: int, limit: int) -> int:
-    """Most fraction bits (at most limit) with which all values fit a signed integer of bits.
+def _round_together(w: np.ndarray, steps: np.ndarray, moments: np.ndarray, bits: int) -> np.ndarray:
+    """Round weights column after column, those that follow making up for the error so far.
 
-    The peak may reach 2**(bits - 1) itself and saturate by one LSB: that costs less than a scale
-    twice as coarse, and values drawn from (-1, 1) or (-2**-3, 2**-3) all but reach it.
+    This is GPTQ (Frantar et al., arXiv 2210.17323), on the moments of x and h together.
+
+    Args:
+        w: (4H, n) float.
+        steps: what an LSB of each is worth, (4H, n).
+        moments: of what they are multiplied with, (n, n).
+        bits: of the integers.
+
+    Returns:
+        The integers, (4H, n) float64.
     """
-    peak = float(np.abs(values).max(initial=0.0))
-    if peak == 0.0:
-        return limit
-    return min(bits - 1 - int(np.ceil(np.log2(peak))), limit)
+    own = np.diag(moments)
+    order = np.argsort(-own)
+    matrix = (1 - _OWN) * moments + np.diag(_OWN * own + 1e-4 * own.mean() + 1e-30)
+    matrix = matrix[np.ix_(order, order)]
+    follow = np.linalg.cholesky(np.linalg.inv(matrix)).T
+    left, steps, half = w[:, order], steps[:, order], 1 << (bits - 1)
+    found, errors = np.empty_like(left), np.empty_like(left)
+    for begin in range(0, len(own), _BLOCK):
+        end = min(begin + _BLOCK, len(own))
+        for j in range(begin, end):
+            scaled = np.floor(left[:, j] / steps[:, j] + 0.5)
+            found[:, j] = np.clip(scaled, -half, half - 1)
+            errors[:, j] = (left[:, j] - found[:, j] * steps[:, j]) / follow[j, j]
+            left[:, j + 1 : end] -= errors[:, j, None] * follow[j, j + 1 : end]
+        left[:, end:] -= errors[:, begin:end] @ follow[begin:end, end:]
+    return found[:, np.argsort(order)]
 
 
-def _to_int(values: np.ndarray, frac: int, bits: int) -> np.ndarray:
-    """Scale by 2**frac, round half up, saturate to a signed integer of bits."""
-    half = 1 << (bits - 1)
-    scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**frac + 0.5)
-    return np.clip(scaled, -half, half - 1).astype(np.int64)
+def _grid(least: np.ndarray, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
+    """Give the finest scales (4 + factor) / 4 * 2**-frac that are no finer than ``least``."""
+    least = np.maximum(least, 2.0**-rules.fmt.weight_frac_max)
+    frac = -np.ceil(np.log2(least)).astype(np.int64)
+    if not rules.row_scales:
+        return np.zeros_like(frac), frac
+    # Eighths of 2**-frac: 5, 6, 7 or 8, for least is more than half of it.
+    eighths = np.ceil(least * 2.0 ** (frac + 3) - 1e-9).astype(np.int64)
+    whole = eighths == 8
+    return np.where(whole, 0, eighths - 4), np.where(whole, frac, frac + 1)
+
+
+def _step(factor: np.ndarray, frac: np.ndarray) -> np.ndarray:
+    """What an LSB of a weight is worth."""
+    return (4 + factor) * 2.0 ** -(frac + 2)
+
+
+def _exponent(value: float) -> int:
+    """Least n with value <= 2**n; of zero as of the smallest number."""
+    return int(np.ceil(np.log2(max(float(value), 1e-300))))
+
+
+def _decibels(more: float, less: float) -> float:
+    return float(10 * np.log10(max(more, 1e-300) / max(less, 1e-300)))

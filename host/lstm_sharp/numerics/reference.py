@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,32 +22,42 @@ class Answer(NamedTuple):
     """The largest abs(c) of any cell after any step."""
 
 
-def run(model: Model, x: np.ndarray, state: tuple[np.ndarray, np.ndarray] | None = None) -> Answer:
+def run(
+    model: Model,
+    x: np.ndarray,
+    state: tuple[np.ndarray, np.ndarray] | None = None,
+    watch: Callable[[Layer, np.ndarray, np.ndarray, float], None] | None = None,
+) -> Answer:
     """Run x (batch, time, X) through all levels in float64.
 
     Args:
         model: the float model.
         x: (batch, time, X).
         state: h and c of every cell, (cells, batch, H) each; zeros by default.
+        watch: called with each cell, its x and h (batch, time, ...) in the order of its steps, and
+            the largest abs(c) of it.
 
     The last step of a reverse cell is step 0.
     """
     widest = max(layer.hidden_size for layer in model.layers)
     zeros = np.zeros((len(model.layers), x.shape[0], widest))
     h, c = (v.astype(np.float64) for v in (state or (zeros, zeros)))
-    peaks: list[float] = []
+    peaks: list[float] = [0.0]
 
     def run_cell(
         layer: Layer, x: np.ndarray, h: np.ndarray, c: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         w_ih, w_hh = layer.gates
         x_sums = input_sums(x, w_ih)
-        out = np.empty((*x.shape[:2], layer.hidden_size))
+        out, peak = np.empty((*x.shape[:2], layer.hidden_size)), 0.0
         for t in range(x.shape[1]):
             i, f, g, o = x_sums[:, t] + product(h, w_hh, len(h))
             c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-            peaks.append(float(np.abs(c).max()))
+            peak = max(peak, float(np.abs(c).max()))
             out[:, t] = h = _sigmoid(o) * np.tanh(c)
+        peaks.append(peak)
+        if watch:
+            watch(layer, x, out, peak)
         return out, c
 
     return Answer(*run_levels(model, x.astype(np.float64), h, c, run_cell), max(peaks))

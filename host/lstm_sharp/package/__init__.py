@@ -22,19 +22,19 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
-from lstm_sharp.numerics.quantize import QuantLayer, QuantModel
+from lstm_sharp.numerics.formats import C_BITS, C_FRAC, MAX_C_SHIFT, Format
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from lstm_sharp.package import folder as folders
 from lstm_sharp.package import vectors
 from lstm_sharp.package.vectors import Vectors
 from lstm_sharp.runtime.deploy import Stage, deploy, own_cycles
 
-_WEIGHTS = ("w_ih", "w_hh", "b")
-_SCALES = ("x_frac", "w_ih_frac", "w_hh_frac", "x_shift")
+_OF_ROWS = ("b", "frac", "x_shift", "factor")
+_SHOWN = ("input_size", "hidden_size", "reverse", "c_shift")
 _WIDTHS = ("weight_bits", "activation_bits", "bias_bits", "h_frac")
 
 _Layout = dict[str, tuple[tuple[int, ...], int]]
-"""Shape and bits of each array of an .npz file."""
+"""Shape and bits of each array of an .npz file; 0 bits: positive float64."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,9 @@ def write(
     weights = {
         f"{name}_l{index}": getattr(layer, name)
         for index, layer in enumerate(quantized.layers)
-        for name in _WEIGHTS
+        for name in ("w_ih", "w_hh", *_OF_ROWS)
     }
+    weights["x_scale"] = quantized.x_scale
     sizes = [(q.input_size, q.hidden_size) for q in quantized.layers]
     contents = {
         folders.MODEL: _npz(weights, _model_layout(cfg.fmt, sizes)),
@@ -166,7 +167,6 @@ def _describe(
     lengths = (steps,) * made.half
     from_zeros, load = own_cycles(plans, Call(lengths, with_state=False, give_state=True))
     with_state, _ = own_cycles(plans, Call(lengths, with_state=True, give_state=True))
-    shown = ("input_size", "hidden_size", "reverse", *_SCALES)
     return {
         "model": model.name,
         "engine": cfg.engine,
@@ -179,7 +179,7 @@ def _describe(
             "c_frac": C_FRAC,
         },
         "directions": [len(level) for level in model.levels],
-        "layers": [{name: getattr(q, name) for name in shown} for q in model.layers],
+        "layers": [{name: getattr(q, name) for name in _SHOWN} for q in model.layers],
         "notes": list(model.notes),
         "vectors": {"sequences": 2 * made.half, "steps": steps},
         "predicted_cycles": {"load": load, "from_zeros": from_zeros, "with_state": with_state},
@@ -191,8 +191,9 @@ def _model_layout(fmt: Format, sizes: Sequence[tuple[int, int]]) -> _Layout:
     for index, (x, h) in enumerate(sizes):
         layout[f"w_ih_l{index}"] = (4 * h, x), fmt.weight_bits
         layout[f"w_hh_l{index}"] = (4 * h, h), fmt.weight_bits
-        layout[f"b_l{index}"] = (4 * h,), fmt.bias_bits
-    return layout
+        for name in _OF_ROWS:
+            layout[f"{name}_l{index}"] = (4 * h,), fmt.bias_bits if name == "b" else 8
+    return {**layout, "x_scale": ((sizes[0][0],), 0)}
 
 
 def _vector_layout(model: QuantModel, count: int, steps: int) -> _Layout:
@@ -209,7 +210,9 @@ def _vector_layout(model: QuantModel, count: int, steps: int) -> _Layout:
 
 
 def _integer(bits: int) -> np.dtype:
-    """Return the smallest signed type that holds so many bits, little endian."""
+    """Return the smallest signed type that holds so many bits, little endian; float64 for 0."""
+    if not bits:
+        return np.dtype("<f8")
     return np.dtype(f"<i{next(size for size in (1, 2, 4, 8) if 8 * size >= bits)}")
 
 
@@ -225,12 +228,16 @@ def _npz(arrays: Mapping[str, np.ndarray], layout: _Layout) -> bytes:
 
 
 def _arrays(data: bytes, layout: _Layout, what: Path) -> dict[str, np.ndarray]:
-    """Read arrays of exactly these shapes and types, all values within their bits, as int64."""
+    """Read arrays of exactly these shapes and types, all integers within their bits, as int64."""
     read = {}
     with arrays.open_npz(data, str(what)) as held:
         for name, (shape, bits) in layout.items():
             value, kind = held[name](), _integer(bits)
             _require(value.shape == shape and value.dtype == kind, f"{name} is {kind} {shape}")
+            if not bits:
+                _require(np.isfinite(value).all() and (value > 0).all(), f"{name} is positive")
+                read[name] = value
+                continue
             wide, half = value.astype(np.int64), 1 << (bits - 1)
             _require(((-half <= wide) & (wide < half)).all(), f"{name} is within {bits} bits")
             read[name] = wide
@@ -245,22 +252,27 @@ def _read_model(about: Mapping[str, Any], fmt: Format, data: bytes, what: Path) 
     held = _arrays(data, _model_layout(fmt, sizes), what)
     layers: list[QuantLayer] = []
     for index, q in enumerate(facts):
-        parts: dict[str, Any] = {name: held[f"{name}_l{index}"] for name in _WEIGHTS}
-        parts |= {name: _whole(q[name], name, -1000) for name in _SCALES}
-        layer = QuantLayer(**parts, reverse=q["reverse"])
-        finer = fmt.h_frac + layer.w_hh_frac - layer.x_frac - layer.w_ih_frac
+        parts: dict[str, Any] = {
+            name: held[f"{name}_l{index}"] for name in ("w_ih", "w_hh", *_OF_ROWS)
+        }
+        layer = QuantLayer(
+            **parts, reverse=q["reverse"], c_shift=_whole(q["c_shift"], "c_shift", 0)
+        )
         low, high = fmt.weight_frac_min, fmt.weight_frac_max
         _require(type(layer.reverse) is bool, "reverse is true or false")
-        _require(low <= layer.w_hh_frac <= high, f"w_hh_frac is {low} to {high}")
-        _require(layer.x_shift == finer >= 0, f"x_shift is {finer} and not negative")
+        for name, least, most in (
+            ("frac", low, high),
+            ("x_shift", 0, 15),
+            ("factor", 0, 3),
+            ("c_shift", 0, MAX_C_SHIFT),
+        ):
+            value = np.asarray(getattr(layer, name))
+            _require(least <= value.min() and value.max() <= most, f"{name} is {least} to {most}")
         layers.append(layer)
     directions = tuple(_whole(n, "directions", 1) for n in about["directions"])
     notes = tuple(map(str, about["notes"]))
-    model = QuantModel(fmt, tuple(layers), str(about["model"]), None, notes, directions)
-    for index, level in enumerate(model.levels):
-        x_frac = fmt.h_frac if index else model.x_frac
-        _require({q.x_frac for q in level} == {x_frac}, f"x_frac of level {index} is {x_frac}")
-    return model
+    name, scale = str(about["model"]), held["x_scale"]
+    return QuantModel(fmt, tuple(layers), name, None, notes, directions, scale)
 
 
 def _require(holds: object, what: str) -> None:

@@ -21,7 +21,7 @@ from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
 
-VERSION = 2
+VERSION = 3
 """Of the format; a reader refuses any other."""
 ABOUT = "package.json"
 _MARK = "lstm_sharp_package"

@@ -10,7 +10,8 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.golden import State
-from lstm_sharp.numerics.quantize import QuantModel, quantize
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.deploy import Stage, deploy
 from lstm_sharp.runtime.inputs import check_input
 
@@ -61,7 +62,7 @@ def prepare(
         shape = (SEQUENCES, STEPS, model.input_size)
         calibration = np.random.default_rng(SEED).uniform(-1, 1, shape)
     calibration = check_input(model, calibration, "calibration data")
-    quantized = quantize(model, cfg.fmt, calibration, cfg.max_shift)
+    quantized = quantize(model, cfg.fmt, calibration, cfg.max_shift, cfg.row_scales)
     stages = deploy(quantized, cfg, schedule, sequences=SEQUENCES // 2)
     first = np.arange(SEQUENCES) % len(calibration)
     x = calibration[first, : _steps(stages)]

@@ -20,7 +20,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden, reference
-from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime import deploy, engines
 from lstm_sharp.runtime.batch import Pair, by_length
 from lstm_sharp.runtime.deploy import Deployment, Stage

@@ -9,7 +9,7 @@ from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.deploy import check_levels, plans
 
 DEFAULT_FORMAT = "W8A16"

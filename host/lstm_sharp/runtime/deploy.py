@@ -26,7 +26,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.golden import State
-from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.batch import Pair
 
 
@@ -119,7 +119,9 @@ def deploy(
         first = stages[-1].cells.stop if stages else 0
         cells = model.layers[first : first + len(plan.layers)]
         directions = (plan.directions,) * (len(cells) // plan.directions)
-        stages.append(Stage(replace(model, layers=cells, directions=directions), plan, first))
+        scale = 0.5**model.fmt.h_frac if first else model.x_scale  # of h, or of x
+        part = replace(model, layers=cells, directions=directions, x_scale=scale)
+        stages.append(Stage(part, plan, first))
     return tuple(stages)
 
 

@@ -12,7 +12,7 @@ from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import C_BITS, C_LIMIT
-from lstm_sharp.numerics.quantize import QuantModel
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.batch import Pair
 
 ENGINE_LIMITS = 1.0, float(C_LIMIT)

@@ -20,7 +20,8 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import C_LIMIT, Format
-from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, QuantModel, quantize, saturated
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.numerics.quantized import QuantModel, at_limit
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime.backends import Board, Float, Golden, Progress, Simulated
 from lstm_sharp.runtime.batch import Pair
@@ -72,6 +73,8 @@ class Session:
     runs: Any
     stateful = compare = False
     clipped = saturated = 0
+    _limits: tuple[int, bool] | tuple[()] = ()
+    """What the engine holds of scales, if it is not as ``quantize`` takes it to be."""
     _held: Deployment | None = None
     _kept: tuple[Pair, Pair | None] | None = None
     """What the last run left behind in the backend's numbers, and in the float model."""
@@ -113,14 +116,15 @@ class Session:
         required = backend not in ("float", "golden")
         find: Callable[[], Config | None]
         find = cache(partial(choose, model, config, format, required, steps, runs.engine or "sv"))
-        self.fmt, self._max_shift = Format.parse(format or DEFAULT_FORMAT), DEFAULT_MAX_SHIFT
+        self.fmt = Format.parse(format or DEFAULT_FORMAT)
         if required or config is not None:
             cfg = find()
             assert cfg is not None
             if backend == "board" and overlay is None:
                 runs = Board(overlays.overlay_of(cfg, build))
                 cfg = cfg.of(runs.engine)
-            self.fmt, self._max_shift, find = cfg.fmt, cfg.max_shift, lambda: cfg
+            self.fmt, find = cfg.fmt, lambda: cfg
+            self._limits = cfg.max_shift, bool(cfg.row_scales)
         self.runs, self._find = runs, find
         if calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
@@ -130,7 +134,7 @@ class Session:
         """The engine; None where no shipped one holds the model, and the backend needs none.
 
         One that is neither named nor needed is chosen when it is asked for: until then all that
-        counts is what every shipped config has, the same format and ``max_shift``.
+        counts is what every shipped config has, the default format and limits of ``quantize``.
         """
         return self._find()
 
@@ -239,11 +243,11 @@ class Session:
             h = _each(held.model.dequantize_h, h)
             after = left and (held.model.dequantize_h(left[0]), held.model.dequantize_c(left[1]))
         seconds = time.perf_counter() - began
-        self.saturated = saturated(left[1]) if left and not in_float else 0
+        self.saturated = at_limit(left[1]) if left and not in_float else 0
         self.clipped = int(np.sum(_each(held.model.clipped, asked.x))) if scaled else 0
         notes, error = list(self._notes), None
         if self.clipped:
-            most = 2.0 ** (self.fmt.activation_bits - 1 - held.model.x_frac)
+            most = held.model.x_reach.max()
             notes.append(
                 f"x: {self.clipped} of {sum(x.size for x in asked.x)} values are clipped to "
                 f"+-{most:g}, which is what the calibration data reaches; calibrate with inputs "
@@ -278,7 +282,7 @@ class Session:
         xs: Batch = asked.x
         if not asked.floats:
             model = self.quantized
-            xs, h = [v * 0.5**model.x_frac for v in xs], _each(model.dequantize_h, h)
+            xs, h = [model.dequantize_input(v) for v in xs], _each(model.dequantize_h, h)
             if asked.state and state:
                 state = model.dequantize_h(state[0]), model.dequantize_c(state[1])
         expected, left, _ = self._float.run(None, xs, state, True)
@@ -329,7 +333,7 @@ class Session:
 
     def _quantize(self, calibration: np.ndarray) -> None:
         try:
-            model = quantize(self.model, self.fmt, calibration, self._max_shift)
+            model = quantize(self.model, self.fmt, calibration, *self._limits)
         except UsageError as reason:
             if self.backend != "float":
                 raise

@@ -54,14 +54,14 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
         "format": cfg.format,
         "jobs": [f"job{name}" for name in names],
         "schedules": [stage.plan.schedule for stage in stages],
-        "x_frac": quantized.x_frac,
+        "x_scale": quantized.x_scale.tolist(),
         "h_frac": quantized.fmt.h_frac,
     }
     files.write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
     for name, (runs, h) in zip(names, stage_jobs(stages, made)):
         jobs.write_job(folder / f"job{name}", runs)
         files.write_array(folder / f"h{name}.npy", h)
-    files.write_array(folder / "x.npy", (made.x * 0.5**quantized.x_frac).astype(np.float32))
+    files.write_array(folder / "x.npy", quantized.dequantize_input(made.x).astype(np.float32))
     files.write_array(folder / "h_end.npy", made.h_end)
     files.write_array(folder / "c_end.npy", made.c_end)
 

@@ -1,0 +1,122 @@
+"""The same LSTM on a CPU: an ONNX graph of a model, in float or as ONNX Runtime quantises it."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lstm_sharp.errors import ToolError
+from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.model.onnx_run import make_evaluator
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+_OPSET, _IR = 17, 8
+"""Versions that every ONNX Runtime of the last years takes."""
+_ABSENT = "ONNX Runtime's int8 needs onnx and onnxruntime; run pip install 'lstm-sharp[onnx]'"
+
+
+def graph_of(model: Model) -> ModelProto:
+    """Make a graph of the stack, an LSTM node a level.
+
+    Args:
+        model: any stack; its head is left out.
+
+    Returns:
+        A graph from ``x`` (batch, time, X) to ``h`` (batch, time, hidden), both float32.
+
+    Raises:
+        ToolError: onnx is not installed.
+    """
+    try:
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError:
+        raise ToolError(_ABSENT) from None
+
+    # The axes of an LSTM's x are time, batch, X, those of its h time, direction, batch, H.
+    nodes: list[NodeProto] = [helper.make_node("Transpose", ["x"], ["x0"], perm=[1, 0, 2])]
+    weights = {"width": np.array([0, 0, -1], dtype=np.int64)}
+    for index, level in enumerate(model.levels):
+        one_way = "reverse" if level[0].reverse else "forward"
+        nodes += [
+            helper.make_node(
+                "LSTM",
+                [f"x{index}", *(f"{kind}{index}" for kind in "WRB")],
+                [f"h{index}"],
+                f"lstm{index}",
+                hidden_size=level[0].hidden_size,
+                direction="bidirectional" if len(level) == 2 else one_way,
+            ),
+            helper.make_node("Transpose", [f"h{index}"], [f"side{index}"], perm=[0, 2, 1, 3]),
+            helper.make_node("Reshape", [f"side{index}", "width"], [f"x{index + 1}"]),
+        ]
+        for kind, arrays in zip("WRB", zip(*map(_in_onnx_order, level))):
+            weights[f"{kind}{index}"] = np.stack(arrays).astype(np.float32)
+    nodes.append(helper.make_node("Transpose", [nodes[-1].output[0]], ["h"], perm=[1, 0, 2]))
+    x, h = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "time", width])
+        for name, width in (("x", model.input_size), ("h", model.hidden_size))
+    )
+    initializers = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "stack", [x], [h], initializers)
+    opset = helper.make_opsetid("", _OPSET)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=_IR)
+
+
+def _in_onnx_order(cell: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return W (4H, X), R (4H, H), B (8H,), with the gates as i, o, f, c."""
+
+    def ordered(rows: np.ndarray) -> np.ndarray:
+        i, f, g, o = np.split(rows, 4)
+        return np.concatenate([i, o, f, g])
+
+    bias = ordered(cell.b)
+    return ordered(cell.w_ih), ordered(cell.w_hh), np.concatenate([bias, np.zeros_like(bias)])
+
+
+def dynamic_int8(graph: ModelProto, per_channel: bool) -> ModelProto:
+    """Quantise the weights to int8 as ONNX Runtime does; activations follow while it runs.
+
+    Args:
+        graph: of ``graph_of``.
+        per_channel: a scale for each row of gates, else one a direction for each of W and R.
+
+    Raises:
+        ToolError: ONNX Runtime is not installed.
+    """
+    try:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError:
+        raise ToolError(_ABSENT) from None
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "int8.onnx")
+        log = logging.getLogger()
+        level = log.level
+        log.setLevel(logging.ERROR)  # it asks for preprocessing, which changes no LSTM
+        try:
+            quantize_dynamic(
+                graph,
+                path,
+                op_types_to_quantize=["LSTM"],
+                per_channel=per_channel,
+                weight_type=QuantType.QInt8,
+            )
+        finally:
+            log.setLevel(level)
+        return type(graph).FromString(path.read_bytes())
+
+
+def run(graph: ModelProto, x: np.ndarray) -> np.ndarray:
+    """Run x (batch, time, X) float through a graph; return h (batch, time, hidden) float32.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed.
+    """
+    (h,) = make_evaluator(graph)({"x": np.asarray(x, dtype=np.float32)})
+    return np.asarray(h)

@@ -1,0 +1,123 @@
+"""From floats to the integers that every backend runs: rounding of weights, x, h and c."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lstm_sharp.model.model import Cell, Levels
+from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
+
+
+@dataclass(frozen=True)
+class QuantLayer(Cell):
+    """One LSTM cell in integers.
+
+    A real weight of row r is integer * (4 + factor[r]) / 4 * 2**-frac[r], and 2**x_shift[r] times
+    that in w_ih, which takes x as a fraction in [-1, 1), like h. The accumulator's LSB is that of
+    w_hh times 2**-h_frac; the bias is given in the x-part's, 2**x_shift[r] times as large. What
+    belongs to rows may be given as one number for all.
+    """
+
+    w_ih: np.ndarray  # (4H, X) int64, within the format's weight bits
+    w_hh: np.ndarray  # (4H, H) int64
+    b: np.ndarray  # (4H,) int64, within the format's bias bits
+    frac: np.ndarray  # (4H,) int64, of w_hh
+    x_shift: np.ndarray  # (4H,) int64, 0 to the engine's max_shift
+    reverse: bool = False
+    factor: np.ndarray = 0  # type: ignore[assignment]  # (4H,) int64, 0 to 3
+    c_shift: int = 0
+    """c has C_FRAC - c_shift fraction bits; 0 to MAX_C_SHIFT."""
+
+    def __post_init__(self) -> None:
+        for name in ("frac", "x_shift", "factor"):
+            rows = np.broadcast_to(np.asarray(getattr(self, name), np.int64), self.b.shape)
+            object.__setattr__(self, name, rows)
+
+    @property
+    def row_scale(self) -> np.ndarray:
+        """What one LSB of w_hh is worth, (4H,) float64."""
+        return (4 + self.factor) * 2.0 ** -(self.frac + 2)
+
+    @property
+    def c_frac(self) -> int:
+        """Fraction bits of c."""
+        return C_FRAC - self.c_shift
+
+
+@dataclass(frozen=True)
+class QuantModel(Levels[QuantLayer]):
+    """A stack of integer cells, ordered as in ``Model``, and the scale of its input.
+
+    Raises:
+        UsageError: cells that make no stack; see ``Levels.levels``.
+    """
+
+    fmt: Format
+    layers: tuple[QuantLayer, ...]
+    name: str = "model"
+    head: Callable[[np.ndarray], np.ndarray] | None = None
+    notes: tuple[str, ...] = field(default=())
+    """What was coarsened beyond the format, in words."""
+    directions: tuple[int, ...] | None = None
+    """Cells of each level, 1 or 2; None when each has one."""
+    x_scale: np.ndarray = 1.0  # type: ignore[assignment]  # (X,) float64
+    """What an LSB of the input's features is worth; w_ih's columns hold it too."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scale = np.broadcast_to(np.asarray(self.x_scale, np.float64), (self.input_size,))
+        object.__setattr__(self, "x_scale", scale)
+
+    @property
+    def macs_per_step(self) -> int:
+        """Multiplications of one time step through all cells."""
+        return sum(4 * q.hidden_size * (q.input_size + q.hidden_size) for q in self.layers)
+
+    def quantize_input(self, x: np.ndarray) -> np.ndarray:
+        """Turn x (batch, time, X) float into int64, rounded half up, saturated."""
+        return to_int(x / self.x_scale, 0, self.fmt.activation_bits)
+
+    def dequantize_input(self, x: np.ndarray) -> np.ndarray:
+        """Turn integer x (..., X) into float64."""
+        return x * self.x_scale
+
+    @property
+    def x_reach(self) -> np.ndarray:
+        """The largest abs(x) of each feature that does not saturate, (X,) float64."""
+        return self.x_scale * 2.0 ** (self.fmt.activation_bits - 1)
+
+    def clipped(self, x: np.ndarray) -> int:
+        """Count values of x (..., X) float that saturate, by more than the one LSB at the top."""
+        return int(np.count_nonzero(np.abs(x) > self.x_reach))
+
+    def quantize_state(self, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Turn h and c (cells, batch, H) float into int64, rounded half up, saturated."""
+        return to_int(h, self.fmt.h_frac, self.fmt.activation_bits), to_int(c, self._c_frac, C_BITS)
+
+    def dequantize_h(self, h: np.ndarray) -> np.ndarray:
+        """Turn integer h into float32."""
+        return (np.asarray(h) * 0.5**self.fmt.h_frac).astype(np.float32)
+
+    def dequantize_c(self, c: np.ndarray) -> np.ndarray:
+        """Turn integer c (cells, batch, H) into float32 (exact: 24 bits)."""
+        return (np.asarray(c) * 0.5**self._c_frac).astype(np.float32)
+
+    @property
+    def _c_frac(self) -> np.ndarray:
+        return np.array([q.c_frac for q in self.layers])[:, None, None]
+
+
+def at_limit(c: np.ndarray) -> int:
+    """Count values of integer c, any shape, that stand at one of its limits."""
+    most = (1 << (C_BITS - 1)) - 1
+    return int(np.count_nonzero((c >= most) | (c < -most)))
+
+
+def to_int(values: np.ndarray, frac: int | np.ndarray, bits: int) -> np.ndarray:
+    """Scale by 2**frac, round half up, saturate to a signed integer of bits."""
+    half = 1 << (bits - 1)
+    scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**frac + 0.5)
+    return np.clip(scaled, -half, half - 1).astype(np.int64)

@@ -1,0 +1,106 @@
+"""Trained LSTMs of published packages: that they are read right, and how near each format comes."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from difflib import SequenceMatcher
+from importlib.metadata import PackageNotFoundError
+
+import numpy as np
+import pytest
+
+import published
+import torch_file
+from lstm_sharp.model import Model, onnx_dynamic
+from lstm_sharp.numerics import reference
+from models import trained_like, uneven_x
+from published import PUBLISHED, Published
+
+
+@pytest.fixture(params=PUBLISHED, ids=lambda make: make.__name__)
+def trained(request: pytest.FixtureRequest) -> Published:
+    return _installed(request.param)
+
+
+def _installed(make: Callable[[], Published]) -> Published:
+    try:
+        return make()
+    except PackageNotFoundError as error:
+        pytest.skip(f"{error.name} is not installed: make setup")
+
+
+def test_float_is_that_of_onnxruntime(trained: Published) -> None:
+    h = reference.run(trained.model, trained.evaluation).h
+    found = onnx_dynamic.run(onnx_dynamic.graph_of(trained.model), trained.evaluation)
+    np.testing.assert_allclose(found, h, rtol=0, atol=1e-5)
+
+
+def test_figures(trained: Published) -> None:
+    row = published.figures(published.answers(trained))
+    told = (f"{name} {figure:.1f}" for name, figure in row.items())
+    print(f"{trained.model.name}, T = {trained.evaluation.shape[1]}, dB:", ", ".join(told))
+    assert row["W16A16"] > row["W8A16"]
+
+
+def test_sets_are_disjoint_and_alike(trained: Published) -> None:
+    calibration, evaluation = trained.calibration, trained.evaluation
+    rows = np.concatenate([calibration, evaluation]).reshape(len(calibration) + len(evaluation), -1)
+    assert len(np.unique(rows, axis=0)) == len(rows)
+    assert 0.5 < np.abs(evaluation).max() / np.abs(calibration).max() < 2
+
+
+def _answer(trained: Published) -> np.ndarray:
+    assert trained.model.head is not None
+    return trained.model.head(reference.run(trained.model, trained.evaluation).h)
+
+
+def test_speech_is_heard() -> None:
+    heard = _answer(_installed(published.silero_vad))
+    assert np.median(heard) > 0.9, np.quantile(heard, [0.1, 0.5, 0.9])
+
+
+def test_text_is_read() -> None:
+    scores = _answer(_installed(published.nano_ocr))
+    for seed, best in enumerate(scores.argmax(axis=2), start=len(scores)):
+        kept = best[(best > 0) & (best != np.roll(best, 1))]
+        found = "".join(published.OCR_CHARACTERS[n - 1] for n in kept)
+        text = published.line_of_text(seed).replace(" ", "")[: len(found)]
+        print(f"{text}\n{found}\n")
+        assert SequenceMatcher(None, text.lower(), found.lower(), False).ratio() > 0.5
+
+
+def test_no_code_of_a_torch_file_runs() -> None:
+    _installed(published.beatnet)
+    with pytest.raises(pickle.UnpicklingError, match="model.BDA"):
+        torch_file.read(published.file("BeatNet", "BeatNet/models/model-1.pt"))
+
+
+def _unevenness(model: Model) -> dict[str, list[float]]:
+    """Measure w_ih and w_hh of all cells, without their dead rows."""
+    told: dict[str, list[float]] = {"row spread": [], "tail": [], "column spread": [], "size": []}
+    for weights in (w for cell in model.layers for w in (cell.w_ih, cell.w_hh)):
+        live = weights[weights.any(axis=1)]
+        most = np.abs(live).max(axis=1, keepdims=True)
+        columns = np.sqrt(np.mean((live / most) ** 2, axis=0))
+        told["row spread"].append(most.max() / np.median(most))
+        told["tail"].append(np.median(most[:, 0] / np.sqrt(np.mean(live**2, axis=1))))
+        told["column spread"].append(columns.max() / columns.min())
+        told["size"].append(np.sqrt(np.mean(weights**2) * weights.shape[1]))
+    return told
+
+
+@pytest.mark.parametrize("spread", [2, 36])
+def test_drawn_weights_are_as_uneven_as_trained_ones(spread: float) -> None:
+    trained = [_unevenness(_installed(make).model) for make in PUBLISHED]
+    for kind, drawn in _unevenness(trained_like(0, [40, 256, 128], (2, 1), spread)).items():
+        known = [value for each in trained for value in each[kind]]
+        print(f"{kind}: trained {min(known):.1f} to {max(known):.1f}, drawn", np.round(drawn, 1))
+        assert min(known) / 1.5 < min(drawn) and max(drawn) < 1.5 * max(known)
+
+
+def test_drawn_x_is_as_uneven_as_that_of_trained_models() -> None:
+    x = uneven_x(0, 4, 100, 40)
+    loud = np.sort(np.abs(x).max(axis=(0, 1)))
+    assert loud[0] == 0 and 300 < loud[-1] / loud[1] < 3000
+    assert not np.array_equal(x, uneven_x(0, 4, 100, 40, draw=1))
