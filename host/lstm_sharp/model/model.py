@@ -34,14 +34,16 @@ class Cell:
     @cached_property
     def gates(self) -> tuple[np.ndarray, np.ndarray]:
         """A matrix a gate, float64: w_ih with b as last row, (4, X + 1, H), and w_hh, (4, H, H)."""
-        x, h = (
-            w.reshape(4, self.hidden_size, -1).transpose(0, 2, 1).astype(np.float64, order="C")
-            for w in (np.column_stack([self.w_ih, self.b]), self.w_hh)
-        )
-        return x, h
+        return by_gate(np.column_stack([self.w_ih, self.b])), by_gate(self.w_hh)
 
 
 AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
+def by_gate(rows: np.ndarray) -> np.ndarray:
+    """Turn weights (4H, X) into a matrix a gate that x is multiplied by, float64 (4, X, H)."""
+    gates = rows.reshape(4, -1, rows.shape[1]).transpose(0, 2, 1)
+    return gates.astype(np.float64, order="C")
 
 
 def level_width(level: Sequence[Cell]) -> int:
