@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ class Session:
     runs: Any
     stateful = compare = False
     clipped = saturated = 0
+    _limits: tuple[int, bool] | tuple[()] = ()
+    """What the engine holds of scales, if it is not as ``quantize`` takes it to be."""
     _held: Deployment | None = None
     _kept: tuple[Pair, Pair | None] | None = None
     """What the last run left behind in the backend's numbers, and in the float model."""
@@ -111,15 +114,29 @@ class Session:
             runs = Board(overlay)
             config = config or overlays.config_of(runs.runner.identity)
         required = backend not in ("float", "golden")
-        cfg = choose(model, config, format, required, steps, runs.engine or "sv")
-        if backend == "board" and overlay is None:
+        find: Callable[[], Config | None]
+        find = cache(partial(choose, model, config, format, required, steps, runs.engine or "sv"))
+        self.fmt = Format.parse(format or DEFAULT_FORMAT)
+        if required or config is not None:
+            cfg = find()
             assert cfg is not None
-            runs = Board(overlays.overlay_of(cfg, build))
-            cfg = cfg.of(runs.engine)
-        self.runs, self.cfg = runs, cfg
-        self.fmt = cfg.fmt if cfg else Format.parse(format or DEFAULT_FORMAT)
+            if backend == "board" and overlay is None:
+                runs = Board(overlays.overlay_of(cfg, build))
+                cfg = cfg.of(runs.engine)
+            self.fmt, find = cfg.fmt, lambda: cfg
+            self._limits = cfg.max_shift, bool(cfg.row_scales)
+        self.runs, self._find = runs, find
         if calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
+
+    @property
+    def cfg(self) -> Config | None:
+        """The engine; None where no shipped one holds the model, and the backend needs none.
+
+        One that is neither named nor needed is chosen when it is asked for: until then all that
+        counts is what every shipped config has, the default format and limits of ``quantize``.
+        """
+        return self._find()
 
     def __enter__(self) -> Session:
         return self
@@ -221,13 +238,13 @@ class Session:
         h, left, seen = self.runs.run(held, x, own, give)
         after = left
         if in_float:
-            h = [v.astype(np.float32) for v in h]
+            h = _each(lambda v: v.astype(np.float32), h)
         elif scaled:
             h = _each(held.model.dequantize_h, h)
             after = left and (held.model.dequantize_h(left[0]), held.model.dequantize_c(left[1]))
         seconds = time.perf_counter() - began
         self.saturated = at_limit(left[1]) if left and not in_float else 0
-        self.clipped = sum(map(held.model.clipped, asked.x)) if scaled else 0
+        self.clipped = int(np.sum(_each(held.model.clipped, asked.x))) if scaled else 0
         notes, error = list(self._notes), None
         if self.clipped:
             most = held.model.x_reach.max()
@@ -272,12 +289,17 @@ class Session:
         return max(float(np.abs(v - r).max()) for v, r in zip(h, expected)), left
 
     @property
+    def ran(self) -> Report | None:
+        """What the last call did, without an engine's figures; None before the first."""
+        return self._call[0] if self._call else None
+
+    @property
     def report(self) -> Report | None:
         """What the last call did, worked out when it is asked for; None before the first."""
         if self._call is None:
             return None
         report, held, call, seen = self._call
-        if held is None or held.cfg is None:
+        if held is None or held.find() is None:
             return report
         lengths = call.lengths
         size = max(lengths), len(lengths)
@@ -310,20 +332,19 @@ class Session:
         )
 
     def _quantize(self, calibration: np.ndarray) -> None:
-        engine = (self.cfg.max_shift, self.cfg.row_scales) if self.cfg else ()
         try:
-            model = quantize(self.model, self.fmt, calibration, *engine)
+            model = quantize(self.model, self.fmt, calibration, *self._limits)
         except UsageError as reason:
             if self.backend != "float":
                 raise
             self._notes = (str(reason),)
             return
         self._notes = model.notes
-        held = Deployment(model, self.cfg, self.schedule)
+        held = Deployment(model, self._find, self.schedule)
         self.runs.begin(held)
         self._held = held
 
 
-def _each(of: Callable[[np.ndarray], np.ndarray], values: Any) -> Any:
+def _each(of: Callable[[np.ndarray], Any], values: Any) -> Any:
     """Apply to a batch as a whole, or to each sequence of a list."""
     return of(values) if isinstance(values, np.ndarray) else [of(v) for v in values]
