@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from operator import ge
 from pathlib import Path
 
@@ -50,6 +50,8 @@ _SMALL_SHAPES = """rows=4 columns=8 k_list=4,8,16 stream_bits=128 max_input=40 m
 _SQUARE = "rows=16 columns=4 lanes=4 max_input=9 max_hidden=9 max_shift=15 stream_bits=128"
 ENGINES = {
     "tiny": _TINY,
+    # One scale for all rows, as of configs without the knob
+    "plain": engine("plain", "row_scales=0"),
     # Row blocks wider than words, several lanes, weights in two banks of BRAM and of UltraRAM
     "wide": engine("wide", _WIDE, _TINY.with_format("W16A16")),
     # A row block of any shape but the largest ends inside a beat
@@ -292,13 +294,22 @@ def random_model(
             b = integers(rng, fmt.bias_bits - (0 if extreme else 6), (rows,), extreme)
             low = fmt.weight_frac_min + (0 if extreme else 6)
             each = rows if row_scales else None
-            frac = rng.integers(low, fmt.weight_frac_max + 1, each)
-            shift = rng.integers(0, max_shift + 1, each)
-            factor = rng.integers(0, 4, each) if row_scales else 0
+            drawn = partial(
+                _numbers, rng, each, bool(row_scales and extreme and rng.random() < 0.5)
+            )
+            frac, shift = drawn(low, fmt.weight_frac_max), drawn(0, max_shift)
+            factor = drawn(0, 3) if row_scales else 0
             c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if row_scales else 0
             scales = frac, shift, reverse, factor, c_shift
             cells.append(QuantLayer(w_ih, w_hh, b, *scales))
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
+
+
+def _numbers(
+    rng: np.random.Generator, count: int | None, ends: bool, least: int, most: int
+) -> np.ndarray:
+    """Draw numbers from all of a range or from its ends; one for all where no count is given."""
+    return rng.choice([least, most], count) if ends else rng.integers(least, most + 1, count)
 
 
 def _deployed(

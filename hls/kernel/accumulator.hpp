@@ -41,17 +41,12 @@ inline void accumulate(const Work &work, const Slot &slot, const Spans &spans, c
 Banks:
   for (int bank = 0; bank < kBands; ++bank) {
     if (meets(work, slot, bank)) {
-      if (slot.first && work.from_bias) {
+      if (slot.first) {
       Begin:
-        for (int k = 0; k < kRows; ++k) {
-          running[bank * kRows + k] = Acc_t(biases[bank * kRows + k] >> kBesideBias);
-        }
-      }
-      if (slot.first && !work.from_bias) {
-      Go_On:
-        for (int k = 0; k < kRows; ++k) {
-          running[bank * kRows + k] =
-              shift_left(stored[bank * kRows + k], shift_of(work, biases[bank * kRows + k]));
+        for (int at = bank * kRows; at < (bank + 1) * kRows; ++at) {
+          const BiasWord bias = biases[at];
+          running[at] = work.from_bias ? Acc_t(bias >> kBesideBias)
+                                       : shift_left(stored[at], shift_of(work, bias));
         }
       }
     Accumulate:

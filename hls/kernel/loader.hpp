@@ -37,12 +37,11 @@ class Loader {
     if (work.loads_bias) {
     Move_Rows:
       for (int k = 0; k + 1 < kRows; ++k) rows_[k] = rows_[k + 1];
-      const std::uint32_t word[2] = {std::uint32_t(element<32>(beat, 0)),
-                                     std::uint32_t(element<32>(beat, 1))};
       // The scale stands above the bias, where a native integer would take it for its sign.
       constexpr int kAbove = 64 - kBiasBits;
-      const Int<64> bias = shift_left(element<64>(beat, 0), kAbove) >> kAbove;
-      rows_[kRows - 1] = {Bias_t(bias), decode_scale(word)};
+      const Int<64> word = element<64>(beat, 0);
+      rows_[kRows - 1] = {Bias_t(shift_left(word, kAbove) >> kAbove),
+                          decode_scale(std::uint64_t(word))};
     }
     if (work.loads_state) {
     Move_States:
@@ -76,8 +75,7 @@ class Loader {
     Scales scales;
   Scale_Rows:
     for (int k = 0; k < kRows; ++k) {
-      const Scale &scale = rows_[k].scale;
-      put<kScaleBits>(scales, k, Int<kScaleBits>(scale.factor << kActShiftBits | scale.act_shift));
+      put_scale(scales, k, {rows_[k].scale.act_shift, rows_[k].scale.factor});
     }
     return scales;
   }

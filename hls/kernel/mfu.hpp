@@ -6,9 +6,8 @@
 
 namespace lstm {
 
-using Sums = Acc_t[kBands * kRows];  // running sums, bank after bank
-constexpr int kScaleDepth = kRowScales ? kBiasDepth * kBands : 1;
-constexpr int kScalePlaceBits = bits_for(kScaleDepth * kPasses - 1);  // of a turn's rows
+using Sums = Acc_t[kBands * kRows];                               // running sums, bank after bank
+constexpr int kScalePlaceBits = bits_for(kScaleDepth * kPasses);  // of a turn, and behind the last
 
 // Where finished neurons go
 struct Target {
@@ -67,7 +66,8 @@ class Turns {
       to_.keep = work.keep;
       to_.ends_vector = work.ends && slot.last_row;
       to_.ends_run = work.ends_run && slot.last_row;
-      scale_ = UInt<kScalePlaceBits>((slot.row + work.bias_offset) * kPasses);
+      const int band = place_in<kScaleDepth>(int(slot.row + work.bias_offset));
+      scale_ = UInt<kScalePlaceBits>(band * kPasses);
       act_shift_ = work.act_shift;
       c_shift_ = work.c_shift;
       c_zero_ = work.c_zero;
@@ -133,15 +133,12 @@ class Turns {
   ArgumentScale scale_of(const Scales &scales, int k) const {
     #pragma HLS INLINE
     if (!kRowScales) return {act_shift_, 0};
-    UInt<kScaleBits> own = 0;
+    ArgumentScale own = {};
   Passes:
     for (int pass = 0; pass < kPasses; ++pass) {
-      if (place_in<kPasses>(int(scale_)) == pass) {
-        own = UInt<kScaleBits>(get<kScaleBits>(scales, 4 * kLanes * pass + k));
-      }
+      if (place_in<kPasses>(int(scale_)) == pass) own = get_scale(scales, 4 * kLanes * pass + k);
     }
-    return {UInt<kActShiftBits>(own & ((1 << kActShiftBits) - 1)),
-            UInt<kFactorBits>(own >> kActShiftBits)};
+    return own;
   }
 
   bool active_ = false;              // a turn of an earlier row block follows

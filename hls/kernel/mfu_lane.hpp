@@ -14,7 +14,7 @@ using Factor_t = Int<kSigmaFrac + 1>;  // sigma, or tanh's 2 y + 1, in units of 
 using Scaled_t = Int<kScaledBits>;  // a sum times its row's factor
 
 constexpr int kScaleBits = kActShiftBits + kFactorBits;
-using Scales = Pack<kScaleBits, kRows>;  // act_shift and above it factor of a band's rows
+using Scales = Pack<kScaleBits, kRows>;  // of a band's rows: act_shift, above it factor
 
 // From scaled sum to argument: left as far as the widest scale needs, then right.
 static_assert(1 + kSegmentBits + kFracBits == kZBits, "sign, segment, place in the segment");
@@ -44,6 +44,21 @@ struct ArgumentScale {
   UInt<kFactorBits> factor;
 };
 
+// Those of a band's rows; a word's elements have signs.
+inline void put_scale(Scales &scales, int k, const ArgumentScale &scale) {
+  #pragma HLS INLINE
+  constexpr int kSign = 1 << (kScaleBits - 1);
+  const int bits = int(scale.factor) << kActShiftBits | int(scale.act_shift);
+  put<kScaleBits>(scales, k, Int<kScaleBits>((bits ^ kSign) - kSign));
+}
+
+inline ArgumentScale get_scale(const Scales &scales, int k) {
+  #pragma HLS INLINE
+  const int bits = int(get<kScaleBits>(scales, k));
+  return {UInt<kActShiftBits>(bits & ((1 << kActShiftBits) - 1)),
+          UInt<kFactorBits>(bits >> kActShiftBits & ((1 << kFactorBits) - 1))};
+}
+
 inline Tanh_t tanh_steps(Z_t z) {
   #pragma HLS INLINE
   const bool negative = z < 0;
@@ -61,15 +76,16 @@ inline Tanh_t tanh_steps(Z_t z) {
 // Times 4, 5, 6 or 7 quarters, by one sum: 7 is 8 - 1, whose negative is a complement and 1.
 inline Scaled_t scaled(Acc_t sum, UInt<kFactorBits> factor) {
   #pragma HLS INLINE
-  const Scaled_t one = sum;
-  if (!kRowScales) return one;
+  if (!kRowScales) return sum;
+  using Eight_t = Int<kAccBits + 3>;
+  const Eight_t one = sum;
   const bool less = factor == 3;
-  const Scaled_t most = less ? Scaled_t(shift_left(one, 3) | 1) : shift_left(one, 2);
-  const Scaled_t more = factor == 0   ? Scaled_t(0)
-                        : factor == 1 ? one
-                        : less        ? Scaled_t(~one)
-                                      : shift_left(one, 1);
-  return most + more;
+  const Eight_t most = less ? Eight_t(shift_left(one, 3) | 1) : shift_left(one, 2);
+  const Eight_t more = factor == 0   ? Eight_t(0)
+                       : factor == 1 ? one
+                       : less        ? Eight_t(~one)
+                                     : shift_left(one, 1);
+  return Scaled_t(most + more);
 }
 
 inline Z_t argument(Acc_t sum, const ArgumentScale &scale, int right) {

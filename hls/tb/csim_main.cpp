@@ -6,7 +6,8 @@ int main(int argc, char **argv) {
   return job::play_all("csim: ", argv[1], argv[2], [](const job::Run &run, bool) {
     bool left = false;
     const job::Result result = kernel::play(run, left);
-    if ((result.status & 0xff) == 0 && left) throw std::runtime_error("the run left beats in a stream");
+    if ((result.status & 0xff) == 0 && left)
+      throw std::runtime_error("the run left beats in a stream");
     return result;
   });
 }

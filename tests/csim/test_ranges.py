@@ -30,6 +30,7 @@ _IN_BEATS = (8, 32, 64)
 _TINY = config.load("tiny").of("hls")
 CONFIGS = {
     **{name: config.load(name).of("hls") for name in config.shipped()},
+    "plain": config.resized(_TINY, row_scales=0),
     **{f"tiny {f}": _TINY.with_format(f) for f in ("W16A16", "W8A8")},
 }
 
@@ -44,8 +45,8 @@ def worst(cfg: Config, seed: int, negative: bool) -> Case:
     w_ih, w_hh = np.full((4 * hidden, x), end(weight)), np.full((4 * hidden, hidden), end(weight))
     b = np.full(4 * hidden, (least if negative else most)(fmt.bias_bits))
     frac, shift = fmt.weight_frac_min, cfg.max_shift
-    layer = QuantLayer(w_ih, w_hh, b, fmt.h_frac, frac - shift, frac, shift)
-    model = QuantModel(fmt, (layer,))
+    scales = {"factor": 3, "c_shift": formats.MAX_C_SHIFT} if cfg.row_scales else {}
+    model = QuantModel(fmt, (QuantLayer(w_ih, w_hh, b, frac, shift, **scales),))
     xs = [np.full((steps, x), scalar)] * 2
     before = np.full((1, 2, hidden), scalar), np.full((1, 2, hidden), least(formats.C_BITS))
     before[1][0, 1] = most(formats.C_BITS)
@@ -64,6 +65,7 @@ def needed(cfg: Config) -> dict[str, int]:
     low, high = -weight * (scalar - 1), weight * scalar  # of a product
     shift, x, h = cfg.max_shift, cfg.max_input, cfg.max_hidden
     acc = ((x * low - bias << shift) + h * low, (x * high + bias - 1 << shift) + h * high)
+    scaled = [7 * end for end in acc] if cfg.row_scales else acc
     left = max(0, -cfg.z_shift_min)
     steps = 1 << activation.BASE_BITS  # y of tanh lies in [-steps, steps)
     factor, cell = 2 * steps - 1, 1 << (formats.C_BITS - 1)
@@ -74,8 +76,9 @@ def needed(cfg: Config) -> dict[str, int]:
         "Bias_t": (-bias, bias - 1),
         "Sum_t": (cfg.columns * low, cfg.columns * high),
         "Acc_t": acc,
-        "wide": (acc[0] << left, acc[1] << left),
+        "wide": (scaled[0] << left, scaled[1] << left),
         "C_t": (-cell, cell - 1),
+        "c": (-2 * cell, 2 * cell - 1),
         "Z_t": (-8 << activation.Z_FRAC, (8 << activation.Z_FRAC) - 1),
         "Tanh_t": (-steps, steps - 1),
         "Factor_t": (-factor, factor),
@@ -83,6 +86,14 @@ def needed(cfg: Config) -> dict[str, int]:
         "ig": (-factor * factor, factor * factor),
         "out": (-factor * factor + half_h, factor * factor + half_h),
     }
+    if cfg.row_scales:
+        ends |= {
+            "BiasWord": (-bias << 4, (bias << 4) - 1),
+            "Scales": (-1 << 5, (1 << 5) - 1),
+            "Scaled_t": (scaled[0], scaled[1]),
+            "Eight_t": (8 * acc[0], 8 * acc[1] + 1),  # of which one is taken for 7
+            "wide_c": (-cell << formats.MAX_C_SHIFT, cell - 1 << formats.MAX_C_SHIFT),
+        }
     return {name: bits_of(*both) for name, both in ends.items()}
 
 

@@ -14,9 +14,10 @@ import cases
 from cases import KERNELS, LEVELS, Case, draw
 from lstm_sharp.compiler.limits import largest_square
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.program import HEADER
+from lstm_sharp.engine.program import HEADER, null_program
 from lstm_sharp.errors import EngineError
 from lstm_sharp.flow import hls_rtl
+from lstm_sharp.flow.jobs import Run
 from lstm_sharp.runtime import deploy, engines
 from rtl.coverage import Coverage, Point, reachable, seen_in
 
@@ -27,7 +28,15 @@ if hls_rtl.chosen():  # and nothing is said of cycles
     UNDER_TEST = hls_rtl.given().cfg
     ENGINES = {UNDER_TEST.name: UNDER_TEST}
 FIRST = next(iter(ENGINES.values()))
-CASES = {"tiny": 40, "wide": 40, "shapes": 40, "shapes-lanes": 40, "pynq-z2": 12, "zcu104": 8}
+CASES = {
+    "tiny": 40,
+    "plain": 12,
+    "wide": 40,
+    "shapes": 40,
+    "shapes-lanes": 40,
+    "pynq-z2": 12,
+    "zcu104": 8,
+}
 SHAPES = [name for name, cfg in ENGINES.items() if cfg.bands > 1]
 
 
@@ -87,6 +96,31 @@ def test_csim_agrees(name: str) -> None:
         slots = [p.encode(cfg)[HEADER["slots"].word] for _, _, p in case.programs()]
         assert taken == slots, str(case)
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny", "wide", "shapes", "shapes-lanes"])
+def test_uneven_rows_agree(name: str) -> None:
+    """Rows of all scales, on both engines, every second case with streams that stall."""
+    cfg, saturated = cases.ENGINES[name], 0
+    rtl, csim = engines.build("rtl", cfg), engines.build("csim", cfg.of("hls"))
+    for seed in range(5000, 5060):
+        case = draw(cfg, seed)
+        stall = ["--stall", str(seed)] if seed // 2 % 2 else []
+        wrong = case.play(rtl, stall)[0] or draw(cfg.of("hls"), seed).play(csim)[0]
+        assert not wrong, wrong
+        saturated += case.c_saturates
+    assert 5 <= saturated <= 55
+
+
+@pytest.mark.parametrize("backend", ["rtl", "csim"])
+def test_a_run_tells_that_c_saturated_in_it(backend: str) -> None:
+    cfg = FIRST.of(engines.kind(backend))
+    one = {"kinds": ("forward",), "lengths": (5,), "state": True}
+    case = next(c for c in (draw(cfg, seed, **one) for seed in range(100)) if c.c_saturates)
+    runs = [*case.runs(), Run(null_program()), case.runs()[1]]
+    told = [r.c_saturated for r in engines.play(engines.build(backend, cfg), runs)]
+    assert told == [False, True, False, True]
 
 
 @pytest.mark.sv

@@ -23,7 +23,7 @@ def test_shipped_configs_load_smallest_first() -> None:
     assert config.shipped() == ["tiny", "pynq-z2", "zcu104"]
     z2 = config.load("pynq-z2")
     assert (z2.rows, z2.columns, z2.macs, z2.format) == (8, 26, 208, "W8A16")
-    assert z2.tail == 24
+    assert z2.tail == 26 and config.resized(z2, row_scales=0).tail == 24
     assert sum(stage.cycles for stage in z2.stages) == z2.tail
 
 
@@ -45,6 +45,11 @@ def test_identity_follows_every_knob() -> None:
     }
     assert len(seen) == 7
     assert TINY.with_format("W8A16") is TINY
+
+
+def test_a_config_without_row_scales_is_the_engine_that_it_was() -> None:
+    cfg = config.resized(TINY, row_scales=0, min_tail=42)
+    assert (cfg.digest, cfg.of("hls").digest) == ("c05ab192", "8ccb9e62")
 
 
 @pytest.mark.parametrize("name", config.shipped())

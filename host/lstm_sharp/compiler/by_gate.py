@@ -27,7 +27,8 @@ def turns(cfg: Config) -> int:
 
 def tail(cfg: Config) -> int:
     """D; as with several shapes, all sums that have finished are handed over together."""
-    return sum(stage.cycles for stage in tail_stages(cfg.reduce_levels, turns(cfg), True))
+    stages = tail_stages(cfg.reduce_levels, turns(cfg), True, bool(cfg.row_scales))
+    return sum(stage.cycles for stage in stages)
 
 
 def part_tiles(cfg: Config, shape: LayerShape) -> tuple[int, int]:

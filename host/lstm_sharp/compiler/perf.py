@@ -246,6 +246,7 @@ def _engine(
         "bias_blocks": places,
         "stream_bits": min(1024, 16 << (elements - 1).bit_length()),
         "k_list": ks,
+        "row_scales": 0,  # as the paper's engine
     }
     cfg = config.from_knobs({**config.load("tiny").knobs(), **knobs}, where)
     turns = by_gate.turns(cfg) if one_gate else cfg.most_passes

@@ -9,9 +9,8 @@ import numpy as np
 from lstm_sharp.compiler.layer import LayerPlan
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.tiling import Rect
-from lstm_sharp.engine.beats import bytes_of, integers
+from lstm_sharp.engine.beats import bytes_of, integers, with_scale
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.program import SCALE
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
@@ -64,16 +63,8 @@ def _row_words(cfg: Config, fmt: Format, q: QuantLayer) -> np.ndarray:
     """Give the bias of each row, and above it the row's scale if the engine has some, (4H,)."""
     if not cfg.row_scales:
         return q.b
-    scale = {
-        "x_shift": q.x_shift,
-        "act_shift": q.frac - fmt.weight_frac_min,
-        "factor": q.factor,
-    }
-    lowest = min(32 * field.word + field.lsb for field in SCALE.values())
-    words = q.b & ((1 << lowest) - 1)
-    for name, field in SCALE.items():
-        words = words | scale[name] << 32 * field.word + field.lsb
-    return words
+    act_shift = q.frac - fmt.weight_frac_min
+    return with_scale(q.b, {"x_shift": q.x_shift, "act_shift": act_shift, "factor": q.factor})
 
 
 def _by_band(matrix: np.ndarray, layer: LayerPlan, cfg: Config) -> np.ndarray:

@@ -202,15 +202,19 @@ class Config(Knobs):
     @property
     def acc_bits(self) -> int:
         """Width of the accumulator, signed: the worst case of the largest sizes, exactly."""
-        product = 1 << (self.product_bits - 2)
-        x_part = self.max_input * product + (1 << (self.fmt.bias_bits - 1))
-        worst = (x_part << self.max_shift) + self.max_hidden * product
-        return worst.bit_length() + 1
+        return self._worst_sum.bit_length() + 1
 
     @property
     def scaled_bits(self) -> int:
-        """Width of the accumulator times its row's factor, of 4 to 7 quarters."""
-        return self.acc_bits + 3 * self.row_scales
+        """Width of the accumulator times 4 to 7, its row's quarters; times 1 without them."""
+        most = 7 if self.row_scales else 1
+        return (most * self._worst_sum).bit_length() + 1
+
+    @property
+    def _worst_sum(self) -> int:
+        product = 1 << (self.product_bits - 2)
+        x_part = self.max_input * product + (1 << (self.fmt.bias_bits - 1))
+        return (x_part << self.max_shift) + self.max_hidden * product
 
     @property
     def reduce_levels(self) -> int:

@@ -117,14 +117,6 @@ HEADER = {
 }
 
 
-SCALE = {
-    "x_shift": Field(1, 16, 4),
-    "act_shift": Field(1, 20, 4),  # frac over the format's least
-    "factor": Field(1, 24, 2),  # quarters over four
-}
-"""A row's scale, in the beat of its bias, of an engine with row scales."""
-
-
 @dataclass(frozen=True)
 class Instruction:
     """One instruction, and where each of its fields lies."""
@@ -143,7 +135,7 @@ class Instruction:
     step: Annotated[bool, Field(0, 12, 1)] = False  # ends a time step
     layer: Annotated[bool, Field(0, 13, 1)] = False  # sequence buffer from its start
     c_shift: Annotated[int, Field(0, 14, 2)] = 0  # C_FRAC over the fraction bits of c
-    # Of a row's own in an engine with row scales: SCALE
+    # In an engine with row scales these come with the biases: engine/beats.py
     x_shift: Annotated[int, Field(0, 16, 4)] = 0
     act_shift: Annotated[int, Field(0, 20, 4)] = 0  # frac over the format's least
     # band in the memories of sums and c, chains side by side

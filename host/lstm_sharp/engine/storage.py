@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
+from lstm_sharp.engine.beats import SCALE
 from lstm_sharp.engine.knobs import BRAM18, BRAM36_DEEPEST, URAM_BITS, URAM_DEPTH, Config
 from lstm_sharp.numerics.formats import C_BITS
 
@@ -22,6 +23,8 @@ WORK_FIFO = 16
 """Works that the C++ kernel's fetch may be ahead of its dispatcher."""
 _WORK_BITS = 300
 """Bits of a work, rounded up."""
+_SCALE_BITS = SCALE["act_shift"].width + SCALE["factor"].width
+"""Bits of a row's scale in the MFU."""
 
 
 class Memory(NamedTuple):
@@ -42,7 +45,8 @@ def memories(cfg: Config) -> tuple[Memory, ...]:
     return (
         *(_bram("weights", depth, in_bram) for depth in cfg.bram_banks if in_bram),
         *(_uram("weights", depth, in_uram) for depth in cfg.uram_banks if in_uram),
-        _bram("biases", cfg.bias_blocks, cfg.rows * cfg.fmt.bias_bits),
+        _bram("biases", cfg.bias_blocks, cfg.rows * _bias_word_bits(cfg)),
+        *([_bram("scales", cfg.bias_blocks, cfg.rows * _SCALE_BITS)] if cfg.row_scales else []),
         _bram("sequence", cfg.sequence_words, cfg.columns * cfg.fmt.activation_bits),
     )
 
@@ -72,6 +76,7 @@ class KernelStorage:
     bram_word: int  # columns whose weights lie in one word
     uram_word: int
     bias_depth: int  # of each bank's
+    scale_depth: int  # bands
     stored_depth: int
     x_depth: int  # words
     h_depth: int  # words of either half
@@ -85,13 +90,15 @@ class KernelStorage:
         rest = cfg.weight_tiles - bank
         column = cfg.rows * cfg.fmt.weight_bits
         in_bram, in_uram = cfg.columns - cfg.uram_columns, cfg.uram_columns
+        bias_depth = _power_of_two(ceil(cfg.bias_blocks / cfg.bands))
         return cls(
             bank,
             rest,
             _power_of_two(rest),
             _strip(in_bram, column),
             _strip(in_uram, column),
-            _power_of_two(ceil(cfg.bias_blocks / cfg.bands)),
+            bias_depth,
+            bias_depth * cfg.bands if cfg.row_scales else 1,
             _power_of_two(cfg.chain_blocks // cfg.bands),
             _power_of_two(cfg.x_columns),
             _power_of_two(cfg.h_words),
@@ -120,7 +127,8 @@ def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
             for _ in range(in_uram // kernel.uram_word)
         ),
         *(_bram("sequence", kernel.sequence_depth, activation) for _ in range(cfg.columns)),
-        *(_lutram("biases", kernel.bias_depth, cfg.fmt.bias_bits) for _ in range(rows)),
+        *(_lutram("biases", kernel.bias_depth, _bias_word_bits(cfg)) for _ in range(rows)),
+        *([_bram("scales", kernel.scale_depth, cfg.rows * _SCALE_BITS)] if cfg.row_scales else []),
         *(_lutram("stored sums", kernel.stored_depth, cfg.acc_bits) for _ in range(rows)),
         _lutram("x", kernel.x_depth, word),
         *(_lutram("h", 2 * kernel.h_depth, activation) for _ in range(cfg.columns)),
@@ -130,6 +138,11 @@ def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
         _lutram("h FIFO", cfg.fifo_beats, cfg.stream_bits + 2),
         Memory("work FIFO", WORK_FIFO, _WORK_BITS, lutram=_WORK_BITS),  # shift registers
     )
+
+
+def _bias_word_bits(cfg: Config) -> int:
+    """Bits of a bias and what lies beside it."""
+    return cfg.fmt.bias_bits + cfg.row_scales * SCALE["x_shift"].width
 
 
 def _strip(columns: int, column_bits: int) -> int:
