@@ -305,7 +305,7 @@ DAMAGE: list[tuple[str, Callable[[dict[str, Any]], object], Arrays]] = [
     ("do not group 2 LSTM", lambda a: a.update(directions=[1]), {}),
     ("is damaged", lambda a: a.update(directions=None), {}),
     ("reverse is true or", lambda a: a["layers"][0].update(reverse=1), {}),
-    ("no LSTM layer", lambda a: a.update(layers=[], directions=[]), {}),
+    ("no LSTM layer", lambda a: a.update(layers=[], directions=[]), {"x_scale": lambda v: v[:0]}),
     ("needs x_shift 9, tiny has 8", dict, {"x_shift_l0": lambda v: 0 * v + 9}),
     ("sequences is even", lambda a: a["vectors"].update(sequences=7), {}),
     ("has 33 inputs, tiny holds 32", lambda a: a["layers"][0].update(input_size=33), WIDER),

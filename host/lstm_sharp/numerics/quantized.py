@@ -114,6 +114,11 @@ class QuantModel(Levels[QuantLayer]):
         return (np.asarray(c) * 0.5**self._c_frac).astype(np.float32)
 
     @property
+    def c_reach(self) -> np.ndarray:
+        """The largest abs(c) that a cell holds, (cells, 1, 1) float64."""
+        return 2.0 ** (C_BITS - 1 - self._c_frac)
+
+    @property
     def _c_frac(self) -> np.ndarray:
         return np.array([q.c_frac for q in self.layers])[:, None, None]
 

@@ -89,16 +89,25 @@ class Float(Backend):
 
 
 class Golden(Backend):
-    """The golden model: the one definition of the arithmetic."""
+    """The golden model; ``saturated`` tells of each cell what did in the last call."""
+
+    saturated: tuple[golden.Saturated, ...] = ()
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Run sequences of one length together."""
+        counts: list[list[golden.Saturated]] = []
 
         def run(x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
-            h, after = golden.run(held.model, x, golden.State(*state) if state else None)
+            counts.append([])
+            before = golden.State(*state) if state else None
+            h, after = golden.run(held.model, x, before, counts[-1])
             return h, (after.h, after.c)
 
-        return *by_length(x, state, run), []
+        answer = *by_length(x, state, run), []
+        self.saturated = tuple(
+            golden.Saturated(*map(sum, zip(*of_cell))) for of_cell in zip(*counts)
+        )
+        return answer
 
 
 class Simulated(Backend):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -28,7 +29,6 @@ from lstm_sharp.runtime.batch import Pair
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.deploy import Deployment, Stage
 from lstm_sharp.runtime.inputs import (
-    ENGINE_LIMITS,
     FLOAT_LIMITS,
     Request,
     check_input,
@@ -39,6 +39,10 @@ from lstm_sharp.runtime.report import Report
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
 """Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine, on a
 board."""
+
+
+_MUCH = 0.01
+"""Share of x that is clipped from which on a warning says so."""
 
 
 class Session:
@@ -66,13 +70,11 @@ class Session:
     Attributes:
         runs: the backend itself.
         clipped: values of the last call's x beyond the scale that calibration gave it: clipped.
-        saturated: cells whose c stood at its limit after the last call; known where states are
-            returned.
     """
 
     runs: Any
-    stateful = compare = False
-    clipped = saturated = 0
+    stateful = compare = _warned = False
+    clipped = 0
     _limits: tuple[int, bool] | tuple[()] = ()
     """What the engine holds of scales, if it is not as ``quantize`` takes it to be."""
     _held: Deployment | None = None
@@ -210,7 +212,9 @@ class Session:
             BoardError: the run failed on a board; call ``reset``.
         """
         bits = 0 if self.backend == "float" else self.fmt.activation_bits
-        limits = ENGINE_LIMITS if bits else FLOAT_LIMITS
+        limits = FLOAT_LIMITS
+        if bits:
+            limits = 1.0, self._held.model.c_reach if self._held else float(C_LIMIT)
         with self.runs.turn():
             asked = read_request(self.model, x, state, lengths, bits, limits)
             h, after = self._run(asked, return_state or self.stateful)
@@ -243,19 +247,18 @@ class Session:
             h = _each(held.model.dequantize_h, h)
             after = left and (held.model.dequantize_h(left[0]), held.model.dequantize_c(left[1]))
         seconds = time.perf_counter() - began
-        self.saturated = at_limit(left[1]) if left and not in_float else 0
         self.clipped = int(np.sum(_each(held.model.clipped, asked.x))) if scaled else 0
-        notes, error = list(self._notes), None
-        if self.clipped:
-            most = held.model.x_reach.max()
+        notes, error = [*self._notes, *self._told_of_x(asked)], None
+        c, of_h = self._saturated(seen, left)
+        if c is True or (c and any(c)):
+            often = "" if c is True else f" {sum(c)} times, by cells {list(c)}"
             notes.append(
-                f"x: {self.clipped} of {sum(x.size for x in asked.x)} values are clipped to "
-                f"+-{most:g}, which is what the calibration data reaches; calibrate with inputs "
-                "like these"
+                f"c saturates{often}: h is wrong from there on; calibrate with sequences as long "
+                "as these, reset the state before, or run shorter ones"
             )
         if self.compare:
             error, of_float = self._compared(asked, h, of_float)
-            if not in_float and self._float.peak >= C_LIMIT:
+            if c is None and not in_float and self._float.peak >= C_LIMIT:
                 notes.append(
                     f"c reaches {self._float.peak:.4g} in the float model and saturates at "
                     f"+-{C_LIMIT}: h is wrong from there on; reset the state before, or run "
@@ -271,11 +274,39 @@ class Session:
             steps=sum(asked.lengths),
             max_abs_error=error,
             seconds=seconds,
+            saturated_x=self.clipped if scaled else None,
+            saturated_c=c,
+            saturated_h=of_h,
             notes=tuple(notes),
         )
         call = Call(tuple(asked.lengths), own is not None, give, self.runs.host)
         self._call = report, self._held, call, seen
         return h, after
+
+    def _told_of_x(self, asked: Request) -> list[str]:
+        """Say how much of x is clipped; once as a warning too, where it is much."""
+        if not self.clipped:
+            return []
+        size = sum(x.size for x in asked.x)
+        told = (
+            f"x: {self.clipped} of {size} values ({self.clipped / size:.2%}) are clipped, for the "
+            "calibration data do not reach so far; calibrate with inputs like these"
+        )
+        if self.clipped > _MUCH * size and not self._warned:
+            self._warned = True
+            warnings.warn(told, stacklevel=4)
+        return [told]
+
+    def _saturated(
+        self, seen: Sequence[Sequence[jobs.Result]], left: Pair | None
+    ) -> tuple[tuple[int, ...] | bool | None, tuple[int, ...] | None]:
+        """What saturated in a call, c and h, as a report has it."""
+        if self.backend == "golden":
+            counts = self.runs.saturated
+            return tuple(count.c for count in counts), tuple(count.h for count in counts)
+        if seen and self._deployed.engine.row_scales:
+            return any(result.c_saturated for results in seen for result in results), None
+        return (True if left and seen and at_limit(left[1]) else None), None
 
     def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[float, Pair | None]:
         """Run the float model; give h's largest error, and the state that it left behind."""
