@@ -45,7 +45,7 @@ _NO_MEMORY = re.compile("MemoryError|nable to allocate|annot allocate|bad_alloc|
 RUN = ["run", "m.npz", "--input", "x.npy", "--output", "y.npy", "--config", "tiny"]
 FLOAT = [*RUN, "--backend", "float"]
 MODEL = ["run", "--input", "x.npy", "--output", "y.npy", "--backend", "float", "--output-of"]
-PACKAGE = ["package", "m.npz", "--config", "tiny", "-o", "q"]
+PACKAGE = ["package", "m.npz", "--config", "tiny", "-o", "q", "--assume-range", "-1,1"]
 
 
 def _cli(*arguments: str) -> Callable[[], int]:
@@ -99,7 +99,7 @@ def make_good(folder: Path) -> None:
     tiny = config.load("tiny")
     (folder / "v.hwh").write_text(hwh(design(tiny, "pynq-z2")))
     (folder / "v.bit").write_bytes(b"a bitstream")
-    package.write(model, tiny.of("hls"), folder / "p")
+    package.write(model, tiny.of("hls"), folder / "p", assume=(-1, 1))
 
 
 def _onnx(folder: Path) -> None:

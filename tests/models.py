@@ -157,7 +157,8 @@ def refused(path: Path, text: str, prefix: str = "") -> None:
 
 def package_cli(out: str, *more: str) -> int:
     """Package m.npz of the working folder for `tiny`, as a user does."""
-    return cli.main(["package", "m.npz", "--config", "tiny", "-o", out, *more])
+    data = () if "--calibration" in more else ("--assume-range", "-1,1")
+    return cli.main(["package", "m.npz", "--config", "tiny", "-o", out, *data, *more])
 
 
 def contents(folder: str) -> dict[str, bytes]:

@@ -3,9 +3,9 @@
 // harness share it.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <stdexcept>
@@ -53,78 +53,92 @@ std::vector<T> read_items(std::istream &in, std::uint64_t count) {
   return items;
 }
 
-// Reads a file: its magic, the count of its items, and each item.
-template <class Item, class Read>
-std::vector<Item> read_file(const std::string &path, const char *magic, const char *other,
-                            Read read) {
-  std::ifstream in(path, std::ios::binary);
+// Reads what a job or results begin with; returns how many items follow.
+inline std::uint64_t read_head(std::istream &in, const char *magic, const std::string &complaint) {
   char head[8];
   in.read(head, sizeof head);
-  if (!in || std::string(head, sizeof head) != magic) throw std::runtime_error(path + other);
-  std::vector<Item> items(read_count(in));
-  for (Item &item : items) {
-    std::uint64_t counts[5];
-    for (std::uint64_t &count : counts) count = read_count(in);
-    if (in) read(in, counts, item);
-  }
-  if (!in) throw std::runtime_error(path + " ends too early");
-  return items;
+  if (!in || std::string(head, sizeof head) != magic) throw std::runtime_error(complaint);
+  return read_count(in);
+}
+
+// Reads an item: five counts, and what they say of it.
+template <class Item, class Read>
+Item read_item(std::istream &in, Read read) {
+  std::uint64_t counts[5];
+  for (std::uint64_t &count : counts) count = read_count(in);
+  Item item;
+  if (in) read(counts, item);
+  if (!in) throw std::runtime_error("the file ends too early");
+  return item;
+}
+
+inline Run read_run(std::istream &in) {
+  return read_item<Run>(in, [&](const std::uint64_t *counts, Run &run) {
+    run.h_bytes = counts[3];
+    run.cycles = counts[4];
+    run.program = read_items<std::uint32_t>(in, counts[0]);
+    run.weights = read_items<std::uint8_t>(in, counts[1]);
+    run.x = read_items<std::uint8_t>(in, counts[2]);
+  });
+}
+
+inline Result read_result(std::istream &in) {
+  return read_item<Result>(in, [&](const std::uint64_t *counts, Result &result) {
+    result.status = static_cast<std::uint32_t>(counts[0]);
+    result.identity = static_cast<std::uint32_t>(counts[1]);
+    result.cycles = counts[2];
+    result.last_ok = counts[3] != 0;
+    result.h = read_items<std::uint8_t>(in, counts[4]);
+  });
 }
 
 inline std::vector<Run> read_job(const std::string &path) {
-  return read_file<Run>(path, kJobMagic, " is not a job",
-                        [](std::istream &in, const std::uint64_t *counts, Run &run) {
-                          run.h_bytes = counts[3];
-                          run.cycles = counts[4];
-                          run.program = read_items<std::uint32_t>(in, counts[0]);
-                          run.weights = read_items<std::uint8_t>(in, counts[1]);
-                          run.x = read_items<std::uint8_t>(in, counts[2]);
-                        });
+  std::ifstream in(path, std::ios::binary);
+  std::vector<Run> runs(read_head(in, kJobMagic, path + " is not a job"));
+  for (Run &run : runs) run = read_run(in);
+  return runs;
 }
 
 inline std::vector<Result> read_results(const std::string &path) {
-  return read_file<Result>(path, kResultMagic, " holds no results",
-                           [](std::istream &in, const std::uint64_t *counts, Result &result) {
-                             result.status = static_cast<std::uint32_t>(counts[0]);
-                             result.identity = static_cast<std::uint32_t>(counts[1]);
-                             result.cycles = counts[2];
-                             result.last_ok = counts[3] != 0;
-                             result.h = read_items<std::uint8_t>(in, counts[4]);
-                           });
+  std::ifstream in(path, std::ios::binary);
+  std::vector<Result> results(read_head(in, kResultMagic, path + " holds no results"));
+  for (Result &result : results) result = read_result(in);
+  return results;
 }
 
-inline void write_results(const std::string &path, const std::vector<Result> &results) {
-  std::ofstream out(path, std::ios::binary);
-  out.write(kResultMagic, 8);
-  write_count(out, results.size());
-  for (const Result &result : results) {
-    const std::uint64_t last_ok = result.last_ok, bytes = result.h.size();
-    for (std::uint64_t count : {std::uint64_t(result.status), std::uint64_t(result.identity),
-                                result.cycles, last_ok, bytes}) {
-      write_count(out, count);
-    }
-    out.write(reinterpret_cast<const char *>(result.h.data()),
-              static_cast<std::streamsize>(result.h.size()));
+inline void write_result(std::ostream &out, const Result &result) {
+  const std::uint64_t last_ok = result.last_ok, bytes = result.h.size();
+  for (std::uint64_t count : {std::uint64_t(result.status), std::uint64_t(result.identity),
+                              result.cycles, last_ok, bytes}) {
+    write_count(out, count);
   }
-  if (!out.flush()) throw std::runtime_error("cannot write " + path);
+  out.write(reinterpret_cast<const char *>(result.h.data()),
+            static_cast<std::streamsize>(result.h.size()));
 }
 
-// Plays all runs of a job, the last of which is told so, and writes their results; returns an exit
-// status. A line on stderr for each finished run, where LSTM_SHARP_PROGRESS is set.
+// Plays one job after the other until there is no more; returns an exit status. Each result is
+// there before the next run is read, so that job and result may be pipes with one who waits at
+// their other ends. The last run of a job is told that it is.
 template <class Play>
-int play_all(const char *who, const char *job, const char *result, Play play) {
-  std::vector<Result> results;
+int play_all(const char *who, const std::string &job, const std::string &result, Play play) {
+  // Whoever feeds it ends it: Ctrl-C, which a terminal sends to both, is not meant for an engine.
+  if (job == "/dev/stdin") std::signal(SIGINT, SIG_IGN);
+  std::uint64_t number = 1;
   try {
-    const std::vector<Run> runs = read_job(job);
-    for (const Run &run : runs) {
-      results.push_back(play(run, &run == &runs.back()));
-      if (std::getenv("LSTM_SHARP_PROGRESS") == nullptr) continue;
-      std::fprintf(stderr, "run %zu/%zu\n", results.size(), runs.size());
-      std::fflush(stderr);
-    }
-    write_results(result, results);
+    std::ifstream in(job, std::ios::binary);
+    std::ofstream out(result, std::ios::binary);
+    do {
+      const std::uint64_t runs = read_head(in, kJobMagic, job + " is not a job");
+      out.write(kResultMagic, 8);
+      write_count(out, runs);
+      for (number = 1; number <= runs; ++number) {
+        write_result(out, play(read_run(in), number == runs));
+        if (!out.flush()) throw std::runtime_error("cannot write " + result);
+      }
+    } while (in.peek() != std::ifstream::traits_type::eof());
   } catch (const std::exception &error) {
-    std::fprintf(stderr, "%srun %zu: %s\n", who, results.size() + 1, error.what());
+    std::fprintf(stderr, "%srun %llu: %s\n", who, static_cast<unsigned long long>(number),
+                 error.what());
     return 1;
   }
   return 0;

@@ -23,7 +23,7 @@ from lstm_sharp.numerics.formats import SUPPORTED
 from lstm_sharp.runtime.batch import head_by_length
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, Session
-from lstm_sharp.terminal import Parser, ended, say, size
+from lstm_sharp.terminal import Parser, ended, ends, say, size
 
 _WIDE = 10_000
 """Characters of a line of figures."""
@@ -131,7 +131,8 @@ def _run(options: Namespace) -> None:
             files.write_state(options.state_out, *after)
         else:
             y = session.run(x, state, False, lengths)
-        report = session.report
+        # Figures of an engine that took no part take a plan for it: only where a file holds them.
+        report = session.report if options.json or session.runs.engine else session.ran
     assert report is not None
     if options.output_of == "head" and model.head is not None:
         y = model.head(y) if lengths is None else head_by_length(model.head, y, lengths)
@@ -179,7 +180,10 @@ def _add_package(package: Parser) -> None:
     _option(package, "--config", required=True)
     _option(package, "-o", "--output", required=True, metavar="DIR", help=folder)
     _option(package, "--schedule")
-    _option(package, "--calibration", help=f"{x}; default: U(-1, 1)")
+    data = package.add_mutually_exclusive_group(required=True)
+    _option(data, "--calibration", help=x)
+    told = "instead: the ends between which x lies"
+    _option(data, "--assume-range", metavar="A,B", type=ends, help=told)
     _option(overlay, "--overlay", metavar="FILE.bit", help=bit)
     _option(package, "--engine", choices=sorted(ENGINE_VLNVS), help=engine)
     _option(overlay, "--virtual", action="store_true", help="an overlay for the virtual board")
@@ -206,13 +210,13 @@ def _package(options: Namespace) -> None:
             overlay = virtual_overlay(cfg, beside)
         cfg, overlay = package.for_overlay(cfg, overlay)
         cfg = cfg.of(options.engine or cfg.engine)
-        made = package.write(model, cfg, options.output, options.schedule, calibration, overlay)
+        out, assume = options.output, options.assume_range
+        made = package.write(model, cfg, out, options.schedule, calibration, overlay, assume=assume)
     for note in made.model.notes:
         say(f"note: {note}", sys.stderr)
     data = "the calibration data"
-    if calibration is None:
-        say("no --calibration: x is scaled for U(-1, 1), and so is the test", sys.stderr)
-        data = "U(-1, 1)"
+    if assume:
+        data = f"x drawn from {assume[0]:g} to {assume[1]:g}"
     error = made.about["calibration"]["max_abs_error"]
     say(f"largest error of h on {data}, against the float model: {error:.2g}")
     count, steps = made.vectors.x.shape[:2]

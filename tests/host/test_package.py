@@ -54,11 +54,12 @@ def test_what_is_read_runs_to_the_same_bits(
     tmp_path: Path, sizes: list[int], directions: tuple[int, ...] | None, fmt: str
 ) -> None:
     model, cfg = pytorch_like(2, sizes, directions), TINY.with_format(fmt).of("hls")
-    package.write(model, cfg, tmp_path / "p", schedule="unfolded")
+    package.write(model, cfg, tmp_path / "p", schedule="unfolded", assume=(-1, 1))
     read = package.read(tmp_path / "p")
     made = read.vectors
-    drawn = np.random.default_rng(1).uniform(-1, 1, (8, 16, sizes[0]))
-    expected = quantize(model, cfg.fmt, drawn, cfg.max_shift, cfg.row_scales)
+    drawn = package.vectors.drawn(model, -1, 1)
+    expected = quantize(model, cfg.fmt, drawn, cfg.max_shift, cfg.row_scales, "min-max")
+    assert np.array_equal(read.model.x_scale, expected.x_scale)
     for layer, wanted in zip(read.model.layers, expected.layers):
         for name, value in vars(wanted).items():
             assert np.array_equal(getattr(layer, name), value), name
@@ -93,7 +94,7 @@ def test_about_says_what_there_is(folder: Path, options: str) -> None:
         "with_state": programs(stage.plan, Call((9,) * 4, True, True)),
     }
     for key, value in {
-        "lstm_sharp_package": 2,
+        "lstm_sharp_package": 3,
         "engine": engine,
         "identity": w8a8.of(engine).digest,
         "config": w8a8.knobs(),
@@ -107,11 +108,11 @@ def test_about_says_what_there_is(folder: Path, options: str) -> None:
     }.items():
         assert about[key] == value, key
     assert read.cfg == w8a8.of(engine)
-    assert [(q["reverse"], q["x_frac"]) for q in about["layers"]] == [(False, 5), (False, 7)]
+    assert [(q["reverse"], q["c_shift"]) for q in about["layers"]] == [(False, 0)] * 2
     assert set(about["files"]) == {"model.npz", "vectors.npz", "run.py"}
     drawn = dict(package.read("p").about["calibration"])
     assert 0 < drawn.pop("max_abs_error") < 3e-3
-    assert drawn == {"source": "U(-1, 1)", "seed": 1}
+    assert drawn == {"source": "assumed range", "range": [-1, 1], "seed": 1}
     with np.load("q/model.npz") as arrays:
         types = {name: str(value.dtype) for name, value in arrays.items()}
         assert all(value.flags.c_contiguous for value in arrays.values())
@@ -122,11 +123,10 @@ def test_vectors_are_the_data(folder: Path) -> None:
     x = np.load("x.npy")
     read = package.write(load("m.npz"), TINY, "q", calibration=x)
     assert np.array_equal(read.vectors.x, read.model.quantize_input(x[:8]))
-    shifts = [
-        q.x_shift
-        for q in quantize(load("m.npz"), TINY.fmt, x, TINY.max_shift, TINY.row_scales).layers
-    ]
-    assert [q.x_shift for q in read.model.layers] == shifts and shifts[0] > 0
+    same = quantize(load("m.npz"), TINY.fmt, x, TINY.max_shift, TINY.row_scales).layers
+    for name in ("x_shift", "frac", "factor"):
+        assert np.array_equal(getattr(read.model.layers[0], name), getattr(same[0], name))
+    assert read.model.layers[0].x_shift.max() > 0
     read = package.write(load("m.npz"), TINY, "q", calibration=x[:3])
     again = [0, 1, 2, 0, 1, 2, 0, 1]
     assert np.array_equal(read.vectors.x, read.model.quantize_input(x[again]))
@@ -234,7 +234,7 @@ def test_what_comes_while_a_package_is_made_stays(
 
     monkeypatch.setattr(package, "read", slow)
     with pytest.raises(UsageError, match="holds notes.txt, which is not of a package"):
-        package.write(load("m.npz"), TINY, "p")
+        package.write(load("m.npz"), TINY, "p", assume=(-1, 1))
     assert Path("p/notes.txt").read_text() == "mine" and read("p")
     assert not [path.name for path in folder.rglob(".*")]
 
@@ -249,7 +249,7 @@ def test_half_a_package_is_taken_away(folder: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UsageError, match="cannot be written .No space left"):
-        package.write(load("m.npz"), TINY, "p")
+        package.write(load("m.npz"), TINY, "p", assume=(-1, 1))
     assert contents("p") == before
     assert not [path.name for path in folder.rglob(".*")]
 
@@ -269,15 +269,16 @@ def _rewrite(change: Callable[[dict[str, Any]], object], arrays: Arrays) -> None
     Path("p/package.json").write_text(json.dumps(about))
 
 
-OLDER = "this is a reader of version 2; make the package again with this version"
-NEWER = "this is a reader of version 2; use the version that made it, 'lstm-sharp 0.1"
+OLDER = "this is a reader of version 3; make the package again with this version"
+NEWER = "this is a reader of version 3; use the version that made it, 'lstm-sharp 0.1"
 WIDER: Arrays = {
     "w_ih_l0": lambda w: np.resize(w, (24, 33)),
+    "x_scale": lambda v: np.resize(v, 33),
     "x": lambda x: np.resize(x, (8, 16, 33)),
 }
 DAMAGE: list[tuple[str, Callable[[dict[str, Any]], object], Arrays]] = [
-    (f"version 3, {NEWER}", lambda a: a.update(lstm_sharp_package=3), {}),
-    (f"version 1, {OLDER}", lambda a: a.update(lstm_sharp_package=1), {}),
+    (f"version 4, {NEWER}", lambda a: a.update(lstm_sharp_package=4), {}),
+    (f"version 2, {OLDER}", lambda a: a.update(lstm_sharp_package=2), {}),
     ("engine is one of hls, sv", lambda a: a.update(engine="vhdl"), {}),
     ("has the identity", lambda a: a.update(engine="sv"), {}),
     ("it lacks 'engine'", lambda a: a.pop("engine"), {}),
@@ -286,12 +287,15 @@ DAMAGE: list[tuple[str, Callable[[dict[str, Any]], object], Arrays]] = [
     ("has the identity", lambda a: a["config"].update(max_input=31), {}),
     ("missing key 'rows'", lambda a: a["config"].pop("rows"), {}),
     ("is damaged (it lacks 'layers')", lambda a: a.pop("layers"), {}),
-    ("x_frac is a whole", lambda a: a["layers"][0].update(x_frac="a"), {}),
-    ("x_shift is", lambda a: a["layers"][0].update(x_shift=3), {}),
-    ("frac is", lambda a: a["layers"][0].update(frac=99), {}),
+    ("c_shift is a whole", lambda a: a["layers"][0].update(c_shift="a"), {}),
+    ("c_shift is 0 to 3", lambda a: a["layers"][0].update(c_shift=4), {}),
+    ("x_shift is 0 to 15", dict, {"x_shift_l0": lambda v: v - 16}),
+    ("frac is 0 to 15", dict, {"frac_l1": lambda v: v + 16}),
+    ("factor is 0 to 3", dict, {"factor_l0": lambda v: v + 4}),
+    ("x_scale is positive", dict, {"x_scale": lambda v: 0 * v}),
+    ("x_scale is float64 (3,)", dict, {"x_scale": lambda v: v[:2]}),
     ("schedule is one of", lambda a: a.update(schedule="fast"), {}),
     ("w_ih_l0 is int8 (16, 6)", lambda a: a["layers"].reverse(), {}),
-    ("x_frac of level 1 is 15", lambda a: a["layers"][1].update(x_frac=14, w_ih_frac=9), {}),
     (
         "layer 1 takes 5 inputs",
         lambda a: a["layers"][1].update(input_size=5),
@@ -301,8 +305,8 @@ DAMAGE: list[tuple[str, Callable[[dict[str, Any]], object], Arrays]] = [
     ("do not group 2 LSTM", lambda a: a.update(directions=[1]), {}),
     ("is damaged", lambda a: a.update(directions=None), {}),
     ("reverse is true or", lambda a: a["layers"][0].update(reverse=1), {}),
-    ("no LSTM layer", lambda a: a.update(layers=[], directions=[]), {}),
-    ("needs x_shift 9, tiny has 8", lambda a: a["layers"][0].update(x_frac=6, x_shift=9), {}),
+    ("no LSTM layer", lambda a: a.update(layers=[], directions=[]), {"x_scale": lambda v: v[:0]}),
+    ("needs x_shift 9, tiny has 8", dict, {"x_shift_l0": lambda v: 0 * v + 9}),
     ("sequences is even", lambda a: a["vectors"].update(sequences=7), {}),
     ("has 33 inputs, tiny holds 32", lambda a: a["layers"][0].update(input_size=33), WIDER),
     ("x is int16 (8, 16, 3)", dict, {"x": lambda x: x[:, :, :2]}),
@@ -362,7 +366,7 @@ def test_packages_are_put_in_place_in_turns(folder: Path, monkeypatch: pytest.Mo
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", locked)
-    package.write(load("m.npz"), TINY, "p")
+    package.write(load("m.npz"), TINY, "p", assume=(-1, 1))
     assert len(moved) == 2
 
 
@@ -370,4 +374,4 @@ def test_the_current_folder_is_not_replaced(folder: Path, monkeypatch: pytest.Mo
     (folder / "empty").mkdir()
     monkeypatch.chdir(folder / "empty")
     with pytest.raises(UsageError, match="is the current folder or above it; name another"):
-        package.write(pytorch_like(0, [3, 6]), TINY.of("hls"), ".")
+        package.write(pytorch_like(0, [3, 6]), TINY.of("hls"), ".", assume=(-1, 1))

@@ -17,7 +17,7 @@ from models import pytorch_like, torch_names
 RUN = ["run", "m.npz", "--input", "x.npy", "--output", "y.npy", "--json", "r.json"]
 STATE = [*RUN, "--state", "s.npz"]
 PERF = ["perf", "--input-size", "8", "--hidden-size", "8", "--macs", "64"]
-PACKAGE = ["package", "m.npz", "--config", "tiny", "-o", "q"]
+PACKAGE = ["package", "m.npz", "--config", "tiny", "-o", "q", "--assume-range", "-1,1"]
 DIGITS = "9" * 5000
 
 
@@ -100,12 +100,19 @@ OPTIONS = {
         ("--max-memory 1K", "m.npz takes 3878 bytes, at most 1024 are read"),
         (f"--max-memory {'9' * 99}G", "is no size"),
     ],
-    " ".join(PACKAGE): [
-        ("--config shallow.json", "tiles of weights, shallow holds 2"),
-        ("--schedule fast", "schedule 'fast' is unknown"),
+    " ".join(PACKAGE[:-2]): [
+        ("", "one of the arguments --calibration --assume-range is required"),
         ("--calibration none.npy", "none.npy cannot be read"),
         ("--calibration flat.npy", "calibration data is float32 (5, 3)"),
         ("--calibration nan.npy", "calibration data has 1 NaN"),
+        ("--calibration x.npy --assume-range 0,1", "not allowed with argument"),
+    ],
+    " ".join(PACKAGE): [
+        ("--config shallow.json", "tiles of weights, shallow holds 2"),
+        ("--schedule fast", "schedule 'fast' is unknown"),
+        ("--assume-range 1,1", "x from 1 to 1 is no range"),
+        ("--assume-range 1,inf", "x from 1 to inf is no range"),
+        ("--assume-range 1", "'1' is no range; give one such as -1,1"),
         ("-o x.npy", "x.npy is a file; name a folder"),
         ("-o x.npy/q", "cannot be written"),
         ("-o .", "which is not of a package; name a new folder"),

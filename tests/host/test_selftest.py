@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package with its virtual overlay."""
     root = tmp_path_factory.mktemp("board")
     overlay = virtual_overlay(TINY, root)
-    package.write(pytorch_like(0, [3, 6, 4]), TINY, root / "p", overlay=overlay)
+    package.write(pytorch_like(0, [3, 6, 4]), TINY, root / "p", assume=(-1, 1), overlay=overlay)
     return root / "p"
 
 

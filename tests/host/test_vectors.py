@@ -49,7 +49,7 @@ def test_rendered_jobs_give_the_golden_bits(
     about = json.loads((folder / "vectors.json").read_text())
     assert (about["engine"], about["identity"]) == ("hls", cfg.digest)
     assert about["jobs"] == (["job0", "job1"] if count == 2 else ["job"])
-    read = package.write(model, cfg, tmp_path / "p")
+    read = package.write(model, cfg, tmp_path / "p", assume=(-1, 1))
     made, stages = read.vectors, deploy(read.model, cfg, read.schedule)
     assert np.array_equal(
         np.load(folder / "x.npy"), read.model.dequantize_input(made.x).astype(np.float32)
@@ -83,7 +83,7 @@ def test_rendered_jobs_give_the_golden_bits(
 
 
 def test_cycles_of_all_levels_are_summed(tmp_path: Path) -> None:
-    read = package.write(pytorch_like(0, [3, 6, 4], (2, 1)), TINY, tmp_path)
+    read = package.write(pytorch_like(0, [3, 6, 4], (2, 1)), TINY, tmp_path, assume=(-1, 1))
     stages = deploy(read.model, TINY, read.schedule)
     assert (len(stages), read.about["directions"]) == (2, [2, 1])
     assert [q["reverse"] for q in read.about["layers"]] == [False, True, False]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from math import floor
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from cases import random_model
 from lstm_sharp.model import Model
-from lstm_sharp.numerics import activation, golden, reference
+from lstm_sharp.numerics import activation, golden, products, reference
 from lstm_sharp.numerics.formats import C_BITS, Format
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
@@ -137,3 +138,35 @@ def test_state_carries_on(backend: str, reverse: bool) -> None:
     # For integers this is equality; sums of floats may depend on the size of the matrix.
     np.testing.assert_allclose(np.concatenate(joined, axis=1), whole, rtol=0, atol=1e-12)
     np.testing.assert_allclose(last, end, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 17, 300])
+@pytest.mark.parametrize(("width", "hidden"), [(3, 5), (33, 64), (129, 128), (70, 150), (513, 200)])
+def test_products_in_pieces_are_whole(rows: int, width: int, hidden: int) -> None:
+    rng = np.random.default_rng(rows)
+    x = rng.integers(-9, 9, (rows, width)).astype(np.float64)
+    gates = rng.integers(-9, 9, (4, width, hidden)).astype(np.float64)
+    for batch in (1, rows):
+        assert np.array_equal(products.product(x, gates, batch), np.einsum("rw,gwh->grh", x, gates))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape"), [([32, 64], (64, 16)), ([128, 128], (1, 100)), ([40, 300], (3, 9))]
+)
+@pytest.mark.parametrize("backend", ["golden", "reference"])
+def test_no_product_wakes_threads(
+    backend: str, sizes: list[int], shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is one that OpenBLAS does alone: a busy machine would not show threads that spin."""
+    model, matmul, seen = pytorch_like(5, sizes), np.matmul, []
+    x = np.random.default_rng(5).uniform(-1, 1, (*shape, sizes[0]))
+    run = _golden(model, x) if backend == "golden" else partial(reference.run, model)
+
+    def spy(x: np.ndarray, gates: np.ndarray, **out: np.ndarray) -> np.ndarray:
+        seen.append((len(x), len(x) * gates[0].size))
+        return matmul(x, gates, **out)
+
+    monkeypatch.setattr(np, "matmul", spy)
+    run(x)
+    assert len(seen) > shape[1]
+    assert all(size <= 1 << 18 if rows > 1 else size < 9216 for rows, size in seen)

@@ -89,7 +89,7 @@ class Accelerator(Session):
         """
         with self.runs.turn():
             self.runs.check(model, cfg)
-            held = Deployment(model, cfg, schedule)
+            held = Deployment(model, lambda: cfg, schedule)
             with suggesting(model, cfg):
                 held.stages()
             self._held, self._kept = held, None  # though loading may fail: after reset, it is there

@@ -1,7 +1,8 @@
 """Jobs: how Python hands runs to a simulated engine and gets its results back.
 
-csim and the Verilated harness are programs that are called as ``PROGRAM JOB RESULT``. Both files
-are little endian; a count is a uint64. hls/tb/job.hpp is the other half of this module.
+csim and the Verilated harness are programs that are called as ``PROGRAM JOB RESULT``: two files, or
+two pipes that carry one job after the other. Numbers are little endian; a count is a uint64.
+hls/tb/job.hpp is the other half of this module.
 
 A job is the 8 bytes ``LSTMJOB2``, the count of its runs, and for each run
 
@@ -16,7 +17,8 @@ A result is the 8 bytes ``LSTMRES1``, the count of runs, and for each run
   bytes of h,
 - the bytes of h.
 
-The runs of a job share one engine, in order: what one run loads, the next ones find.
+The runs of all jobs share one engine, in order: what one run loads, the next ones find. A result is
+written before the next run is read.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -40,7 +43,7 @@ def nothing() -> np.ndarray:
 
 
 class JobError(EngineError):
-    """A result file is not what a simulated engine writes."""
+    """Results are not what a simulated engine writes, or end too early."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,24 @@ class Result:
 def write_job(path: Path, runs: Sequence[Run]) -> None:
     """Write runs as a job file."""
     with path.open("wb") as file:
-        file.write(_JOB + _counts(len(runs)))
+        begin_job(file, len(runs))
         for run in runs:
-            program = np.ascontiguousarray(run.program, "<u4")
-            weights, x = (np.ascontiguousarray(s, np.uint8) for s in (run.weights, run.x))
-            file.write(_counts(program.size, weights.size, x.size, run.h_bytes, run.cycles))
-            for part in (program, weights, x):
-                file.write(part.data)
+            write_run(file, run)
+
+
+def begin_job(file: IO[bytes], runs: int) -> None:
+    """Write what a job of so many runs begins with."""
+    file.write(_JOB + _counts(runs))
+
+
+def write_run(file: IO[bytes], run: Run) -> None:
+    """Write a run of a job, and have it on its way."""
+    program = np.ascontiguousarray(run.program, "<u4")
+    weights, x = (np.ascontiguousarray(s, np.uint8) for s in (run.weights, run.x))
+    file.write(_counts(program.size, weights.size, x.size, run.h_bytes, run.cycles))
+    for part in (program, weights, x):
+        file.write(part.data)
+    file.flush()
 
 
 def write_results(path: Path, results: Sequence[Result]) -> None:
@@ -97,21 +111,30 @@ def read_results(path: Path) -> list[Result]:
     Raises:
         JobError: the file is something else, or ends too early.
     """
-    data = path.read_bytes()
-    if data[:8] != _RESULT or len(data) < 16:
-        raise JobError(f"{path} is not a result file")
-    results, at = [], 16
-    for _ in range(int.from_bytes(data[8:16], "little")):
-        head = np.frombuffer(data[at : at + 40], "<u8")
-        at += 40
-        if head.size < 5 or at + int(head[4]) > len(data):
-            raise JobError(f"{path} ends too early")
-        status, identity, cycles, last_ok, size = (int(count) for count in head)
-        results.append(
-            Result(status, identity, cycles, np.frombuffer(data, np.uint8, size, at), bool(last_ok))
-        )
-        at += size
-    return results
+    with path.open("rb") as file:
+        return [read_result(file) for _ in range(begin_results(file))]
+
+
+def begin_results(file: IO[bytes]) -> int:
+    """Read what results begin with, and return how many there will be; errors as below."""
+    head = file.read(16)
+    if head[:8] != _RESULT or len(head) < 16:
+        raise JobError(f"{file.name} is not a result file")
+    return int.from_bytes(head[8:], "little")
+
+
+def read_result(file: IO[bytes]) -> Result:
+    """Read the next result.
+
+    Raises:
+        JobError: there is none.
+    """
+    head = file.read(40)
+    status, identity, cycles, last_ok, size = np.frombuffer(head.ljust(40, b"\0"), "<u8").tolist()
+    h_bytes = file.read(size)
+    if len(head) < 40 or len(h_bytes) < size:
+        raise JobError(f"{file.name} ends too early")
+    return Result(status, identity, cycles, np.frombuffer(h_bytes, np.uint8), bool(last_ok))
 
 
 def _counts(*counts: int) -> bytes:

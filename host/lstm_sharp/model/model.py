@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Generic, TypeVar
 
@@ -17,6 +18,7 @@ class Cell:
 
     w_ih: np.ndarray  # (4H, X)
     w_hh: np.ndarray  # (4H, H)
+    b: np.ndarray  # (4H,)
     reverse: bool
 
     @property
@@ -29,8 +31,19 @@ class Cell:
         """H."""
         return int(self.w_hh.shape[1])
 
+    @cached_property
+    def gates(self) -> tuple[np.ndarray, np.ndarray]:
+        """A matrix a gate, float64: w_ih with b as last row, (4, X + 1, H), and w_hh, (4, H, H)."""
+        return by_gate(np.column_stack([self.w_ih, self.b])), by_gate(self.w_hh)
+
 
 AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
+def by_gate(rows: np.ndarray) -> np.ndarray:
+    """Turn weights (4H, X) into a matrix a gate that x is multiplied by, float64 (4, X, H)."""
+    gates = rows.reshape(4, -1, rows.shape[1]).transpose(0, 2, 1)
+    return gates.astype(np.float64, order="C")
 
 
 def level_width(level: Sequence[Cell]) -> int:

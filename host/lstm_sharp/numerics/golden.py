@@ -17,6 +17,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import AnyCell, Levels
 from lstm_sharp.numerics.activation import Z_BITS, Z_FRAC, all_steps
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, SIGMA_FRAC, Format
+from lstm_sharp.numerics.products import input_sums, product
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
 _Z_HALF = 1 << (Z_BITS - 1)
@@ -118,45 +119,51 @@ def _run_cell(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one cell over x as ordered; returns h (batch, time, H) and the last c, both int64."""
     _check_exact(layer, fmt)
-    batch, time, _ = x.shape
-    hidden = layer.hidden_size
-    x_sums = x.reshape(batch * time, -1).astype(np.float64) @ layer.w_ih.T.astype(np.float64)
-    x_sums = ((x_sums + layer.b) * 2.0**layer.x_shift).reshape(batch, time, 4 * hidden)
-    w_hh = np.ascontiguousarray(layer.w_hh.T, dtype=np.float64)
+    w_ih, w_hh = layer.gates
+    x_sums = input_sums(x, w_ih)
     # tanh takes z, sigma takes z / 2: see numerics.activation
-    scale = layer.row_scale * 2.0 ** (Z_FRAC - fmt.h_frac - 1)
-    scale[2 * hidden : 3 * hidden] *= 2.0
-    steps, c_scale = all_steps(), 2.0**layer.c_shift
-    h, c = h.astype(np.float64), c.astype(np.float64)
-    out, held = np.empty((time, batch, hidden), np.int64), 0
-    for t in range(time):
-        y = _lookup(steps, (x_sums[:, t] + h @ w_hh) * scale)
-        i, f = y[:, :hidden] + _ONE, y[:, hidden : 2 * hidden] + _ONE
-        g, o = y[:, 2 * hidden : 3 * hidden], y[:, 3 * hidden :] + _ONE
+    scale = np.full((4, 1, 1), 2.0 ** (Z_FRAC - fmt.h_frac - 1))
+    scale[2] *= 2.0
+    h, c, c_scale = h.astype(np.float64), c.astype(np.float64), 2.0**layer.c_shift
+    out, held = np.empty((*x.shape[:2], layer.hidden_size), np.int64), 0
+    # Arrays, for NumPy is three times slower where a limit is a single number.
+    ends = np.zeros((4, *h.shape)), np.full((4, *h.shape), 2.0 * _Z_HALF - 1)
+    ends_of_c = ends[0][0], ends[1][0]
+    for t in range(x.shape[1]):
+        z = product(h, w_hh, len(h))
+        z += x_sums[:, t]
+        z *= scale
+        i, f, g, o = _lookup(z, *ends)
         if layer.c_shift:
             g = np.floor(g / c_scale)
-        c = np.floor((2.0 * f * c + i * (2 * g + 1) + float(1 << (_DROP - 1))) * 0.5**_DROP)
+        c = _round(2.0 * (f + _ONE) * c + (i + _ONE) * (2.0 * g + 1.0), _DROP)
         if c.max() >= _C_HALF or c.min() < -_C_HALF:
             held += int(np.count_nonzero((c >= _C_HALF) | (c < -_C_HALF)))
-            np.clip(c, -_C_HALF, _C_HALF - 1, out=c)
-        h = _round_h(o * (2.0 * _lookup(steps, c * c_scale) + 1.0), fmt)
-        out[t] = h
+            c.clip(-_C_HALF, _C_HALF - 1, out=c)
+        t_of_c = 2.0 * _lookup(c * c_scale, *ends_of_c) + 1.0
+        h = _round((o + _ONE) * t_of_c, _PRODUCT_FRAC - fmt.h_frac)
+        h.clip(-(1 << fmt.h_frac), (1 << fmt.h_frac) - 1, out=h)
+        out[:, t] = h
     if saturated is not None:
         highest = (1 << fmt.h_frac) - 1
         saturated.append(Saturated(int(np.count_nonzero(out == highest)), held))
-    return out.transpose(1, 0, 2), c.astype(np.int64)
+    return out, c.astype(np.int64)
 
 
-def _lookup(steps: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Look y up, float64, for real arguments z in units of 2**-Z_FRAC: floor, then saturate."""
-    index = np.clip(np.floor(z), -_Z_HALF, _Z_HALF - 1).astype(np.int32)
-    return np.take(steps, index + _Z_HALF).astype(np.float64)
+def _lookup(z: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Look y up, float64, for real z in units of 2**-Z_FRAC: floor, saturate to indices' ends."""
+    index = np.floor(z)
+    index += _Z_HALF
+    np.minimum(index, last, out=index)
+    np.maximum(index, first, out=index)
+    return all_steps().take(index.astype(np.intp), mode="clip").astype(np.float64)
 
 
-def _round_h(product: np.ndarray, fmt: Format) -> np.ndarray:
-    """Round o * tanh(c), in units of 2**-_PRODUCT_FRAC, half up to h's format and saturate."""
-    half = float(1 << fmt.h_frac)
-    return np.clip(np.floor(product * 0.5 ** (_PRODUCT_FRAC - fmt.h_frac) + 0.5), -half, half - 1)
+def _round(value: np.ndarray, drop: int) -> np.ndarray:
+    """Drop bits of a value, in place, rounding half up."""
+    value *= 0.5**drop
+    value += 0.5
+    return np.floor(value, out=value)
 
 
 def _check_exact(layer: QuantLayer, fmt: Format) -> None:

@@ -25,7 +25,7 @@ DEFAULT_MAX_SHIFT = 8
 METHODS = ("error", "min-max", "percentile")
 """How scales come from data: by least error, weights being rounded together; by the ends of the
 data, each weight to the nearest; or by ends that 1 in 10,000 values of x exceeds."""
-MOST_VECTORS = 8_192
+MOST_VECTORS = 4_096
 """Time steps of the calibration data, all sequences together, that the float model is run on."""
 _PERCENTILE = 99.99
 _BLOCK = 64  # columns that are rounded before the rest hears of their errors
@@ -110,10 +110,10 @@ def quantize(
     x = _checked(model, calibration)
     rules = Rules(fmt, max_shift, row_scales, method)
     fit, rest = _split(x)
-    met = _met(model, fit)
+    met, _ = _met(model, fit, len(model.layers))
     if rest is None:
         return _quantized(model, x, met, met, rules)
-    held_out, expected = _met(model, rest), reference.run(model, rest).h
+    held_out, expected = _met(model, rest, len(model.levels[0]))
     candidates = []
     for together in (False, True) if method == "error" else (False,):
         made = _quantized(model, x, met, held_out, rules, together)
@@ -188,11 +188,13 @@ def _quantized(
     )
 
 
-def _met(model: Model, x: np.ndarray) -> list[Met]:
-    """Run the float model and gather what each cell meets."""
+def _met(model: Model, x: np.ndarray, cells: int) -> tuple[list[Met], np.ndarray]:
+    """Run the float model, gather what so many of its cells meet, and give the last level's h."""
     found: list[Met] = []
 
     def watch(cell: Layer, x: np.ndarray, h: np.ndarray, peak_c: float) -> None:
+        if len(found) == cells:
+            return
         before = np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
         v = np.concatenate([x, before], axis=2).reshape(-1, x.shape[2] + h.shape[2])
         z = v @ np.concatenate([cell.w_ih, cell.w_hh], axis=1).T + cell.b
@@ -207,8 +209,8 @@ def _met(model: Model, x: np.ndarray) -> list[Met]:
         slope, moments, unit = slopes.mean(axis=0), apart.T @ apart, np.ones_like(mean)
         found.append(Met(cell, power, slope, mean, moments, peak_c, own_x, steps, unit))
 
-    reference.run(model, x, watch=watch)
-    return found
+    answer = reference.run(model, x, watch=watch)
+    return found, answer.h
 
 
 def _reach(x: np.ndarray, met: Sequence[Met], held_out: Sequence[Met], rules: Rules) -> np.ndarray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from lstm_sharp.model.model import Cell, Levels
+from lstm_sharp.model.model import Cell, Levels, by_gate
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
 
 
@@ -40,6 +41,13 @@ class QuantLayer(Cell):
     def row_scale(self) -> np.ndarray:
         """What one LSB of w_hh is worth, (4H,) float64."""
         return (4 + self.factor) * 2.0 ** -(self.frac + 2)
+
+    @cached_property
+    def gates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what integers stand for, exactly, in the layout of ``Cell.gates``."""
+        scale = self.row_scale[:, None]
+        x_part = np.column_stack([self.w_ih, self.b]) * 2.0 ** self.x_shift[:, None]
+        return by_gate(x_part * scale), by_gate(self.w_hh * scale)
 
     @property
     def c_frac(self) -> int:
@@ -104,6 +112,11 @@ class QuantModel(Levels[QuantLayer]):
     def dequantize_c(self, c: np.ndarray) -> np.ndarray:
         """Turn integer c (cells, batch, H) into float32 (exact: 24 bits)."""
         return (np.asarray(c) * 0.5**self._c_frac).astype(np.float32)
+
+    @property
+    def c_reach(self) -> np.ndarray:
+        """The largest abs(c) that a cell holds, (cells, 1, 1) float64."""
+        return 2.0 ** (C_BITS - 1 - self._c_frac)
 
     @property
     def _c_frac(self) -> np.ndarray:

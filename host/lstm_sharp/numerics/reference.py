@@ -9,6 +9,7 @@ import numpy as np
 
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.numerics.golden import run_levels
+from lstm_sharp.numerics.products import input_sums, product
 
 
 class Answer(NamedTuple):
@@ -46,10 +47,11 @@ def run(
     def run_cell(
         layer: Layer, x: np.ndarray, h: np.ndarray, c: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        x_sums = x @ layer.w_ih.T + layer.b
+        w_ih, w_hh = layer.gates
+        x_sums = input_sums(x, w_ih)
         out, peak = np.empty((*x.shape[:2], layer.hidden_size)), 0.0
         for t in range(x.shape[1]):
-            i, f, g, o = np.split(x_sums[:, t] + h @ layer.w_hh.T, 4, axis=1)
+            i, f, g, o = x_sums[:, t] + product(h, w_hh, len(h))
             c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
             peak = max(peak, float(np.abs(c).max()))
             out[:, t] = h = _sigmoid(o) * np.tanh(c)

@@ -56,6 +56,7 @@ def write(
     calibration: np.ndarray | None = None,
     overlay: str | Path | None = None,
     more: Mapping[str, bytes] | None = None,
+    assume: tuple[float, float] | None = None,
 ) -> Package:
     """Write a package, whole or not at all; a package that is there is replaced.
 
@@ -64,10 +65,11 @@ def write(
         cfg: the engine, hls or sv: what the package is compiled for.
         out: the folder; what lies above it is made.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
-        calibration: typical x, (batch, time, X) float; by default U(-1, 1), see package/vectors.py.
+        calibration: typical x, (batch, time, X) float.
         overlay: the engine's ``.bit``, its ``.hwh`` beside it; copied under the config's name.
             Whether it is of that config, the driver finds out on the board.
         more: files that go along, by name.
+        assume: instead of calibration, the ends between which x lies; see package/vectors.py.
 
     Returns:
         What ``read`` gives for it.
@@ -81,7 +83,7 @@ def write(
     target = Path(os.path.realpath(out))
     folders.check_target(target)
     joined = folders.read_overlay(overlay, cfg) if overlay else {}
-    quantized, stages, made, data = vectors.prepare(model, cfg, schedule, calibration)
+    quantized, stages, made, data = vectors.prepare(model, cfg, schedule, calibration, assume)
     weights = {
         f"{name}_l{index}": getattr(layer, name)
         for index, layer in enumerate(quantized.layers)
@@ -96,9 +98,9 @@ def write(
         **joined,
         **(more or {}),
     }
-    source: dict[str, object] = {"source": "U(-1, 1)", "seed": vectors.SEED}
-    if calibration is not None:
-        source = {"source": "data", "shape": list(data.shape)}
+    source: dict[str, object] = {"source": "data", "shape": list(data.shape)}
+    if assume:
+        source = {"source": "assumed range", "range": list(assume), "seed": vectors.SEED}
     error = vectors.largest_error(model, quantized, data)
     about = {
         "creator": f"lstm-sharp {__version__}",
@@ -193,7 +195,7 @@ def _model_layout(fmt: Format, sizes: Sequence[tuple[int, int]]) -> _Layout:
         layout[f"w_hh_l{index}"] = (4 * h, h), fmt.weight_bits
         for name in _OF_ROWS:
             layout[f"{name}_l{index}"] = (4 * h,), fmt.bias_bits if name == "b" else 8
-    return {**layout, "x_scale": ((sizes[0][0],), 0)}
+    return {**layout, "x_scale": ((sizes[0][0] if sizes else 0,), 0)}
 
 
 def _vector_layout(model: QuantModel, count: int, steps: int) -> _Layout:

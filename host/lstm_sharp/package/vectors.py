@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.golden import State
@@ -41,7 +42,11 @@ class Vectors:
 
 
 def prepare(
-    model: Model, cfg: Config, schedule: str = "best", calibration: np.ndarray | None = None
+    model: Model,
+    cfg: Config,
+    schedule: str = "best",
+    calibration: np.ndarray | None = None,
+    assume: tuple[float, float] | None = None,
 ) -> tuple[QuantModel, tuple[Stage, ...], Vectors, np.ndarray]:
     """Quantise a model, lay it out on an engine, and make its test vectors.
 
@@ -49,24 +54,45 @@ def prepare(
         model: the float model.
         cfg: the engine.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
-        calibration: typical x, (batch, time, X) float: sets the scale of x, and its first
-            sequences become the vectors, over again if there are fewer. By default U(-1, 1).
+        calibration: typical x, (batch, time, X) float: sets the scales, and its first sequences
+            become the vectors, over again if there are fewer.
+        assume: instead, the ends between which x lies: it is drawn, and weights are rounded each to
+            the nearest, for nothing is known that they could be fitted to.
 
     Returns:
         The integer model, its stages, its vectors, and the calibration data, float64.
 
     Raises:
-        UsageError: the config does not hold the model, or calibration data that cannot be used.
+        UsageError: the config does not hold the model, or calibration data that cannot be used;
+            neither of the two, or both.
     """
-    if calibration is None:
-        shape = (SEQUENCES, STEPS, model.input_size)
-        calibration = np.random.default_rng(SEED).uniform(-1, 1, shape)
-    calibration = check_input(model, calibration, "calibration data")
-    quantized = quantize(model, cfg.fmt, calibration, cfg.max_shift, cfg.row_scales)
+    if (calibration is None) == (assume is None):
+        raise UsageError(
+            "how far x reaches is not to be guessed: give calibration data (--calibration X.npy), "
+            "or the ends between which x lies (--assume-range A,B), and not both"
+        )
+    method = "error"
+    if assume is not None:
+        method, calibration = "min-max", drawn(model, *assume)
+    calibration = check_input(model, np.asarray(calibration), "calibration data")
+    quantized = quantize(model, cfg.fmt, calibration, cfg.max_shift, cfg.row_scales, method)
     stages = deploy(quantized, cfg, schedule, sequences=SEQUENCES // 2)
     first = np.arange(SEQUENCES) % len(calibration)
     x = calibration[first, : _steps(stages)]
     return quantized, stages, make(quantized, quantized.quantize_input(x)), calibration
+
+
+def drawn(model: Model, low: float, high: float) -> np.ndarray:
+    """Draw inputs between two ends, (8, 16, X) float64, the ends among them.
+
+    Raises:
+        UsageError: they are no ends.
+    """
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise UsageError(f"x from {low:g} to {high:g} is no range; give its ends, such as -1,1")
+    x = np.random.default_rng(SEED).uniform(low, high, (SEQUENCES, STEPS, model.input_size))
+    x[:, 0], x[:, 1] = low, high
+    return x
 
 
 def largest_error(model: Model, quantized: QuantModel, x: np.ndarray) -> float:

@@ -58,8 +58,6 @@ class Backend:
 
     def begin(self, held: Deployment) -> None:
         """Take up a model; what the engine, if there is one, does not hold is refused now."""
-        if held.cfg:
-            held.stages()
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Run sequences (T, X); with ``give``, also tell the state after the last steps."""
@@ -82,7 +80,7 @@ class Float(Backend):
     def run(self, held: Deployment | None, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Run sequences of one length together."""
         self.peak = 0.0
-        return *by_length(list(x), state, self._run), []
+        return *by_length(x, state, self._run), []
 
     def _run(self, x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
         found = reference.run(self.model, x, state)
@@ -91,38 +89,88 @@ class Float(Backend):
 
 
 class Golden(Backend):
-    """The golden model: the one definition of the arithmetic."""
+    """The golden model; ``saturated`` tells of each cell what did in the last call."""
+
+    saturated: tuple[golden.Saturated, ...] = ()
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Run sequences of one length together."""
+        counts: list[list[golden.Saturated]] = []
 
         def run(x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
-            h, after = golden.run(held.model, x, golden.State(*state) if state else None)
+            counts.append([])
+            before = golden.State(*state) if state else None
+            h, after = golden.run(held.model, x, before, counts[-1])
             return h, (after.h, after.c)
 
-        return *by_length(list(x), state, run), []
+        answer = *by_length(x, state, run), []
+        self.saturated = tuple(
+            golden.Saturated(*map(sum, zip(*of_cell))) for of_cell in zip(*counts)
+        )
+        return answer
 
 
 class Simulated(Backend):
     """An engine on this machine: the C++ kernel by a compiler, or RTL by Verilator.
 
+    Its process starts with the first call, and is kept, weights and all, until a call fails.
+
     Args:
         name: ``csim`` or ``rtl``.
         build: gets a folder for what is compiled.
         progress: is told of programs.
+
+    Attributes:
+        process: that process; None before the first call, and after ``close``.
     """
 
     def __init__(self, name: str, build: Path | None, progress: Progress | None) -> None:
         super().__init__()
         self.name, self.counts = name, name == "rtl"
         self.engine = engines.kind(name)
+        self.process: engines.Process | None = None
         self._build, self._progress = build, progress
+        self._holds: object = None
+        self._load: jobs.Result
+
+    def begin(self, held: Deployment) -> None:
+        """Take up a model."""
+        held.stages()
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Build the engine if that has not been done, and play all programs on it."""
-        stages, cfg = held.stages(max(map(len, x)), len(x)), held.engine
-        play = engines.player(engines.build(self.name, cfg, self._build), cfg, self._progress)
-        return deploy.run(stages, x, state, give, play)
+        if self.process is None or not self.process.lives:
+            self.process = engines.Process(engines.build(self.name, held.engine, self._build))
+            self._holds = None
+        stages = held.stages(max(map(len, x)), len(x))
+        try:
+            return deploy.run(stages, x, state, give, self._play)
+        except BaseException:  # whatever the engine has come to, the next call has a new one
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process; a call of another thread is waited for."""
+        with self.turn():
+            if self.process:
+                self.process.close()
+            self.process = None
+
+    def _play(self, stage: Stage, runs: Sequence[jobs.Run]) -> list[jobs.Result]:
+        """Give what the stage's load gave, now or earlier, and each run's result."""
+        assert self.process
+        key = stage.first, stage.plan.layers
+        loads = 0 if self._holds == key else 1
+        asked = [stage.load(), *runs] if loads else runs
+        results: list[jobs.Result] = []
+        for result in self.process.play(asked):
+            engines.check(stage.plan.cfg, asked[len(results)], result)
+            results.append(result)
+            if self._progress and len(results) > loads:
+                self._progress(len(results) - loads, len(runs))
+        if loads:
+            self._holds, self._load = key, results.pop(0)
+        return [self._load, *results]
 
 
 class Board(Backend):

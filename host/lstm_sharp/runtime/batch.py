@@ -7,6 +7,7 @@ from operator import le
 
 import numpy as np
 
+from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.errors import UsageError
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -54,19 +55,20 @@ def head_by_length(head: Head, h: np.ndarray, lengths: Sequence[int] | np.ndarra
     return out
 
 
-def by_length(
-    xs: Sequence[np.ndarray], state: Pair | None, run: Run
-) -> tuple[list[np.ndarray], Pair]:
+def by_length(xs: Batch, state: Pair | None, run: Run) -> tuple[Batch, Pair]:
     """Run sequences of one length together, length after length.
 
     Args:
-        xs: (T, X) each.
+        xs: (B, T, X), or (T, X) each.
         state: of all sequences, or None.
         run: the model.
 
     Returns:
-        h (T, width) of each sequence, and the state after the last step of each.
+        h (T, width) of each sequence, in one array where x is, and the state after the last step of
+        each.
     """
+    if isinstance(xs, np.ndarray):
+        return run(xs, state)
     lengths = np.array([len(x) for x in xs])
     order: list[int] = []
     hs: list[np.ndarray] = []

@@ -10,7 +10,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.quantized import QuantModel
-from lstm_sharp.runtime.deploy import plans
+from lstm_sharp.runtime.deploy import check_levels, plans
 
 DEFAULT_FORMAT = "W8A16"
 """Number format where neither a config nor the user says otherwise."""
@@ -43,7 +43,7 @@ def choose(
         cfg = named if isinstance(named, Config) else config.load(named)
         cfg = cfg.with_format(fmt).of(engine)
         with suggesting(model, cfg):
-            plans(model, cfg)
+            check_levels(model, cfg)
         return cfg
     by_levels: Config | None = None
     reason: UsageError | None = None
@@ -73,7 +73,7 @@ def suggesting(model: Model | QuantModel, cfg: Config) -> Iterator[None]:
 
 def _holds(name: str, model: Model | QuantModel, fmt: str) -> bool:
     try:
-        plans(model, config.load(name).with_format(fmt))
+        check_levels(model, config.load(name).with_format(fmt))
     except UsageError:
         return False
     return True

@@ -153,11 +153,19 @@ def plans(
             return (whole,)
         except UsageError:
             pass
-    found: list[Plan] = []
+    check_levels(model, cfg)
+    return tuple(make_plan(level, cfg, schedule, (len(level),), sequences) for level in levels)
+
+
+def check_levels(model: Model | QuantModel, cfg: Config) -> None:
+    """Refuse a model that an engine does not even hold level by level.
+
+    Raises:
+        UsageError: a level that the engine does not hold alone.
+    """
+    levels = level_shapes(model)
     for index, level in enumerate(levels):
         check_fit(level, cfg, (len(level),), index if len(levels) > 1 else None)
-        found.append(make_plan(level, cfg, schedule, (len(level),), sequences))
-    return tuple(found)
 
 
 class Deployment:
@@ -165,12 +173,14 @@ class Deployment:
 
     Args:
         model: the integer model.
-        cfg: the engine; None where no shipped config holds the model.
+        find: gives the engine when it is asked for; None where no shipped config holds the model.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
     """
 
-    def __init__(self, model: QuantModel, cfg: Config | None, schedule: str = "best") -> None:
-        self.model, self.cfg, self.schedule = model, cfg, schedule
+    def __init__(
+        self, model: QuantModel, find: Callable[[], Config | None], schedule: str = "best"
+    ) -> None:
+        self.model, self.find, self.schedule = model, find, schedule
         self._stages: dict[tuple[int, int], tuple[Stage, ...]] = {}
         self._others: dict[tuple[int, int], tuple[Plan, ...]] = {}
 
@@ -181,9 +191,10 @@ class Deployment:
         Raises:
             UsageError: there is none.
         """
-        if self.cfg is None:
+        cfg = self.find()
+        if cfg is None:
             raise UsageError(f"no config holds {self.model.name}; give one")
-        return self.cfg
+        return cfg
 
     def stages(self, steps: int = 1, sequences: int | None = None) -> tuple[Stage, ...]:
         """Lay the model out for so many steps and sequences.

@@ -11,12 +11,13 @@ import numpy as np
 from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics.formats import C_BITS, C_LIMIT
+from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.batch import Pair
 
-ENGINE_LIMITS = 1.0, float(C_LIMIT)
-FLOAT_LIMITS = np.inf, np.inf
+Limits = tuple[float, "float | np.ndarray"]
+"""Largest abs(h), and abs(c), of each cell or of all."""
+FLOAT_LIMITS: Limits = (np.inf, np.inf)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def read_request(
     state: Pair | None = None,
     lengths: Sequence[int] | np.ndarray | None = None,
     bits: int = 0,
-    limits: tuple[float, float] = ENGINE_LIMITS,
+    limits: Limits = FLOAT_LIMITS,
 ) -> Request:
     """Check what a user hands in; integers are taken as they are, without a copy.
 
@@ -161,7 +162,7 @@ def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray) -> np.ndar
 
 
 def _check_state(
-    model: Model | QuantModel, batch: int, state: Pair, bits: int, limits: tuple[float, float]
+    model: Model | QuantModel, batch: int, state: Pair, bits: int, limits: Limits
 ) -> Pair:
     """Return h and c, (cells, batch, widest H) each, as ``_checked`` does; bits are those of h."""
     if len(state) != 2:
@@ -171,10 +172,13 @@ def _check_state(
     for name, given, reach, most in zip("hc", state, limits, (bits, C_BITS if bits else 0)):
         v, wanted = np.asarray(given), f"(cells, batch, hidden) = {shape}, as x is,"
         v = _checked(f"state {name}", v, v.shape == shape, wanted, most)
-        if not bits and np.abs(v).max() > reach:
+        size, most = np.broadcast_arrays(np.abs(v), reach)
+        over = size > most
+        if not bits and over.any():
             raise UsageError(
-                f"state {name} reaches {np.abs(v).max():g}, an engine holds {reach:g}; give what a "
-                "run of this model on an engine has left behind, or run it with backend float"
+                f"state {name} reaches {size[over].max():g}, an engine holds {most[over].min():g} "
+                "of this model; give what a run of it on an engine has left behind, or run it with "
+                "backend float"
             )
         found.append(v)
     return found[0], found[1]

@@ -33,6 +33,11 @@ class Report:
     ideal_cycles: float | None = None
     utilization: float | None = None  # ideal / cycles, or / predicted_cycles where none were seen
     limited_by: str | None = None
+    # How often x left its range; how often c and h did, of cell after cell, as the golden model
+    # counts them; whether c did anywhere, as an engine tells; None where that is not known.
+    saturated_x: int | None = None
+    saturated_c: tuple[int, ...] | bool | None = None
+    saturated_h: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()  # what integers do not hold
 
     def as_dict(self) -> dict[str, object]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,6 @@ from lstm_sharp.runtime.batch import Pair
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.deploy import Deployment, Stage
 from lstm_sharp.runtime.inputs import (
-    ENGINE_LIMITS,
     FLOAT_LIMITS,
     Request,
     check_input,
@@ -38,6 +39,10 @@ from lstm_sharp.runtime.report import Report
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
 """Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine, on a
 board."""
+
+
+_MUCH = 0.01
+"""Share of x that is clipped from which on a warning says so."""
 
 
 class Session:
@@ -65,13 +70,13 @@ class Session:
     Attributes:
         runs: the backend itself.
         clipped: values of the last call's x beyond the scale that calibration gave it: clipped.
-        saturated: cells whose c stood at its limit after the last call; known where states are
-            returned.
     """
 
     runs: Any
-    stateful = compare = False
-    clipped = saturated = 0
+    stateful = compare = _warned = False
+    clipped = 0
+    _limits: tuple[int, bool] | tuple[()] = ()
+    """What the engine holds of scales, if it is not as ``quantize`` takes it to be."""
     _held: Deployment | None = None
     _kept: tuple[Pair, Pair | None] | None = None
     """What the last run left behind in the backend's numbers, and in the float model."""
@@ -111,15 +116,29 @@ class Session:
             runs = Board(overlay)
             config = config or overlays.config_of(runs.runner.identity)
         required = backend not in ("float", "golden")
-        cfg = choose(model, config, format, required, steps, runs.engine or "sv")
-        if backend == "board" and overlay is None:
+        find: Callable[[], Config | None]
+        find = cache(partial(choose, model, config, format, required, steps, runs.engine or "sv"))
+        self.fmt = Format.parse(format or DEFAULT_FORMAT)
+        if required or config is not None:
+            cfg = find()
             assert cfg is not None
-            runs = Board(overlays.overlay_of(cfg, build))
-            cfg = cfg.of(runs.engine)
-        self.runs, self.cfg = runs, cfg
-        self.fmt = cfg.fmt if cfg else Format.parse(format or DEFAULT_FORMAT)
+            if backend == "board" and overlay is None:
+                runs = Board(overlays.overlay_of(cfg, build))
+                cfg = cfg.of(runs.engine)
+            self.fmt, find = cfg.fmt, lambda: cfg
+            self._limits = cfg.max_shift, bool(cfg.row_scales)
+        self.runs, self._find = runs, find
         if calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
+
+    @property
+    def cfg(self) -> Config | None:
+        """The engine; None where no shipped one holds the model, and the backend needs none.
+
+        One that is neither named nor needed is chosen when it is asked for: until then all that
+        counts is what every shipped config has, the default format and limits of ``quantize``.
+        """
+        return self._find()
 
     def __enter__(self) -> Session:
         return self
@@ -193,7 +212,9 @@ class Session:
             BoardError: the run failed on a board; call ``reset``.
         """
         bits = 0 if self.backend == "float" else self.fmt.activation_bits
-        limits = ENGINE_LIMITS if bits else FLOAT_LIMITS
+        limits = FLOAT_LIMITS
+        if bits:
+            limits = 1.0, self._held.model.c_reach if self._held else float(C_LIMIT)
         with self.runs.turn():
             asked = read_request(self.model, x, state, lengths, bits, limits)
             h, after = self._run(asked, return_state or self.stateful)
@@ -221,24 +242,23 @@ class Session:
         h, left, seen = self.runs.run(held, x, own, give)
         after = left
         if in_float:
-            h = [v.astype(np.float32) for v in h]
+            h = _each(lambda v: v.astype(np.float32), h)
         elif scaled:
             h = _each(held.model.dequantize_h, h)
             after = left and (held.model.dequantize_h(left[0]), held.model.dequantize_c(left[1]))
         seconds = time.perf_counter() - began
-        self.saturated = at_limit(left[1]) if left and not in_float else 0
-        self.clipped = sum(map(held.model.clipped, asked.x)) if scaled else 0
-        notes, error = list(self._notes), None
-        if self.clipped:
-            most = held.model.x_reach.max()
+        self.clipped = int(np.sum(_each(held.model.clipped, asked.x))) if scaled else 0
+        notes, error = [*self._notes, *self._told_of_x(asked)], None
+        c, of_h = self._saturated(seen, left)
+        if c is True or (c and any(c)):
+            often = "" if c is True else f" {sum(c)} times, by cells {list(c)}"
             notes.append(
-                f"x: {self.clipped} of {sum(x.size for x in asked.x)} values are clipped to "
-                f"+-{most:g}, which is what the calibration data reaches; calibrate with inputs "
-                "like these"
+                f"c saturates{often}: h is wrong from there on; calibrate with sequences as long "
+                "as these, reset the state before, or run shorter ones"
             )
         if self.compare:
             error, of_float = self._compared(asked, h, of_float)
-            if not in_float and self._float.peak >= C_LIMIT:
+            if c is None and not in_float and self._float.peak >= C_LIMIT:
                 notes.append(
                     f"c reaches {self._float.peak:.4g} in the float model and saturates at "
                     f"+-{C_LIMIT}: h is wrong from there on; reset the state before, or run "
@@ -254,11 +274,39 @@ class Session:
             steps=sum(asked.lengths),
             max_abs_error=error,
             seconds=seconds,
+            saturated_x=self.clipped if scaled else None,
+            saturated_c=c,
+            saturated_h=of_h,
             notes=tuple(notes),
         )
         call = Call(tuple(asked.lengths), own is not None, give, self.runs.host)
         self._call = report, self._held, call, seen
         return h, after
+
+    def _told_of_x(self, asked: Request) -> list[str]:
+        """Say how much of x is clipped; once as a warning too, where it is much."""
+        if not self.clipped:
+            return []
+        size = sum(x.size for x in asked.x)
+        told = (
+            f"x: {self.clipped} of {size} values ({self.clipped / size:.2%}) are clipped, for the "
+            "calibration data do not reach so far; calibrate with inputs like these"
+        )
+        if self.clipped > _MUCH * size and not self._warned:
+            self._warned = True
+            warnings.warn(told, stacklevel=4)
+        return [told]
+
+    def _saturated(
+        self, seen: Sequence[Sequence[jobs.Result]], left: Pair | None
+    ) -> tuple[tuple[int, ...] | bool | None, tuple[int, ...] | None]:
+        """What saturated in a call, c and h, as a report has it."""
+        if self.backend == "golden":
+            counts = self.runs.saturated
+            return tuple(count.c for count in counts), tuple(count.h for count in counts)
+        if seen and self._deployed.engine.row_scales:
+            return any(result.c_saturated for results in seen for result in results), None
+        return (True if left and seen and at_limit(left[1]) else None), None
 
     def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[float, Pair | None]:
         """Run the float model; give h's largest error, and the state that it left behind."""
@@ -272,12 +320,17 @@ class Session:
         return max(float(np.abs(v - r).max()) for v, r in zip(h, expected)), left
 
     @property
+    def ran(self) -> Report | None:
+        """What the last call did, without an engine's figures; None before the first."""
+        return self._call[0] if self._call else None
+
+    @property
     def report(self) -> Report | None:
         """What the last call did, worked out when it is asked for; None before the first."""
         if self._call is None:
             return None
         report, held, call, seen = self._call
-        if held is None or held.cfg is None:
+        if held is None or held.find() is None:
             return report
         lengths = call.lengths
         size = max(lengths), len(lengths)
@@ -310,20 +363,19 @@ class Session:
         )
 
     def _quantize(self, calibration: np.ndarray) -> None:
-        engine = (self.cfg.max_shift, self.cfg.row_scales) if self.cfg else ()
         try:
-            model = quantize(self.model, self.fmt, calibration, *engine)
+            model = quantize(self.model, self.fmt, calibration, *self._limits)
         except UsageError as reason:
             if self.backend != "float":
                 raise
             self._notes = (str(reason),)
             return
         self._notes = model.notes
-        held = Deployment(model, self.cfg, self.schedule)
+        held = Deployment(model, self._find, self.schedule)
         self.runs.begin(held)
         self._held = held
 
 
-def _each(of: Callable[[np.ndarray], np.ndarray], values: Any) -> Any:
+def _each(of: Callable[[np.ndarray], Any], values: Any) -> Any:
     """Apply to a batch as a whole, or to each sequence of a list."""
     return of(values) if isinstance(values, np.ndarray) else [of(v) for v in values]

@@ -59,7 +59,7 @@ def qualify(cfg: Config, board: str, model: Model, build_dir: Path) -> Path:
     found["vivado"] = files.read_json(bit.with_suffix(".json"))
     text = json.dumps(found, indent=2) + "\n"
     out = folder / f"qualify-{board}-{cfg.engine}"
-    package.write(model, cfg, out, overlay=bit, more={QUALIFICATION: text.encode()})
+    package.write(model, cfg, out, assume=(-1, 1), overlay=bit, more={QUALIFICATION: text.encode()})
     return out
 
 

@@ -38,7 +38,7 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
     Raises:
         UsageError: the config does not hold the model, or the folder holds something else.
     """
-    quantized, stages, made, _ = vectors.prepare(model, cfg)
+    quantized, stages, made, _ = vectors.prepare(model, cfg, assume=(-1, 1))
     folder = out / "vectors"
     if folder.is_dir() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
         raise UsageError(

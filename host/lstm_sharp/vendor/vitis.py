@@ -105,7 +105,7 @@ def write_job(cfg: Config, model: Model, folder: Path, build_dir: Path) -> list[
         UsageError: a model that does not fit.
         EngineError: csim differs from the golden model.
     """
-    quantized, stages, made, _ = vectors.prepare(model, cfg)
+    quantized, stages, made, _ = vectors.prepare(model, cfg, assume=(-1, 1))
     made = vectors.make(quantized, made.x[:4, :3])
     executable = engines.build("csim", cfg, build_dir)
     played: list[jobs.Run] = []
