@@ -87,7 +87,7 @@ def test_every_no_op_slot_is_needed(backend: str, cfg: Config) -> None:
     less = (s.passes - cfg.most_passes for s in cfg.tile_shapes)
     distances = cfg.acc_distance, *(cfg.tail + passes for passes in less)
     complaints = [f"{d - 1} slots after it was written; {d} are promised" for d in distances]
-    for case in (make(cfg, seed) for seed in range(8)):
+    for case in (make(cfg, seed) for seed in range(36, 43)):
         for number, why in enumerate(case.why):
             if why not in TOLD[backend]:
                 continue
@@ -96,7 +96,7 @@ def test_every_no_op_slot_is_needed(backend: str, cfg: Config) -> None:
                 check(cfg, decoded(hasty[1].program))
             try:
                 result = engines.play(executable, hasty)[1]
-                told = result.status == Status.DISTANCE | number << 8
+                told = result.status & 0xFFFF == Status.DISTANCE | number << 8
             except EngineError as error:
                 told, result = str(error).partition(" only ")[2] in complaints, None
             if told:
