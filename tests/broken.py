@@ -52,6 +52,8 @@ def out_of_range(cfg: Config) -> Iterator[dict[str, Any]]:
         {"loop_back": 255},
         {"shape": len(cfg.tile_shapes)},
     )
+    if cfg.row_scales:  # scales lie where biases do
+        yield {"start": Start.STORED, "bias_base": cfg.bias_blocks}
     if cfg.bands > 1:  # of shapes of 1, 2 and 4 bands
         yield from (
             {"shape": 1, "row_first": 1, "bias_base": 1},
@@ -74,8 +76,9 @@ def just_in_range(cfg: Config) -> Iterator[dict[str, Any]]:
     most = cfg.h_words * cfg.bands
     last = len(cfg.tile_shapes) - 1
     gang = cfg.tile_shapes[last].gang
+    blocks = min(cfg.chain_blocks, cfg.bias_blocks) if cfg.row_scales else cfg.chain_blocks
     yield from (
-        {"shape": last, "rows": cfg.chain_blocks // gang, "start": Start.STORED},
+        {"shape": last, "rows": blocks // gang, "start": Start.STORED},
         {"shape": last, "bias_base": cfg.bias_blocks - gang},
         {"shape": last, "source": Source.H, "col_first": most - gang, "cols": gang},
         {"x_shift": cfg.max_shift, "h_word": cfg.h_words - 1},
@@ -135,6 +138,13 @@ def broken(cfg: Config) -> dict[str, Broken]:
         "the sequence too early": Broken(
             (replace(_ENDS, keep=True), replace(ROW, source=Source.SEQUENCE)), 0x105, hls=5
         ),
+    }
+    bias, early = Instruction(op=Op.LOAD_BIAS, rows=1), 5 * cfg.row_scales
+    found |= {
+        "x_shift too early": Broken(
+            (bias, replace(ROW, start=Start.STORED_SHIFTED, cols=2)), 0, hls=early
+        ),
+        "scales too early": Broken((bias, replace(_ENDS, start=Start.STORED)), 0, hls=early),
     }
     found |= {f"header {told}": Broken((ROW,), 1, told) for told in HEADERS}
     found |= {f"{n} slots": Broken((_ENDS,), 0, {"slots": n}, hls=3) for n in range(4)}
