@@ -213,7 +213,7 @@ def test_packages_for_another_overlay(
     ):
         made = package.write(pytorch_like(0, [5, 6]), cfg, tmp_path / "p", assume=(-1, 1))
         for call in (
-            lambda: board.load(tmp_path / "p", assume=(-1, 1)),
+            lambda: board.load(tmp_path / "p"),
             lambda: board.load(made),  # noqa: B023
             lambda: board.load_model(board.model, cfg),  # noqa: B023
         ):
@@ -227,12 +227,7 @@ def test_packages_for_another_overlay(
     assert proof.main(tmp_path / "p", overlay) == 5
     error = capsys.readouterr().err
     assert re.search(said, error) and error.count("\n") == 1
-    assert (
-        selftest.main(
-            [str(tmp_path / "p", assume=(-1, 1)), *overlay, "--bundle", str(tmp_path / "b.zip")]
-        )
-        == 1
-    )
+    assert selftest.main([str(tmp_path / "p"), *overlay, "--bundle", str(tmp_path / "b.zip")]) == 1
     assert re.search(f"FAIL  identity, .*: {said}", capsys.readouterr().out)
 
 

@@ -162,8 +162,8 @@ FILES = {  # what takes the place of a file: an array, tensors, bytes, or nothin
         (NAN, "NaN or infinite"),
     ],
     "s.npz": [
-        ({"h": H + 1.5, "c": C}, "state h reaches 1.5, an engine holds 1; give"),
-        ({"h": H, "c": C - 129}, "state c reaches 129, an engine holds 128; give"),
+        ({"h": H + 1.5, "c": C}, "state h reaches 1.5, an engine holds 1 of this model; give"),
+        ({"h": H, "c": C - 129}, "state c reaches 129, an engine holds 128 of this model; give"),
         (
             {"h": np.zeros((2, 2, 9)), "c": C},
             "state h is float64 (2, 2, 9); numbers (cells, batch, hidden) = (2, 2, 6)",

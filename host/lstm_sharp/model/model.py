@@ -32,9 +32,14 @@ class Cell:
         return int(self.w_hh.shape[1])
 
     @cached_property
-    def gates(self) -> tuple[np.ndarray, np.ndarray]:
-        """A matrix a gate, float64: w_ih with b as last row, (4, X + 1, H), and w_hh, (4, H, H)."""
-        return by_gate(np.column_stack([self.w_ih, self.b])), by_gate(self.w_hh)
+    def x_gates(self) -> np.ndarray:
+        """What x and a one after it are multiplied by: w_ih and b, see ``by_gate``."""
+        return by_gate(np.column_stack([self.w_ih, self.b]))
+
+    @cached_property
+    def h_gates(self) -> np.ndarray:
+        """What h is multiplied by: w_hh, see ``by_gate``."""
+        return by_gate(self.w_hh)
 
 
 AnyCell = TypeVar("AnyCell", bound=Cell)

@@ -119,8 +119,7 @@ def _run_cell(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one cell over x as ordered; returns h (batch, time, H) and the last c, both int64."""
     _check_exact(layer, fmt)
-    w_ih, w_hh = layer.gates
-    x_sums = input_sums(x, w_ih)
+    x_sums = input_sums(x, layer.x_gates)
     # tanh takes z, sigma takes z / 2: see numerics.activation
     scale = np.full((4, 1, 1), 2.0 ** (Z_FRAC - fmt.h_frac - 1))
     scale[2] *= 2.0
@@ -130,7 +129,7 @@ def _run_cell(
     ends = np.zeros((4, *h.shape)), np.full((4, *h.shape), 2.0 * _Z_HALF - 1)
     ends_of_c = ends[0][0], ends[1][0]
     for t in range(x.shape[1]):
-        z = product(h, w_hh, len(h))
+        z = product(h, layer.h_gates, len(h))
         z += x_sums[:, t]
         z *= scale
         i, f, g, o = _lookup(z, *ends)

@@ -43,11 +43,15 @@ class QuantLayer(Cell):
         return (4 + self.factor) * 2.0 ** -(self.frac + 2)
 
     @cached_property
-    def gates(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what integers stand for, exactly, in the layout of ``Cell.gates``."""
-        scale = self.row_scale[:, None]
-        x_part = np.column_stack([self.w_ih, self.b]) * 2.0 ** self.x_shift[:, None]
-        return by_gate(x_part * scale), by_gate(self.w_hh * scale)
+    def x_gates(self) -> np.ndarray:
+        """As a ``Cell``'s, of what the integers stand for, exactly."""
+        rows = np.column_stack([self.w_ih, self.b]) * 2.0 ** self.x_shift[:, None]
+        return by_gate(rows * self.row_scale[:, None])
+
+    @cached_property
+    def h_gates(self) -> np.ndarray:
+        """As ``x_gates``."""
+        return by_gate(self.w_hh * self.row_scale[:, None])
 
     @property
     def c_frac(self) -> int:

@@ -47,11 +47,10 @@ def run(
     def run_cell(
         layer: Layer, x: np.ndarray, h: np.ndarray, c: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        w_ih, w_hh = layer.gates
-        x_sums = input_sums(x, w_ih)
+        x_sums = input_sums(x, layer.x_gates)
         out, peak = np.empty((*x.shape[:2], layer.hidden_size)), 0.0
         for t in range(x.shape[1]):
-            i, f, g, o = x_sums[:, t] + product(h, w_hh, len(h))
+            i, f, g, o = x_sums[:, t] + product(h, layer.h_gates, len(h))
             c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
             peak = max(peak, float(np.abs(c).max()))
             out[:, t] = h = _sigmoid(o) * np.tanh(c)
