@@ -6,6 +6,7 @@ engines check of themselves sees every distance at its least.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ VARIANTS = [
 
 TOLD = {"rtl": ("D", "D_acc", "P", Op.GIVE_STATE.name), "csim": ("D", "D_acc")}
 """What an engine sees of slots that come too early."""
+OFTEN = 8
+"""Times that a lack is tried, of each kind and shape."""
 
 
 def played(executable: Path, cfg: Config, first: int, *options: str) -> None:
@@ -82,28 +85,34 @@ HASTY = [
 @pytest.mark.parametrize(("backend", "cfg"), HASTY, ids=named)
 def test_every_no_op_slot_is_needed(backend: str, cfg: Config) -> None:
     """A program that lacks one is told where, and csim which read is too early by how much."""
-    cfg, seen = cfg.of(engines.kind(backend)), set()
+    cfg, seen = cfg.of(engines.kind(backend)), Counter[tuple[str, int]]()
     executable = engines.build(backend, cfg)
     less = (s.passes - cfg.most_passes for s in cfg.tile_shapes)
     distances = cfg.acc_distance, *(cfg.tail + passes for passes in less)
     complaints = [f"{d - 1} slots after it was written; {d} are promised" for d in distances]
-    for case in (make(cfg, seed) for seed in range(8)):
+    sums = {("D_acc", shape) for shape in range(len(cfg.tile_shapes))}
+    for seed in range(400):  # lanes are seldom waited for
+        if seed >= 8 and {why for why, _ in seen} == set(TOLD[backend]) and sums <= set(seen):
+            break
+        case = make(cfg, seed)
+        order = case.program.instructions
         for number, why in enumerate(case.why):
-            if why not in TOLD[backend]:
+            what = why, order[number].shape
+            # Where fetch has to pause anyway, a no-op slot may make no difference.
+            if why not in TOLD[backend] or seen[what] == OFTEN or order[number - 1].slots(cfg) == 1:
                 continue
             hasty = case.hasty(number)
             with pytest.raises(TooEarly, match=f"{why}: 1 slots"):
                 check(cfg, decoded(hasty[1].program))
             try:
                 result = engines.play(executable, hasty)[1]
-                told = result.status == Status.DISTANCE | number << 8
+                told = result.status & 0xFFFF == Status.DISTANCE | number << 8
             except EngineError as error:
                 told, result = str(error).partition(" only ")[2] in complaints, None
             if told:
-                seen.add((why, case.program.instructions[number].shape))
+                seen[what] += 1
             else:  # D is that of all that was written, and may be more than what is read needs
                 assert why in ("D", Op.GIVE_STATE.name) and result
                 case.check(result)
-    shapes = range(len(cfg.tile_shapes))
-    assert seen >= {("D_acc", shape) for shape in shapes}
+    assert sums <= set(seen)
     assert {why for why, _ in seen} == set(TOLD[backend])
