@@ -45,7 +45,7 @@ _NO_MEMORY = re.compile("MemoryError|nable to allocate|annot allocate|bad_alloc|
 RUN = ["run", "m.npz", "--input", "x.npy", "--output", "y.npy", "--config", "tiny"]
 FLOAT = [*RUN, "--backend", "float"]
 MODEL = ["run", "--input", "x.npy", "--output", "y.npy", "--backend", "float", "--output-of"]
-PACKAGE = ["package", "m.npz", "--config", "tiny", "-o", "q", "--assume-range", "-1,1"]
+PACKAGE = ["package", "m.npz", "--config", "tiny", "--assume-range", "-1,1", "-o", "q"]
 
 
 def _cli(*arguments: str) -> Callable[[], int]:
@@ -62,7 +62,7 @@ TARGETS: list[tuple[str, Callable[[], int]]] = [
     ("x.npy", _cli(*RUN)),
     ("l.npy", _cli(*FLOAT, "--lengths", "l.npy")),
     ("c.npy", _cli(*RUN, "--calibration", "c.npy")),
-    ("c.npy", _cli(*PACKAGE, "--calibration", "c.npy")),
+    ("c.npy", _cli(*PACKAGE[:4], "-o", "q", "--calibration", "c.npy")),
     ("s.npz", _cli(*FLOAT, "--state", "s.npz")),
     ("m.npz", _cli(*FLOAT)),
     ("deflated.npz", _cli(MODEL[0], "deflated.npz", *MODEL[1:], "h")),

@@ -24,10 +24,10 @@ DEFAULT_MAX_SHIFT = 8
 """Largest x_shift when no engine config says otherwise."""
 METHODS = ("error", "min-max", "percentile")
 """How scales come from data: by least error, weights being rounded together; by the ends of the
-data, each weight to the nearest; or by ends that 1 in 10,000 values of x exceeds."""
+data, each weight to the nearest; or by ends that 1 in 1,000 values of x exceeds."""
 MOST_VECTORS = 4_096
 """Time steps of the calibration data, all sequences together, that the float model is run on."""
-_PERCENTILE = 99.99
+_PERCENTILE = 99.9
 _BLOCK = 64  # columns that are rounded before the rest hears of their errors
 _OWN = 0.3  # how far correlations seen in the data are trusted less than the squares
 _COARSER = 16  # bits by which x may be coarser than the data allow
@@ -229,8 +229,8 @@ def _reach(x: np.ndarray, met: Sequence[Met], held_out: Sequence[Met], rules: Ru
         flat = np.abs(x).reshape(-1, len(columns))
         peaks = flat.max(axis=0)
         if rules.method == "percentile":
-            least = 1e-3 * peaks
-            peaks = np.maximum(np.percentile(flat, _PERCENTILE, axis=0), least)
+            most = np.percentile(flat, _PERCENTILE, axis=0)
+            peaks = np.where(most, most, peaks)
         # A feature of zeros may still come to life.
         peaks = np.where(peaks, peaks, peaks.max() or np.abs(everything).max())
         even = (peaks / columns) ** share

@@ -98,11 +98,11 @@ class QuantModel(Levels[QuantLayer]):
 
     @property
     def x_reach(self) -> np.ndarray:
-        """The largest abs(x) of each feature that does not saturate, (X,) float64."""
-        return self.x_scale * 2.0 ** (self.fmt.activation_bits - 1)
+        """The largest abs(x) of each feature that saturates by one LSB at most, (X,) float64."""
+        return self.x_scale * (2.0 ** (self.fmt.activation_bits - 1) + 0.5)
 
     def clipped(self, x: np.ndarray) -> int:
-        """Count values of x (..., X) float that saturate, by more than the one LSB at the top."""
+        """Count values of x (..., X) float beyond ``x_reach``."""
         return int(np.count_nonzero(np.abs(x) > self.x_reach))
 
     def quantize_state(self, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
