@@ -305,6 +305,20 @@ def random_model(
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
 
 
+def saturating(cfg: Config) -> tuple[Run, Run, Run]:
+    """Load a model, and run a step of it in which every c saturates, and one in which none does."""
+    fmt, rows, chains = cfg.fmt, 4 * cfg.max_hidden, cfg.chains
+    w_ih, w_hh = (np.zeros((rows, size), np.int64) for size in (1, cfg.max_hidden))
+    b = np.full(rows, (1 << (fmt.bias_bits - 1)) - 1)
+    model = QuantModel(fmt, (QuantLayer(w_ih, w_hh, b, fmt.weight_frac_min, 0),))
+    (stage,) = deploy.deploy(model, cfg, "unfolded", 1, chains)
+    zeros = golden.State.zeros(model, chains)
+    full = golden.State(zeros.h, zeros.c + (1 << (C_BITS - 1)) - 1)
+    x = np.zeros((chains, 1, 1), np.int64)
+    (loud,), (quiet,) = (stage.runs(x, state, False)[1] for state in (full, zeros))
+    return stage.load(), loud, quiet
+
+
 def _numbers(
     rng: np.random.Generator, count: int | None, ends: bool, least: int, most: int
 ) -> np.ndarray:

@@ -17,6 +17,8 @@ pytest.importorskip("pynq")
 import pynq
 import pynq.lib.dma
 
+from cases import saturating
+from lstm_sharp.board.runner import Runner
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.launches import Call
 from lstm_sharp.engine.registers import ENGINE, S2MM_OFFSET, Dma, DmaStatus
@@ -64,6 +66,11 @@ def test_a_plain_script_gets_golden_bits_in_the_predicted_cycles(
     assert [(r.status, r.identity) for r in played] == [(0, TINY.identity)] * len(programs)
     assert device.allocated == (0, 0)
     assert pynq.Clocks.fclk0_mhz == pytest.approx(TINY.clock_mhz, rel=1e-3)
+
+
+def test_a_c_that_saturates_is_told_and_no_error(overlay: Any) -> None:
+    runner = Runner(overlay)
+    assert [runner.execute(run).c_saturated for run in saturating(TINY)] == [False, True, False]
 
 
 @pytest.mark.parametrize("device", BOARDS, indirect=True)

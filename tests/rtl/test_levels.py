@@ -11,16 +11,13 @@ import numpy as np
 import pytest
 
 import cases
-from cases import KERNELS, LEVELS, Case, draw
+from cases import KERNELS, LEVELS, Case, draw, saturating
 from lstm_sharp.compiler.limits import largest_square
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import HEADER, Op, null_program
 from lstm_sharp.errors import EngineError
 from lstm_sharp.flow import hls_rtl
 from lstm_sharp.flow.jobs import Run
-from lstm_sharp.numerics.formats import C_BITS
-from lstm_sharp.numerics.golden import State
-from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from lstm_sharp.runtime import deploy, engines
 from rtl.coverage import Coverage, Point, reachable, seen_in
 from slots import decoded
@@ -120,21 +117,13 @@ def test_uneven_rows_agree(name: str) -> None:
 @pytest.mark.parametrize("backend", ["rtl", "csim"])
 def test_a_run_tells_that_c_saturated_in_it(backend: str) -> None:
     """And no other, though the lanes still hold such numbers while a state is loaded."""
-    cfg, fmt = FIRST.of(engines.kind(backend)), FIRST.fmt
-    rows, chains = 4 * cfg.max_hidden, cfg.chains
-    w_ih, w_hh = (np.zeros((rows, size), np.int64) for size in (1, cfg.max_hidden))
-    b = np.full(rows, (1 << (fmt.bias_bits - 1)) - 1)
-    model = QuantModel(fmt, (QuantLayer(w_ih, w_hh, b, fmt.weight_frac_min, 0),))
-    (stage,) = deploy.deploy(model, cfg, "unfolded", 1, chains)
-    zeros = State.zeros(model, chains)
-    full = State(zeros.h, zeros.c + (1 << (C_BITS - 1)) - 1)
-    x = np.zeros((chains, 1, 1), np.int64)
-    (loud,), (quiet,) = (stage.runs(x, state, False)[1] for state in (full, zeros))
+    cfg = FIRST.of(engines.kind(backend))
+    first, loud, quiet = saturating(cfg)
     program = decoded(loud.program)
     states = tuple(i for i in program.instructions if i.op == Op.LOAD_STATE)
     load = Run(replace(program, instructions=states).encode(cfg), loud.weights)
     results = engines.play(
-        engines.build(backend, cfg), [stage.load(), loud, load, Run(null_program()), loud, quiet]
+        engines.build(backend, cfg), [first, loud, load, Run(null_program()), loud, quiet]
     )
     assert [r.status & 0xFF for r in results] == [0] * 6
     assert [r.c_saturated for r in results] == [False, True, False, False, True, False]
