@@ -13,7 +13,7 @@ from cases import Case, draw
 from lstm_sharp.compiler import cycles, pack
 from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.engine import config
-from lstm_sharp.engine.program import HEADER, MAX_INSTRUCTIONS, Program
+from lstm_sharp.engine.program import C_SATURATED, HEADER, MAX_INSTRUCTIONS, Program
 from lstm_sharp.flow import hls_rtl
 from lstm_sharp.flow.jobs import Result, Run
 
@@ -63,10 +63,11 @@ class Job:
         """Beats of one step's h of one chain."""
         return pack.vector_beats(self.case.stages[0].plan.layers[-1], CFG)
 
-    def check(self, h: np.ndarray) -> None:
-        """Compare the beats of the h stream with the golden model, bit for bit."""
+    def check(self, h: np.ndarray, c_saturated: bool | None = None) -> None:
+        """Compare the beats of the h stream, and what else is told, with golden, bit for bit."""
         assert len(h) == self.run.h_bytes
-        result = Result(0, CFG.identity, 0, h, True)
+        told = self.case.c_saturates if c_saturated is None else c_saturated
+        result = Result(told << C_SATURATED, CFG.identity, 0, h, True)
         assert not (differs := self.case.differs(lambda *_: [result])), differs
         if not self.case.give:  # nothing but h: the last beat of each is filled with zeros
             neurons = self.case.stages[0].plan.layers[-1].neurons(CFG)

@@ -14,7 +14,7 @@ from cocotb.triggers import ClockCycles, RisingEdge, Timer, with_timeout
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
-from lstm_sharp.engine.program import Program
+from lstm_sharp.engine.program import C_SATURATED, Program
 from lstm_sharp.engine.registers import ENGINE
 from rtl.cocotb_cases import BEAT, CFG, HLS, Job, model_cycles
 
@@ -39,6 +39,7 @@ class Result:
     status: int
     cycles: int
     h: np.ndarray  # bytes of all beats
+    c_saturated: bool
 
 
 class Watch:
@@ -190,7 +191,9 @@ class Engine:
         values = [await self.read(register) for register in OUTPUTS]
         frames = self.frames()
         assert len(frames) <= 1, f"{len(frames)} frames of h in one run"
-        return Result(*values, np.concatenate([np.zeros(0, np.uint8), *frames]))
+        identity, status, cycles = values
+        h = np.concatenate([np.zeros(0, np.uint8), *frames])
+        return Result(identity, status & 0xFFFF, cycles, h, bool(status >> C_SATURATED))
 
     def frames(self) -> list[np.ndarray]:
         """Take the frames of h that have come."""
@@ -233,6 +236,6 @@ class Engine:
     def check(self, job: Job, result: Result) -> None:
         """All of the input has been used, TLAST stood at the end alone, and the bits are right."""
         assert (result.status, result.identity) == (0, CFG.identity)
-        job.check(result.h)
+        job.check(result.h, result.c_saturated)
         assert self.watch.lasts == 1 and self.watch.taken["h"] * BEAT == len(result.h)
         assert self.weights.idle() and self.x.idle()
