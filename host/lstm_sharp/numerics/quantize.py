@@ -41,7 +41,7 @@ class Rules:
 
     fmt: Format
     max_shift: int
-    row_scales: bool
+    row_scales: int
     method: str
 
 
@@ -87,7 +87,7 @@ def quantize(
     fmt: Format,
     calibration: np.ndarray,
     max_shift: int = DEFAULT_MAX_SHIFT,
-    row_scales: bool = True,
+    row_scales: int = True,
     method: str = "error",
 ) -> QuantModel:
     """Choose scales from the data and round.
@@ -355,8 +355,10 @@ def _quantize_cell(
             f"{where}: c reaches {met.peak_c:.4g} on the calibration data and saturates at "
             f"+-{C_LIMIT << c_shift}: h is wrong from there on; run shorter sequences"
         )
+    w_ih, w_hh = np.split(w.astype(np.int64), [cell.input_size], axis=1)
     layer = QuantLayer(
-        *(part.astype(np.int64) for part in np.split(w, [cell.input_size], axis=1)),
+        w_ih,
+        w_hh,
         to_int(b / _step(factor, frac - shift), fmt.h_frac, fmt.bias_bits),
         frac,
         shift,

@@ -103,7 +103,7 @@ class Golden(Backend):
             h, after = golden.run(held.model, x, before, counts[-1])
             return h, (after.h, after.c)
 
-        answer = *by_length(x, state, run), []
+        answer: Answer = (*by_length(x, state, run), [])
         self.saturated = tuple(
             golden.Saturated(*map(sum, zip(*of_cell))) for of_cell in zip(*counts)
         )

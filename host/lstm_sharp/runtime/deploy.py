@@ -119,7 +119,7 @@ def deploy(
         first = stages[-1].cells.stop if stages else 0
         cells = model.layers[first : first + len(plan.layers)]
         directions = (plan.directions,) * (len(cells) // plan.directions)
-        scale = 0.5**model.fmt.h_frac if first else model.x_scale  # of h, or of x
+        scale = np.array(0.5**model.fmt.h_frac) if first else model.x_scale  # of h, or of x
         part = replace(model, layers=cells, directions=directions, x_scale=scale)
         stages.append(Stage(part, plan, first))
     return tuple(stages)

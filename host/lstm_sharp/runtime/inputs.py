@@ -172,11 +172,11 @@ def _check_state(
     for name, given, reach, most in zip("hc", state, limits, (bits, C_BITS if bits else 0)):
         v, wanted = np.asarray(given), f"(cells, batch, hidden) = {shape}, as x is,"
         v = _checked(f"state {name}", v, v.shape == shape, wanted, most)
-        size, most = np.broadcast_arrays(np.abs(v), reach)
-        over = size > most
+        size, held = np.broadcast_arrays(np.abs(v), reach)
+        over = size > held
         if not bits and over.any():
             raise UsageError(
-                f"state {name} reaches {size[over].max():g}, an engine holds {most[over].min():g} "
+                f"state {name} reaches {size[over].max():g}, an engine holds {held[over].min():g} "
                 "of this model; give what a run of it on an engine has left behind, or run it with "
                 "backend float"
             )
