@@ -7,6 +7,7 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,13 +18,17 @@ from lstm_sharp.compiler import by_gate
 from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
-from lstm_sharp.errors import UsageError
-from lstm_sharp.model import load
-from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.errors import AccuracyError, UsageError
+from lstm_sharp.numerics import stored
+from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
+from lstm_sharp.numerics.stored import load
+from lstm_sharp.runtime import accuracy_report
 from lstm_sharp.runtime.batch import head_by_length
+from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, Session
-from lstm_sharp.terminal import Parser, ended, say, size
+from lstm_sharp.terminal import Parser, ended, ends, say, size
 
 _WIDE = 10_000
 """Characters of a line of figures."""
@@ -48,13 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="lstm-sharp",
         description="LSTM inference on FPGAs, from a trained model to a board.",
         epilog="Exit status: 0 done; 2 bad input; 3 a tool is missing or fails; 4 a fault of the "
-        "engine or inside; 5 the board's.",
+        "engine or inside; 5 the board's; 6 an error over --max-error.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for run, told, add in (
         (_run, "run a model on an input", _add_run),
         (_fit, "ask which engine holds a model", _add_fit),
+        (_quantize, "choose scales on data, and tell how far from float that is", _add_quantize),
         (_package, "write what goes to the board", _add_package),
         (_render, "write HLS project and RTL of a config", _add_render),
         (_perf, "ask the cycle model", _add_perf),
@@ -168,6 +174,63 @@ def _fit(options: Namespace) -> None:
         where = "for any board" if options.board is None else f"for board {options.board}"
         sys.stdout.flush()
         raise UsageError(f"no shipped config {where} holds {model.name}")
+
+
+def _add_quantize(quantize: Parser) -> None:
+    x = "float32 (batch, time, features): what scales are chosen on"
+    data = quantize.add_mutually_exclusive_group(required=True)
+    _option(data, "--calibration", help=x)
+    told = "instead: the ends between which x lies; it is drawn, and the method is min-max"
+    _option(data, "--assume-range", metavar="A,B", type=ends, help=told)
+    _option(quantize, "-o", "--output", required=True, metavar="Q.npz", help="model file to write")
+    _option(quantize, "--config", help="whose limits count; default: the smallest that fits")
+    _option(quantize, "--method", help=f"how scales are chosen: {', '.join(METHODS)}")
+    told = "other inputs, to measure on; default: those that scales are chosen on"
+    _option(quantize, "--evaluation", metavar="Y.npy", help=told)
+    told = "exit status 6 if h is farther than this from that of the float model"
+    _option(quantize, "--max-error", type=float, metavar="E", help=told)
+    forms = " or ".join(filter(None, accuracy_report.FORMS))
+    _option(quantize, "--report", metavar="FILE", help=f"write what is printed as {forms}")
+
+
+def _quantize(options: Namespace) -> None:
+    """Choose a model's scales on data, and tell how far from float it is and why.
+
+    What is written is a model file with both models, for all other commands; see docs/accuracy.md.
+    """
+    out, most, form = options.output, options.max_error, Path(options.report or "").suffix
+    if not out.endswith(".npz"):
+        raise UsageError(f"{out} is no .npz, by which it is told how to read it; name one")
+    if form not in accuracy_report.FORMS[not options.report :]:
+        raise UsageError(f"{options.report} is none of {', '.join(accuracy_report.FORMS[1:])}")
+    if most is not None and not most >= 0:
+        raise UsageError(f"--max-error {most:g} is no error; give 0 or more")
+    read = (options.model, options.calibration, options.evaluation)
+    files.check_outputs((out, options.report), read)
+    model = replace(load(options.model, options.prefix), quantized=None)
+    x, method = _read(options.calibration), options.method or "error"
+    if x is None:
+        from lstm_sharp.package import vectors
+
+        x, method = vectors.drawn(model, *options.assume_range), options.method or "min-max"
+    x, y = check_input(model, x, "calibration data"), x
+    if options.evaluation:
+        y = check_input(model, arrays.read_npy(options.evaluation), "evaluation data")
+    cfg = choose(model, options.config, options.format, required=False)
+    engine = (cfg.max_shift, cfg.row_scales) if cfg else (DEFAULT_MAX_SHIFT, True)
+    fmt = cfg.fmt if cfg else Format.parse(options.format or DEFAULT_FORMAT)
+    made = quantize(model, fmt, x, *engine, method)
+    report = accuracy_report.measure(model, made, y, x, method, engine)
+    if report.advice:
+        made = replace(made, notes=(*made.notes, report.advice))
+    about = {"method": method, "figures": report.as_dict()}
+    stored.write(out, replace(model, quantized=made), about)
+    if options.report:
+        files.write_text(options.report, report.laid_out(form))
+    for line in report.laid_out("").split("\n"):
+        say(line, most=_WIDE)
+    if most is not None and report.worst > most:
+        raise AccuracyError(f"the largest error of h is {report.worst:.3g}, over {most:g}")
 
 
 def _add_package(package: Parser) -> None:

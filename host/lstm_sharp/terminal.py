@@ -7,13 +7,17 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from lstm_sharp.errors import MOST, EngineError, LstmSharpError, UsageError, printable
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._negative_number_matcher = re.compile(r"-[0-9.][0-9.,eE+-]*")  # -1,1 is no option
 
     def error(self, message: str) -> NoReturn:
         """End with status 2."""
@@ -33,6 +37,19 @@ def size(text: str) -> int:
     return int(found[1]) << 10 * (1 + "KMGT".find(found[2] or "-"))
 
 
+def ends(text: str) -> tuple[float, float]:
+    """Read the ends of a range, such as -1,1.
+
+    Raises:
+        argparse.ArgumentTypeError: they are none.
+    """
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no range; give one such as -1,1") from None
+    return low, high
+
+
 def say(text: object, stream: TextIO | None = None, most: int = MOST) -> None:
     """Print a line, made printable, in what the stream's encoding has.
 
@@ -50,7 +67,7 @@ def ended(command: Callable[[], int | None], prefix: str = "") -> int:
     """Run a command and return its exit status, after a line on stderr where it is not 0.
 
     2: bad input; 3: a tool is missing or fails; 4: a fault of an engine, or a broken promise inside
-    (LSTM_SHARP_TRACE in the environment shows where); 5: a board's.
+    (LSTM_SHARP_TRACE in the environment shows where); 5: a board's; 6: an error over --max-error.
 
     Args:
         command: returns a status, or None for 0.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lstm_sharp.model.model import Cell, Levels
+from lstm_sharp.model.model import Cell, Layer, Levels, Model
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
 
 
@@ -83,6 +83,17 @@ class QuantModel(Levels[QuantLayer]):
     def dequantize_input(self, x: np.ndarray) -> np.ndarray:
         """Turn integer x (..., X) into float64."""
         return x * self.x_scale
+
+    def in_float(self) -> Model:
+        """Give the float model that the integer weights stand for."""
+        cells, reach = [], self.x_reach
+        for level in self.levels:
+            for q in level:
+                unit = q.row_scale * 2.0**q.x_shift
+                w_ih, w_hh = q.w_ih * unit[:, None] / reach, q.w_hh * q.row_scale[:, None]
+                cells.append(Layer(w_ih, w_hh, q.b * unit * 0.5**self.fmt.h_frac, q.reverse))
+            reach = np.ones(1)  # of h
+        return Model(tuple(cells), self.name, self.head, self.directions)
 
     @property
     def x_reach(self) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.golden import State
@@ -67,6 +68,19 @@ def prepare(
     first = np.arange(SEQUENCES) % len(calibration)
     x = calibration[first, : _steps(stages)]
     return quantized, stages, make(quantized, quantized.quantize_input(x)), calibration
+
+
+def drawn(model: Model, low: float, high: float) -> np.ndarray:
+    """Draw inputs between two ends, (8, 16, X) float64, the ends among them.
+
+    Raises:
+        UsageError: they are no ends.
+    """
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise UsageError(f"x from {low:g} to {high:g} is no range; give its ends, such as -1,1")
+    x = np.random.default_rng(SEED).uniform(low, high, (SEQUENCES, STEPS, model.input_size))
+    x[:, 0], x[:, 1] = low, high
+    return x
 
 
 def largest_error(model: Model, quantized: QuantModel, x: np.ndarray) -> float:
