@@ -30,6 +30,8 @@ from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, Session
 from lstm_sharp.terminal import Parser, ended, ends, say, size
 
+_ANY = {"max_shift": DEFAULT_MAX_SHIFT, "row_scales": True}
+"""What an engine holds of scales, where no shipped config holds the model."""
 _WIDE = 10_000
 """Characters of a line of figures."""
 
@@ -139,6 +141,14 @@ def _run(options: Namespace) -> None:
             y = session.run(x, state, False, lengths)
         report = session.report
     assert report is not None
+    own, wide = report.signal_to_error, SUPPORTED[0]
+    if own is not None and own < accuracy_report.LOW and report.format != wide:
+        floats = replace(model, quantized=None)
+        with Session(floats, format=wide, calibration=calibration, compare=True) as other:
+            other.run(x, state, False, lengths)
+            found = other.report and other.report.signal_to_error
+        told = accuracy_report.advice(report.format, {report.format: own, wide: found or np.inf})
+        report = replace(report, notes=(*report.notes, *filter(None, [told])))
     if options.output_of == "head" and model.head is not None:
         y = model.head(y) if lengths is None else head_by_length(model.head, y, lengths)
     files.write_array(options.output, y)
@@ -164,12 +174,15 @@ def _fit(options: Namespace) -> None:
 
     files.check_outputs((options.json,), (options.model,))
     model = load(options.model, options.prefix)
-    answer = fit(model, options.board, options.format, options.steps)
+    fmt, made = stored.own_format(model, options.format), model.quantized
+    answer = fit(made or model, options.board, fmt, options.steps)
     if not files.is_stdout(options.json):
         for line in table(answer).split("\n"):
             say(line, most=_WIDE)
     if options.json:
         _tell(options.json, answer.as_dict())
+    for told in made.notes if made else ():
+        say(f"note: {told}", sys.stderr)
     if answer.best is None:
         where = "for any board" if options.board is None else f"for board {options.board}"
         sys.stdout.flush()
@@ -189,8 +202,8 @@ def _add_quantize(quantize: Parser) -> None:
     _option(quantize, "--evaluation", metavar="Y.npy", help=told)
     told = "exit status 6 if h is farther than this from that of the float model"
     _option(quantize, "--max-error", type=float, metavar="E", help=told)
-    forms = " or ".join(filter(None, accuracy_report.FORMS))
-    _option(quantize, "--report", metavar="FILE", help=f"write what is printed as {forms}")
+    told = f"write the report, by the suffix: {', '.join(accuracy_report.FORMS)}"
+    _option(quantize, "--report", metavar="FILE", help=told)
 
 
 def _quantize(options: Namespace) -> None:
@@ -198,36 +211,36 @@ def _quantize(options: Namespace) -> None:
 
     What is written is a model file with both models, for all other commands; see docs/accuracy.md.
     """
-    out, most, form = options.output, options.max_error, Path(options.report or "").suffix
-    if not out.endswith(".npz"):
-        raise UsageError(f"{out} is no .npz, by which it is told how to read it; name one")
-    if form not in accuracy_report.FORMS[not options.report :]:
-        raise UsageError(f"{options.report} is none of {', '.join(accuracy_report.FORMS[1:])}")
+    out, most, told = options.output, options.max_error, options.report
+    for name, suffixes in ((out, (".npz",)), (told, accuracy_report.FORMS)):
+        if name is not None and Path(name).suffix not in suffixes:
+            raise UsageError(f"{name} tells no kind of file; end it in {' or '.join(suffixes)}")
     if most is not None and not most >= 0:
         raise UsageError(f"--max-error {most:g} is no error; give 0 or more")
-    read = (options.model, options.calibration, options.evaluation)
-    files.check_outputs((out, options.report), read)
+    files.check_outputs((out, told), (options.model, options.calibration, options.evaluation))
     model = replace(load(options.model, options.prefix), quantized=None)
     x, method = _read(options.calibration), options.method or "error"
     if x is None:
         from lstm_sharp.package import vectors
 
         x, method = vectors.drawn(model, *options.assume_range), options.method or "min-max"
-    x, y = check_input(model, x, "calibration data"), x
+    x = y = check_input(model, x, "calibration data")
     if options.evaluation:
         y = check_input(model, arrays.read_npy(options.evaluation), "evaluation data")
     cfg = choose(model, options.config, options.format, required=False)
-    engine = (cfg.max_shift, cfg.row_scales) if cfg else (DEFAULT_MAX_SHIFT, True)
     fmt = cfg.fmt if cfg else Format.parse(options.format or DEFAULT_FORMAT)
-    made = quantize(model, fmt, x, *engine, method)
-    report = accuracy_report.measure(model, made, y, x, method, engine)
+    limits = {"max_shift": cfg.max_shift, "row_scales": bool(cfg.row_scales)} if cfg else _ANY
+    how: dict[str, Any] = {"calibration": x, "method": method, **limits}
+    made = quantize(model, fmt, **how)
+    report = accuracy_report.measure(model, made, y, how)
     if report.advice:
-        made = replace(made, notes=(*made.notes, report.advice))
-    about = {"method": method, "figures": report.as_dict()}
-    stored.write(out, replace(model, quantized=made), about)
-    if options.report:
-        files.write_text(options.report, report.laid_out(form))
-    for line in report.laid_out("").split("\n"):
+        note = f"measured when it was quantised: {report.advice}"
+        made = replace(made, notes=(*made.notes, note))
+    model = replace(model, quantized=made)
+    stored.write(out, model, {"method": method, "figures": report.tables})
+    if told is not None:
+        files.write_text(told, report.laid_out(Path(told).suffix))
+    for line in report.laid_out(accuracy_report.FORMS[0]).split("\n"):
         say(line, most=_WIDE)
     if most is not None and report.worst > most:
         raise AccuracyError(f"the largest error of h is {report.worst:.3g}, over {most:g}")
@@ -256,9 +269,10 @@ def _package(options: Namespace) -> None:
     """
     from lstm_sharp import package
 
-    cfg = config.load(options.config).with_format(options.format)
     calibration = _read(options.calibration)
     model = load(options.model, options.prefix)
+    fmt = stored.own_format(model, options.format, calibration)
+    cfg = config.load(options.config).with_format(fmt)
     with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
         overlay = options.overlay
         if options.virtual:
@@ -272,8 +286,8 @@ def _package(options: Namespace) -> None:
         made = package.write(model, cfg, options.output, options.schedule, calibration, overlay)
     for note in made.model.notes:
         say(f"note: {note}", sys.stderr)
-    data = "the calibration data"
-    if calibration is None:
+    data = "the calibration data" if model.quantized is None else "x drawn to its reach"
+    if calibration is None and model.quantized is None:
         say("no --calibration: x is scaled for U(-1, 1), and so is the test", sys.stderr)
         data = "U(-1, 1)"
     error = made.about["calibration"]["max_abs_error"]
@@ -297,8 +311,9 @@ def _render(options: Namespace) -> None:
     from lstm_sharp.flow.render import check_target, render
     from lstm_sharp.vendor.vectors import write_vectors
 
-    cfg = config.load(options.config).with_format(options.format)
     model = load(options.model, options.prefix) if options.model else None
+    fmt = stored.own_format(model, options.format) if model else options.format
+    cfg = config.load(options.config).with_format(fmt)
     if not options.output:
         raise UsageError("'' is no folder to write to; name one")
     out = Path(options.output)

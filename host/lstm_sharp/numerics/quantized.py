@@ -76,14 +76,6 @@ class QuantModel(Levels[QuantLayer]):
         """Multiplications of one time step through all cells."""
         return sum(4 * q.hidden_size * (q.input_size + q.hidden_size) for q in self.layers)
 
-    def quantize_input(self, x: np.ndarray) -> np.ndarray:
-        """Turn x (batch, time, X) float into int64, rounded half up, saturated."""
-        return to_int(x / self.x_scale, 0, self.fmt.activation_bits)
-
-    def dequantize_input(self, x: np.ndarray) -> np.ndarray:
-        """Turn integer x (..., X) into float64."""
-        return x * self.x_scale
-
     def in_float(self) -> Model:
         """Give the float model that the integer weights stand for."""
         cells, reach = [], self.x_reach
@@ -94,6 +86,14 @@ class QuantModel(Levels[QuantLayer]):
                 cells.append(Layer(w_ih, w_hh, q.b * unit * 0.5**self.fmt.h_frac, q.reverse))
             reach = np.ones(1)  # of h
         return Model(tuple(cells), self.name, self.head, self.directions)
+
+    def quantize_input(self, x: np.ndarray) -> np.ndarray:
+        """Turn x (batch, time, X) float into int64, rounded half up, saturated."""
+        return to_int(x / self.x_scale, 0, self.fmt.activation_bits)
+
+    def dequantize_input(self, x: np.ndarray) -> np.ndarray:
+        """Turn integer x (..., X) into float64."""
+        return x * self.x_scale
 
     @property
     def x_reach(self) -> np.ndarray:

@@ -82,15 +82,8 @@ def write(path: files.Name, model: Model, about: Mapping[str, object]) -> None:
         UsageError: it cannot be written.
     """
     held = {**_torch_names(model), **typed(*arrays_of(model.quantized))}
-    text = json.dumps(
-        {
-            "version": VERSION,
-            "format": str(model.quantized.fmt),
-            **facts_of(model.quantized),
-            **about,
-            "sha256": _digest(held),
-        }
-    )
+    facts = {"version": VERSION, "format": str(model.quantized.fmt), **facts_of(model.quantized)}
+    text = json.dumps({**facts, **about, "sha256": _digest(held)})
     held[MARK] = np.frombuffer(text.encode(), np.uint8)
     files.write_bytes(path, npz(held))
 
@@ -104,15 +97,10 @@ def own_format(model: Model, asked: str | None, calibration: object = None) -> s
     if model.quantized is None:
         return asked
     own = str(model.quantized.fmt)
-    if calibration is not None:
+    if calibration is not None or asked not in (None, own):
         raise UsageError(
-            f"{model.name} is quantised already; leave out the calibration data, or quantise it "
-            "again with lstm-sharp quantize"
-        )
-    if asked not in (None, own):
-        raise UsageError(
-            f"{model.name} is quantised at {own}, not at {asked}; leave out the format, or "
-            "quantise it again with lstm-sharp quantize --format"
+            f"{model.name} is quantised already, at {own}; leave out calibration data and format, "
+            "or quantise it anew with lstm-sharp quantize"
         )
     return own
 
@@ -259,21 +247,17 @@ def _places(model: Levels[Any]) -> list[str]:
 
 
 def _torch_names(model: Model) -> dict[str, np.ndarray]:
-    """Name float weights as torch.nn.LSTM does; float32 where that is exact."""
-    named = {}
-    for place, cell in zip(_places(model), model.layers):
-        for kind, value in zip(_KINDS, (cell.w_ih, cell.w_hh, cell.b)):
-            narrow = value.astype("<f4")
-            exact = np.array_equal(narrow, value)
-            named[f"{kind}_{place}"] = narrow if exact else value.astype("<f8")
-    return named
+    """Name float weights as torch.nn.LSTM does."""
+    return {
+        f"{kind}_{place}": value.astype("<f8")  # exact, whatever they were
+        for place, cell in zip(_places(model), model.layers)
+        for kind, value in zip(_KINDS, (cell.w_ih, cell.w_hh, cell.b))
+    }
 
 
 def _digest(held: Mapping[str, np.ndarray]) -> str:
-    """Return the SHA-256 of arrays with their names, types and shapes."""
+    """Return the SHA-256 of arrays and their names."""
     found = hashlib.sha256()
     for name in sorted(held):
-        value = np.ascontiguousarray(held[name])
-        found.update(f"{name} {value.dtype.str} {held[name].shape} ".encode())
-        found.update(value.tobytes())
+        found.update(name.encode() + held[name].tobytes())
     return found.hexdigest()

@@ -85,7 +85,9 @@ def write(
         **(more or {}),
     }
     source: dict[str, object] = {"source": "U(-1, 1)", "seed": vectors.SEED}
-    if calibration is not None:
+    if model.quantized is not None:
+        source = {"source": "model file", "seed": vectors.SEED}
+    elif calibration is not None:
         source = {"source": "data", "shape": list(data.shape)}
     error = vectors.largest_error(model, quantized, data)
     about = {

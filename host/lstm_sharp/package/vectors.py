@@ -13,6 +13,7 @@ from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.numerics.quantized import QuantModel
+from lstm_sharp.numerics.stored import own_format
 from lstm_sharp.runtime.deploy import Stage, deploy
 from lstm_sharp.runtime.inputs import check_input
 
@@ -47,7 +48,8 @@ def prepare(
     """Quantise a model, lay it out on an engine, and make its test vectors.
 
     Args:
-        model: the float model.
+        model: the float model. Its integer model is taken, if it has one, and vectors are drawn as
+            far as that takes x.
         cfg: the engine.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
         calibration: typical x, (batch, time, X) float: sets the scale of x, and its first
@@ -59,11 +61,15 @@ def prepare(
     Raises:
         UsageError: the config does not hold the model, or calibration data that cannot be used.
     """
+    made = model.quantized
+    if made is not None:
+        own_format(model, str(cfg.fmt), calibration)
+        calibration = drawn(model, -1, 1) * made.x_reach
     if calibration is None:
         shape = (SEQUENCES, STEPS, model.input_size)
         calibration = np.random.default_rng(SEED).uniform(-1, 1, shape)
     calibration = check_input(model, calibration, "calibration data")
-    quantized = quantize(model, cfg.fmt, calibration, cfg.max_shift, cfg.row_scales)
+    quantized = made or quantize(model, cfg.fmt, calibration, cfg.max_shift, cfg.row_scales)
     stages = deploy(quantized, cfg, schedule, sequences=SEQUENCES // 2)
     first = np.arange(SEQUENCES) % len(calibration)
     x = calibration[first, : _steps(stages)]

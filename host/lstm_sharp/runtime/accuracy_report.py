@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -30,30 +31,27 @@ _CAUSES, _OTHERS = "h in float but for one thing", "h of other choices"
 _ALL = "weights of all layers"
 _HEADS = "signal to error, dB", "worst error"
 _FORMS = {  # title, begin of a table, row, end of a table, remark
-    "": ("{}\n", "\n{:38}{:>22}{:>14}\n", "{:38}{:22.1f}{:14.2g}\n", "", "\n{}"),
     ".md": (
         "# {}\n",
-        "\n## {}\n\n| | {} | {} |\n|---|---:|---:|\n",
-        "| {} | {:.1f} | {:.2g} |\n",
+        f"\n| {{:37}} | {{}} | {{}} |\n|{'-' * 39}|{'-' * 20}:|{'-' * 12}:|\n",
+        "| {:37} | {:19.1f} | {:11.2g} |\n",
         "",
         "\n- {}",
     ),
     ".html": (
         '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>{0}</title>\n'
         "<style>body {{ font-family: sans-serif }} th, td {{ padding: 0 1em; text-align: left }}\n"
-        "td + td {{ text-align: right }}</style>\n<h1>{0}</h1>\n",
-        "<h2>{}</h2>\n<table>\n<tr><th><th>{}<th>{}\n",
+        "td + td {{ text-align: right }} table {{ margin: 1em }}</style>\n<h1>{0}</h1>\n",
+        "<table>\n<tr><th>{}<th>{}<th>{}\n",
         "<tr><td>{}<td>{:.1f}<td>{:.2g}\n",
         "</table>\n",
         "<p>{}\n",
     ),
 }
 FORMS = tuple(_FORMS)
-"""Of the report, by the suffix of its file; the first is a terminal's."""
+"""Of the report, by the suffix of its file; the first is a terminal's, too."""
 _Run = Callable[[np.ndarray], np.ndarray]
 """From x (batch, time, X) to h (batch, time, hidden), floats."""
-_Level = tuple[tuple[Layer, ...], np.ndarray, np.ndarray]
-"""Float cells of a level, x that they take, and h that they give."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +67,10 @@ class AccuracyReport:
     @property
     def worst(self) -> float:
         """The largest absolute error of h."""
-        return self.tables[_WHOLE][_WHOLE].worst
-
-    def as_dict(self) -> dict[str, dict[str, tuple[float | None, float]]]:
-        """Return dB (None where nothing differs) and worst error of each row, for JSON."""
-
-        def plain(error: Error) -> tuple[float | None, float]:
-            return error.decibels if np.isfinite(error.decibels) else None, error.worst
-
-        return {
-            table: {name: plain(error) for name, error in rows.items()}
-            for table, rows in self.tables.items()
-        }
+        return self.tables[_WHOLE]["all"].worst
 
     def laid_out(self, form: str) -> str:
-        """Return it as text, Markdown or an HTML page of its own: one of ``FORMS``."""
+        """Return it as Markdown or an HTML page of its own: one of ``FORMS``."""
         title, begin, row, end, remark = _FORMS[form]
         safe = html.escape if form == ".html" else str
         text = title.format(safe(self.title))
@@ -95,12 +82,7 @@ class AccuracyReport:
 
 
 def measure(
-    model: Model,
-    made: QuantModel,
-    x: np.ndarray,
-    calibration: np.ndarray,
-    method: str,
-    engine: tuple[int, bool],
+    model: Model, made: QuantModel, x: np.ndarray, how: Mapping[str, Any]
 ) -> AccuracyReport:
     """Hold an integer model against float.
 
@@ -108,57 +90,53 @@ def measure(
         model: the float model.
         made: what ``quantize`` has made of it.
         x: what to run, (batch, time, X) float.
-        calibration: what it was made with; so are other formats.
-        method: likewise.
-        engine: likewise, max_shift and row_scales.
+        how: all arguments of ``quantize`` but model and format.
     """
-    tables: dict[str, dict[str, Error]] = {}
+    names = _WHOLE, _LAYERS, _PARTS, _GATES, _CAUSES, _OTHERS
+    tables: dict[str, dict[str, Error]] = {name: {} for name in names}
 
-    def note(table: str, row: str, signal: np.ndarray, found: np.ndarray) -> None:
-        rows = tables.setdefault(table, {})
-        rows[row] = rows.get(row, Error()).and_of(Error.of(signal, found))
+    def note(table: str, row: str, right: np.ndarray, found: np.ndarray) -> None:
+        before = tables[table].get(row, Error())
+        tables[table][row] = before.and_of(Error.of(right, found))
 
     remarks = [*made.notes]
-    ways = {(_CAUSES, name): way for name, way in _causes(model, made).items()}
-    others = _others(model, made, calibration, method, engine)
+    ways = {_CAUSES: _causes(model, made), _OTHERS: _others(model, made, how)}
     try:
-        others.update(_on_a_cpu(model))
+        graph = onnx_dynamic.graph_of(model)
+        for kind in ("tensor", "channel"):
+            dynamic = onnx_dynamic.dynamic_int8(graph, kind == "channel")
+            run = partial(onnx_dynamic.run, dynamic)
+            ways[_OTHERS][f"ONNX Runtime dynamic int8 per {kind}"] = run
     except ToolError as reason:
         remarks.append(str(reason))
-    ways |= {(_OTHERS, name): way for name, way in others.items()}
     held = np.zeros((len(made.levels), 2), int)
-    few = max(1, MOST_VECTORS // x.shape[1])
-    for part in (x[at : at + few] for at in range(0, len(x), few)):
-        levels = list(zip(_in_float(model, part), _in_integers(made, part, held)))
-        expected, found = (h for *_, h in levels[-1])
-        note(_WHOLE, _WHOLE, expected, found)
-        for index, ((cells, x_right, right), (ours, x_found, h)) in enumerate(levels):
-            if len(levels) > 1:
-                note(_LAYERS, f"layer {index}", right, h)
-            gates = [_gates(*each) for each in ((cells, x_right, right), (ours, x_found, h))]
-            for gate, own, its in zip("ifgo", *gates):
-                note(_GATES, gate, own, its)
-        count = min(4, x.shape[1])
-        for index, both in enumerate(
-            zip(*(np.array_split(h, count, axis=1) for h in (expected, found)))
-        ):
-            note(_PARTS, f"part {index + 1} of {count}", *both)
-        for (table, row), way in ways.items():
-            note(table, row, expected, way(part))
+    few, parts = max(1, MOST_VECTORS // x.shape[1]), min(4, x.shape[1])
+    for some in (x[at : at + few] for at in range(0, len(x), few)):
+        for index, (right, found, gates, counts) in enumerate(_levels(model, made, some)):
+            note(_LAYERS, f"layer {index}", right, found)
+            for name, *both in zip("ifgo", *gates):
+                note(_GATES, name, *both)
+            held[index] += counts
+        note(_WHOLE, "all", right, found)
+        over_time = (np.array_split(h, parts, axis=1) for h in (right, found))
+        for index, both in enumerate(zip(*over_time), 1):
+            note(_PARTS, f"part {index} of {parts}", *both)
+        for table, runs in ways.items():
+            for name, way in runs.items():
+                note(table, name, right, way(some))
     remarks.append(f"{made.clipped(x)} of {x.size} values of x are beyond its reach")
     remarks += [
         f"layer {index}: {h} values of h and {c} of c are held to the ends of their range"
         for index, (h, c) in enumerate(held)
         if h or c
     ]
-    least = {name: e.decibels for name, e in tables[_CAUSES].items() if name != _ALL}
-    worst = min(least, key=lambda name: least[name])
-    remarks.append(f"most of it comes from {worst}: that alone leaves {least[worst]:.1f} dB")
+    least, worst = min((e.decibels, name) for name, e in tables[_CAUSES].items() if name != _ALL)
+    remarks.append(f"most of it comes from {worst}: that alone leaves {least:.1f} dB")
     fmt = str(made.fmt)
     formats = {name: e.decibels for name, e in tables[_OTHERS].items() if name in SUPPORTED}
-    formats[fmt] = tables[_WHOLE][_WHOLE].decibels
-    told = f"{model.name} at {fmt}, method {method}, {x.shape[0]} x {x.shape[1]} steps"
-    return AccuracyReport(told, tables, tuple(remarks), advice(fmt, formats))
+    advised = advice(fmt, {fmt: tables[_WHOLE]["all"].decibels, **formats})
+    title = f"{model.name} at {fmt}, method {how['method']}, {x.shape[0]} x {x.shape[1]} steps"
+    return AccuracyReport(title, tables, tuple(remarks), advised)
 
 
 def advice(fmt: str, decibels: Mapping[str, float]) -> str | None:
@@ -173,29 +151,28 @@ def advice(fmt: str, decibels: Mapping[str, float]) -> str | None:
         return None
     return (
         f"h has {decibels[fmt]:.1f} dB of signal to error at {fmt}; {best} would have "
-        f"{decibels[best]:.1f}: quantise with --format {best}"
+        f"{decibels[best]:.1f}: take --format {best}"
     )
 
 
-def _in_float(model: Model, x: np.ndarray) -> Iterator[_Level]:
-    for level in model.levels:
-        h = reference.run(Model(level, directions=(len(level),)), x).h
-        yield level, x, h
-        x = h
+def _levels(model: Model, made: QuantModel, x: np.ndarray) -> Iterator[tuple]:
+    """Run both models level by level.
 
-
-def _in_integers(made: QuantModel, x: np.ndarray, held: np.ndarray) -> Iterator[_Level]:
-    """Run the golden model level by level; what saturates of h and c is added to ``held``."""
+    Yields:
+        h of the float one and of the golden one, floats; their gates, a pair of lists; and how
+        often h and c of the golden one saturate, (2,).
+    """
     steps = made.quantize_input(x)
-    x = made.dequantize_input(steps)
-    for level, cells, counts in zip(made.levels, made.in_float().levels, held):
-        saturated: list[golden.Saturated] = []
-        own = QuantModel(made.fmt, level, directions=(len(level),))
+    ours = made.dequantize_input(steps)
+    for level, ints, cells in zip(model.levels, made.levels, made.in_float().levels):
+        count, saturated = (len(level),), list[golden.Saturated]()
+        right = reference.run(Model(level, directions=count), x).h
+        own = QuantModel(made.fmt, ints, directions=count)
         steps, _ = golden.run(own, steps, None, saturated)
-        counts += np.sum(saturated, axis=0)
-        h = made.dequantize_h(steps)
-        yield cells, x, h
-        x = h
+        found = made.dequantize_h(steps)
+        gates = _gates(level, x, right), _gates(cells, ours, found)
+        yield right, found, gates, np.sum(saturated, axis=0)
+        x, ours = right, found
 
 
 def _gates(cells: tuple[Layer, ...], x: np.ndarray, h: np.ndarray) -> list[np.ndarray]:
@@ -224,51 +201,31 @@ def _causes(model: Model, made: QuantModel) -> dict[str, _Run]:
     def rounded(h: np.ndarray) -> np.ndarray:
         return made.dequantize_h(to_int(h, made.fmt.h_frac, made.fmt.activation_bits))
 
-    def x_alone(x: np.ndarray) -> np.ndarray:
+    def of_x(x: np.ndarray) -> np.ndarray:
         return reference.run(model, made.dequantize_input(made.quantize_input(x))).h
 
     return {
         _ALL: weights_of(*levels),
         **{f"weights of layer {index}": weights_of(index) for index in range(levels[-1] + 1)},
-        "x": x_alone,
+        "x": of_x,
         "rounding of h": lambda x: reference.run(model, x, rounded=rounded).h,
         "tables of sigma and tanh": lambda x: reference.run(model, x, tanh=activation.tanh).h,
     }
 
 
-def _others(
-    model: Model, made: QuantModel, calibration: np.ndarray, method: str, engine: tuple[int, bool]
-) -> dict[str, _Run]:
+def _others(model: Model, made: QuantModel, how: Mapping[str, Any]) -> dict[str, _Run]:
     """Give the integer models of other formats, methods and kinds of scales."""
-    max_shift, row_scales = engine
-    own = str(made.fmt)
-    choices = {
-        **{fmt: (fmt, row_scales, method) for fmt in SUPPORTED if fmt != own},
-        **{f"method {other}": (own, row_scales, other) for other in METHODS if other != method},
-        **({} if row_scales else {"a scale a row": (own, True, method)}),
+    choices: dict[str, dict[str, Any]] = {
+        **{fmt: {"fmt": Format.parse(fmt)} for fmt in SUPPORTED if fmt != str(made.fmt)},
+        **{f"method {name}": {"method": name} for name in METHODS if name != how["method"]},
+        **({} if how["row_scales"] else {"a scale a row": {"row_scales": True}}),
     }
+
+    def h_of(other: QuantModel, x: np.ndarray) -> np.ndarray:
+        return other.dequantize_h(golden.run(other, other.quantize_input(x))[0])
+
     found: dict[str, _Run] = {}
-    for name, (fmt, rows, how) in choices.items():
+    for name, other in choices.items():
         with suppress(UsageError):  # what does not hold the weights is no choice
-            other = quantize(model, Format.parse(fmt), calibration, max_shift, rows, how)
-            found[name] = partial(_h_of, other)
+            found[name] = partial(h_of, quantize(model, **{"fmt": made.fmt, **how, **other}))
     return found
-
-
-def _h_of(made: QuantModel, x: np.ndarray) -> np.ndarray:
-    return made.dequantize_h(golden.run(made, made.quantize_input(x))[0])
-
-
-def _on_a_cpu(model: Model) -> dict[str, _Run]:
-    """Give what ONNX Runtime makes of it.
-
-    Raises:
-        ToolError: it is not installed.
-    """
-    graph = onnx_dynamic.graph_of(model)
-    return {
-        f"ONNX Runtime dynamic int8 per {kind}": partial(
-            onnx_dynamic.run, onnx_dynamic.dynamic_int8(graph, kind == "channel")
-        )
-        for kind in ("tensor", "channel")
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
+from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import C_LIMIT, Format
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.numerics.quantized import QuantModel, at_limit
+from lstm_sharp.numerics.stored import own_format
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime.backends import Board, Float, Golden, Progress, Simulated
 from lstm_sharp.runtime.batch import Pair
@@ -44,7 +47,7 @@ class Session:
     """Runs one model on one engine config.
 
     Args:
-        model: the float model.
+        model: the float model; if it has an integer model, that is run.
         config: a shipped config's name, a path, a ``Config``, or None for the smallest that fits;
             the model is compiled for the backend's engine, whichever the config is for.
         backend: one of ``BACKENDS``.
@@ -60,7 +63,8 @@ class Session:
         progress: called with (programs done, programs in all) while a simulated engine runs.
 
     Raises:
-        UsageError: an unknown name, or a model that does not fit.
+        UsageError: an unknown name, a model that does not fit, or one that has an integer model and
+            calibration data or another format beside it.
 
     Attributes:
         runs: the backend itself.
@@ -101,6 +105,7 @@ class Session:
         if overlay is not None and backend != "board":
             raise UsageError(f"backend {backend!r} takes no overlay; board does")
         check_schedule(schedule)
+        format = own_format(model, format, calibration)
         self.backend, self.model, self.schedule = backend, model, schedule
         self.stateful, self.compare = stateful, compare
         self._float = Float(model)
@@ -111,14 +116,16 @@ class Session:
             runs = Board(overlay)
             config = config or overlays.config_of(runs.runner.identity)
         required = backend not in ("float", "golden")
-        cfg = choose(model, config, format, required, steps, runs.engine or "sv")
+        cfg = choose(model.quantized or model, config, format, required, steps, runs.engine or "sv")
         if backend == "board" and overlay is None:
             assert cfg is not None
             runs = Board(overlays.overlay_of(cfg, build))
             cfg = cfg.of(runs.engine)
         self.runs, self.cfg = runs, cfg
         self.fmt = cfg.fmt if cfg else Format.parse(format or DEFAULT_FORMAT)
-        if calibration is not None:
+        if model.quantized is not None:
+            self._deploy(model.quantized)
+        elif calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
 
     def __enter__(self) -> Session:
@@ -228,7 +235,7 @@ class Session:
         seconds = time.perf_counter() - began
         self.saturated = at_limit(left[1]) if left and not in_float else 0
         self.clipped = sum(map(held.model.clipped, asked.x)) if scaled else 0
-        notes, error = list(self._notes), None
+        notes, error = list(self._notes), Error()
         if self.clipped:
             most = held.model.x_reach.max()
             notes.append(
@@ -252,7 +259,8 @@ class Session:
             format=str(self.fmt),
             batch=len(asked.x),
             steps=sum(asked.lengths),
-            max_abs_error=error,
+            max_abs_error=error.worst if self.compare else None,
+            signal_to_error=error.decibels if np.isfinite(error.decibels) else None,
             seconds=seconds,
             notes=tuple(notes),
         )
@@ -260,8 +268,8 @@ class Session:
         self._call = report, self._held, call, seen
         return h, after
 
-    def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[float, Pair | None]:
-        """Run the float model; give h's largest error, and the state that it left behind."""
+    def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[Error, Pair | None]:
+        """Run the float model; give h's error, and the state that it left behind."""
         xs: Batch = asked.x
         if not asked.floats:
             model = self.quantized
@@ -269,7 +277,8 @@ class Session:
             if asked.state and state:
                 state = model.dequantize_h(state[0]), model.dequantize_c(state[1])
         expected, left, _ = self._float.run(None, xs, state, True)
-        return max(float(np.abs(v - r).max()) for v, r in zip(h, expected)), left
+        errors = (Error.of(right, found) for right, found in zip(expected, h))
+        return reduce(Error.and_of, errors), left
 
     @property
     def report(self) -> Report | None:
@@ -318,6 +327,9 @@ class Session:
                 raise
             self._notes = (str(reason),)
             return
+        self._deploy(model)
+
+    def _deploy(self, model: QuantModel) -> None:
         self._notes = model.notes
         held = Deployment(model, self.cfg, self.schedule)
         self.runs.begin(held)
