@@ -26,6 +26,8 @@ from lstm_sharp.numerics.reference import sigmoid
 
 LOW = 20.0
 """Signal to error, dB, below which another format is advised."""
+_WORTH_IT = 3.0
+"""That it must gain: a format does not help where x is clipped, say."""
 _WHOLE, _LAYERS, _PARTS, _GATES = "h", "h of layers", "h over time", "activations of gates"
 _CAUSES, _OTHERS = "h in float but for one thing", "h of other choices"
 _ALL = "weights of all layers"
@@ -97,6 +99,7 @@ def measure(
 
     def note(table: str, row: str, right: np.ndarray, found: np.ndarray) -> None:
         before = tables[table].get(row, Error())
+        found = np.nan_to_num(found)  # ONNX Runtime's float32 may overflow
         tables[table][row] = before.and_of(Error.of(right, found))
 
     remarks = [*made.notes]
@@ -147,7 +150,7 @@ def advice(fmt: str, decibels: Mapping[str, float]) -> str | None:
         decibels: signal to error of each.
     """
     best = max(decibels, key=lambda name: decibels[name])
-    if decibels[fmt] >= LOW or best == fmt:
+    if decibels[fmt] >= LOW or decibels[best] < decibels[fmt] + _WORTH_IT:
         return None
     return (
         f"h has {decibels[fmt]:.1f} dB of signal to error at {fmt}; {best} would have "
