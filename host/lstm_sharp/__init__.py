@@ -10,10 +10,10 @@ __all__ = ["Config", "Format", "Model", "Session", "UsageError", "load", "quanti
 if TYPE_CHECKING:
     from lstm_sharp.engine.config import Config
     from lstm_sharp.errors import UsageError
-    from lstm_sharp.model.load import load
     from lstm_sharp.model.model import Model
     from lstm_sharp.numerics.formats import Format
     from lstm_sharp.numerics.quantize import quantize
+    from lstm_sharp.numerics.stored import load
     from lstm_sharp.runtime.session import Session
 
 _WHERE = {
@@ -22,7 +22,7 @@ _WHERE = {
     "Model": "lstm_sharp.model",
     "Session": "lstm_sharp.runtime.session",
     "UsageError": "lstm_sharp.errors",
-    "load": "lstm_sharp.model",
+    "load": "lstm_sharp.numerics.stored",
     "quantize": "lstm_sharp.numerics.quantize",
 }
 

@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,14 +19,20 @@ from lstm_sharp.compiler import by_gate
 from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
-from lstm_sharp.errors import UsageError
-from lstm_sharp.model import load
-from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.errors import AccuracyError, UsageError
+from lstm_sharp.numerics import stored
+from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
+from lstm_sharp.numerics.stored import load
+from lstm_sharp.runtime import accuracy_report
 from lstm_sharp.runtime.batch import head_by_length
+from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, Session
 from lstm_sharp.terminal import Parser, ended, ends, say, size
 
+_ANY = {"max_shift": DEFAULT_MAX_SHIFT, "row_scales": True}
+"""What an engine holds of scales, where no shipped config holds the model."""
 _WIDE = 10_000
 """Characters of a line of figures."""
 
@@ -49,13 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="lstm-sharp",
         description="LSTM inference on FPGAs, from a trained model to a board.",
         epilog="Exit status: 0 done; 2 bad input; 3 a tool is missing or fails; 4 a fault of the "
-        "engine or inside; 5 the board's.",
+        "engine or inside; 5 the board's; 6 an error over --max-error.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for run, told, add in (
         (_run, "run a model on an input", _add_run),
         (_fit, "ask which engine holds a model", _add_fit),
+        (_quantize, "choose scales on data, and tell how far from float that is", _add_quantize),
         (_package, "write what goes to the board", _add_package),
         (_render, "write HLS project and RTL of a config", _add_render),
         (_perf, "ask the cycle model", _add_perf),
@@ -139,6 +147,14 @@ def _run(options: Namespace) -> None:
         # Figures of an engine that took no part take a plan for it: only where a file holds them.
         report = session.report if options.json or session.runs.engine else session.ran
     assert report is not None
+    own, wide = report.signal_to_error, SUPPORTED[0]
+    if own is not None and own < accuracy_report.LOW and report.format != wide:
+        floats = replace(model, quantized=None)
+        with Session(floats, format=wide, calibration=calibration, compare=True) as other:
+            other.run(x, state, False, lengths)
+            found = other.report and other.report.signal_to_error
+        told = accuracy_report.advice(report.format, {report.format: own, wide: found or np.inf})
+        report = replace(report, notes=(*report.notes, *filter(None, [told])))
     if options.output_of == "head" and model.head is not None:
         y = model.head(y) if lengths is None else head_by_length(model.head, y, lengths)
     files.write_array(options.output, y)
@@ -164,16 +180,76 @@ def _fit(options: Namespace) -> None:
 
     files.check_outputs((options.json,), (options.model,))
     model = load(options.model, options.prefix)
-    answer = fit(model, options.board, options.format, options.steps)
+    fmt, made = stored.own_format(model, options.format), model.quantized
+    answer = fit(made or model, options.board, fmt, options.steps)
     if not files.is_stdout(options.json):
         for line in table(answer).split("\n"):
             say(line, most=_WIDE)
     if options.json:
         _tell(options.json, answer.as_dict())
+    for told in made.notes if made else ():
+        say(f"note: {told}", sys.stderr)
     if answer.best is None:
         where = "for any board" if options.board is None else f"for board {options.board}"
         sys.stdout.flush()
         raise UsageError(f"no shipped config {where} holds {model.name}")
+
+
+def _add_quantize(quantize: Parser) -> None:
+    x = "float32 (batch, time, features): what scales are chosen on"
+    data = quantize.add_mutually_exclusive_group(required=True)
+    _option(data, "--calibration", help=x)
+    told = "instead: the ends between which x lies; it is drawn, and the method is min-max"
+    _option(data, "--assume-range", metavar="A,B", type=ends, help=told)
+    _option(quantize, "-o", "--output", required=True, metavar="Q.npz", help="model file to write")
+    _option(quantize, "--config", help="whose limits count; default: the smallest that fits")
+    _option(quantize, "--method", help=f"how scales are chosen: {', '.join(METHODS)}")
+    told = "other inputs, to measure on; default: those that scales are chosen on"
+    _option(quantize, "--evaluation", metavar="Y.npy", help=told)
+    told = "exit status 6 if h is farther than this from that of the float model"
+    _option(quantize, "--max-error", type=float, metavar="E", help=told)
+    told = f"write the report, by the suffix: {', '.join(accuracy_report.FORMS)}"
+    _option(quantize, "--report", metavar="FILE", help=told)
+
+
+def _quantize(options: Namespace) -> None:
+    """Choose a model's scales on data, and tell how far from float it is and why.
+
+    What is written is a model file with both models, for all other commands; see docs/accuracy.md.
+    """
+    out, most, told = options.output, options.max_error, options.report
+    for name, suffixes in ((out, (".npz",)), (told, accuracy_report.FORMS)):
+        if name is not None and Path(name).suffix not in suffixes:
+            raise UsageError(f"{name} tells no kind of file; end it in {' or '.join(suffixes)}")
+    if most is not None and not most >= 0:
+        raise UsageError(f"--max-error {most:g} is no error; give 0 or more")
+    files.check_outputs((out, told), (options.model, options.calibration, options.evaluation))
+    model = replace(load(options.model, options.prefix), quantized=None)
+    x, method = _read(options.calibration), options.method or "error"
+    if x is None:
+        from lstm_sharp.package import vectors
+
+        x, method = vectors.drawn(model, *options.assume_range), options.method or "min-max"
+    x = y = check_input(model, x, "calibration data")
+    if options.evaluation:
+        y = check_input(model, arrays.read_npy(options.evaluation), "evaluation data")
+    cfg = choose(model, options.config, options.format, required=False)
+    fmt = cfg.fmt if cfg else Format.parse(options.format or DEFAULT_FORMAT)
+    limits = {"max_shift": cfg.max_shift, "row_scales": bool(cfg.row_scales)} if cfg else _ANY
+    how: dict[str, Any] = {"calibration": x, "method": method, **limits}
+    made = quantize(model, fmt, **how)
+    report = accuracy_report.measure(model, made, y, how)
+    if report.advice:
+        note = f"measured when it was quantised: {report.advice}"
+        made = replace(made, notes=(*made.notes, note))
+    model = replace(model, quantized=made)
+    stored.write(out, model, {"method": method, "figures": report.tables})
+    if told is not None:
+        files.write_text(told, report.laid_out(Path(told).suffix))
+    for line in report.laid_out(accuracy_report.FORMS[0]).split("\n"):
+        say(line, most=_WIDE)
+    if most is not None and report.worst > most:
+        raise AccuracyError(f"the largest error of h is {report.worst:.3g}, over {most:g}")
 
 
 def _add_package(package: Parser) -> None:
@@ -185,8 +261,8 @@ def _add_package(package: Parser) -> None:
     _option(package, "--config", required=True)
     _option(package, "-o", "--output", required=True, metavar="DIR", help=folder)
     _option(package, "--schedule")
-    data = package.add_mutually_exclusive_group(required=True)
-    _option(data, "--calibration", help=x)
+    data = package.add_mutually_exclusive_group()
+    _option(data, "--calibration", help=f"{x}; needed unless the model is quantised")
     told = "instead: the ends between which x lies"
     _option(data, "--assume-range", metavar="A,B", type=ends, help=told)
     _option(overlay, "--overlay", metavar="FILE.bit", help=bit)
@@ -202,9 +278,11 @@ def _package(options: Namespace) -> None:
     """
     from lstm_sharp import package
 
-    cfg = config.load(options.config).with_format(options.format)
     calibration = _read(options.calibration)
     model = load(options.model, options.prefix)
+    assume = options.assume_range
+    fmt = stored.own_format(model, options.format, assume if calibration is None else calibration)
+    cfg = config.load(options.config).with_format(fmt)
     with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
         overlay = options.overlay
         if options.virtual:
@@ -215,11 +293,11 @@ def _package(options: Namespace) -> None:
             overlay = virtual_overlay(cfg, beside)
         cfg, overlay = package.for_overlay(cfg, overlay)
         cfg = cfg.of(options.engine or cfg.engine)
-        out, assume = options.output, options.assume_range
-        made = package.write(model, cfg, out, options.schedule, calibration, overlay, assume=assume)
+        out, schedule = options.output, options.schedule
+        made = package.write(model, cfg, out, schedule, calibration, overlay, assume=assume)
     for note in made.model.notes:
         say(f"note: {note}", sys.stderr)
-    data = "the calibration data"
+    data = "the calibration data" if model.quantized is None else "x drawn to its reach"
     if assume:
         data = f"x drawn from {assume[0]:g} to {assume[1]:g}"
     error = made.about["calibration"]["max_abs_error"]
@@ -243,8 +321,9 @@ def _render(options: Namespace) -> None:
     from lstm_sharp.flow.render import check_target, render
     from lstm_sharp.vendor.vectors import write_vectors
 
-    cfg = config.load(options.config).with_format(options.format)
     model = load(options.model, options.prefix) if options.model else None
+    fmt = stored.own_format(model, options.format) if model else options.format
+    cfg = config.load(options.config).with_format(fmt)
     if not options.output:
         raise UsageError("'' is no folder to write to; name one")
     out = Path(options.output)

@@ -64,6 +64,12 @@ class BoardError(LstmSharpError):
     status = 5
 
 
+class AccuracyError(LstmSharpError):
+    """All was done, but h is farther from float than the user allows."""
+
+    status = 6
+
+
 def check_range(name: str, value: int, least: int, most: int) -> None:
     """Refuse a number out of its range.
 

@@ -20,10 +20,12 @@ from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.errors import UsageError, check_range, printable
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.deploy import break_even, level_shapes, plans, predict_plans
 
 MEMORIES = {"bram36": "BRAM36", "uram": "URAM"}
 """Kinds of block memory, and what people call them."""
+AnyModel = Model | QuantModel
 Runs = Literal["whole", "by levels", "no"]
 """How an engine runs a model: all weights resident, reloaded for each level of a call, not."""
 
@@ -112,11 +114,11 @@ class Answer:
         return asdict(self)
 
 
-def fit(model: Model, on: str | None = None, fmt: str | None = None, steps: int = 100) -> Answer:
+def fit(model: AnyModel, on: str | None = None, fmt: str | None = None, steps: int = 100) -> Answer:
     """Hold a model against the shipped configs.
 
     Args:
-        model: the float model.
+        model: the float model, or the integer model, whose scales count, too.
         on: a board, or ``none`` for the configs without one; by default all configs are
             shown, and those for boards count.
         fmt: a number format instead of the configs' own.
@@ -193,11 +195,11 @@ def _row(found: Fit) -> tuple[str, ...]:
     )
 
 
-def assess(model: Model, cfg: Config, steps: int, name: str | None = None) -> Fit:
+def assess(model: AnyModel, cfg: Config, steps: int, name: str | None = None) -> Fit:
     """Hold a model against a config.
 
     Args:
-        model: the float model.
+        model: the float model, or the integer model, whose scales count, too.
         cfg: the engine.
         steps: T, time steps of one call.
         name: what to call the config, if not by its own name.
@@ -232,7 +234,7 @@ def assess(model: Model, cfg: Config, steps: int, name: str | None = None) -> Fi
     )
 
 
-def _speed(model: Model, cfg: Config, steps: int, sequences: int) -> Speed:
+def _speed(model: AnyModel, cfg: Config, steps: int, sequences: int) -> Speed:
     """Ask the cycle model for a call of so many sequences."""
     held = plans(model, cfg, "best", steps, sequences)
     run, loads = predict_plans(held, Call((steps,) * sequences))  # may be too many for a program
@@ -263,12 +265,12 @@ def _tile_bytes(cfg: Config) -> int:
 
 
 def _instead(
-    model: Model, here: Sequence[Config], elsewhere: Sequence[Config], fmt: str, steps: int
+    model: AnyModel, here: Sequence[Config], elsewhere: Sequence[Config], fmt: str, steps: int
 ) -> list[Option]:
     """Return what would hold a model that no config in question holds, least trouble first.
 
     Args:
-        model: the float model.
+        model: the float model, or the integer model, whose scales count, too.
         here: the shipped configs in question, smallest first, in formats of their own.
         elsewhere: shipped configs of other boards.
         fmt: the number format in question.
@@ -283,7 +285,7 @@ def _instead(
 
 
 def _shipped(
-    how: str, model: Model, configs: Sequence[Config], formats: Sequence[str], steps: int
+    how: str, model: AnyModel, configs: Sequence[Config], formats: Sequence[str], steps: int
 ) -> Iterator[Option]:
     """Yield the smallest shipped config that holds the model, in the widest format."""
     for fmt in formats:
@@ -294,7 +296,7 @@ def _shipped(
             return
 
 
-def _own(model: Model, cfg: Config, formats: Sequence[str], steps: int) -> Iterator[Option]:
+def _own(model: AnyModel, cfg: Config, formats: Sequence[str], steps: int) -> Iterator[Option]:
     """Yield a config with memories of other sizes, in the widest format that allows one."""
     for fmt in formats:
         for own in _resized(model, cfg.with_format(fmt), steps):
@@ -308,7 +310,7 @@ def _own(model: Model, cfg: Config, formats: Sequence[str], steps: int) -> Itera
             return
 
 
-def _resized(model: Model, cfg: Config, steps: int) -> Iterator[Config]:
+def _resized(model: AnyModel, cfg: Config, steps: int) -> Iterator[Config]:
     """Yield the config with sizes that hold the model, where the board has the memory for it.
 
     First for the whole model, then for its largest level. Within each first larger sizes alone,
@@ -334,7 +336,7 @@ def _possible(cfg: Config, knobs: Mapping[str, int]) -> Iterator[Config]:
                 yield own
 
 
-def _need(model: Model, cfg: Config, steps: int, whole: bool) -> dict[str, int]:
+def _need(model: AnyModel, cfg: Config, steps: int, whole: bool) -> dict[str, int]:
     """Work out the least knobs that hold the model whole, if it can be, or level by level."""
     levels = level_shapes(model)
     cells = [cell for level in levels for cell in level]
@@ -349,7 +351,7 @@ def _need(model: Model, cfg: Config, steps: int, whole: bool) -> dict[str, int]:
     }
 
 
-def _missing(model: Model, cfg: Config, steps: int) -> Option:
+def _missing(model: AnyModel, cfg: Config, steps: int) -> Option:
     """Say by how much the weights are too many for the board, or what else is too much."""
     need = _need(model, cfg, steps, whole=False)
     rest = {name: need[name] for name in ("bias_blocks", "sequence_words")}

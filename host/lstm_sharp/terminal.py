@@ -67,7 +67,7 @@ def ended(command: Callable[[], int | None], prefix: str = "") -> int:
     """Run a command and return its exit status, after a line on stderr where it is not 0.
 
     2: bad input; 3: a tool is missing or fails; 4: a fault of an engine, or a broken promise inside
-    (LSTM_SHARP_TRACE in the environment shows where); 5: a board's.
+    (LSTM_SHARP_TRACE in the environment shows where); 5: a board's; 6: an error over --max-error.
 
     Args:
         command: returns a status, or None for 0.

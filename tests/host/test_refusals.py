@@ -101,7 +101,7 @@ OPTIONS = {
         (f"--max-memory {'9' * 99}G", "is no size"),
     ],
     " ".join(PACKAGE[:-2]): [
-        ("", "one of the arguments --calibration --assume-range is required"),
+        ("", "how far x reaches is not to be guessed: give calibration data (--calibration X.npy)"),
         ("--calibration none.npy", "none.npy cannot be read"),
         ("--calibration flat.npy", "calibration data is float32 (5, 3)"),
         ("--calibration nan.npy", "calibration data has 1 NaN"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from difflib import SequenceMatcher
 from functools import lru_cache
 

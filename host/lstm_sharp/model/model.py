@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -175,3 +175,5 @@ class Model(Levels[Layer]):
     """Whether the file's own x is (time, batch, X)."""
     check: Callable[[int, int], None] | None = None
     """Refuses a batch and time at which the file means something else than this stack of cells."""
+    quantized: Any = None
+    """The integer model that the file holds, too, a ``numerics.quantized.QuantModel``, or None."""

@@ -118,5 +118,6 @@ def run(graph: ModelProto, x: np.ndarray) -> np.ndarray:
     Raises:
         UsageError: ONNX Runtime is not installed.
     """
-    (h,) = make_evaluator(graph)({"x": np.asarray(x, dtype=np.float32)})
+    most = np.finfo(np.float32).max
+    (h,) = make_evaluator(graph)({"x": np.clip(x, -most, most).astype(np.float32)})
     return np.asarray(h)

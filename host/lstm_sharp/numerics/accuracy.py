@@ -1,21 +1,42 @@
-"""How far a run is from the float one, in the figure that formats are compared by."""
+"""How far a run is from the float one, in the figures that formats are compared by."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 
+class Error(NamedTuple):
+    """What numbers differ by from those that are right; of several sets, the sum."""
+
+    signal: float = 0.0  # sum of squares
+    error: float = 0.0  # likewise
+    worst: float = 0.0  # largest absolute error
+
+    @classmethod
+    def of(cls, signal: np.ndarray, found: np.ndarray) -> Error:
+        """Hold against what is right what came instead: floats, both of one shape."""
+        signal = np.asarray(signal, dtype=np.float64)
+        error = found - signal
+        worst = np.abs(error).max(initial=0)
+        return cls(float(np.square(signal).sum()), float(np.square(error).sum()), float(worst))
+
+    def and_of(self, other: Error) -> Error:
+        """Give the error of both sets together."""
+        worst = max(self.worst, other.worst)
+        return Error(self.signal + other.signal, self.error + other.error, worst)
+
+    @property
+    def decibels(self) -> float:
+        """Signal to error, 10 log10(signal / error).
+
+        It is inf where nothing differs, -inf where a signal of zeros is missed.
+        """
+        with np.errstate(divide="ignore"):
+            return float(10 * np.log10(self.signal / self.error)) if self.error else np.inf
+
+
 def decibels(signal: np.ndarray, found: np.ndarray) -> float:
-    """Return signal to error, 10 log10(sum signal^2 / sum (found - signal)^2).
-
-    Args:
-        signal: what is right, float of any shape; h of the float model.
-        found: what came instead, of the same shape.
-
-    Returns:
-        inf where nothing differs, -inf where a signal of zeros is missed.
-    """
-    signal = np.asarray(signal, dtype=np.float64)
-    error = float(np.square(found - signal).sum())
-    with np.errstate(divide="ignore"):
-        return float(10 * np.log10(np.square(signal).sum() / error)) if error else np.inf
+    """Return signal to error, as ``Error`` has it, of h say: float arrays of one shape."""
+    return Error.of(signal, found).decibels

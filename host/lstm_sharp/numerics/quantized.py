@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lstm_sharp.model.model import Cell, Levels, by_gate
+from lstm_sharp.model.model import Cell, Layer, Levels, Model, by_gate
 from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
 
 
@@ -87,6 +87,17 @@ class QuantModel(Levels[QuantLayer]):
     def macs_per_step(self) -> int:
         """Multiplications of one time step through all cells."""
         return sum(4 * q.hidden_size * (q.input_size + q.hidden_size) for q in self.layers)
+
+    def in_float(self) -> Model:
+        """Give the float model that the integer weights stand for."""
+        cells, reach = [], self.x_reach
+        for level in self.levels:
+            for q in level:
+                unit = q.row_scale * 2.0**q.x_shift
+                w_ih, w_hh = q.w_ih * unit[:, None] / reach, q.w_hh * q.row_scale[:, None]
+                cells.append(Layer(w_ih, w_hh, q.b * unit * 0.5**self.fmt.h_frac, q.reverse))
+            reach = np.ones(1)  # of h
+        return Model(tuple(cells), self.name, self.head, self.directions)
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:
         """Turn x (batch, time, X) float into int64, rounded half up, saturated."""

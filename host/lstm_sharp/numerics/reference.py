@@ -11,6 +11,8 @@ from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.numerics.golden import run_levels
 from lstm_sharp.numerics.products import input_sums, product
 
+Map = Callable[[np.ndarray], np.ndarray]
+
 
 class Answer(NamedTuple):
     """What a run gives, all float64."""
@@ -27,6 +29,8 @@ def run(
     x: np.ndarray,
     state: tuple[np.ndarray, np.ndarray] | None = None,
     watch: Callable[[Layer, np.ndarray, np.ndarray, float], None] | None = None,
+    tanh: Map = np.tanh,
+    rounded: Map = np.asarray,
 ) -> Answer:
     """Run x (batch, time, X) through all levels in float64.
 
@@ -36,6 +40,8 @@ def run(
         state: h and c of every cell, (cells, batch, H) each; zeros by default.
         watch: called with each cell, its x and h (batch, time, ...) in the order of its steps, and
             the largest abs(c) of it.
+        tanh: of floats, which sigma is made of, too.
+        rounded: what becomes of h (batch, H) after each step.
 
     The last step of a reverse cell is step 0.
     """
@@ -51,9 +57,9 @@ def run(
         out, peak = np.empty((*x.shape[:2], layer.hidden_size)), 0.0
         for t in range(x.shape[1]):
             i, f, g, o = x_sums[:, t] + product(h, layer.h_gates, len(h))
-            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+            c = sigmoid(f, tanh) * c + sigmoid(i, tanh) * tanh(g)
             peak = max(peak, float(np.abs(c).max()))
-            out[:, t] = h = _sigmoid(o) * np.tanh(c)
+            out[:, t] = h = rounded(sigmoid(o, tanh) * tanh(c))
         peaks.append(peak)
         if watch:
             watch(layer, x, out, peak)
@@ -62,5 +68,6 @@ def run(
     return Answer(*run_levels(model, x.astype(np.float64), h, c, run_cell), max(peaks))
 
 
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return 0.5 * (1.0 + np.tanh(0.5 * z))
+def sigmoid(z: np.ndarray, tanh: Map = np.tanh) -> np.ndarray:
+    """Compute it of floats, by tanh as the engine does."""
+    return 0.5 * (1.0 + tanh(0.5 * z))

@@ -5,7 +5,6 @@ docs/package.md is the format's page. Reading needs NumPy alone.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,19 +21,15 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics.formats import C_BITS, C_FRAC, MAX_C_SHIFT, Format
-from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
+from lstm_sharp.numerics import stored
+from lstm_sharp.numerics.formats import C_BITS, C_FRAC
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.package import folder as folders
 from lstm_sharp.package import vectors
 from lstm_sharp.package.vectors import Vectors
 from lstm_sharp.runtime.deploy import Stage, deploy, own_cycles
 
-_OF_ROWS = ("b", "frac", "x_shift", "factor")
-_SHOWN = ("input_size", "hidden_size", "reverse", "c_shift")
 _WIDTHS = ("weight_bits", "activation_bits", "bias_bits", "h_frac")
-
-_Layout = dict[str, tuple[tuple[int, ...], int]]
-"""Shape and bits of each array of an .npz file; 0 bits: positive float64."""
 
 
 @dataclass(frozen=True)
@@ -84,22 +79,17 @@ def write(
     folders.check_target(target)
     joined = folders.read_overlay(overlay, cfg) if overlay else {}
     quantized, stages, made, data = vectors.prepare(model, cfg, schedule, calibration, assume)
-    weights = {
-        f"{name}_l{index}": getattr(layer, name)
-        for index, layer in enumerate(quantized.layers)
-        for name in ("w_ih", "w_hh", *_OF_ROWS)
-    }
-    weights["x_scale"] = quantized.x_scale
-    sizes = [(q.input_size, q.hidden_size) for q in quantized.layers]
     contents = {
-        folders.MODEL: _npz(weights, _model_layout(cfg.fmt, sizes)),
+        folders.MODEL: _npz(*stored.arrays_of(quantized)),
         folders.VECTORS: _npz(vars(made), _vector_layout(quantized, *made.x.shape[:2])),
         folders.SCRIPT: folders.SCRIPT_TEXT,
         **joined,
         **(more or {}),
     }
     source: dict[str, object] = {"source": "data", "shape": list(data.shape)}
-    if assume:
+    if model.quantized is not None:
+        source = {"source": "model file", "seed": vectors.SEED}
+    elif assume:
         source = {"source": "assumed range", "range": list(assume), "seed": vectors.SEED}
     error = vectors.largest_error(model, quantized, data)
     about = {
@@ -122,8 +112,8 @@ def read(folder: str | Path) -> Package:
     about, contents = folders.read(folder, (folders.MODEL, folders.VECTORS))
     with files.refusing(f"{folder} is damaged", "make the package again"):
         engine, schedule, known = about["engine"], about["schedule"], (*SCHEDULES, "best")
-        _require(engine in ENGINE_VLNVS, f"engine is one of {', '.join(ENGINE_VLNVS)}")
-        _require(schedule in known, f"schedule is one of {', '.join(known)}")
+        stored.require(engine in ENGINE_VLNVS, f"engine is one of {', '.join(ENGINE_VLNVS)}")
+        stored.require(schedule in known, f"schedule is one of {', '.join(known)}")
         knobs = config.from_knobs(about["config"], f"{folder / folders.ABOUT}: config")
         cfg = knobs.of(engine)
         if cfg.digest != about["identity"]:
@@ -131,11 +121,14 @@ def read(folder: str | Path) -> Package:
                 f"{folder}: its config has the identity {cfg.digest}, the package says "
                 f"{about['identity']}; make the package again with this version"
             )
-        model = _read_model(about, cfg.fmt, contents[folders.MODEL], folder / folders.MODEL)
-        count, steps = (_whole(about["vectors"][name], name, 1) for name in ("sequences", "steps"))
-        _require(count % 2 == 0, "sequences is even")
+        with arrays.open_npz(contents[folders.MODEL], str(folder / folders.MODEL)) as tensors:
+            model = stored.read_model(about, cfg.fmt, tensors)
+        told = about["vectors"]
+        count, steps = (stored.whole(told[name], name, 1) for name in ("sequences", "steps"))
+        stored.require(count % 2 == 0, "sequences is even")
         layout = _vector_layout(model, count, steps)
-        made = Vectors(**_arrays(contents[folders.VECTORS], layout, folder / folders.VECTORS))
+        with arrays.open_npz(contents[folders.VECTORS], str(folder / folders.VECTORS)) as tensors:
+            made = Vectors(**stored.checked(tensors, layout))
         deploy(model, cfg, schedule, steps)
     return Package(model, cfg, schedule, made, about)
 
@@ -170,7 +163,7 @@ def _describe(
     from_zeros, load = own_cycles(plans, Call(lengths, with_state=False, give_state=True))
     with_state, _ = own_cycles(plans, Call(lengths, with_state=True, give_state=True))
     return {
-        "model": model.name,
+        **stored.facts_of(model),
         "engine": cfg.engine,
         "identity": cfg.digest,
         "config": cfg.knobs(),
@@ -180,25 +173,12 @@ def _describe(
             "c_bits": C_BITS,
             "c_frac": C_FRAC,
         },
-        "directions": [len(level) for level in model.levels],
-        "layers": [{name: getattr(q, name) for name in _SHOWN} for q in model.layers],
-        "notes": list(model.notes),
         "vectors": {"sequences": 2 * made.half, "steps": steps},
         "predicted_cycles": {"load": load, "from_zeros": from_zeros, "with_state": with_state},
     }
 
 
-def _model_layout(fmt: Format, sizes: Sequence[tuple[int, int]]) -> _Layout:
-    layout: _Layout = {}
-    for index, (x, h) in enumerate(sizes):
-        layout[f"w_ih_l{index}"] = (4 * h, x), fmt.weight_bits
-        layout[f"w_hh_l{index}"] = (4 * h, h), fmt.weight_bits
-        for name in _OF_ROWS:
-            layout[f"{name}_l{index}"] = (4 * h,), fmt.bias_bits if name == "b" else 8
-    return {**layout, "x_scale": ((sizes[0][0] if sizes else 0,), 0)}
-
-
-def _vector_layout(model: QuantModel, count: int, steps: int) -> _Layout:
+def _vector_layout(model: QuantModel, count: int, steps: int) -> stored.Layout:
     bits, widest = model.fmt.activation_bits, max(q.hidden_size for q in model.layers)
     state = len(model.layers), count, widest
     return {
@@ -211,77 +191,5 @@ def _vector_layout(model: QuantModel, count: int, steps: int) -> _Layout:
     }
 
 
-def _integer(bits: int) -> np.dtype:
-    """Return the smallest signed type that holds so many bits, little endian; float64 for 0."""
-    if not bits:
-        return np.dtype("<f8")
-    return np.dtype(f"<i{next(size for size in (1, 2, 4, 8) if 8 * size >= bits)}")
-
-
-def _npz(arrays: Mapping[str, np.ndarray], layout: _Layout) -> bytes:
-    """Write an .npz archive; NumPy dates its entries 1980, so equal arrays give equal bytes."""
-    file = io.BytesIO()
-    typed: dict[str, Any] = {
-        name: np.ascontiguousarray(arrays[name], _integer(bits))
-        for name, (_, bits) in layout.items()
-    }
-    np.savez(file, **typed)
-    return file.getvalue()
-
-
-def _arrays(data: bytes, layout: _Layout, what: Path) -> dict[str, np.ndarray]:
-    """Read arrays of exactly these shapes and types, all integers within their bits, as int64."""
-    read = {}
-    with arrays.open_npz(data, str(what)) as held:
-        for name, (shape, bits) in layout.items():
-            value, kind = held[name](), _integer(bits)
-            _require(value.shape == shape and value.dtype == kind, f"{name} is {kind} {shape}")
-            if not bits:
-                _require(np.isfinite(value).all() and (value > 0).all(), f"{name} is positive")
-                read[name] = value
-                continue
-            wide, half = value.astype(np.int64), 1 << (bits - 1)
-            _require(((-half <= wide) & (wide < half)).all(), f"{name} is within {bits} bits")
-            read[name] = wide
-    return read
-
-
-def _read_model(about: Mapping[str, Any], fmt: Format, data: bytes, what: Path) -> QuantModel:
-    """Check and put together the cells."""
-    facts = about["layers"]
-    x, h = "input_size", "hidden_size"
-    sizes = [(_whole(q[x], x, 1), _whole(q[h], h, 1)) for q in facts]
-    held = _arrays(data, _model_layout(fmt, sizes), what)
-    layers: list[QuantLayer] = []
-    for index, q in enumerate(facts):
-        parts: dict[str, Any] = {
-            name: held[f"{name}_l{index}"] for name in ("w_ih", "w_hh", *_OF_ROWS)
-        }
-        layer = QuantLayer(
-            **parts, reverse=q["reverse"], c_shift=_whole(q["c_shift"], "c_shift", 0)
-        )
-        low, high = fmt.weight_frac_min, fmt.weight_frac_max
-        _require(type(layer.reverse) is bool, "reverse is true or false")
-        for name, least, most in (
-            ("frac", low, high),
-            ("x_shift", 0, 15),
-            ("factor", 0, 3),
-            ("c_shift", 0, MAX_C_SHIFT),
-        ):
-            value = np.asarray(getattr(layer, name))
-            _require(least <= value.min() and value.max() <= most, f"{name} is {least} to {most}")
-        layers.append(layer)
-    directions = tuple(_whole(n, "directions", 1) for n in about["directions"])
-    notes = tuple(map(str, about["notes"]))
-    name, scale = str(about["model"]), held["x_scale"]
-    return QuantModel(fmt, tuple(layers), name, None, notes, directions, scale)
-
-
-def _require(holds: object, what: str) -> None:
-    if not holds:
-        raise ValueError(f"it must be that {what}")
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    _require(type(value) is int and least <= value < 1 << 16, f"{name} is a whole number")
-    return int(value)
+def _npz(named: Mapping[str, np.ndarray], layout: stored.Layout) -> bytes:
+    return stored.npz(stored.typed(named, layout))

@@ -13,6 +13,7 @@ from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.numerics.quantized import QuantModel
+from lstm_sharp.numerics.stored import own_format
 from lstm_sharp.runtime.deploy import Stage, deploy
 from lstm_sharp.runtime.inputs import check_input
 
@@ -51,7 +52,8 @@ def prepare(
     """Quantise a model, lay it out on an engine, and make its test vectors.
 
     Args:
-        model: the float model.
+        model: the float model. Its integer model is taken, if it has one, and vectors are drawn as
+            far as that takes x.
         cfg: the engine.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
         calibration: typical x, (batch, time, X) float: sets the scales, and its first sequences
@@ -66,16 +68,19 @@ def prepare(
         UsageError: the config does not hold the model, or calibration data that cannot be used;
             neither of the two, or both.
     """
-    if (calibration is None) == (assume is None):
+    held, method = model.quantized, "error"
+    if held is not None:
+        own_format(model, str(cfg.fmt), calibration)
+        calibration = drawn(model, -1, 1) * held.x_reach
+    elif (calibration is None) == (assume is None):
         raise UsageError(
             "how far x reaches is not to be guessed: give calibration data (--calibration X.npy), "
             "or the ends between which x lies (--assume-range A,B), and not both"
         )
-    method = "error"
-    if assume is not None:
+    if held is None and assume is not None:
         method, calibration = "min-max", drawn(model, *assume)
     calibration = check_input(model, np.asarray(calibration), "calibration data")
-    quantized = quantize(model, cfg.fmt, calibration, cfg.max_shift, cfg.row_scales, method)
+    quantized = held or quantize(model, cfg.fmt, calibration, cfg.max_shift, cfg.row_scales, method)
     stages = deploy(quantized, cfg, schedule, sequences=SEQUENCES // 2)
     first = np.arange(SEQUENCES) % len(calibration)
     x = calibration[first, : _steps(stages)]

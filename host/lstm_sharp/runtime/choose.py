@@ -17,7 +17,7 @@ DEFAULT_FORMAT = "W8A16"
 
 
 def choose(
-    model: Model,
+    model: Model | QuantModel,
     named: str | Config | None,
     fmt: str | None,
     required: bool,
@@ -29,7 +29,7 @@ def choose(
     Whole before level by level: a larger config without reloads is taken before a smaller one.
 
     Args:
-        model: the float model.
+        model: the float model, or the integer model, whose scales count, too.
         named: a config, a shipped config's name or the path of a config file; None to choose.
         fmt: a number format that replaces the config's own; None to keep it.
         required: whether it is an error that no shipped config holds the model.

@@ -18,6 +18,7 @@ class Report:
     batch: int
     steps: int  # time steps of all sequences together
     max_abs_error: float | None  # against the float model, over all h; if that was asked for
+    signal_to_error: float | None  # in dB, likewise; None also where nothing differs
     seconds: float
     config: str | None = None
     schedule: str | None = None

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
+from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import C_LIMIT, Format
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.numerics.quantized import QuantModel, at_limit
+from lstm_sharp.numerics.stored import own_format
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime.backends import Board, Float, Golden, Progress, Simulated
 from lstm_sharp.runtime.batch import Pair
@@ -49,7 +51,7 @@ class Session:
     """Runs one model on one engine config.
 
     Args:
-        model: the float model.
+        model: the float model; if it has an integer model, that is run.
         config: a shipped config's name, a path, a ``Config``, or None for the smallest that fits;
             the model is compiled for the backend's engine, whichever the config is for.
         backend: one of ``BACKENDS``.
@@ -65,7 +67,8 @@ class Session:
         progress: called with (programs done, programs in all) while a simulated engine runs.
 
     Raises:
-        UsageError: an unknown name, or a model that does not fit.
+        UsageError: an unknown name, a model that does not fit, or one that has an integer model and
+            calibration data or another format beside it.
 
     Attributes:
         runs: the backend itself.
@@ -106,6 +109,7 @@ class Session:
         if overlay is not None and backend != "board":
             raise UsageError(f"backend {backend!r} takes no overlay; board does")
         check_schedule(schedule)
+        format = own_format(model, format, calibration)
         self.backend, self.model, self.schedule = backend, model, schedule
         self.stateful, self.compare = stateful, compare
         self._float = Float(model)
@@ -116,8 +120,9 @@ class Session:
             runs = Board(overlay)
             config = config or overlays.config_of(runs.runner.identity)
         required = backend not in ("float", "golden")
+        holds = model.quantized or model
         find: Callable[[], Config | None]
-        find = cache(partial(choose, model, config, format, required, steps, runs.engine or "sv"))
+        find = cache(partial(choose, holds, config, format, required, steps, runs.engine or "sv"))
         self.fmt = Format.parse(format or DEFAULT_FORMAT)
         if required or config is not None:
             cfg = find()
@@ -128,7 +133,9 @@ class Session:
             self.fmt, find = cfg.fmt, lambda: cfg
             self._limits = cfg.max_shift, bool(cfg.row_scales)
         self.runs, self._find = runs, find
-        if calibration is not None:
+        if model.quantized is not None:
+            self._deploy(model.quantized)
+        elif calibration is not None:
             self._quantize(check_input(model, calibration, "calibration data"))
 
     @property
@@ -248,7 +255,7 @@ class Session:
             after = left and (held.model.dequantize_h(left[0]), held.model.dequantize_c(left[1]))
         seconds = time.perf_counter() - began
         self.clipped = int(np.sum(_each(held.model.clipped, asked.x))) if scaled else 0
-        notes, error = [*self._notes, *self._told_of_x(asked)], None
+        notes, error = [*self._notes, *self._told_of_x(asked)], Error()
         c, of_h = self._saturated(seen, left)
         if c is True or (c and any(c)):
             often = "" if c is True else f" {sum(c)} times, by cells {list(c)}"
@@ -272,7 +279,8 @@ class Session:
             format=str(self.fmt),
             batch=len(asked.x),
             steps=sum(asked.lengths),
-            max_abs_error=error,
+            max_abs_error=error.worst if self.compare else None,
+            signal_to_error=error.decibels if np.isfinite(error.decibels) else None,
             seconds=seconds,
             saturated_x=self.clipped if scaled else None,
             saturated_c=c,
@@ -308,8 +316,8 @@ class Session:
             return any(result.c_saturated for results in seen for result in results), None
         return (True if left and seen and at_limit(left[1]) else None), None
 
-    def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[float, Pair | None]:
-        """Run the float model; give h's largest error, and the state that it left behind."""
+    def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[Error, Pair | None]:
+        """Run the float model; give h's error, and the state that it left behind."""
         xs: Batch = asked.x
         if not asked.floats:
             model = self.quantized
@@ -317,7 +325,8 @@ class Session:
             if asked.state and state:
                 state = model.dequantize_h(state[0]), model.dequantize_c(state[1])
         expected, left, _ = self._float.run(None, xs, state, True)
-        return max(float(np.abs(v - r).max()) for v, r in zip(h, expected)), left
+        errors = (Error.of(right, found) for right, found in zip(expected, h))
+        return reduce(Error.and_of, errors), left
 
     @property
     def ran(self) -> Report | None:
@@ -370,6 +379,9 @@ class Session:
                 raise
             self._notes = (str(reason),)
             return
+        self._deploy(model)
+
+    def _deploy(self, model: QuantModel) -> None:
         self._notes = model.notes
         held = Deployment(model, self._find, self.schedule)
         self.runs.begin(held)

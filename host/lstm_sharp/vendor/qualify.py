@@ -19,8 +19,8 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import hls_rtl, tools, xilinx
-from lstm_sharp.model import load
 from lstm_sharp.model.model import Model
+from lstm_sharp.numerics.stored import load
 from lstm_sharp.package.folder import QUALIFICATION
 from lstm_sharp.terminal import Parser, ended
 from lstm_sharp.vendor import vitis, vivado

@@ -19,8 +19,8 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import EngineError, ToolError, UsageError
 from lstm_sharp.flow import jobs, render, tools, xilinx
 from lstm_sharp.flow.hls_rtl import FOLDER, read_stamp, write_stamp
-from lstm_sharp.model import load
 from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.numerics.stored import load
 from lstm_sharp.package import vectors
 from lstm_sharp.runtime import deploy, engines
 from lstm_sharp.terminal import Parser, ended
