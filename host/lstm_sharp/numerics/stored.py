@@ -227,7 +227,7 @@ def _layout(fmt: Format, sizes: Sequence[tuple[int, int]]) -> Layout:
         layout[f"w_hh_l{index}"] = (4 * h, h), fmt.weight_bits
         for name in _OF_ROWS:
             layout[f"{name}_l{index}"] = (4 * h,), fmt.bias_bits if name == "b" else 8
-    return {**layout, "x_scale": ((sizes[0][0],), 0)}
+    return {**layout, "x_scale": ((sizes[0][0] if sizes else 0,), 0)}
 
 
 def _type(bits: int) -> np.dtype:
