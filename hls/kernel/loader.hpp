@@ -7,17 +7,11 @@
 
 namespace lstm {
 
-// What a beat of a bias holds
-struct Row {
-  Bias_t bias;
-  Scale scale;
-};
-
 class Loader {
  public:
   Loader() {
     #pragma HLS ARRAY_PARTITION variable = tile_ complete dim = 0
-    #pragma HLS ARRAY_PARTITION variable = rows_ complete dim = 0
+    #pragma HLS ARRAY_PARTITION variable = rows_ complete
     #pragma HLS ARRAY_PARTITION variable = state_ complete dim = 0
   }
 
@@ -37,11 +31,7 @@ class Loader {
     if (work.loads_bias) {
     Move_Rows:
       for (int k = 0; k + 1 < kRows; ++k) rows_[k] = rows_[k + 1];
-      // The scale stands above the bias, where a native integer would take it for its sign.
-      constexpr int kAbove = 64 - kBiasBits;
-      const Int<64> word = element<64>(beat, 0);
-      rows_[kRows - 1] = {Bias_t(shift_left(word, kAbove) >> kAbove),
-                          decode_scale(std::uint64_t(word))};
+      rows_[kRows - 1] = element<64>(beat, 0);
     }
     if (work.loads_state) {
     Move_States:
@@ -64,18 +54,23 @@ class Loader {
     return strip;
   }
 
+  // Of a row: its bias, below it x_shift
   BiasWord bias(int k) const {
     #pragma HLS INLINE
-    const BiasWord bias = rows_[k].bias;
-    return kRowScales ? BiasWord(shift_left(bias, kBesideBias) | rows_[k].scale.x_shift) : bias;
+    constexpr int kAbove = 64 - kBiasBits;
+    const Int<64> bias = shift_left(rows_[k], kAbove) >> kAbove;
+    const int x_shift = int(rows_[k] >> kXShiftAt) & ((1 << kBesideBias) - 1);
+    return BiasWord(shift_left(bias, kBesideBias) | x_shift);
   }
 
   Scales scales() const {
     #pragma HLS INLINE
+    constexpr int kAbove = 64 - kActShiftAt - kScaleBits;
     Scales scales;
   Scale_Rows:
     for (int k = 0; k < kRows; ++k) {
-      put_scale(scales, k, {rows_[k].scale.act_shift, rows_[k].scale.factor});
+      const Int<64> above = shift_left(rows_[k], kAbove) >> (64 - kScaleBits);
+      put<kScaleBits>(scales, k, Int<kScaleBits>(above));
     }
     return scales;
   }
@@ -96,7 +91,7 @@ class Loader {
 
  private:
   Weight_t tile_[kTileBeats][kBeatWeights] = {};
-  Row rows_[kRows] = {};
+  Int<64> rows_[kRows] = {};  // a bias each, and its row's scale
   Neuron state_[kLanes] = {};
 };
 

@@ -108,8 +108,8 @@ class Turns {
       const Acc_t gates[4] = {sums_[bank][k], sums_[bank][k + 1], sums_[bank][k + 2],
                               sums_[bank][k + 3]};
       #pragma HLS ARRAY_PARTITION variable = gates complete
-      const ArgumentScale own[4] = {scale_of(scales, k), scale_of(scales, k + 1),
-                                    scale_of(scales, k + 2), scale_of(scales, k + 3)};
+      const Scale own[4] = {scale_of(scales, k), scale_of(scales, k + 1), scale_of(scales, k + 2),
+                            scale_of(scales, k + 3)};
       #pragma HLS ARRAY_PARTITION variable = own complete
       group.neuron[lane] = update_cell(gates, own, c_zero_ ? C_t(0) : c_before[lane], c_shift_);
     }
@@ -130,15 +130,16 @@ class Turns {
 
  private:
   // Of the turn's row k: its own among the band's, or that of all
-  ArgumentScale scale_of(const Scales &scales, int k) const {
+  Scale scale_of(const Scales &scales, int k) const {
     #pragma HLS INLINE
-    if (!kRowScales) return {act_shift_, 0};
-    ArgumentScale own = {};
+    int own = act_shift_;
   Passes:
-    for (int pass = 0; pass < kPasses; ++pass) {
-      if (place_in<kPasses>(int(scale_)) == pass) own = get_scale(scales, 4 * kLanes * pass + k);
+    for (int pass = 0; kRowScales && pass < kPasses; ++pass) {
+      if (place_in<kPasses>(int(scale_)) == pass) {
+        own = int(get<kScaleBits>(scales, 4 * kLanes * pass + k));
+      }
     }
-    return own;
+    return Scale(own & ((1 << kScaleBits) - 1));
   }
 
   bool active_ = false;              // a turn of an earlier row block follows

@@ -14,7 +14,8 @@ using Factor_t = Int<kSigmaFrac + 1>;  // sigma, or tanh's 2 y + 1, in units of 
 using Scaled_t = Int<kScaledBits>;  // a sum times its row's factor
 
 constexpr int kScaleBits = kActShiftBits + kFactorBits;
-using Scales = Pack<kScaleBits, kRows>;  // of a band's rows: act_shift, above it factor
+using Scale = UInt<kScaleBits>;  // of a row: act_shift, above it factor
+using Scales = Pack<kScaleBits, kRows>;
 
 // From scaled sum to argument: left as far as the widest scale needs, then right.
 static_assert(1 + kSegmentBits + kFracBits == kZBits, "sign, segment, place in the segment");
@@ -26,9 +27,9 @@ static_assert(kWideBits <= 64, "csim has no wider integer");
 // f c + i g in units of 2^-34, and o tanh(c) in the same
 constexpr int kCellFrac = 2 * kSigmaFrac;
 constexpr int kCellBits = kCBits + kSigmaFrac + 1;  // of 2 f c
-constexpr int kWideCBits = kCBits + (kRowScales ? kMaxCShift : 0);
-constexpr int kGateBits = kCellFrac + 1;  // of i g, o tanh(c)
+constexpr int kGateBits = kCellFrac + 1;            // of i g, o tanh(c)
 constexpr int kOutputBits = kCellFrac + 2;
+constexpr int kWideCBits = kCBits + (kRowScales ? kMaxCShift : 0);  // of c in units of 2^-16
 static_assert(kCFrac == kZFrac, "c is an argument of tanh, but for its shift");
 static_assert(kCFrac + 1 == kSigmaFrac, "2 c and the factors have the same scale");
 
@@ -37,27 +38,6 @@ struct Neuron {
   Activation_t h;
   bool saturated;  // c was
 };
-
-// From a finished sum to an argument
-struct ArgumentScale {
-  UInt<kActShiftBits> act_shift;
-  UInt<kFactorBits> factor;
-};
-
-// Those of a band's rows; a word's elements have signs.
-inline void put_scale(Scales &scales, int k, const ArgumentScale &scale) {
-  #pragma HLS INLINE
-  constexpr int kSign = 1 << (kScaleBits - 1);
-  const int bits = int(scale.factor) << kActShiftBits | int(scale.act_shift);
-  put<kScaleBits>(scales, k, Int<kScaleBits>((bits ^ kSign) - kSign));
-}
-
-inline ArgumentScale get_scale(const Scales &scales, int k) {
-  #pragma HLS INLINE
-  const int bits = int(get<kScaleBits>(scales, k));
-  return {UInt<kActShiftBits>(bits & ((1 << kActShiftBits) - 1)),
-          UInt<kFactorBits>(bits >> kActShiftBits & ((1 << kFactorBits) - 1))};
-}
 
 inline Tanh_t tanh_steps(Z_t z) {
   #pragma HLS INLINE
@@ -88,14 +68,15 @@ inline Scaled_t scaled(Acc_t sum, UInt<kFactorBits> factor) {
   return Scaled_t(most + more);
 }
 
-inline Z_t argument(Acc_t sum, const ArgumentScale &scale, int right) {
+inline Z_t argument(Acc_t sum, Scale scale, int right) {
   #pragma HLS INLINE
-  const Int<kWideBits> wide = shift_left(Int<kWideBits>(scaled(sum, scale.factor)), kZLeft);
-  return saturate<kZBits>(wide >> (right + scale.act_shift));
+  const int act_shift = int(scale) & ((1 << kActShiftBits) - 1);
+  const Int<kWideBits> wide = scaled(sum, UInt<kFactorBits>(scale >> kActShiftBits));
+  return saturate<kZBits>(shift_left(wide, kZLeft) >> (right + act_shift));
 }
 
 // sigma(z) = (1 + tanh(z / 2)) / 2; the division of z is in the shift
-inline Factor_t sigma(Acc_t sum, const ArgumentScale &scale) {
+inline Factor_t sigma(Acc_t sum, Scale scale) {
   #pragma HLS INLINE
   return Factor_t(tanh_steps(argument(sum, scale, kZRight + 1))) + (1 << kZFrac);
 }
@@ -106,7 +87,7 @@ inline Factor_t centre(Tanh_t y) {
 }
 
 // sums, scales: of the gates i, f, g, o
-inline Neuron update_cell(const Acc_t (&sums)[4], const ArgumentScale (&scales)[4], C_t c_before,
+inline Neuron update_cell(const Acc_t (&sums)[4], const Scale (&scales)[4], C_t c_before,
                           int c_shift) {
   #pragma HLS INLINE
   const Factor_t i = sigma(sums[0], scales[0]);

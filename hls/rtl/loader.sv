@@ -12,7 +12,7 @@ module loader
     output load_write_t                         write,
     output logic  [Macs-1:0][WeightBits-1:0]    load_weights,
     output logic  [Rows-1:0][BiasWordBits-1:0]  load_biases,
-    output scale_t [Rows-1:0]                   load_scales,
+    output logic  [Rows-1:0][ScaleBits-1:0]     load_scales,
     output logic  [Lanes-1:0][ActBits-1:0]      load_h,
     output logic  [Lanes-1:0][CBits-1:0]        load_c
 );
@@ -77,8 +77,8 @@ module loader
   for (genvar k = 0; k < Rows; k++) begin : gen_bias
     logic [StreamBits-1:0] beat;
     assign beat = item_q[ItemBeatsMax-Rows+k];
-    assign load_scales[k] = decode_scale(beat[63:0]);
-    assign load_biases[k] = BiasWordBits'({load_scales[k].x_shift, beat[BiasBits-1:0]});
+    assign load_biases[k] = BiasWordBits'({beat[XShiftAt+:XShiftBits], beat[BiasBits-1:0]});
+    assign load_scales[k] = beat[ActShiftAt+:ScaleBits];
   end
   for (genvar l = 0; l < Lanes; l++) begin : gen_state
     assign load_h[l] = item_q[ItemBeatsMax-Lanes+l][ActBits-1:0];

@@ -96,7 +96,7 @@ module lstm_engine
   load_write_t load_write;
   logic [Macs-1:0][WeightBits-1:0] load_weights;
   logic [Rows-1:0][BiasWordBits-1:0] load_biases;
-  scale_t [Rows-1:0] load_scales;
+  logic [Rows-1:0][ScaleBits-1:0] load_scales;
   logic [Lanes-1:0][ActBits-1:0] load_h;
   logic [Lanes-1:0][CBits-1:0] load_c, given_c;
   logic [CAddrBits-1:0] give_addr;

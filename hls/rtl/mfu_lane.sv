@@ -2,6 +2,7 @@
 //
 // Edges are counted from the register that holds the sums: 1 shift, 2 to 4 tanh table, 5 operands,
 // 6 to 8 cell, 9 c written and table of c, 10 and 11 slope, 12 to 14 output; h is taken at edge 15.
+// Row scales have an edge before the shift and one behind the cell, which are not counted here.
 module mfu_lane
   import lstm_config_pkg::*, lstm_pkg::*;
 (
@@ -32,23 +33,15 @@ module mfu_lane
   for (genvar gate = 0; gate < 4; gate++) begin : gen_gate
     localparam int Sigma = gate == 2 ? 0 : 1;
     // Times 4, 5, 6 or 7 quarters, by one sum: 7 is 8 - 1, whose negative is a complement and 1.
-    logic signed [ScaledBits-1:0] one, most, more, scaled;
+    logic signed [ScaledBits-1:0] one, scaled;
     logic [FactorBits-1:0] factor;
     logic [ActShiftBits-1:0] act_shift;
     assign one = ScaledBits'(sums[gate]);
     assign factor = scales[gate][ActShiftBits+:FactorBits];
-    always_comb begin
-      most = factor == 3 ? (one <<< 3) | 1 : one <<< 2;
-      unique case (factor)
-        0: more = '0;
-        1: more = one;
-        2: more = one <<< 1;
-        default: more = ~one;
-      endcase
-    end
     if (RowScales == 1) begin : gen_scale
       always_ff @(posedge clk) begin
-        scaled <= most + more;
+        scaled <= (factor == 3 ? one <<< 3 | 1 : one <<< 2)
+                  + (factor == 3 ? ~one : factor == 2 ? one <<< 1 : factor == 1 ? one : '0);
         act_shift <= scales[gate][ActShiftBits-1:0];
       end
     end else begin : gen_as_it_is
@@ -121,7 +114,7 @@ module mfu_lane
   logic signed [CellBits-2:0] fc_m, fc_p;  // of one fraction bit less
   logic signed [CellBits-1:0] ig_m, cell_p;
   always_ff @(posedge clk) begin
-    i_q <= sigma(y[0], negative[0]);
+    i_q <= sigma(y[0], negative[0]);  // edge 5
     f_q <= sigma(y[1], negative[1]);
     g_q <= centre(y[2] >> c_shift_q[CReadEdge], negative[2]);
     c_q <= c_zero_q[CReadEdge] ? '0 : c_mem[c_addr_q[CReadEdge]];

@@ -20,7 +20,8 @@ SCALE = {
     "act_shift": Bits(52, 4),  # frac over the format's least
     "factor": Bits(56, 2),  # quarters over four
 }
-"""A row's scale, in the beat of its bias, of an engine with row scales."""
+"""A row's scale, in the beat of its bias, of an engine with row scales; the last two are taken as
+one, and so lie side by side."""
 
 
 def integers(bits: int) -> np.dtype:

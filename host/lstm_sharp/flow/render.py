@@ -84,6 +84,7 @@ def constants(cfg: Config) -> dict[str, int | tuple[int, ...]]:
         **_of(formats, "C_BITS", "C_FRAC", "MAX_C_SHIFT", "SIGMA_FRAC"),
         **_of(activation, "Z_BITS", "SEGMENT_BITS", "FRAC_BITS", "BASE_BITS", "SLOPE_BITS"),
         **_of(program, "MAGIC", "STRIDE", "MAX_INSTRUCTIONS", "C_SATURATED"),
+        **{f"{_camel(name)}At": bits.lsb for name, bits in beats.SCALE.items()},
         **{f"{_camel(name)}Bits": bits.width for name, bits in beats.SCALE.items()},
         "WindowWords": ENGINE["Memory_program"].size // 4,
     }
@@ -125,7 +126,6 @@ def context(cfg: Config) -> dict[str, object]:
         "cfg": cfg,
         "header": program.HEADER,
         "instruction": program.INSTRUCTION,
-        "scale": beats.SCALE,
         "enums": [_enum(e) for e in (program.Op, program.Source, program.Start, program.Status)],
         "constants": constants(cfg),
         "kernel": _kernel_constants(cfg),
