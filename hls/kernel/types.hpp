@@ -27,7 +27,6 @@ static_assert(kWindowWords == kStride * kProgramDepth, "the header comes first")
 
 using Weight_t = Int<kWeightBits>;
 using Activation_t = Int<kActBits>;  // elements of x and h
-using Bias_t = Int<kBiasBits>;
 constexpr int kBesideBias = kRowScales ? kXShiftBits : 0;  // its row's x_shift, below it
 using BiasWord = Int<kBiasBits + kBesideBias>;
 using Sum_t = Int<kSumBits>;  // N products

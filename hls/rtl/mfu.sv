@@ -99,18 +99,18 @@ module mfu
   if (RowScales == 1) begin : gen_scales
     localparam int PassBits = $clog2(Passes);
     typedef logic [Passes-1:0][4*Lanes-1:0][ScaleBits-1:0] band_t;
+    typedef logic [BiasAddrBits+PassBits-1:0] place_t;  // band, and turn within it
     (* ram_style = "block" *) band_t scale_mem[BiasBlocks];
     band_t latch, band_q;
-    logic [BiasAddrBits+PassBits-1:0] place_q, place_latch, turn_q;  // band, and turn within it
+    place_t place_q, place_latch, turn_q;
     always_ff @(posedge clk) begin
       if (load_write.bias) scale_mem[BiasAddrBits'(load_write.addr)] <= load_scales;
-      if (finishes(slot_early)) place_q <= (BiasAddrBits + PassBits)'(slot_early.bias_addr) << PassBits;
-      else place_q <= place_q + 1'b1;
+      place_q <= finishes(slot_early) ? place_t'(slot_early.bias_addr) << PassBits : place_q + 1'b1;
       latch <= scale_mem[BiasAddrBits'(place_q >> PassBits)];
       place_latch <= place_q;
       band_q <= latch;
       turn_q <= place_latch;
-      scales <= band_q[place_bits(Passes)'(turn_q % (BiasAddrBits + PassBits)'(Passes))];
+      scales <= band_q[place_bits(Passes)'(turn_q % place_t'(Passes))];
     end
   end else begin : gen_shared
     assign scales = {4 * Lanes{{FactorBits'(0), act_shift_q}}};

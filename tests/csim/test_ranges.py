@@ -66,6 +66,7 @@ def needed(cfg: Config) -> dict[str, int]:
     shift, x, h = cfg.max_shift, cfg.max_input, cfg.max_hidden
     acc = ((x * low - bias << shift) + h * low, (x * high + bias - 1 << shift) + h * high)
     scaled = [7 * end for end in acc] if cfg.row_scales else acc
+    beside = 4 * cfg.row_scales  # x_shift
     left = max(0, -cfg.z_shift_min)
     steps = 1 << activation.BASE_BITS  # y of tanh lies in [-steps, steps)
     factor, cell = 2 * steps - 1, 1 << (formats.C_BITS - 1)
@@ -73,7 +74,7 @@ def needed(cfg: Config) -> dict[str, int]:
     ends = {
         "Weight_t": (-weight, weight - 1),
         "Activation_t": (-scalar, scalar - 1),
-        "Bias_t": (-bias, bias - 1),
+        "BiasWord": (-bias << beside, (bias << beside) - 1),
         "Sum_t": (cfg.columns * low, cfg.columns * high),
         "Acc_t": acc,
         "wide": (scaled[0] << left, scaled[1] << left),
@@ -88,7 +89,6 @@ def needed(cfg: Config) -> dict[str, int]:
     }
     if cfg.row_scales:
         ends |= {
-            "BiasWord": (-bias << 4, (bias << 4) - 1),
             "Scales": (-1 << 5, (1 << 5) - 1),
             "Scaled_t": (scaled[0], scaled[1]),
             "Eight_t": (8 * acc[0], 8 * acc[1] + 1),  # of which one is taken for 7
