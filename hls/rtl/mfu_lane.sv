@@ -33,15 +33,23 @@ module mfu_lane
   for (genvar gate = 0; gate < 4; gate++) begin : gen_gate
     localparam int Sigma = gate == 2 ? 0 : 1;
     // Times 4, 5, 6 or 7 quarters, by one sum: 7 is 8 - 1, whose negative is a complement and 1.
-    logic signed [ScaledBits-1:0] one, scaled;
+    logic signed [ScaledBits-1:0] one, most, more, scaled;
     logic [FactorBits-1:0] factor;
     logic [ActShiftBits-1:0] act_shift;
     assign one = ScaledBits'(sums[gate]);
     assign factor = scales[gate][ActShiftBits+:FactorBits];
+    always_comb begin
+      most = factor == 3 ? (one <<< 3) | 1 : one <<< 2;
+      unique case (factor)
+        0: more = '0;
+        1: more = one;
+        2: more = one <<< 1;
+        default: more = ~one;
+      endcase
+    end
     if (RowScales == 1) begin : gen_scale
       always_ff @(posedge clk) begin
-        scaled <= (factor == 3 ? one <<< 3 | 1 : one <<< 2)
-                  + (factor == 3 ? ~one : factor == 2 ? one <<< 1 : factor == 1 ? one : '0);
+        scaled <= most + more;
         act_shift <= scales[gate][ActShiftBits-1:0];
       end
     end else begin : gen_as_it_is
