@@ -237,8 +237,14 @@ def _quantize(options: Namespace) -> None:
     fmt = cfg.fmt if cfg else Format.parse(options.format or DEFAULT_FORMAT)
     limits = {"max_shift": cfg.max_shift, "row_scales": bool(cfg.row_scales)} if cfg else _ANY
     how: dict[str, Any] = {"calibration": x, "method": method, **limits}
+
+    def progress(next_one: str) -> None:
+        if sys.stderr.isatty():
+            say(f"{next_one} ...", sys.stderr)
+
+    progress(f"choosing scales for {fmt}")
     made = quantize(model, fmt, **how)
-    report = accuracy_report.measure(model, made, y, how)
+    report = accuracy_report.measure(model, made, y, how, progress)
     if report.advice:
         note = f"measured when it was quantised: {report.advice}"
         made = replace(made, notes=(*made.notes, note))

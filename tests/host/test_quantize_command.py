@@ -327,8 +327,8 @@ def test_figures(folder: Path, monkeypatch: pytest.MonkeyPatch, directions: tupl
     _near(causes["weights of layer 0"], right, layer_0)
     rounded = made.dequantize_input(made.quantize_input(y))
     _near(causes["x"], right, reference.run(model, rounded).h)
-    assert 0 < causes["rounding of h"][1] < 9 * 2.0**-15
-    assert 0 < causes["tables of sigma and tanh"][1] < 9 * activation.MAX_ERROR
+    _near(causes["rounding of h"], right, _by_hand(model, y, np.tanh, 2.0**15))
+    _near(causes["tables of sigma and tanh"], right, _by_hand(model, y, activation.tanh, 2.0**60))
     others = found["h of other choices"]
     for name, fmt, method in (("W8A8", "W8A8", "error"), ("method min-max", "W8A16", "min-max")):
         other = quantize(model, Format.parse(fmt), np.load("x.npy"), method=method)
@@ -342,6 +342,27 @@ def test_figures(folder: Path, monkeypatch: pytest.MonkeyPatch, directions: tupl
         *("ONNX Runtime dynamic int8 per tensor", "ONNX Runtime dynamic int8 per channel"),
     ]
     assert others["ONNX Runtime dynamic int8 per channel"][0] > 10
+
+
+def _by_hand(
+    model: Model, x: np.ndarray, tanh: Callable[[np.ndarray], np.ndarray], one: float
+) -> np.ndarray:
+    """Run a model by a tanh, h being rounded to so many parts of one."""
+    for level in model.levels:
+        outputs = []
+        for cell in level:
+            order = slice(None, None, -1 if cell.reverse else 1)
+            h = c = np.zeros((len(x), cell.hidden_size))
+            steps = []
+            for x_t in x[:, order].swapaxes(0, 1):
+                z = np.split(x_t @ cell.w_ih.T + h @ cell.w_hh.T + cell.b, 4, axis=1)
+                i, f, o = ((1 + tanh(z[gate] / 2)) / 2 for gate in (0, 1, 3))
+                c = f * c + i * tanh(z[2])
+                h = np.floor(o * tanh(c) * one + 0.5) / one
+                steps.append(h)
+            outputs.append(np.stack(steps, axis=1)[:, order])
+        x = np.concatenate(outputs, axis=2)
+    return x
 
 
 def _gates(found: dict[str, list[float]], model: Model, made: QuantModel, y: np.ndarray) -> None:
@@ -472,6 +493,14 @@ def test_another_format_is_advised(folder: Path, capsys: pytest.CaptureFixture[s
         assert report["notes"][-1].startswith(told) and f"note: {told}" in capsys.readouterr().err
     assert cli.main([*run[:6], "--format", "W16A16"]) == 0
     assert "take --format" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("own", "wide", "advised"), [(5, 7.9, False), (5, 8, True), (19.9, 40, True), (20, 40, False)]
+)
+def test_advice_is_for_large_errors_and_for_a_gain(own: float, wide: float, advised: bool) -> None:
+    told = accuracy_report.advice("W8A8", {"W8A8": own, "W8A16": own, "W16A16": wide})
+    assert (told is not None and told.endswith("take --format W16A16")) == advised
 
 
 def test_without_onnx_it_says_so(

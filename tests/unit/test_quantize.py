@@ -105,6 +105,8 @@ def test_c_has_the_range_that_the_data_need() -> None:
         (np.ones((2, 5, 3)), "is 1 throughout"),
         (np.ones((2, 5, 4)), r"has shape \(2, 5, 4\), model takes \(batch, time, 3\)"),
         (np.ones(3), r"has shape \(3,\)"),
+        (1e200 * np.eye(3), "reach 1e.200, which is not from 1e-30 to 1e.30; scale the input"),
+        (1e-200 * np.eye(3), "reach 1e-200"),
     ],
 )
 def test_data_that_tell_nothing(x: np.ndarray, said: str) -> None:

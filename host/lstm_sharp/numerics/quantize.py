@@ -30,6 +30,7 @@ MOST_VECTORS = 4_096
 _PERCENTILE = 99.9
 _BLOCK = 64  # columns that are rounded before the rest hears of their errors
 _OWN = 0.3  # how far correlations seen in the data are trusted less than the squares
+_LEAST = 1e-30  # that x may reach
 _COARSER = 16  # bits by which x may be coarser than the data allow
 _WORTH_TELLING = 3.0  # dB
 _C_MARGIN = 2.0  # of c beyond what the data reach: a sum over time may go further
@@ -139,6 +140,12 @@ def _checked(model: Model, calibration: np.ndarray) -> np.ndarray:
         raise UsageError(
             f"calibration data (without any: the first input) is {x.flat[0]:g} "
             "throughout, which does not tell the scale of x; give a few typical inputs"
+        )
+    peak = np.abs(x).max()
+    if not _LEAST <= peak <= 1 / _LEAST:
+        raise UsageError(
+            f"calibration data reach {peak:.3g}, which is not from {_LEAST:g} to {1 / _LEAST:g}; "
+            "scale the input"
         )
     return x.reshape(-1, *x.shape[-2:])
 

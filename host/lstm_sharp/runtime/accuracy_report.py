@@ -84,7 +84,11 @@ class AccuracyReport:
 
 
 def measure(
-    model: Model, made: QuantModel, x: np.ndarray, how: Mapping[str, Any]
+    model: Model,
+    made: QuantModel,
+    x: np.ndarray,
+    how: Mapping[str, Any],
+    progress: Callable[[str], object] = str,
 ) -> AccuracyReport:
     """Hold an integer model against float.
 
@@ -93,6 +97,7 @@ def measure(
         made: what ``quantize`` has made of it.
         x: what to run, (batch, time, X) float.
         how: all arguments of ``quantize`` but model and format.
+        progress: told what comes next.
     """
     names = _WHOLE, _LAYERS, _PARTS, _GATES, _CAUSES, _OTHERS
     tables: dict[str, dict[str, Error]] = {name: {} for name in names}
@@ -103,7 +108,7 @@ def measure(
         tables[table][row] = before.and_of(Error.of(right, found))
 
     remarks = [*made.notes]
-    ways = {_CAUSES: _causes(model, made), _OTHERS: _others(model, made, how)}
+    ways = {_CAUSES: _causes(model, made), _OTHERS: _others(model, made, how, progress)}
     try:
         graph = onnx_dynamic.graph_of(model)
         for kind in ("tensor", "channel"):
@@ -126,6 +131,7 @@ def measure(
             note(_PARTS, f"part {index} of {parts}", *both)
         for table, runs in ways.items():
             for name, way in runs.items():
+                progress(f"measuring {name}")
                 note(table, name, right, way(some))
     remarks.append(f"{made.clipped(x)} of {x.size} values of x are beyond its reach")
     remarks += [
@@ -216,7 +222,9 @@ def _causes(model: Model, made: QuantModel) -> dict[str, _Run]:
     }
 
 
-def _others(model: Model, made: QuantModel, how: Mapping[str, Any]) -> dict[str, _Run]:
+def _others(
+    model: Model, made: QuantModel, how: Mapping[str, Any], progress: Callable[[str], object]
+) -> dict[str, _Run]:
     """Give the integer models of other formats, methods and kinds of scales."""
     choices: dict[str, dict[str, Any]] = {
         **{fmt: {"fmt": Format.parse(fmt)} for fmt in SUPPORTED if fmt != str(made.fmt)},
@@ -229,6 +237,7 @@ def _others(model: Model, made: QuantModel, how: Mapping[str, Any]) -> dict[str,
 
     found: dict[str, _Run] = {}
     for name, other in choices.items():
+        progress(f"choosing scales for {name}")
         with suppress(UsageError):  # what does not hold the weights is no choice
             found[name] = partial(h_of, quantize(model, **{"fmt": made.fmt, **how, **other}))
     return found
