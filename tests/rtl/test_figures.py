@@ -35,7 +35,7 @@ def test_documented_demo_is_this_one(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         # 640 slots for 630.15 ideal cycles a step bound it at 0.9846: 128 columns fill 4.92 words
         ("pynq-z2", 128, 1, "unfolded", 0.98),
         ("zcu104", 256, 1, "elementwise", 0.995),
-        ("zcu104", 64, 1, "elementwise", 0.82),
+        ("zcu104", 64, 1, "elementwise", 0.78),
         ("zcu104", 64, 2, "elementwise", 0.985),
     ],
 )
