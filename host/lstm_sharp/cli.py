@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -141,23 +142,33 @@ def _run(options: Namespace) -> None:
         x = check_input(model, x, "input")
         if options.state_out:
             y, after = session.run(x, state, True, lengths)
-            files.write_state(options.state_out, *after)
         else:
-            y = session.run(x, state, False, lengths)
+            y, after = session.run(x, state, False, lengths), None
         # Figures of an engine that took no part take a plan for it: only where a file holds them.
         report = session.report if options.json or session.runs.engine else session.ran
     assert report is not None
     own, wide = report.signal_to_error, SUPPORTED[0]
-    if own is not None and own < accuracy_report.LOW and report.format != wide:
-        floats = replace(model, quantized=None)
-        with Session(floats, format=wide, calibration=calibration, compare=True) as other:
+    clipped = (
+        model.quantized is not None or report.saturated_x
+    )  # which another format is no cure of
+    if own is not None and own < accuracy_report.LOW and report.format != wide and not clipped:
+        with (
+            warnings.catch_warnings(),
+            suppress(UsageError),  # which is no reason not to give what has been computed
+            Session(model, format=wide, calibration=calibration, compare=True) as other,
+        ):
+            warnings.simplefilter("ignore")
             other.run(x, state, False, lengths)
-            found = other.report and other.report.signal_to_error
-        told = accuracy_report.advice(report.format, {report.format: own, wide: found or np.inf})
-        report = replace(report, notes=(*report.notes, *filter(None, [told])))
+            found = other.ran and other.ran.signal_to_error
+            told = accuracy_report.advice(
+                report.format, {report.format: own, wide: found or np.inf}
+            )
+            report = replace(report, notes=(*report.notes, *filter(None, [told])))
     if options.output_of == "head" and model.head is not None:
         y = model.head(y) if lengths is None else head_by_length(model.head, y, lengths)
     files.write_array(options.output, y)
+    if after:
+        files.write_state(options.state_out, *after)
     for note in report.notes:
         say(f"note: {note}", sys.stderr)
     aside = any(map(files.is_stdout, (options.output, options.state_out)))

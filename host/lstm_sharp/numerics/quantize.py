@@ -29,7 +29,8 @@ MOST_VECTORS = 4_096
 """Time steps of the calibration data, all sequences together, that the float model is run on."""
 _PERCENTILE = 99.9
 _BLOCK = 64  # columns that are rounded before the rest hears of their errors
-_OWN = 0.3  # how far correlations seen in the data are trusted less than the squares
+_TRUSTS = (None, 0.3, 0.7)
+"""What correlations seen in the data are worth in rounding together; None: each weight alone."""
 _LEAST = 1e-30  # that x may reach
 _COARSER = 16  # bits by which x may be coarser than the data allow
 _WORTH_TELLING = 3.0  # dB
@@ -116,10 +117,11 @@ def quantize(
         return _quantized(model, x, met, met, rules)
     held_out, expected = _met(model, rest, len(model.levels[0]))
     candidates = []
-    for together in (False, True) if method == "error" else (False,):
-        made = _quantized(model, x, met, held_out, rules, together)
+    for trust in _TRUSTS if method == "error" else (None,):
+        made = _quantized(model, x, met, held_out, rules, trust)
         h, _ = golden.run(made, made.quantize_input(rest))
-        candidates.append((float(np.square(made.dequantize_h(h) - expected).sum()), made))
+        errors = np.square(made.dequantize_h(h) - expected).sum(axis=(1, 2))
+        candidates.append((float(np.log(errors + 1e-30).mean()), made))  # no sequence rules alone
     return min(candidates, key=lambda candidate: candidate[0])[1]
 
 
@@ -167,7 +169,7 @@ def _quantized(
     met: Sequence[Met],
     held_out: Sequence[Met],
     rules: Rules,
-    together: bool = False,
+    trust: float | None = None,
 ) -> QuantModel:
     """Quantise level after level.
 
@@ -177,7 +179,7 @@ def _quantized(
         met: what the cells meet on some of them.
         held_out: and on others.
         rules: what is allowed.
-        together: whether the weights of a row are rounded with regard to each other.
+        trust: what correlations count where weights of a row are rounded with regard to each other.
     """
     bottom = slice(len(model.levels[0]))
     reach = _reach(x, met[bottom], held_out[bottom], rules)
@@ -186,7 +188,7 @@ def _quantized(
     for index, level in enumerate(model.levels):
         for one in met[len(layers) : len(layers) + len(level)]:
             where = f"layer {index}{' reverse' if one.cell.reverse else ''}"
-            layer, said = _quantize_cell(one if index else one.over(reach), rules, together, where)
+            layer, said = _quantize_cell(one if index else one.over(reach), rules, trust, where)
             layers.append(layer)
             notes += said
     scale = reach * 0.5 ** (rules.fmt.activation_bits - 1)
@@ -319,15 +321,18 @@ def _refuse(cell: Layer, rules: Rules, where: str) -> None:
     over = _exponent(max(need_ih, need_bias) / most * 2.0**-rules.max_shift)
     if over > 0:
         bias = need_bias > need_ih
-        what = f"the bias of {np.abs(cell.b).max():.4g}" if bias else "x and w_ih together"
+        what, remedy = "x and w_ih together reach", "scale w_ih down"
+        if bias:
+            what, remedy = f"the bias of {np.abs(cell.b).max():.4g} reaches", "scale the bias down"
+        elif where == "layer 0":
+            remedy = "scale the input or w_ih down, or leave wild values out (method percentile)"
         raise UsageError(
-            f"{where}: {what} reach{'es' if bias else ''} 2**{over} times more than x_shift "
-            f"{rules.max_shift} allows; scale {'the bias' if bias else 'the input or w_ih'} down"
+            f"{where}: {what} 2**{over} times more than x_shift {rules.max_shift} allows; {remedy}"
         )
 
 
 def _quantize_cell(
-    met: Met, rules: Rules, together: bool, where: str
+    met: Met, rules: Rules, trust: float | None, where: str
 ) -> tuple[QuantLayer, list[str]]:
     """Quantise one cell; also returns what it costs that it does not fit the engine, in words."""
     cell, fmt = met.cell, rules.fmt
@@ -348,8 +353,10 @@ def _quantize_cell(
         axis=1,
     )
     exact = np.concatenate([cell.w_ih, cell.w_hh], axis=1)
-    if together:
+    if trust is not None:
         moments = met.moments / (met.unit * met.unit[:, None])
+        own = np.diag(moments)
+        moments = trust * moments + np.diag((1 - trust) * own + 1e-4 * own.mean() + 1e-30)
         w = _round_together(exact, steps, moments, fmt.weight_bits)
         b = cell.b + (exact - w * steps) @ (met.mean / met.unit)
     else:
@@ -360,7 +367,7 @@ def _quantize_cell(
     if met.peak_c >= C_LIMIT << c_shift:
         notes.append(
             f"{where}: c reaches {met.peak_c:.4g} on the calibration data and saturates at "
-            f"+-{C_LIMIT << c_shift}: h is wrong from there on; run shorter sequences"
+            f"+-{C_LIMIT << c_shift}: h may be wrong from there on; run shorter sequences"
         )
     w_ih, w_hh = np.split(w.astype(np.int64), [cell.input_size], axis=1)
     layer = QuantLayer(
@@ -390,15 +397,12 @@ def _round_together(w: np.ndarray, steps: np.ndarray, moments: np.ndarray, bits:
     Returns:
         The integers, (4H, n) float64.
     """
-    own = np.diag(moments)
-    order = np.argsort(-own)
-    matrix = (1 - _OWN) * moments + np.diag(_OWN * own + 1e-4 * own.mean() + 1e-30)
-    matrix = matrix[np.ix_(order, order)]
-    follow = np.linalg.cholesky(np.linalg.inv(matrix)).T
+    order = np.argsort(-np.diag(moments))
+    follow = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T
     left, steps, half = w[:, order], steps[:, order], 1 << (bits - 1)
     found, errors = np.empty_like(left), np.empty_like(left)
-    for begin in range(0, len(own), _BLOCK):
-        end = min(begin + _BLOCK, len(own))
+    for begin in range(0, len(order), _BLOCK):
+        end = min(begin + _BLOCK, len(order))
         for j in range(begin, end):
             scaled = np.floor(left[:, j] / steps[:, j] + 0.5)
             found[:, j] = np.clip(scaled, -half, half - 1)

@@ -140,7 +140,8 @@ def measure(
         if h or c
     ]
     least, worst = min((e.decibels, name) for name, e in tables[_CAUSES].items() if name != _ALL)
-    remarks.append(f"most of it comes from {worst}: that alone leaves {least:.1f} dB")
+    if np.isfinite(least):
+        remarks.append(f"most of it comes from {worst}: that alone leaves {least:.1f} dB")
     fmt = str(made.fmt)
     formats = {name: e.decibels for name, e in tables[_OTHERS].items() if name in SUPPORTED}
     advised = advice(fmt, {fmt: tables[_WHOLE]["all"].decibels, **formats})

@@ -57,7 +57,7 @@ class Session:
         backend: one of ``BACKENDS``.
         format: a number format that replaces the config's own.
         schedule: one of ``schedule.SCHEDULES``, or ``best``.
-        calibration: typical x, (..., X) float; by default the first input that is run.
+        calibration: typical x, (batch, time, X) float; by default the first input that is run.
         build: gets a folder for what is compiled; ``build`` by default.
         steps: time steps that a config chosen here should hold in one call.
         stateful: each run goes on where the last one ended, until ``reset``.
@@ -230,7 +230,8 @@ class Session:
     def _run(self, asked: Request, give: bool) -> tuple[Any, Pair | None]:
         """Run a request on the backend; h and the states after it are in the form of its x."""
         if self._held is None and asked.floats:
-            self._quantize(np.concatenate(list(asked.x)))
+            whole = isinstance(asked.x, np.ndarray)
+            self._quantize(asked.x if whole else np.concatenate(list(asked.x)))
         own, of_float = self._kept or (None, None)
         if asked.state is not None:
             own, of_float = asked.state, asked.state
@@ -260,15 +261,15 @@ class Session:
         if c is True or (c and any(c)):
             often = "" if c is True else f" {sum(c)} times, by cells {list(c)}"
             notes.append(
-                f"c saturates{often}: h is wrong from there on; calibrate with sequences as long "
-                "as these, reset the state before, or run shorter ones"
+                f"c saturates{often}: h may be wrong from there on; calibrate with sequences as "
+                "long as these, reset the state before, or run shorter ones"
             )
         if self.compare:
             error, of_float = self._compared(asked, h, of_float)
             if c is None and not in_float and self._float.peak >= C_LIMIT:
                 notes.append(
                     f"c reaches {self._float.peak:.4g} in the float model and saturates at "
-                    f"+-{C_LIMIT}: h is wrong from there on; reset the state before, or run "
+                    f"+-{C_LIMIT}: h may be wrong from there on; reset the state before, or run "
                     "shorter sequences"
                 )
         if self.stateful and left:
