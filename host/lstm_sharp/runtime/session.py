@@ -230,8 +230,8 @@ class Session:
     def _run(self, asked: Request, give: bool) -> tuple[Any, Pair | None]:
         """Run a request on the backend; h and the states after it are in the form of its x."""
         if self._held is None and asked.floats:
-            whole = isinstance(asked.x, np.ndarray)
-            self._quantize(asked.x if whole else np.concatenate(list(asked.x)))
+            x = asked.x
+            self._quantize(x if isinstance(x, np.ndarray) else np.concatenate(x))
         own, of_float = self._kept or (None, None)
         if asked.state is not None:
             own, of_float = asked.state, asked.state
