@@ -17,7 +17,7 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 8_600, "workshop": 2_600, "hardware": 4_500, "tests": 10_550}
+BUDGET = {"product": 8_620, "workshop": 2_600, "hardware": 4_500, "tests": 10_550}
 """Most code lines of each part."""
 PHYSICAL = {"hardware": 5_480}
 """Most lines of any kind."""
