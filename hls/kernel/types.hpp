@@ -26,7 +26,7 @@ static_assert(kTileBeats * kBeatWeights >= kRows * kColumns, "the beats of a til
 static_assert(kWindowWords == kStride * kProgramDepth, "the header comes first");
 
 using Weight_t = Int<kWeightBits>;
-using Activation_t = Int<kActBits>;  // elements of x and h
+using Activation_t = Int<kActBits>;                        // elements of x and h
 constexpr int kBesideBias = kRowScales ? kXShiftBits : 0;  // its row's x_shift, below it
 using BiasWord = Int<kBiasBits + kBesideBias>;
 using Sum_t = Int<kSumBits>;  // N products
