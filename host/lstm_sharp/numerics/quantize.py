@@ -113,12 +113,13 @@ def quantize(
     rules = Rules(fmt, max_shift, row_scales, method)
     fit, rest = _split(x)
     met, _ = _met(model, fit, len(model.layers))
+    bottom = met[: len(model.levels[0])]
     if rest is None:
-        return _quantized(model, x, met, met, rules)
-    held_out, expected = _met(model, rest, len(model.levels[0]))
-    candidates = []
+        return _quantized(model, met, _reach(x, bottom, bottom, rules), rules)
+    held_out, expected = _met(model, rest, len(bottom))
+    reach, candidates = _reach(x, bottom, held_out, rules), []
     for trust in _TRUSTS if method == "error" else (None,):
-        made = _quantized(model, x, met, held_out, rules, trust)
+        made = _quantized(model, met, reach, rules, trust)
         h, _ = golden.run(made, made.quantize_input(rest))
         errors = np.square(made.dequantize_h(h) - expected).sum(axis=(1, 2))
         candidates.append((float(np.log(errors + 1e-30).mean()), made))  # no sequence rules alone
@@ -165,9 +166,8 @@ def _split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _quantized(
     model: Model,
-    x: np.ndarray,
     met: Sequence[Met],
-    held_out: Sequence[Met],
+    reach: np.ndarray,
     rules: Rules,
     trust: float | None = None,
 ) -> QuantModel:
@@ -175,14 +175,11 @@ def _quantized(
 
     Args:
         model: the float model.
-        x: all calibration data, which say how far x reaches.
-        met: what the cells meet on some of them.
-        held_out: and on others.
+        met: what the cells meet.
+        reach: how far the features of x reach, (X,).
         rules: what is allowed.
         trust: what correlations count where weights of a row are rounded with regard to each other.
     """
-    bottom = slice(len(model.levels[0]))
-    reach = _reach(x, met[bottom], held_out[bottom], rules)
     notes: list[str] = []
     layers: list[QuantLayer] = []
     for index, level in enumerate(model.levels):
@@ -232,16 +229,14 @@ def _reach(x: np.ndarray, met: Sequence[Met], held_out: Sequence[Met], rules: Ru
     columns = np.sqrt(sum(np.square(one.cell.w_ih).mean(axis=0) for one in met))
     columns = np.where(columns, columns, columns.max() or 1.0)
 
-    everything = x
-
-    def at(share: float, level: float, x: np.ndarray) -> np.ndarray:
-        flat = np.abs(x).reshape(-1, len(columns))
+    def at(share: float, level: float, some: np.ndarray) -> np.ndarray:
+        flat = np.abs(some).reshape(-1, len(columns))
         peaks = flat.max(axis=0)
         if rules.method == "percentile":
             most = np.percentile(flat, _PERCENTILE, axis=0)
             peaks = np.where(most, most, peaks)
         # A feature of zeros may still come to life.
-        peaks = np.where(peaks, peaks, peaks.max() or np.abs(everything).max())
+        peaks = np.where(peaks, peaks, peaks.max() or np.abs(x).max())
         even = (peaks / columns) ** share
         return even * (peaks / even).max() * level
 
@@ -253,8 +248,7 @@ def _reach(x: np.ndarray, met: Sequence[Met], held_out: Sequence[Met], rules: Ru
         return found + sum(_clip_noise(one, reach) for one in held_out)
 
     share, level = min(product((0.0, 0.5), 2.0 ** np.arange(0, _COARSER, 0.5)), key=noise)
-    reach = np.maximum(at(share, level, met[0].x), at(share, 1.0, x))
-    return reach
+    return np.maximum(at(share, level, met[0].x), at(share, 1.0, x))
 
 
 def _clip_noise(met: Met, reach: np.ndarray) -> float:
