@@ -12,6 +12,13 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 
+GATES = {"lstm": ("i", "f", "g", "o"), "gru": ("n_h", "r", "n_x", "z")}
+"""The four sums of a neuron, by the kind of its cell, in the order in which rows are stacked.
+
+A GRU's candidate is tanh(n_x + r n_h): n_h is the part that takes h, n_x the part that takes x, and
+each has zero weights where it has no part. Its h is n + z (h - n); c is h before it is rounded.
+"""
+
 
 class Cell:
     """Sizes of one direction of a level, whatever numbers it is made of."""
@@ -20,6 +27,7 @@ class Cell:
     w_hh: np.ndarray  # (4H, H)
     b: np.ndarray  # (4H,)
     reverse: bool
+    kind: str  # of GATES
 
     @property
     def input_size(self) -> int:
@@ -73,12 +81,15 @@ class Levels(Generic[AnyCell]):
         """The cells of each level, bottom first.
 
         Raises:
-            UsageError: no cell, directions that do not add up, a pair that is not forward and
-                reverse of one size, or a level that does not take the output of the one below.
+            UsageError: no cell, cells of two kinds, directions that do not add up, a pair that is
+                not forward and reverse of one size, or a level that does not take the output of
+                the one below.
         """
         cells = self.layers
         if not cells:
             raise UsageError("the model has no LSTM layer; give at least one")
+        if len({cell.kind for cell in cells}) > 1:
+            raise UsageError("a stack has LSTM and GRU cells; make a model of each")
         counts = (1,) * len(cells) if self.directions is None else self.directions
         if sum(counts) != len(cells) or not {1, 2}.issuperset(counts):
             raise UsageError(
@@ -106,6 +117,11 @@ class Levels(Generic[AnyCell]):
         return levels
 
     @property
+    def kind(self) -> str:
+        """Of its cells, one of ``GATES``."""
+        return self.layers[0].kind
+
+    @property
     def input_size(self) -> int:
         """Features of x."""
         return self.layers[0].input_size
@@ -118,10 +134,10 @@ class Levels(Generic[AnyCell]):
 
 @dataclass(frozen=True)
 class Layer(Cell):
-    """One LSTM cell, in one direction.
+    """One LSTM or GRU cell, in one direction.
 
-    Gate rows are stacked in the order i, f, g, o, as ``torch.nn.LSTM`` does. A reverse cell runs
-    from the last step to the first; its h[t] still belongs to step t.
+    Gate rows are stacked in the order of ``GATES``. A reverse cell runs from the last step to the
+    first; its h[t] still belongs to step t.
 
     Raises:
         UsageError: shapes that do not belong together, NaN or infinity.
@@ -131,6 +147,7 @@ class Layer(Cell):
     w_hh: np.ndarray  # (4H, H) float64, recurrent weights
     b: np.ndarray  # (4H,) float64, the sum of all biases
     reverse: bool = False
+    kind: str = "lstm"
 
     def __post_init__(self) -> None:
         for name in ("w_ih", "w_hh", "b"):
@@ -156,7 +173,7 @@ class Layer(Cell):
 
 @dataclass(frozen=True)
 class Model(Levels[Layer]):
-    """A stack of LSTM levels, bottom first, and what the host computes after it.
+    """A stack of LSTM or GRU levels, bottom first, and what the host computes after it.
 
     Raises:
         UsageError: cells that make no stack; see ``Levels.levels``.

@@ -31,6 +31,7 @@ class QuantLayer(Cell):
     factor: np.ndarray = 0  # type: ignore[assignment]  # (4H,) int64, 0 to 3
     c_shift: int = 0
     """c has C_FRAC - c_shift fraction bits; 0 to MAX_C_SHIFT."""
+    kind: str = "lstm"
 
     def __post_init__(self) -> None:
         for name in ("frac", "x_shift", "factor"):

@@ -1,4 +1,4 @@
-"""The float LSTM that errors are measured against."""
+"""The float LSTM and GRU that errors are measured against."""
 
 from __future__ import annotations
 
@@ -56,10 +56,18 @@ def run(
         x_sums = input_sums(x, layer.x_gates)
         out, peak = np.empty((*x.shape[:2], layer.hidden_size)), 0.0
         for t in range(x.shape[1]):
-            i, f, g, o = x_sums[:, t] + product(h, layer.h_gates, len(h))
-            c = sigmoid(f, tanh) * c + sigmoid(i, tanh) * tanh(g)
+            sums = x_sums[:, t] + product(h, layer.h_gates, len(h))
+            if layer.kind == "gru":
+                n_h, r, n_x, z = sums
+                n = tanh(n_x + sigmoid(r, tanh) * n_h)
+                c = n + sigmoid(z, tanh) * (c - n)
+                h = c
+            else:
+                i, f, g, o = sums
+                c = sigmoid(f, tanh) * c + sigmoid(i, tanh) * tanh(g)
+                h = sigmoid(o, tanh) * tanh(c)
             peak = max(peak, float(np.abs(c).max()))
-            out[:, t] = h = rounded(sigmoid(o, tanh) * tanh(c))
+            out[:, t] = h = rounded(h)
         peaks.append(peak)
         if watch:
             watch(layer, x, out, peak)
