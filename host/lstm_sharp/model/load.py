@@ -63,6 +63,10 @@ def load(source: str | os.PathLike[str] | Any, prefix: str = "") -> Model:
 
         with refusing(f"{file.name} is no graph that can be followed", "export it again"):
             return load_onnx(file, prefix)
+    if suffix in (".keras", ".h5", ".hdf5"):
+        from lstm_sharp.model.keras_file import load_keras  # the board has no h5py
+
+        return load_keras(file, prefix)
     if suffix not in _OPEN:
         found = (told.format(file.name) for names, told in _REMEDIES.items() if suffix in names)
         raise UsageError(
