@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
 from math import prod
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from lstm_sharp.errors import ToolError
 from lstm_sharp.files import refusing
 from lstm_sharp.model import hdf5_contents
 
-_SECONDS = 8.0
+_SECONDS = 6.0
 """For the library to list what is in a file; it takes less than one."""
 _BYTES_PER_SECOND = 1 << 28
 """More of them for a large file, which is handed over."""
@@ -49,18 +48,7 @@ def read_hdf5(data: bytes, what: str) -> Hdf5:
         raise ToolError(f"{what} needs the h5py package; run pip install 'lstm-sharp[keras]'")
     remedy = "save the model again"
     with refusing(f"{what} cannot be read as HDF5", remedy):
-        command = [sys.executable, "-I", str(Path(hdf5_contents.__file__)), *sys.path]
-        done = subprocess.run(
-            command,
-            input=data,
-            capture_output=True,
-            timeout=_SECONDS + len(data) / _BYTES_PER_SECOND,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        )
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise ValueError(said or "the HDF5 library gives up")
-        found = files.parse_json(done.stdout, what)
+        found = files.parse_json(_listed(data), what)
 
     def read(path: str) -> np.ndarray:
         with refusing(f"{what}: {path} cannot be read", remedy):
@@ -77,3 +65,18 @@ def read_hdf5(data: bytes, what: str) -> Hdf5:
             return arrays.bfloat16(value) if bf16 else value
 
     return Hdf5({path: partial(read, path) for path in found["arrays"]}, found["texts"])
+
+
+def _listed(data: bytes) -> bytes:
+    """Run ``hdf5_contents`` on a file, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-I", hdf5_contents.__file__, *sys.path],
+        input=data,
+        capture_output=True,
+        timeout=_SECONDS + len(data) / _BYTES_PER_SECOND,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ValueError(said or "the HDF5 library gives up")
+    return done.stdout

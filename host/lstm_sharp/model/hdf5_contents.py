@@ -12,7 +12,7 @@ import json
 import sys
 from typing import Any
 
-MOST = 1 << 16
+MOST = 1 << 14
 """Groups and arrays, each counted as often as links lead to it."""
 _TEXTS = ("model_config", "weight_names", "name", "dtype")
 """Attributes that are looked at."""

@@ -137,7 +137,7 @@ class Entry:
         policy = self.config.get("dtype", "float32")
         if isinstance(policy, dict) and policy.get("class_name") in _POLICIES:
             policy = policy["config"]["name"]
-        if policy not in _FLOATS and policy is not None:
+        if policy is not None and (not isinstance(policy, str) or policy not in _FLOATS):
             raise UsageError(f"{where} has dtype={policy!r:.80}; save it as float32")
 
 
@@ -145,12 +145,12 @@ class Layers(NamedTuple):
     """The layers of a model."""
 
     entries: list[Entry]
-    """All, in the order in which the file lists them."""
+    """All but the input of a Sequential, in the order in which the file lists them."""
     path: list[Entry]
     """From the input on: each is called once, on what the one before gives and nothing else."""
     outputs: list[Tensor]
-    first: Entry | None
-    """What says how large x is: the one input."""
+    first: Entry
+    """What says how large x is."""
 
 
 def read_layers(told: Any, what: str) -> Layers:
@@ -161,10 +161,12 @@ def read_layers(told: Any, what: str) -> Layers:
         Exception: it is not as Keras writes it.
     """
     root = read_entry(told)
-    config = {"layers": root.config} if isinstance(root.config, list) else root.config
+    config: Any = root.config
+    if isinstance(config, list):  # of a Sequential, long ago
+        config = {"layers": config}
     if root.kind not in ("Sequential", "Functional", "Model") or config.keys() - _MODEL:
-        odd = f"{root.kind} with {some(sorted(config.keys() - _MODEL))}"
-        raise UsageError(f"{what} is a model of a class that is not known, {odd}; {EXPORT}")
+        odd = some([root.kind, *sorted(config.keys() - _MODEL)])
+        raise UsageError(f"{what} is a model of a kind that is not known: {odd}; {EXPORT}")
     entries = [read_entry(layer) for layer in config["layers"]]
     if len({entry.name for entry in entries}) < len(entries):
         raise ValueError("two layers of one name")
@@ -206,7 +208,7 @@ def choose(layers: Layers, prefix: str, what: str) -> list[Entry]:
         kinds = some(entry.kind for entry in layers.entries)
         raise UsageError(f"{what} has no LSTM or GRU layer; its layers are {kinds}")
     names = [entry.name for entry in every]
-    chosen = match_prefix(names, prefix)
+    chosen = {*match_prefix(names, prefix)}
     if not chosen:
         raise UsageError(
             f"{what} has no LSTM or GRU under the prefix {prefix}; it has {some(names)}"
@@ -221,12 +223,18 @@ def choose(layers: Layers, prefix: str, what: str) -> list[Entry]:
         for entry in takewhile(lambda e: e.kind in PASSIVE or e.sides, path)
         if entry.name in chosen
     ]
-    left = [e for e in every if e.name in chosen and e.name not in {s.name for s in stack}]
+    missed = chosen - {entry.name for entry in stack}
+    left = [entry for entry in every if entry.name in missed]
     if left:
         feeds = some(f[0] if isinstance(f, tuple) else f for f in left[0].feeds)
         raise UsageError(
-            f"{what}: {left[0].name} is fed by {feeds}, which is neither the input nor one of the "
-            f"LSTM and GRU layers before it alone; choose by prefix {some(names)}, or {EXPORT}"
+            f"{what}: {left[0].name} is called on {feeds}, not on the one input or an LSTM or GRU "
+            f"alone that feeds nothing else; choose by prefix {some(names)}, or {EXPORT}"
+        )
+    if len({side.kind for entry in stack for side in entry.sides.values()}) > 1:
+        raise UsageError(
+            f"{what} is a stack of LSTM and GRU layers, which no engine runs in one; choose those "
+            f"of one kind by prefix: {some(names)}"
         )
     return stack
 

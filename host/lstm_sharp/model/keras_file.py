@@ -20,13 +20,16 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.files import refusing
 from lstm_sharp.model.common import as_float, gru_layer, some
 from lstm_sharp.model.hdf5 import Hdf5, read_hdf5
-from lstm_sharp.model.keras_config import EXPORT, Entry, Layers, choose, read_layers
+from lstm_sharp.model.keras_config import EXPORT, PASSIVE, Entry, Layers, choose, read_layers
+from lstm_sharp.model.keras_head import Head, make_head, unknown
 from lstm_sharp.model.model import Layer, Model
 
 Weights = Callable[[Entry], list[list[np.ndarray]]]
 """Gives the arrays of a layer as float64, those of each of its cells apart."""
 _KINDS = ("kernel", "recurrent_kernel", "bias")
 _CONFIG, _WEIGHTS, _ATTRIBUTE = "config.json", "model.weights.h5", "model_config"
+_BYTES = 4 << 20
+"""Of a config; one of 1,000 layers has 1 MB."""
 _SAVE = "save the whole model: model.save('model.keras')"
 
 
@@ -51,7 +54,15 @@ def load_keras(file: Path, prefix: str = "") -> Model:
         config, held = (_open_keras if file.suffix.lower() == ".keras" else _open_h5)(file)
         layers = read_layers(config, what)
         stack = choose(layers, prefix, what)
-        return _model(file, layers, stack, _weights_of(held, layers.entries, what))
+        weights = _weights_of(held, layers.entries, what)
+        outputs = _levels(stack, weights, what)
+        cells = tuple(cell for output in outputs for cell in output.cells)
+        directions = tuple(len(output.cells) for output in outputs)
+        if prefix:
+            return Model(cells, file.stem, outputs[-1].of, directions)
+        head = _head(outputs[-1], stack[-1], layers, weights, what)
+        sizes = _sizes(layers.first, cells[0].input_size, what)
+        return Model(cells, file.stem, head, directions, sizes)
 
 
 def _open_keras(file: Path) -> tuple[Any, Hdf5]:
@@ -59,7 +70,7 @@ def _open_keras(file: Path) -> tuple[Any, Hdf5]:
     for name in (_CONFIG, _WEIGHTS):
         if name not in members:
             raise UsageError(f"{file.name} has no {name}; {_SAVE}")
-    config = files.parse_json(members[_CONFIG], f"{file.name}: {_CONFIG}")
+    config = files.parse_json(members[_CONFIG], f"{file.name}: {_CONFIG}", _BYTES)
     return config, read_hdf5(members[_WEIGHTS], f"{file.name}: {_WEIGHTS}")
 
 
@@ -69,7 +80,7 @@ def _open_h5(file: Path) -> tuple[Any, Hdf5]:
     if _ATTRIBUTE not in texts:
         raise UsageError(f"{file.name} has no {_ATTRIBUTE}: its weights are of nothing; {_SAVE}")
     text = "".join(texts[_ATTRIBUTE])
-    return files.parse_json(text.encode(), f"{file.name}: {_ATTRIBUTE}"), held
+    return files.parse_json(text.encode(), f"{file.name}: {_ATTRIBUTE}", _BYTES), held
 
 
 def _weights_of(held: Hdf5, entries: Sequence[Entry], what: str) -> Weights:
@@ -98,9 +109,9 @@ def _weights_of(held: Hdf5, entries: Sequence[Entry], what: str) -> Weights:
             if last[name] in _KINDS or not entry.sides:  # not the state of a generator
                 cut[-1].append(name)
         kinds = [tuple(last[name] for name in names) for names in cut]
-        if len(cut) != len(parts) or (entry.sides and not {*kinds} <= {_KINDS, _KINDS[:2]}):
+        if max(1, len(cut)) != len(parts) or (entry.sides and not {*kinds} <= {_KINDS, _KINDS[:2]}):
             raise ValueError(f"{entry.name} has the weights {', '.join(listed)}")
-        return [[f"model_weights/{entry.name}/{name}" for name in names] for names in cut]
+        return [[f"model_weights/{entry.name}/{name}" for name in names] for names in cut or [[]]]
 
     return lambda entry: [
         [as_float(held.arrays[path](), f"{what}: {path}") for path in each] for each in paths(entry)
@@ -140,12 +151,13 @@ _MERGES: dict[str | None, Callable[[list[np.ndarray]], np.ndarray]] = {
 }
 
 
-def _model(file: Path, layers: Layers, stack: Sequence[Entry], weights: Weights) -> Model:
+def _levels(stack: Sequence[Entry], weights: Weights, what: str) -> list[_Output]:
+    """Make the cells of each layer of a stack, bottom first."""
     outputs: list[_Output] = []
     for entry in stack:
-        where = f"{file.name}: {entry.kind} {entry.name}"
+        where = f"{what}: {entry.kind} {entry.name}"
         for part in (entry, *entry.sides.values()):
-            part.check(file.name)
+            part.check(what)
         below = outputs[-1] if outputs else _Output((), "concat", True, False)
         if not below.all_steps or below.merge not in ("concat", "sum", "ave"):
             raise UsageError(
@@ -167,8 +179,40 @@ def _model(file: Path, layers: Layers, stack: Sequence[Entry], weights: Weights)
             raise ValueError(f"merge_mode is {merge!r:.40}")
         steps = {side.flag("return_sequences") for side in entry.sides.values()}
         outputs.append(_Output(cells, merge, steps == {True}, turned[0]))
-    flat = tuple(cell for output in outputs for cell in output.cells)
-    return Model(flat, file.stem, outputs[-1].of, tuple(len(output.cells) for output in outputs))
+    return outputs
+
+
+def _sizes(first: Entry, inputs: int, what: str) -> tuple[int, int]:
+    """Return the batch and time that the input of a model has, 0 where that is free."""
+    if first.kind == "InputLayer":
+        first.check(what)
+    shape = first.config.get("batch_shape", first.config.get("batch_input_shape"))
+    batch, time, width = shape or (None, None, inputs)
+    if width not in (None, inputs):
+        raise ValueError(f"its input has {width} features, its first weights take {inputs}")
+    return batch or 0, time or 0
+
+
+def _head(top: _Output, last: Entry, layers: Layers, weights: Weights, what: str) -> Head:
+    """Return what leads from h of the last of the recurrent layers to the model's output."""
+    tail = layers.path[layers.path.index(last) + 1 :]
+    end = layers.path[-1].name
+    reason = unknown(tail)
+    if layers.outputs != [(end, 0, 0)]:
+        reason = f"more than one path from {last.name} to outputs"
+    elif top.merge is None:
+        reason = f"two outputs of {last.name}, which lie side by side in h"
+    if reason:
+
+        def refused(h: np.ndarray) -> np.ndarray:
+            raise UsageError(f"{what} has {reason}; leave out the head, or {EXPORT}")
+
+        return refused
+    acting = [entry for entry in tail if entry.kind not in PASSIVE]
+    if not acting:
+        return top.of
+    after = make_head([(entry, weights(entry)[0]) for entry in acting], what)
+    return lambda h: after(top.of(h))
 
 
 def _cell(
@@ -178,11 +222,11 @@ def _cell(
     gates, units = {"LSTM": 4, "GRU": 3}[side.kind], side.config["units"]
     has, columns = [value.shape for value in own], gates * units
     biases = {"LSTM": (columns,), "GRU": (2, columns)}
-    want = [*has[:1], (units, columns), *[biases[side.kind]] * side.flag("use_bias", True)]
-    if has != want or len(has[0]) != 2 or has[0][1] != columns:
+    more = [(units, columns), *[biases[side.kind]] * side.flag("use_bias", True)]
+    if has[1:] != more or len(has[0]) != 2 or has[0][1] != columns:
         raise UsageError(
             f"{where} has weights of shapes {some(has) or 'none'}; {units} units take (X, "
-            f"{columns}), {some(want[1:])}"
+            f"{columns}), {some(more)}"
         )
     kernel, recurrent = below.rows(own[0]), own[1]
     bias = own[2] if len(own) > 2 else np.zeros(biases[side.kind])
@@ -190,6 +234,7 @@ def _cell(
         if side.kind == "LSTM":  # gates i, f, g, o
             return Layer(kernel.T, recurrent.T, bias, reverse)
         order = np.arange(columns).reshape(3, units)[[1, 0, 2]].ravel()  # z, r, n to r, z, n
-        return gru_layer(kernel.T[order], recurrent.T[order], *bias[:, order], reverse)
+        b_ih, b_hh = bias[:, order]
+        return gru_layer(kernel.T[order], recurrent.T[order], b_ih, b_hh, reverse)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error

@@ -84,8 +84,8 @@ def _read(layer: Any, name: str) -> Model:
         quantised = "quantiz" in which
         remedy = "the float module, quantisation comes after" if quantised else "an LSTM or a GRU"
         raise UsageError(f"{name} is a {which}, which is not supported; give {remedy}")
-    told = {option: getattr(layer, option, None) for option in OPTIONS}
-    own = next(
+    told: dict[str, Any] = {option: getattr(layer, option, None) for option in OPTIONS}
+    own: Any = next(
         cls for cls in type(layer).__mro__ if f"{cls.__module__}.{cls.__qualname__}" == which
     )
     hooks = list(layer._forward_pre_hooks.values())
@@ -125,9 +125,11 @@ def _read(layer: Any, name: str) -> Model:
         places = [f"_l{index}{side}" for index in range(told["num_layers"]) for side in sides]
     names = [kind + place for place in places for kind in kinds]
     model = from_torch_names({n: partial(_array, layer, n) for n in names}, name)
-    has = {"input_size": model.input_size, "hidden_size": model.layers[0].hidden_size}
-    has["mode"] = model.kind.upper()
-    for option, value in has.items():
+    for option, value in (
+        ("mode", model.kind.upper()),
+        ("input_size", model.input_size),
+        ("hidden_size", model.layers[0].hidden_size),
+    ):
         if told[option] not in (None, value):
             raise UsageError(
                 f"{name} has {option}={told[option]}, but its weights are of {value}; make it anew"
