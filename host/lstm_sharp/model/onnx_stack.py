@@ -20,12 +20,12 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import is_float, some
 from lstm_sharp.model.model import Layer, level_width
 from lstm_sharp.model.onnx_file import label
-from lstm_sharp.model.onnx_graph import Graph, HiddenValueError
+from lstm_sharp.model.onnx_graph import HiddenValueError, Scope
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-_PROBES = ((2, 5), (3, 7), (1, 4), (4, 1))
+PROBES = ((2, 5), (3, 7), (1, 4), (4, 1))
 """Batches and times to try where the file fixes none: without common factors, and each of 1."""
 
 _MOST_VALUES = 1 << 24
@@ -75,7 +75,7 @@ class Stack:
             state is not zero.
     """
 
-    def __init__(self, graph: Graph, levels: list[Level]) -> None:
+    def __init__(self, graph: Scope, levels: list[Level]) -> None:
         self.graph, self.levels = graph, levels
         self._widths = [levels[0].cells[0].input_size, *(level_width(q.cells) for q in levels)]
         self._x, _ = graph.trace(levels[0].node.input[0])
@@ -173,7 +173,7 @@ class Stack:
     def _probes(self) -> Iterator[tuple[int, int]]:
         """Yield batches and times to try, each as it is where the file fixes it."""
         batch, time = self.sizes
-        yield from dict.fromkeys((batch or one, time or other) for one, other in _PROBES)
+        yield from dict.fromkeys((batch or one, time or other) for one, other in PROBES)
 
     def _reaches(self, index: int, batch: int, time: int) -> str | None:
         """Tell why what is below a node does not reach it step by step; None: it does."""
