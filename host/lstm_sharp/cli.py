@@ -21,25 +21,28 @@ from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import AccuracyError, UsageError
+from lstm_sharp.model.graph import Graph
 from lstm_sharp.numerics import stored
 from lstm_sharp.numerics.formats import SUPPORTED, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
-from lstm_sharp.numerics.stored import load
-from lstm_sharp.runtime import accuracy_report
+from lstm_sharp.numerics.stored import load, load_model
+from lstm_sharp.runtime import accuracy_report, graph_files
 from lstm_sharp.runtime.batch import head_by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
+from lstm_sharp.runtime.graphs import GraphSession
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, Session
 from lstm_sharp.terminal import Parser, ended, ends, say, size
 
 _ANY = {"max_shift": DEFAULT_MAX_SHIFT, "row_scales": True}
 """What an engine holds of scales, where no shipped config holds the model."""
+_ALLOW_HOST = "let the host compute, in float, recurrent nodes that no engine does"
 _WIDE = 10_000
 """Characters of a line of figures."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"metavar": "MODEL", "help": ".onnx, .safetensors or .npz"},
-    "--prefix": {"default": "", "help": "which LSTM, if the file holds several"},
+    "--prefix": {"default": "", "dest": "prefix", "help": "one LSTM of those in the file"},
     "--config": {"help": "a config's name or file"},
     "--format": {"help": f"number format instead of the config's: {', '.join(SUPPORTED)}"},
     "--schedule": {"default": "best", "help": f"{', '.join(SCHEDULES)} or best"},
@@ -74,8 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         add(command)
         if run is not _perf:
             _option(command, "model", nargs="?" if run is _render else None)
-            for name in ("--format", "--prefix", "--max-memory"):
-                _option(command, name)
+            _option(command, "--format")
+            _option(command, "--node", "--prefix")
+            _option(command, "--max-memory")
     options = parser.parse_args(arguments)
     with files.max_memory(vars(options).pop("max_memory", None)):
         return ended(lambda: options.command(options), "lstm-sharp: ")
@@ -90,8 +94,11 @@ def _add_run(run: Parser) -> None:
     smallest = f"default: the smallest that fits of {', '.join(config.shipped())}"
     y = "float32 (batch, time, hidden * directions), the last layer's h"
     s = "float32 (layers * directions, batch, hidden) each"
-    _option(run, "--input", required=True, metavar="X.npy", help="float32 (batch, time, features)")
-    _option(run, "--output", required=True, metavar="Y.npy", help=y)
+    x = "float32 (batch, time, features); each input of a graph: NAME=X.npy or NAME=NUMBER"
+    _option(run, "--input", required=True, metavar="X.npy", action="append", help=x)
+    whole = "of a whole graph its output, or a folder/ or .npz for several"
+    _option(run, "--output", required=True, metavar="Y.npy", help=f"{y}; {whole}")
+    _option(run, "--allow-host", action="store_true", help=_ALLOW_HOST)
     _option(run, "--lengths", metavar="L.npy", help="whole numbers (batch,): steps of each")
     _option(run, "--backend", default="golden", help=", ".join(BACKENDS))
     _option(run, "--overlay", metavar="FILE.bit", help="for board; default: that of the config")
@@ -106,11 +113,15 @@ def _add_run(run: Parser) -> None:
 
 
 def _run(options: Namespace) -> None:
-    """Run a trained LSTM on an input.
+    """Run a trained network on an input, its recurrent layers on the engine.
 
     In float, in integers, on the HLS C++ kernel, on the cycle-accurate RTL engine, or on a board.
     """
-    model = load(options.model, options.prefix)
+    whole = graph_files.named(options.input, options.output) and not options.prefix
+    model = load(options.model, options.prefix, whole=whole, allow_host=options.allow_host)
+    if isinstance(model, Graph):
+        return _run_graph(options, model)
+    (options.input,) = options.input
     if options.output_of == "head" and model.head is None:
         onnx = options.model.lower().endswith(".onnx")
         what = "gives h itself, with nothing after it" if onnx else "holds weights, and no graph"
@@ -175,6 +186,52 @@ def _run(options: Namespace) -> None:
     _tell(options.json, report.as_dict(), sys.stderr if aside else sys.stdout)
 
 
+def _run_graph(options: Namespace, graph: Graph) -> None:
+    """Run a whole graph, and write its outputs."""
+    of_one = {
+        "--lengths": options.lengths,
+        "--state": options.state,
+        "--state-out": options.state_out,
+        "--output-of": options.output_of == "head",
+        "--calibration": options.calibration,
+    }
+    for name, given in of_one.items():
+        if given:
+            raise UsageError(
+                f"{name} is of a single stack, and {graph.source} is a whole graph: states and "
+                "lengths are inputs and outputs of its own; see lstm-sharp inspect"
+            )
+    files.check_outputs(
+        (options.json, *([] if graph_files.is_folder(options.output) else [options.output])),
+        (options.model, *graph_files.paths(options.input)),
+    )
+    values = graph_files.read(graph, options.input)
+    steps = max((np.shape(v)[1] for v in values.values() if np.ndim(v) > 1), default=1)
+    with (
+        warnings.catch_warnings(),
+        GraphSession(
+            graph,
+            options.config,
+            options.backend,
+            format=options.format,
+            schedule=options.schedule,
+            steps=steps,
+            overlay=options.overlay,
+            compare=True,
+        ) as session,
+    ):
+        warnings.simplefilter("ignore")  # the report's notes say the same
+        found = session.run(values)
+        report = session.report
+    assert report is not None
+    graph_files.write(options.output, found, [out for _, out in report.states])
+    told = [f"{name}: {n}" for name, each in report.parts.items() for r in each for n in r.notes]
+    for note in dict.fromkeys([*report.notes, *told]):
+        say(f"note: {note}", sys.stderr)
+    aside = files.is_stdout(options.output)
+    _tell(options.json, report.as_dict(), sys.stderr if aside else sys.stdout)
+
+
 def _add_fit(fit: Parser) -> None:
     _option(fit, "--board", metavar="NAME", help="this board's configs alone; none: no board")
     _option(fit, "--steps")
@@ -190,7 +247,7 @@ def _fit(options: Namespace) -> None:
     from lstm_sharp.fit import fit, table
 
     files.check_outputs((options.json,), (options.model,))
-    model = load(options.model, options.prefix)
+    model = load_model(options.model, options.prefix)
     fmt, made = stored.own_format(model, options.format), model.quantized
     answer = fit(made or model, options.board, fmt, options.steps)
     if not files.is_stdout(options.json):
@@ -235,7 +292,7 @@ def _quantize(options: Namespace) -> None:
     if most is not None and not most >= 0:
         raise UsageError(f"--max-error {most:g} is no error; give 0 or more")
     files.check_outputs((out, told), (options.model, options.calibration, options.evaluation))
-    model = replace(load(options.model, options.prefix), quantized=None)
+    model = replace(load_model(options.model, options.prefix), quantized=None)
     x, method = _read(options.calibration), options.method or "error"
     if x is None:
         from lstm_sharp.package import vectors
@@ -296,7 +353,7 @@ def _package(options: Namespace) -> None:
     from lstm_sharp import package
 
     calibration = _read(options.calibration)
-    model = load(options.model, options.prefix)
+    model = load_model(options.model, options.prefix)
     assume = options.assume_range
     fmt = stored.own_format(model, options.format, assume if calibration is None else calibration)
     cfg = config.load(options.config).with_format(fmt)
@@ -338,7 +395,7 @@ def _render(options: Namespace) -> None:
     from lstm_sharp.flow.render import check_target, render
     from lstm_sharp.vendor.vectors import write_vectors
 
-    model = load(options.model, options.prefix) if options.model else None
+    model = load_model(options.model, options.prefix) if options.model else None
     fmt = stored.own_format(model, options.format) if model else options.format
     cfg = config.load(options.config).with_format(fmt)
     if not options.output:

@@ -17,7 +17,7 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
-from lstm_sharp.model.common import is_float, some
+from lstm_sharp.model.common import is_float, match_prefix, some
 from lstm_sharp.model.model import Model
 from lstm_sharp.model.onnx_file import all_nodes, label
 from lstm_sharp.model.onnx_graph import Scope, reads_of
@@ -238,7 +238,8 @@ class Control:
         most, goes_on, *names = self.node.input
         turns = int(np.asarray(values[most]).item()) if most else _MOST_TURNS + 1
         on: Any = values[goes_on] if goes_on else np.array(True)
-        carried, rows = [values[name] for name in names], []
+        carried: list[Any] = [values[name] for name in names]
+        rows: list[list[Any]] = []
         while np.all(on) and len(rows) < turns:
             self._check_turns(len(rows))
             given = [np.array(len(rows)), np.asarray(on, bool), *carried]
@@ -601,13 +602,25 @@ def load_onnx(
     """
     scope = Scope(file)
     if prefix:
-        return read_stack(scope, prefix)
+        return _chosen(scope, prefix)
     if not (whole or allow_host):
         try:
             return read_stack(scope)
         except UsageError:
             pass  # the graph takes all that a stack alone does not, or says why not
     return Graph(scope, allow_host)
+
+
+def _chosen(scope: Scope, prefix: str) -> Model:
+    """Return the stack under a prefix, or the one recurrent part there, whatever feeds it."""
+    try:
+        return read_stack(scope, prefix)
+    except UsageError:
+        parts = Graph(scope, allow_host=True).parts
+        chosen = match_prefix([part.name for part in parts], prefix)
+        if len(chosen) != 1:
+            raise
+    return next(part.model for part in parts if part.name in chosen)
 
 
 def _input_of(info: Any) -> Input:

@@ -268,7 +268,8 @@ def _lstm(
 
 def _gru(w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, reverse: bool) -> Layer:
     """Make a cell of one direction's tensors, whose gates ONNX orders z, r, h."""
-    return gru_layer(*(_to_r_z_n(v) for v in (w_ih, w_hh, *np.split(bias, 2))), reverse)
+    b_ih, b_hh = map(_to_r_z_n, np.split(bias, 2))
+    return gru_layer(_to_r_z_n(w_ih), _to_r_z_n(w_hh), b_ih, b_hh, reverse)
 
 
 def _to_r_z_n(value: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ import numpy as np
 from lstm_sharp import arrays, files
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load as load_float
+from lstm_sharp.model.common import some
+from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import Layer, Levels, Model
 from lstm_sharp.numerics.formats import MAX_C_SHIFT, Format
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
@@ -35,24 +37,25 @@ Layout = dict[str, tuple[tuple[int, ...], int]]
 """Shape and bits of each array of an .npz file; 0 bits: positive float64."""
 
 
-def load(path: str | os.PathLike[str], prefix: str = "") -> Model:
-    """Read a trained LSTM, and its integer model if the file holds one, as ``quantized``.
+def load(path: str | os.PathLike[str], prefix: str = "", **how: bool) -> Model | Graph:
+    """Read a trained network, and its integer model if the file holds one, as ``quantized``.
 
     Args:
         path: as ``model.load`` takes it, or what ``write`` has written.
         prefix: which LSTM, if the file holds several.
+        how: as ``model.load`` takes it.
 
     Raises:
         UsageError: as ``model.load``; also an integer model that is damaged, or of other weights.
     """
     file = Path(path)
     if file.suffix.lower() != ".npz" or not file.is_file():
-        return load_float(path, prefix)
+        return load_float(path, prefix, **how)
     remedy = "quantise the model again with lstm-sharp quantize"
     damaged = files.refusing(f"{file}: its integer model is damaged", remedy)
     with arrays.open_npz(path) as tensors:
         if MARK not in tensors:
-            return load_float(path, prefix)
+            return load_float(path, prefix, **how)
         with damaged:
             about = files.parse_json(tensors[MARK]().tobytes(), f"{file}: {MARK}")
             found = about["version"]
@@ -68,6 +71,22 @@ def load(path: str | os.PathLike[str], prefix: str = "") -> Model:
                 cells.append(Layer(w_ih, w_hh, b, cell.reverse))
             levels = quantized.directions
             return Model(tuple(cells), file.stem, directions=levels, quantized=quantized)
+
+
+def load_model(path: str | os.PathLike[str], prefix: str = "") -> Model:
+    """Read one stack, as ``load``.
+
+    Raises:
+        UsageError: as ``load``; also a whole graph.
+    """
+    found = load(path, prefix)
+    if isinstance(found, Graph):
+        names = [part.name for part in found.parts]
+        raise UsageError(
+            f"{found.source} is a whole graph, which only run and inspect take; choose a recurrent "
+            f"part of it with --node: {some(names)}"
+        )
+    return found
 
 
 def write(path: files.Name, model: Model, about: Mapping[str, object]) -> None:

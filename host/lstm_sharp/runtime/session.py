@@ -65,6 +65,7 @@ class Session:
             is the overlay's.
         compare: run the float model beside each call, and report how far h is from its h.
         progress: called with (programs done, programs in all) while a simulated engine runs.
+        beside: a session whose engine this one uses, too; they take turns.
 
     Raises:
         UsageError: an unknown name, a model that does not fit, or one that has an integer model and
@@ -103,6 +104,7 @@ class Session:
         overlay: str | Path | None = None,
         compare: bool = False,
         progress: Progress | None = None,
+        beside: Session | None = None,
     ) -> None:
         if backend not in BACKENDS:
             raise UsageError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
@@ -114,7 +116,9 @@ class Session:
         self.stateful, self.compare = stateful, compare
         self._float = Float(model)
         runs: Any = self._float if backend == "float" else Golden()
-        if backend in ("csim", "rtl"):
+        if beside is not None and backend != "float":
+            runs = beside.runs
+        elif backend in ("csim", "rtl"):
             runs = Simulated(backend, build, progress)
         elif overlay is not None:
             runs = Board(overlay)
@@ -127,7 +131,7 @@ class Session:
         if required or config is not None:
             cfg = find()
             assert cfg is not None
-            if backend == "board" and overlay is None:
+            if backend == "board" and overlay is None and beside is None:
                 runs = Board(overlays.overlay_of(cfg, build))
                 cfg = cfg.of(runs.engine)
             self.fmt, find = cfg.fmt, lambda: cfg
@@ -136,7 +140,7 @@ class Session:
         if model.quantized is not None:
             self._deploy(model.quantized)
         elif calibration is not None:
-            self._quantize(check_input(model, calibration, "calibration data"))
+            self.calibrate(calibration)
 
     @property
     def cfg(self) -> Config | None:
@@ -176,6 +180,14 @@ class Session:
             UsageError: nothing has been calibrated or run yet.
         """
         return self._deployed.model
+
+    def calibrate(self, x: np.ndarray) -> None:
+        """Choose the scales on typical x (batch, time, X), and take the model up.
+
+        Raises:
+            UsageError: x of the wrong shape or type, or a model that the engine does not hold.
+        """
+        self._quantize(check_input(self.model, x, "calibration data"))
 
     @property
     def _deployed(self) -> Deployment:
@@ -247,6 +259,8 @@ class Session:
         if scaled:
             x = _each(held.model.quantize_input, x)
             own = held.model.quantize_state(*own) if asked.state and own else own
+        if held is not None and self.runs.holds is not held:  # another session took a turn
+            self._take_up(held)
         h, left, seen = self.runs.run(held, x, own, give)
         after = left
         if in_float:
@@ -385,8 +399,12 @@ class Session:
     def _deploy(self, model: QuantModel) -> None:
         self._notes = model.notes
         held = Deployment(model, self._find, self.schedule)
-        self.runs.begin(held)
+        self._take_up(held)
         self._held = held
+
+    def _take_up(self, held: Deployment) -> None:
+        self.runs.begin(held)
+        self.runs.holds = held
 
 
 def _each(of: Callable[[np.ndarray], Any], values: Any) -> Any:
