@@ -518,6 +518,29 @@ class Graph:
         found = self.body.run(self._checked(values), call)
         return dict(zip(self.outputs, found))
 
+    def filled(self, given: Mapping[str, np.ndarray]) -> Values:
+        """Put zeros where a float input was left out, which may be a state.
+
+        Open sizes are those of the same name elsewhere, and unnamed ones the batch of the first
+        input.
+
+        Raises:
+            UsageError: an input is missing that cannot be a state.
+        """
+        values = {name: np.asarray(value) for name, value in given.items()}
+        sizes: dict[str, int] = {}
+        for name in filter(values.__contains__, self.inputs):
+            axes = self.inputs[name].shape or ()
+            sizes = {"?": (values[name].shape or (1,))[0], **sizes}
+            sizes.update((str(a), n) for a, n in zip(axes, values[name].shape) if a != "?")
+        for name, (dtype, shape) in self.inputs.items():
+            if name not in values:
+                if dtype is None or not is_float(dtype) or shape is None:
+                    raise UsageError(f"{self.source} needs the input {name}: {self.inputs[name]}")
+                open_sizes = [a if isinstance(a, int) else sizes.get(a, 1) for a in shape]
+                values[name] = np.zeros(open_sizes, dtype)
+        return values
+
     def states(self, values: Mapping[str, np.ndarray]) -> tuple[tuple[str, str], ...]:
         """Pair the inputs that are initial states with the outputs that these states end as.
 
