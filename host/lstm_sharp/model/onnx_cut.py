@@ -7,7 +7,7 @@ Scan, that body is cut likewise, and its node is carried out here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,21 +45,34 @@ _LENS, _H, _C = 4, 5, 6
 class _Cutter:
     """Cuts scopes into steps.
 
+    Args:
+        allow_host: leave to the host what no engine does.
+        names: of the nodes, or of their weights, that are for an engine; None: all.
+
     Attributes:
         notes: what the host computes because the engine does not.
     """
 
-    def __init__(self, allow_host: bool) -> None:
-        self._allow_host = allow_host
+    def __init__(self, allow_host: bool, names: Collection[str] | None = None) -> None:
+        self._allow_host, self._names = allow_host, names
         self.notes: list[str] = []
+
+    def takes(self, node: NodeProto) -> bool:
+        """Tell whether a node is recurrent, and for an engine."""
+        own = {node.name, input_of(node, 1)}
+        return is_recurrent(node) and (self._names is None or not own.isdisjoint(self._names))
 
     def body(self, scope: Scope, looped: bool = False) -> Body:
         """Cut a scope."""
         from onnx import numpy_helper
 
         steps = self._steps(scope, looped)
-        initial = scope.initializers
-        constants = {n: numpy_helper.to_array(initial[n]) for n in scope.outputs if n in initial}
+        pieces = (step.reads for step in steps if not isinstance(step, Host))
+        wanted = {name for told in (scope.outputs, *pieces) for name in told}
+        constants = {
+            name: numpy_helper.to_array(scope.initializers[name])
+            for name in wanted & scope.initializers.keys()
+        }
         return Body(list(scope.inputs), scope.outputs, steps, constants)
 
     def _control(self, scope: Scope, node: NodeProto, looped: bool) -> Control:
@@ -83,10 +96,8 @@ class _Cutter:
 
     def _steps(self, scope: Scope, looped: bool) -> list[Step]:
         """Cut a scope into pieces of the host, recurrent parts and control."""
-        levels = self._levels(scope)
+        levels = self.levels(scope)
         groups = [[level] for level in levels]
-        needed = self._needed(scope, groups)
-        groups = [group for group in groups if id(group[0].node) in needed]
         for upper in list(groups):
             for lower in groups:
                 if lower is not upper and _feeds(scope, lower[-1], upper[0]):
@@ -103,7 +114,7 @@ class _Cutter:
         for node in scope.own:
             if id(node) not in needed or id(node) in inside:
                 continue
-            if node.op_type in _BODIES and any(map(is_recurrent, all_nodes([node]))):
+            if node.op_type in _BODIES and any(map(self.takes, all_nodes([node]))):
                 if self._all_hosted(scope, node):
                     hosted.append(node)
                 else:
@@ -112,9 +123,13 @@ class _Cutter:
                 hosted.append(node)
         return _in_order(scope, hosted, specials)
 
-    def _levels(self, scope: Scope) -> list[Level]:
+    def levels(self, scope: Scope) -> list[Level]:
+        """Read the recurrent nodes of a scope that an output of it needs."""
         found = []
-        for node in filter(is_recurrent, scope.own):
+        needed = self._needed(scope, [])
+        for node in scope.own:
+            if not (self.takes(node) and id(node) in needed):
+                continue
             try:
                 found.append(read_level(scope, node))
             except UsageError as error:
@@ -129,7 +144,7 @@ class _Cutter:
         """Tell whether no recurrent node in a node's bodies is for an engine."""
         if not self._allow_host:
             return False
-        quiet = _Cutter(True)
+        quiet = _Cutter(True, self._names)
         bodies = (item.g for item in node.attribute if item.HasField("g"))
         inner = [quiet.body(scope.body(graph)) for graph in bodies]
         if any(True for body in inner for _ in body.parts()):
@@ -269,27 +284,37 @@ def load_onnx(
         UsageError: no LSTM or GRU, or anything that would not be computed as the file means it.
     """
     scope = Scope(file)
-    if prefix:
-        return _chosen(scope, prefix)
-    if not (whole or allow_host):
+    cut = _Cutter(False, _names_under(scope, prefix) if prefix else None)
+    in_bodies = sum(map(cut.takes, all_nodes(scope.own))) > sum(map(cut.takes, scope.own))
+    if not (whole or allow_host or in_bodies):
         try:
-            return read_stack(scope)
+            return read_stack(scope, cut.levels(scope))
         except UsageError:
             pass  # the graph takes all that a stack alone does not, or says why not
-    return cut_graph(scope, allow_host)
+    graph = cut_graph(scope, allow_host, prefix)
+    if not prefix:
+        return graph
+    if len(graph.parts) != 1:
+        told = some(part.name for part in graph.parts)
+        raise UsageError(f"{scope.source}: {told} are no single stack; choose one by prefix")
+    model = graph.parts[0].model
+    assert isinstance(model, Model)
+    return model
 
 
-def cut_graph(scope: Scope, allow_host: bool = False) -> Graph:
+def cut_graph(scope: Scope, allow_host: bool = False, prefix: str = "") -> Graph:
     """Cut the top level of a file.
 
     Args:
         scope: it.
         allow_host: let the host compute, in float, recurrent nodes that no engine does.
+        prefix: beginning of the names of the recurrent nodes that are for an engine, or of their
+            weights.
 
     Raises:
         UsageError: a recurrent node that would not be computed as the file means it, or none.
     """
-    cut = _Cutter(allow_host)
+    cut = _Cutter(allow_host, _names_under(scope, prefix) if prefix else None)
     body = cut.body(scope)
     if not (any(True for _ in body.parts()) or cut.notes):
         raise UsageError(f"no LSTM or GRU in {scope.source}: {why_none(scope)}")
@@ -297,18 +322,17 @@ def cut_graph(scope: Scope, allow_host: bool = False) -> Graph:
     return Graph(scope.source, body, inputs, cut.notes)
 
 
-def _chosen(scope: Scope, prefix: str) -> Model:
-    """Return the stack under a prefix, or the one recurrent part there, whatever feeds it."""
-    try:
-        return read_stack(scope, prefix)
-    except UsageError:
-        parts = cut_graph(scope, allow_host=True).parts
-        chosen = match_prefix([part.name for part in parts], prefix)
-        if len(chosen) != 1:
-            raise
-    (model,) = (part.model for part in parts if part.name in chosen)
-    assert isinstance(model, Model)
-    return model
+def _names_under(scope: Scope, prefix: str) -> list[str]:
+    """Return the names under a prefix: of recurrent nodes, or else of their weights."""
+    nodes = [node for node in all_nodes(scope.own) if is_recurrent(node)]
+    for names in ([node.name for node in nodes], [input_of(node, 1) for node in nodes]):
+        chosen = match_prefix(filter(None, names), prefix)
+        if chosen:
+            return chosen
+    listed = some(map(label, nodes)) or "none"
+    raise UsageError(
+        f"{scope.source} has no LSTM or GRU under the prefix {prefix}; it has {listed}"
+    )
 
 
 def _input_of(info: Any) -> Input:
@@ -319,5 +343,7 @@ def _input_of(info: Any) -> Input:
     dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type) if kind.elem_type else None
     if not kind.HasField("shape"):
         return Input(dtype, None)
-    axes = kind.shape.dim
-    return Input(dtype, tuple(a.dim_value or a.dim_param or "?" for a in axes))
+    shape = tuple(a.dim_value or a.dim_param or "?" for a in kind.shape.dim)
+    if any(isinstance(size, int) and size < 0 for size in shape):
+        raise ValueError(f"input {info.name} has the shape {shape}")
+    return Input(dtype, shape)

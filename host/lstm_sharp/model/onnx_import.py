@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import as_float, match_prefix, some
+from lstm_sharp.model.common import as_float, some
 from lstm_sharp.model.model import Layer, Model, gru_layer
 from lstm_sharp.model.onnx_file import all_nodes, label
 from lstm_sharp.model.onnx_graph import HiddenValueError, Scope
@@ -38,27 +38,20 @@ _REVERSE = {"forward": (False,), "reverse": (True,), "bidirectional": (False, Tr
 """Whether each cell of a node is reverse, by its direction."""
 
 
-def read_stack(graph: Scope, prefix: str = "") -> Model:
-    """Read the stack of recurrent nodes that takes an input of the graph.
+def read_stack(graph: Scope, levels: list[Level]) -> Model:
+    """Make a stack of levels that take an input of the graph.
 
     Args:
         graph: the top level of a file.
-        prefix: beginning of the names of the wanted nodes, or of their weights; may be empty when
-            all recurrent nodes are one stack.
+        levels: bottom first.
 
     Returns:
-        A level for each node, bottom first, and as head what leads from the last level's h to the
-        graph's first output, where h alone determines that.
+        The levels, and as head what leads from the last one's h to the graph's first output, where
+        h alone determines that.
 
     Raises:
-        UsageError: no such node, several stacks, other things before or between them, or anything
-            that the accelerator would not compute as the file means it.
+        UsageError: they are no such stack.
     """
-    nodes = _pick(graph, prefix)
-    for node in nodes:
-        _attributes(graph, node)
-    _check_chain(graph, nodes)
-    levels = [read_level(graph, node) for node in nodes]
     cells = tuple(cell for level in levels for cell in level.cells)
     # Cells that do not fit are refused here, before anything runs through them.
     name = Path(graph.source).stem
@@ -73,25 +66,6 @@ def read_stack(graph: Scope, prefix: str = "") -> Model:
     )
 
 
-def _pick(graph: Scope, prefix: str) -> list[NodeProto]:
-    """Return the LSTM nodes under the prefix, in the order of execution.
-
-    Without a prefix those that no output of the graph needs are left out.
-    """
-    nodes = [node for node in graph.nodes if is_recurrent(node)]
-    if not nodes:
-        raise UsageError(f"no LSTM in {graph.source}: {why_none(graph)}")
-    if not prefix:
-        needed = {id(node) for output in graph.outputs for node in graph.part(output, {})[0]}
-        return [node for node in nodes if id(node) in needed] or nodes
-    for names in ([node.name for node in nodes], [input_of(node, 1) for node in nodes]):
-        chosen = match_prefix(names, prefix)
-        if chosen:
-            return [node for node, name in zip(nodes, names) if name in chosen]
-    listed = some(label(node) for node in nodes)
-    raise UsageError(f"{graph.source} has no LSTM under the prefix {prefix}; it has {listed}")
-
-
 def why_none(graph: Scope) -> str:
     """Say what a graph has instead of an LSTM node, and what to do."""
     every = list(all_nodes(graph.nodes))
@@ -102,11 +76,6 @@ def why_none(graph: Scope) -> str:
         return [node for node in every if node.op_type in kinds]
 
     for found, what in (
-        (
-            [node for node in graph.nodes if any(map(is_recurrent, all_nodes([node])))],
-            "has one in its body, which is not supported; export the model without the condition "
-            "or loop around the layer",
-        ),
         (
             named("DynamicQuantizeLSTM"),
             "is quantised already; give the float model, quantisation comes after",
@@ -169,38 +138,6 @@ def _attributes(graph: Scope, node: NodeProto) -> dict[str, Any]:
                 f"model with {remedy}"
             )
     return told
-
-
-def _check_chain(graph: Scope, nodes: list[NodeProto]) -> None:
-    """Refuse nodes that are no one stack, bottom first, or have other ops between them."""
-    below = [_below(graph, node) for node in nodes]
-    origin = graph.producer.get(below[0])
-    if origin is not None:
-        raise UsageError(
-            f"{graph.source}: the chosen LSTM nodes take the output of {label(origin)}, which is "
-            "not among them; choose a prefix that covers the stack from its input"
-        )
-    # ONNX lists nodes in the order of execution.
-    if below[1:] != [node.output[0] for node in nodes[:-1]]:
-        raise UsageError(
-            f"{graph.source}: its {len(nodes)} LSTM nodes are no single stack but lie side by "
-            f"side; choose one by prefix: {some(map(label, nodes))}"
-        )
-
-
-def _below(graph: Scope, node: NodeProto) -> str:
-    """Return what feeds the x of a node: a graph input or the Y of another LSTM."""
-    name, _ = graph.trace(node.input[0])
-    origin = graph.producer.get(name)
-    if name in graph.inputs or (origin and is_recurrent(origin) and name == origin.output[0]):
-        return name
-    told = label(origin) if origin else f"the constant {name}"
-    if origin and is_recurrent(origin):
-        told = f"{name} of {told}"
-    raise UsageError(
-        f"{graph.source}: {label(node)} takes {told}, which is not supported; only an input, or "
-        "the Y of another LSTM (the h of every step), may feed it: export the LSTM layers alone"
-    )
 
 
 def read_level(graph: Scope, node: NodeProto) -> Level:

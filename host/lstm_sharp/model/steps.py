@@ -139,11 +139,10 @@ class Recurrent:
         if not name:
             return None
         lengths = np.asarray(values[name])
-        if lengths.shape != (batch,) or lengths.min() < 0 or lengths.max() > time:
+        if lengths.shape != (batch,) or not ((lengths >= 0) & (lengths <= time)).all():
             raise UsageError(
-                f"{self.name}: sequence_lens is {lengths.dtype} {lengths.shape} of "
-                f"{lengths.min(initial=0)} to {lengths.max(initial=0)}; {batch} numbers from 0 to "
-                f"{time} are expected"
+                f"{self.name}: sequence_lens is {lengths.dtype} {lengths.shape}, {batch} numbers "
+                f"from 0 to {time} are expected"
             )
         return None if (lengths == time).all() else lengths.astype(np.int64)
 
@@ -157,14 +156,15 @@ class Recurrent:
                 if not name:
                     continue
                 given = np.asarray(values[name])
-                want = (node.directions, batch, node.size)
-                value = given.swapaxes(0, 1) if node.batch_major and given.ndim == 3 else given
-                if value.shape != want:
+                want = [node.directions, batch, node.size]
+                if node.batch_major:
+                    want[:2] = want[1::-1]
+                if given.shape != tuple(want):
                     raise UsageError(
-                        f"{self.name}: {['initial_h', 'initial_c'][kind]} has shape "
-                        f"{given.shape}, but {node.directions} directions, {batch} sequences and "
-                        f"{node.size} units are expected"
+                        f"{self.name}: {'initial_h initial_c'.split()[kind]} has shape "
+                        f"{given.shape}, {tuple(want)} is expected"
                     )
+                value = given.swapaxes(0, 1) if node.batch_major else given
                 found[kind, at : at + node.directions, :, : node.size] = value
             at += node.directions
         if self.model.kind == "gru":
@@ -291,7 +291,7 @@ class Body:
         inputs: names.
         outputs: names.
         steps: in their order.
-        constants: outputs that no step makes.
+        constants: outputs, and what steps read, that the file gives.
     """
 
     def __init__(
@@ -311,7 +311,7 @@ class Body:
             call: runs recurrent parts.
             given: its own inputs.
         """
-        own = {**self.constants, **values, **dict(zip(self.inputs, given))}
+        own = {**values, **self.constants, **dict(zip(self.inputs, given))}
         for step in self.steps:
             step.run(own, call)
         return [own[name] for name in self.outputs]
