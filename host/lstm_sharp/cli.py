@@ -7,8 +7,8 @@ import sys
 import tempfile
 import warnings
 from argparse import Namespace
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -348,7 +348,9 @@ def _add_package(package: Parser) -> None:
     _option(package, "-o", "--output", required=True, metavar="DIR", help=folder)
     _option(package, "--schedule")
     data = package.add_mutually_exclusive_group()
-    _option(data, "--calibration", help=f"{x}; needed unless the model is quantised")
+    told = f"{x}; needed unless the model is quantised; of a graph NAME=X.npy for each input"
+    _option(data, "--calibration", action="append", help=told)
+    _option(package, "--allow-host", action="store_true", help=_ALLOW_HOST)
     told = "instead: the ends between which x lies"
     _option(data, "--assume-range", metavar="A,B", type=ends, help=told)
     _option(overlay, "--overlay", metavar="FILE.bit", help=bit)
@@ -364,21 +366,14 @@ def _package(options: Namespace) -> None:
     """
     from lstm_sharp import package
 
-    calibration = _read(options.calibration)
-    model = load_model(options.model, options.prefix)
-    assume = options.assume_range
+    model = load(options.model, options.prefix, allow_host=options.allow_host)
+    if isinstance(model, Graph):
+        return _package_graph(options, model)
+    (path,) = options.calibration or (None,)
+    calibration, assume = _read(path), options.assume_range
     fmt = stored.own_format(model, options.format, assume if calibration is None else calibration)
     cfg = config.load(options.config).with_format(fmt)
-    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
-        overlay = options.overlay
-        if options.virtual:
-            if options.engine == "hls":
-                raise UsageError("the virtual board has the sv engine; leave out --engine hls")
-            from lstm_sharp.virtual.overlay import virtual_overlay
-
-            overlay = virtual_overlay(cfg, beside)
-        cfg, overlay = package.for_overlay(cfg, overlay)
-        cfg = cfg.of(options.engine or cfg.engine)
+    with _overlay_for(options, cfg) as (cfg, overlay):
         out, schedule = options.output, options.schedule
         made = package.write(model, cfg, out, schedule, calibration, overlay, assume=assume)
     for note in made.model.notes:
@@ -392,6 +387,49 @@ def _package(options: Namespace) -> None:
     size = f"{count} x {steps} steps, {'with' if overlay else 'without'} an overlay"
     engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
     say(f"{options.output}: {model.name} for {engine}, {size}")
+
+
+def _package_graph(options: Namespace, graph: Graph) -> None:
+    """Write a package of a whole graph."""
+    from lstm_sharp.package import graphs
+
+    if options.assume_range or not options.calibration:
+        raise UsageError(
+            f"{graph.source} is a whole graph, whose parts are calibrated with its inputs: give "
+            "--calibration NAME=X.npy for each"
+        )
+    values = graph_files.read(graph, options.calibration)
+    cfg = config.load(options.config).with_format(options.format)
+    with _overlay_for(options, cfg) as (cfg, overlay):
+        out, schedule = options.output, options.schedule
+        made = graphs.write(graph, cfg, out, values, schedule, overlay)
+    for part in graph.parts:
+        held = made.parts.get(part.name)
+        error = held and held.about["calibration"]["max_abs_error"]
+        told = f"largest error of h {error:.2g}" if held else "left out, it did not run"
+        say(f"{part.name}: {told}")
+    engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
+    say(f"{options.output}: {graph.source} for {engine}, {len(made.parts)} parts on it")
+    say("what lies around them is computed by ONNX Runtime, on the board or on a laptop")
+
+
+@contextmanager
+def _overlay_for(
+    options: Namespace, cfg: config.Config
+) -> Iterator[tuple[config.Config, str | Path | None]]:
+    """Take the config for the engine that a package is made for, and its overlay."""
+    from lstm_sharp import package
+
+    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
+        overlay = options.overlay
+        if options.virtual:
+            if options.engine == "hls":
+                raise UsageError("the virtual board has the sv engine; leave out --engine hls")
+            from lstm_sharp.virtual.overlay import virtual_overlay
+
+            overlay = virtual_overlay(cfg, beside)
+        cfg, overlay = package.for_overlay(cfg, overlay)
+        yield cfg.of(options.engine or cfg.engine), overlay
 
 
 def _add_render(render: Parser) -> None:

@@ -130,8 +130,7 @@ class GraphSession:
         compare: bool = False,
         **more: Any,
     ) -> None:
-        self.graph, self.backend, self.stateful = graph, backend, stateful
-        self.sessions: dict[str, of_model.Session] = {}
+        self._begin(graph, backend, stateful, {}, compare)
         overlay = more.get("overlay")
         if graph.parts and overlay is None and (backend not in ("float", "golden") or config):
             models = [part.model for part in graph.parts]
@@ -148,11 +147,22 @@ class GraphSession:
                 beside=beside,
                 **more,
             )
+        if calibration is not None:
+            for name, x in calibration_of(graph, calibration, stateful).items():
+                self.sessions[name].calibrate(x)
+
+    def _begin(
+        self,
+        graph: Graph,
+        backend: str,
+        stateful: bool,
+        sessions: dict[str, of_model.Session],
+        compare: bool = False,
+    ) -> None:
+        self.graph, self.backend, self.stateful, self.sessions = graph, backend, stateful, sessions
         self._reports: dict[str, list[Report]] = {}
         self._course = _Course(graph, self._run_part, stateful)
         self._exact = _Course(graph, InFloat(stateful), stateful) if compare else None
-        if calibration is not None:
-            self._calibrate(calibration)
 
     def __enter__(self) -> GraphSession:
         return self
@@ -223,19 +233,35 @@ class GraphSession:
         self._reports[part.name].append(report)
         return answer
 
-    def _calibrate(self, values: Mapping[str, np.ndarray]) -> None:
-        """Choose the scales of all parts on what flows through the graph in float."""
-        exact = InFloat(self.stateful)
-        course = _Course(self.graph, exact, stateful=True)
-        for call in series(self.graph, values):
-            filled = self.graph.filled(call)
-            course.run(filled, self.graph.states(filled), filled.keys() - call.keys())
-        for name, xs in exact.seen.items():
-            goes_on = name in exact.went_on
-            alike = len({x.shape[not goes_on :] if goes_on else x.shape[1:] for x in xs}) == 1
-            if not alike:
-                xs, goes_on = [x.reshape(1, -1, x.shape[2]) for x in xs], True
-            self.sessions[name].calibrate(np.concatenate(xs, axis=1 if goes_on else 0))
+
+def calibration_of(
+    graph: Graph, values: Mapping[str, np.ndarray], stateful: bool = False
+) -> dict[str, np.ndarray]:
+    """Collect what flows into the recurrent parts of a graph in float.
+
+    Args:
+        graph: of float models.
+        values: inputs, as ``series`` takes them; states go on from call to call.
+        stateful: whether parts that the graph gives no state go on, too.
+
+    Returns:
+        x (batch, time, X) of each part that ran. Calls that go on, or differ in length, are one
+        long sequence; others lie side by side.
+    """
+    exact = InFloat(stateful)
+    course = _Course(graph, exact, stateful=True)
+    for call in series(graph, values):
+        filled = graph.filled(call)
+        course.run(filled, graph.states(filled), filled.keys() - call.keys())
+    found = {}
+    for name, xs in exact.seen.items():
+        if name in exact.went_on and len({len(x) for x in xs}) == 1:
+            found[name] = np.concatenate(xs, axis=1)
+        elif len({x.shape[1:] for x in xs}) == 1:
+            found[name] = np.concatenate(xs, axis=0)
+        else:
+            found[name] = np.concatenate([x.reshape(1, -1, x.shape[2]) for x in xs], axis=1)
+    return found
 
 
 class _Course:
