@@ -280,10 +280,11 @@ def random_model(
     max_shift: int,
     extreme: bool,
     row_scales: bool = False,
+    cell: str = "lstm",
 ) -> QuantModel:
     """Draw integer cells directly, so that every shift and the ends of every range occur.
 
-    With ``row_scales`` each row has its own, and each cell its scale of c.
+    With ``row_scales`` each row has its own, and each LSTM cell its scale of c.
     """
     cells: list[QuantLayer] = []
     for kind, level in zip(kinds, _shapes(kinds, sizes)):
@@ -299,8 +300,9 @@ def random_model(
             )
             frac, shift = drawn(low, fmt.weight_frac_max), drawn(0, max_shift)
             factor = drawn(0, 3) if row_scales else 0
-            c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if row_scales else 0
-            scales = frac, shift, reverse, factor, c_shift
+            scaled = row_scales and cell == "lstm"
+            c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if scaled else 0
+            scales = frac, shift, reverse, factor, c_shift, cell
             cells.append(QuantLayer(w_ih, w_hh, b, *scales))
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
 
