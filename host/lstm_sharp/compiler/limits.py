@@ -39,6 +39,10 @@ def check_fit(
             f"a bidirectional layer takes {beside} chains, {cfg.name} has {cfg.chains}; "
             "choose a config with more chains"
         )
+    if not cfg.gru and any(shape.kind == "gru" for shape in shapes):
+        raise UsageError(
+            f"{cfg.name} runs no GRU (gru 0); choose a config that does, or set gru to 1 in its file"
+        )
     whose = "the model" if level is None else f"layer {level} alone"
     for index, shape in enumerate(shapes):
         layer = index if level is None else level
