@@ -129,16 +129,16 @@ inline Neuron update_cell(const Acc_t (&sums)[4], const Scale (&scales)[4], C_t 
   const Int<kWideCBits> wide_c = shift_left(Int<kWideCBits>(after.c), c_shift);
   const Factor_t t = centre(tanh_steps(saturate<kZBits>(wide_c)));
   Int<kOperandBits> operand = shift_left(Int<kOperandBits>(t), kFiner);
-  Int<kOutputBits> out = 0;
+  Int<kOutputBits> above = 0;
   if (gru) {
     operand = c_before - operand;
-    out = shift_left(Int<kOutputBits>(t), kGruCFrac) + (1 << (kSigmaFrac - 1));
+    above = shift_left(Int<kOutputBits>(t), kGruCFrac) + (1 << (kSigmaFrac - 1));
   }
-  out += multiply<kOutputBits>(o, operand);
+  const Int<kOutputBits> out = multiply<kOutputBits>(o, operand) + above;
   if (gru) after.c = C_t(out >> kSigmaFrac);
   constexpr int kDropH = kOutputFrac - kHFrac;
-  out += Int<kOutputBits>(1) << (kDropH - 1);
-  after.h = saturate<kActBits>(out >> kDropH);
+  const Int<kOutputBits> rounded = out + (Int<kOutputBits>(1) << (kDropH - 1));
+  after.h = saturate<kActBits>(rounded >> kDropH);
   return after;
 }
 
