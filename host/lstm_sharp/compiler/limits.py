@@ -40,9 +40,7 @@ def check_fit(
             "choose a config with more chains"
         )
     if not cfg.gru and any(shape.kind == "gru" for shape in shapes):
-        raise UsageError(
-            f"{cfg.name} runs no GRU (gru 0); choose a config that does, or set gru to 1 in its file"
-        )
+        raise UsageError(f"{cfg.name} runs no GRU (its knob gru is 0); choose a config with gru 1")
     whose = "the model" if level is None else f"layer {level} alone"
     for index, shape in enumerate(shapes):
         layer = index if level is None else level

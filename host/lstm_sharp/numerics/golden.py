@@ -48,11 +48,15 @@ class State:
         return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
 
 
+HELD = {"lstm": "c", "gru": "n_h or n_x"}
+"""What is held to the ends of its range where it goes beyond, beside h, by the kind of a cell."""
+
+
 class Saturated(NamedTuple):
-    """How often a cell's h and c were held to the ends of their range, over all steps."""
+    """How often a cell's numbers were held to the ends of their range, over all steps."""
 
     h: int  # by rounding up to 1 alone, so by one LSB
-    c: int  # of a GRU, whose c cannot: n_x or n_h
+    c: int  # or what ``HELD`` says
 
 
 def run(
