@@ -20,6 +20,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
+from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import C_LIMIT, Format
 from lstm_sharp.numerics.quantize import quantize
@@ -216,8 +217,9 @@ class Session:
             x: (T, X) for one sequence, (B, T, X) for a batch, or a list of (T, X) of any lengths.
                 Floats, or integers that are quantised already; an int16 (or int8) batch is packed
                 straight into a board's DMA memory.
-            state: h and c at the start, (cells, B, widest H) each; integers where x is. By default
-                zeros, or what the last run left behind if the session is stateful.
+            state: h and c at the start, (cells, B, widest H) each; integers where x is. A GRU's c
+                is its h before rounding. By default zeros, or what the last run left behind if the
+                session is stateful.
             return_state: also return h and c after each sequence's last step.
             lengths: steps of each sequence of a batch, (B,) 1 to T; by default all have T steps.
 
@@ -274,10 +276,14 @@ class Session:
         c, of_h = self._saturated(seen, left)
         if c is True or (c and any(c)):
             often = "" if c is True else f" {sum(c)} times, by cells {list(c)}"
-            notes.append(
-                f"c saturates{often}: h may be wrong from there on; calibrate with sequences as "
-                "long as these, reset the state before, or run shorter ones"
-            )
+            remedy = "scale the model down"
+            if self.model.kind == "lstm":
+                remedy = (
+                    "calibrate with sequences as long as these, reset the state before, or run "
+                    "shorter ones"
+                )
+            what = golden.HELD[self.model.kind]
+            notes.append(f"{what} saturates{often}: h may be wrong from there on; {remedy}")
         if self.compare:
             error, of_float = self._compared(asked, h, of_float)
             if c is None and not in_float and self._float.peak >= C_LIMIT:
