@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Format", "Model", "Session", "UsageError", "load", "quantize"]
+__all__ = ["Config", "Format", "Graph", "Model", "Session", "UsageError", "load", "quantize"]
 
 if TYPE_CHECKING:
     from lstm_sharp.engine.config import Config
     from lstm_sharp.errors import UsageError
+    from lstm_sharp.model.graph import Graph
     from lstm_sharp.model.model import Model
     from lstm_sharp.numerics.formats import Format
     from lstm_sharp.numerics.quantize import quantize
     from lstm_sharp.numerics.stored import load
-    from lstm_sharp.runtime.session import Session
+    from lstm_sharp.runtime.graphs import Session
 
 _WHERE = {
     "Config": "lstm_sharp.engine.config",
     "Format": "lstm_sharp.numerics.formats",
+    "Graph": "lstm_sharp.model.graph",
     "Model": "lstm_sharp.model",
-    "Session": "lstm_sharp.runtime.session",
+    "Session": "lstm_sharp.runtime.graphs",
     "UsageError": "lstm_sharp.errors",
     "load": "lstm_sharp.numerics.stored",
     "quantize": "lstm_sharp.numerics.quantize",

@@ -7,8 +7,8 @@ import sys
 import tempfile
 import warnings
 from argparse import Namespace
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,25 +21,28 @@ from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import AccuracyError, UsageError
+from lstm_sharp.model.graph import Graph
 from lstm_sharp.numerics import stored
 from lstm_sharp.numerics.formats import SUPPORTED, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
-from lstm_sharp.numerics.stored import load
-from lstm_sharp.runtime import accuracy_report
+from lstm_sharp.numerics.stored import load, load_model
+from lstm_sharp.runtime import accuracy_report, graph_files
 from lstm_sharp.runtime.batch import head_by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
+from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, Session
 from lstm_sharp.terminal import Parser, ended, ends, say, size
 
 _ANY = {"max_shift": DEFAULT_MAX_SHIFT, "row_scales": True}
 """What an engine holds of scales, where no shipped config holds the model."""
+_ALLOW_HOST = "let the host compute, in float, recurrent nodes that no engine does"
 _WIDE = 10_000
 """Characters of a line of figures."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"metavar": "MODEL", "help": ".onnx, .safetensors or .npz"},
-    "--prefix": {"default": "", "help": "which LSTM, if the file holds several"},
+    "--prefix": {"default": "", "dest": "prefix", "help": "one LSTM of those in the file"},
     "--config": {"help": "a config's name or file"},
     "--format": {"help": f"number format instead of the config's: {', '.join(SUPPORTED)}"},
     "--schedule": {"default": "best", "help": f"{', '.join(SCHEDULES)} or best"},
@@ -74,8 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         add(command)
         if run is not _perf:
             _option(command, "model", nargs="?" if run is _render else None)
-            for name in ("--format", "--prefix", "--max-memory"):
-                _option(command, name)
+            _option(command, "--format")
+            _option(command, "--node", "--prefix")
+            _option(command, "--max-memory")
     options = parser.parse_args(arguments)
     with files.max_memory(vars(options).pop("max_memory", None)):
         return ended(lambda: options.command(options), "lstm-sharp: ")
@@ -90,14 +94,18 @@ def _add_run(run: Parser) -> None:
     smallest = f"default: the smallest that fits of {', '.join(config.shipped())}"
     y = "float32 (batch, time, hidden * directions), the last layer's h"
     s = "float32 (layers * directions, batch, hidden) each"
-    _option(run, "--input", required=True, metavar="X.npy", help="float32 (batch, time, features)")
-    _option(run, "--output", required=True, metavar="Y.npy", help=y)
+    x = "float32 (batch, time, features); each input of a graph: NAME=X.npy or NAME=NUMBER"
+    _option(run, "--input", required=True, metavar="X.npy", action="append", help=x)
+    whole = "of a whole graph its output, or a folder/ or .npz for several"
+    _option(run, "--output", required=True, metavar="Y.npy", help=f"{y}; {whole}")
+    _option(run, "--allow-host", action="store_true", help=_ALLOW_HOST)
     _option(run, "--lengths", metavar="L.npy", help="whole numbers (batch,): steps of each")
     _option(run, "--backend", default="golden", help=", ".join(BACKENDS))
     _option(run, "--overlay", metavar="FILE.bit", help="for board; default: that of the config")
     _option(run, "--config", help=f"a config's name or file; {smallest}")
     _option(run, "--schedule")
-    _option(run, "--calibration", help="inputs that set the scale of x; default: the input itself")
+    x = "inputs that set the scale of x; default: the input itself"
+    _option(run, "--calibration", action="append", help=x)
     _option(run, "--state", metavar="S.npz", help=f"h and c to begin with, {s}")
     _option(run, "--state-out", metavar="S.npz", help="h and c after each sequence's last step")
     head = "write h, or what the model computes after the LSTM"
@@ -106,11 +114,15 @@ def _add_run(run: Parser) -> None:
 
 
 def _run(options: Namespace) -> None:
-    """Run a trained LSTM on an input.
+    """Run a trained network on an input, its recurrent layers on the engine.
 
     In float, in integers, on the HLS C++ kernel, on the cycle-accurate RTL engine, or on a board.
     """
-    model = load(options.model, options.prefix)
+    whole = graph_files.named(options.input, options.output) and not options.prefix
+    model = load(options.model, options.prefix, whole=whole, allow_host=options.allow_host)
+    if isinstance(model, Graph):
+        return _run_graph(options, model)
+    (options.input,), (options.calibration,) = options.input, options.calibration or (None,)
     if options.output_of == "head" and model.head is None:
         onnx = options.model.lower().endswith(".onnx")
         what = "gives h itself, with nothing after it" if onnx else "holds weights, and no graph"
@@ -175,6 +187,63 @@ def _run(options: Namespace) -> None:
     _tell(options.json, report.as_dict(), sys.stderr if aside else sys.stdout)
 
 
+def _run_graph(options: Namespace, graph: Graph) -> None:
+    """Run a whole graph, and write its outputs."""
+    of_one = {
+        "--lengths": options.lengths,
+        "--state": options.state,
+        "--state-out": options.state_out,
+        "--output-of": options.output_of == "head",
+    }
+    for name, given in of_one.items():
+        if given:
+            raise UsageError(
+                f"{name} is of a single stack, and {graph.source} is a whole graph: states and "
+                "lengths are inputs and outputs of its own; see lstm-sharp inspect"
+            )
+    files.check_outputs(
+        (options.json, *([] if graph_files.is_folder(options.output) else [options.output])),
+        (options.model, *graph_files.paths([*options.input, *(options.calibration or [])])),
+    )
+    calls = list(series(graph, graph_files.read(graph, options.input)))
+    steps = max((np.shape(v)[1] for v in calls[0].values() if np.ndim(v) > 1), default=1)
+    data = options.calibration and graph_files.read(graph, options.calibration)
+    with (
+        warnings.catch_warnings(),
+        GraphSession(
+            graph,
+            options.config,
+            options.backend,
+            format=options.format,
+            schedule=options.schedule,
+            steps=steps,
+            overlay=options.overlay,
+            calibration=data,
+            stateful=len(calls) > 1,
+            compare=True,
+        ) as session,
+    ):
+        warnings.simplefilter("ignore")  # the report's notes say the same
+        answers, reports = [], []
+        for call in calls:
+            answers.append(session.run(call))
+            reports += [session.report] if session.report else []
+    report, found = GraphReport.of(reports), answers[0]
+    if len(calls) > 1:
+        found = {name: np.stack([answer[name] for answer in answers]) for name in found}
+    graph_files.write(options.output, found, [out for _, out in report.states])
+    told = [f"{name}: {n}" for name, each in report.parts.items() for r in each for n in r.notes]
+    for note in dict.fromkeys([*report.notes, *told]):
+        say(f"note: {note}", sys.stderr)
+    aside = sys.stderr if files.is_stdout(options.output) else sys.stdout
+    nested = ("parts", "outputs", "states")
+    whole = report.as_dict()
+    brief = whole if options.json else {k: v for k, v in whole.items() if k not in nested}
+    _tell(options.json, brief, aside)
+    for line in () if options.json else report.lines():
+        say(line, aside, _WIDE)
+
+
 def _add_fit(fit: Parser) -> None:
     _option(fit, "--board", metavar="NAME", help="this board's configs alone; none: no board")
     _option(fit, "--steps")
@@ -190,7 +259,7 @@ def _fit(options: Namespace) -> None:
     from lstm_sharp.fit import fit, table
 
     files.check_outputs((options.json,), (options.model,))
-    model = load(options.model, options.prefix)
+    model = load_model(options.model, options.prefix)
     fmt, made = stored.own_format(model, options.format), model.quantized
     answer = fit(made or model, options.board, fmt, options.steps)
     if not files.is_stdout(options.json):
@@ -235,7 +304,7 @@ def _quantize(options: Namespace) -> None:
     if most is not None and not most >= 0:
         raise UsageError(f"--max-error {most:g} is no error; give 0 or more")
     files.check_outputs((out, told), (options.model, options.calibration, options.evaluation))
-    model = replace(load(options.model, options.prefix), quantized=None)
+    model = replace(load_model(options.model, options.prefix), quantized=None)
     x, method = _read(options.calibration), options.method or "error"
     if x is None:
         from lstm_sharp.package import vectors
@@ -279,7 +348,9 @@ def _add_package(package: Parser) -> None:
     _option(package, "-o", "--output", required=True, metavar="DIR", help=folder)
     _option(package, "--schedule")
     data = package.add_mutually_exclusive_group()
-    _option(data, "--calibration", help=f"{x}; needed unless the model is quantised")
+    told = f"{x}; needed unless the model is quantised; of a graph NAME=X.npy for each input"
+    _option(data, "--calibration", action="append", help=told)
+    _option(package, "--allow-host", action="store_true", help=_ALLOW_HOST)
     told = "instead: the ends between which x lies"
     _option(data, "--assume-range", metavar="A,B", type=ends, help=told)
     _option(overlay, "--overlay", metavar="FILE.bit", help=bit)
@@ -295,21 +366,14 @@ def _package(options: Namespace) -> None:
     """
     from lstm_sharp import package
 
-    calibration = _read(options.calibration)
-    model = load(options.model, options.prefix)
-    assume = options.assume_range
+    model = load(options.model, options.prefix, allow_host=options.allow_host)
+    if isinstance(model, Graph):
+        return _package_graph(options, model)
+    (path,) = options.calibration or (None,)
+    calibration, assume = _read(path), options.assume_range
     fmt = stored.own_format(model, options.format, assume if calibration is None else calibration)
     cfg = config.load(options.config).with_format(fmt)
-    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
-        overlay = options.overlay
-        if options.virtual:
-            if options.engine == "hls":
-                raise UsageError("the virtual board has the sv engine; leave out --engine hls")
-            from lstm_sharp.virtual.overlay import virtual_overlay
-
-            overlay = virtual_overlay(cfg, beside)
-        cfg, overlay = package.for_overlay(cfg, overlay)
-        cfg = cfg.of(options.engine or cfg.engine)
+    with _overlay_for(options, cfg) as (cfg, overlay):
         out, schedule = options.output, options.schedule
         made = package.write(model, cfg, out, schedule, calibration, overlay, assume=assume)
     for note in made.model.notes:
@@ -325,6 +389,49 @@ def _package(options: Namespace) -> None:
     say(f"{options.output}: {model.name} for {engine}, {size}")
 
 
+def _package_graph(options: Namespace, graph: Graph) -> None:
+    """Write a package of a whole graph."""
+    from lstm_sharp.package import graphs
+
+    if options.assume_range or not options.calibration:
+        raise UsageError(
+            f"{graph.source} is a whole graph, whose parts are calibrated with its inputs: give "
+            "--calibration NAME=X.npy for each"
+        )
+    values = graph_files.read(graph, options.calibration)
+    cfg = config.load(options.config).with_format(options.format)
+    with _overlay_for(options, cfg) as (cfg, overlay):
+        out, schedule = options.output, options.schedule
+        made = graphs.write(graph, cfg, out, values, schedule, overlay)
+    for part in graph.parts:
+        held = made.parts.get(part.name)
+        error = held and held.about["calibration"]["max_abs_error"]
+        told = f"largest error of h {error:.2g}" if held else "left out, it did not run"
+        say(f"{part.name}: {told}")
+    engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
+    say(f"{options.output}: {graph.source} for {engine}, {len(made.parts)} parts on it")
+    say("what lies around them is computed by ONNX Runtime, on the board or on a laptop")
+
+
+@contextmanager
+def _overlay_for(
+    options: Namespace, cfg: config.Config
+) -> Iterator[tuple[config.Config, str | Path | None]]:
+    """Take the config for the engine that a package is made for, and its overlay."""
+    from lstm_sharp import package
+
+    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
+        overlay = options.overlay
+        if options.virtual:
+            if options.engine == "hls":
+                raise UsageError("the virtual board has the sv engine; leave out --engine hls")
+            from lstm_sharp.virtual.overlay import virtual_overlay
+
+            overlay = virtual_overlay(cfg, beside)
+        cfg, overlay = package.for_overlay(cfg, overlay)
+        yield cfg.of(options.engine or cfg.engine), overlay
+
+
 def _add_render(render: Parser) -> None:
     _option(render, "--config", required=True)
     _option(render, "-o", "--output", required=True, metavar="DIR", help="folder to write")
@@ -338,7 +445,7 @@ def _render(options: Namespace) -> None:
     from lstm_sharp.flow.render import check_target, render
     from lstm_sharp.vendor.vectors import write_vectors
 
-    model = load(options.model, options.prefix) if options.model else None
+    model = load_model(options.model, options.prefix) if options.model else None
     fmt = stored.own_format(model, options.format) if model else options.format
     cfg = config.load(options.config).with_format(fmt)
     if not options.output:

@@ -27,7 +27,8 @@ from rich.table import Table
 from lstm_sharp import arrays, files
 from lstm_sharp.engine import config
 from lstm_sharp.errors import LstmSharpError
-from lstm_sharp.model import Model, load
+from lstm_sharp.model import Model
+from lstm_sharp.numerics.stored import load_model
 from lstm_sharp.runtime import engines
 from lstm_sharp.runtime.report import Report
 from lstm_sharp.runtime.session import Session
@@ -72,7 +73,7 @@ def main() -> int:
 
 
 def _run(console: Console) -> tuple[dict[str, Level], Path]:
-    model = load(_DATA / "vowels.onnx")
+    model = load_model(_DATA / "vowels.onnx")
     data = arrays.read_npz(
         _DATA / "vowels_test.npz", "x", "lengths", "labels", "calib_x", "calib_lengths"
     )

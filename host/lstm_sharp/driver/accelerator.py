@@ -93,7 +93,7 @@ class Accelerator(Session):
             with suggesting(model, cfg):
                 held.stages()
             self._held, self._kept = held, None  # though loading may fail: after reset, it is there
-            self.runs.begin(held)
+            self._take_up(held)
 
     def reset(self) -> None:
         """Make the board usable again after an error; weights are loaded again at the next run.

@@ -1,8 +1,9 @@
-"""An ONNX graph: where tensors come from; constant ones, such as weights, are computed."""
+"""A scope of an ONNX model: where tensors come from; constant ones are computed, as weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from lstm_sharp.model.onnx_file import read_onnx
 from lstm_sharp.model.onnx_run import Evaluator, make_evaluator
 
 if TYPE_CHECKING:
-    from onnx import NodeProto
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 _LAYOUT_OPS = frozenset(
     {"Transpose", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Dropout", "Cast"}
@@ -32,15 +33,19 @@ class HiddenValueError(UsageError):
     """A tensor depends on values that are not there."""
 
 
-class Graph:
-    """The top level of an ONNX model, whose nodes are listed in the order of execution.
+class Scope:
+    """The top level of an ONNX model or, by ``body``, one of the graphs in its nodes.
+
+    Names are unique in a model, so a body sees all that lies around it as if it were its own.
 
     Attributes:
         source: file name, for errors.
-        nodes: in their order.
+        own: nodes of this graph alone, in the order of execution.
+        nodes: these, after those of all graphs around it.
         inputs: type of each input that is no initializer.
         outputs: names.
         producer: the node that writes a tensor, by its name.
+        initializers: by name, those around it too.
 
     Raises:
         ToolError: onnx is not installed.
@@ -50,14 +55,60 @@ class Graph:
     def __init__(self, file: Path) -> None:
         self.source = file.name
         self._model = read_onnx(file)
-        graph = self._model.graph
-        self.nodes = list(graph.node)
+        self.nodes: list[NodeProto] = []
+        self.initializers: dict[str, Any] = {}
+        self._take(self._model.graph)
+
+    def body(self, graph: GraphProto) -> Scope:
+        """Enter the body of a node in this scope."""
+        inner = copy(self)
+        inner._take(graph)
+        return inner
+
+    def _take(self, graph: GraphProto) -> None:
+        self.own = list(graph.node)
+        self.nodes = [*self.nodes, *self.own]
         self.outputs = [value.name for value in graph.output]
-        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        own = {tensor.name: tensor for tensor in graph.initializer}
         # Before IR version 4 initializers are listed as inputs, too.
-        self.inputs = {v.name: v for v in graph.input if v.name not in self._initializers}
+        self.inputs = {v.name: v for v in graph.input if v.name not in own}
+        self.initializers = {**self.initializers, **own}
         self.producer = {name: node for node in self.nodes for name in node.output if name}
         self._evaluators: dict[tuple[str, ...], tuple[Evaluator, list[str]]] = {}
+
+    def model_of(
+        self,
+        nodes: Sequence[NodeProto],
+        given: Mapping[str, Any],
+        made: Iterable[str],
+    ) -> ModelProto:
+        """Make a model of some nodes.
+
+        Args:
+            nodes: in the order of execution.
+            given: what they read and do not make: arrays, or lists of arrays.
+            made: names of what is wanted of them.
+        """
+        from onnx import ValueInfoProto, helper
+
+        inside = {name for node in nodes for name in node.output}
+        reads = {name for node in nodes for name in reads_of(node)} - inside - given.keys()
+        graph = helper.make_graph(
+            nodes,
+            "part",
+            [_typed(name, value) for name, value in given.items()],
+            [ValueInfoProto(name=name) for name in made],
+            [self.initializers[name] for name in sorted(reads) if name in self.initializers],
+        )
+        # Before IR version 4 every initializer must be an input, too.
+        version = max(4, self._model.ir_version)
+        return helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=version)
+
+    @property
+    def opset(self) -> int:
+        """Version of ONNX's own operators."""
+        versions = (o.version for o in self._model.opset_import if o.domain in ("", "ai.onnx"))
+        return next(versions, 1)
 
     def trace(self, name: str) -> tuple[str, list[NodeProto]]:
         """Follow a tensor back through ops that at most change its layout.
@@ -83,7 +134,7 @@ class Graph:
         for node in reversed(self.nodes):
             if any(name in reads and name not in known for name in node.output):
                 nodes.append(node)
-                reads.update(_reads(node))
+                reads.update(reads_of(node))
         return nodes[::-1], {n for n in reads if n in known or n not in self.producer}
 
     def evaluate(self, target: str, known: Mapping[str, np.ndarray], what: str) -> np.ndarray:
@@ -101,7 +152,7 @@ class Graph:
             UsageError: the nodes cannot be evaluated, for example not with these sizes.
         """
         nodes, reads = self.part(target, known)
-        told = reads - known.keys() - self._initializers.keys()
+        told = reads - known.keys() - self.initializers.keys()
         if not told:
             try:
                 values = self._values(target, nodes, reads, known)
@@ -113,7 +164,7 @@ class Graph:
             told = {name for name in reads if name in known and _has_nan(known[name])}
             hidden = set(told)
             for node in nodes:
-                if not hidden.isdisjoint(_reads(node)):
+                if not hidden.isdisjoint(reads_of(node)):
                     hidden.update(name for name in node.output if _has_nan(values.get(name)))
                     if node.op_type not in _MOVING_OPS:
                         hidden.add(target)
@@ -125,33 +176,21 @@ class Graph:
         self, target: str, nodes: list[NodeProto], reads: set[str], known: Mapping[str, np.ndarray]
     ) -> dict[str, Any]:
         """Compute all that nodes make; kept for the next call is what computes it."""
-        from onnx import ValueInfoProto, helper, numpy_helper
+        from onnx import numpy_helper
 
         if not nodes:
-            initial = self._initializers.get(target)
+            initial = self.initializers.get(target)
             return {target: known[target] if initial is None else numpy_helper.to_array(initial)}
         key = (target, *sorted(known))
         given = {name: known[name] for name in sorted(reads) if name in known}
         if key not in self._evaluators:
             names = [name for node in nodes for name in node.output if name]
-            kinds = {n: helper.np_dtype_to_tensor_dtype(v.dtype) for n, v in given.items()}
-            graph = helper.make_graph(
-                nodes,
-                "part",
-                [helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items()],
-                [ValueInfoProto(name=name) for name in names],
-                [self._initializers[name] for name in reads if name not in known],
-            )
-            opsets = self._model.opset_import
-            # Before IR version 4 every initializer must be an input, too.
-            version = max(4, self._model.ir_version)
-            part = helper.make_model(graph, opset_imports=opsets, ir_version=version)
-            self._evaluators[key] = make_evaluator(part), names
+            self._evaluators[key] = make_evaluator(self.model_of(nodes, given, names)), names
         evaluator, names = self._evaluators[key]
         return {**known, **dict(zip(names, evaluator(given)))}
 
 
-def _reads(node: NodeProto) -> Iterator[str]:
+def reads_of(node: NodeProto) -> Iterator[str]:
     """Yield the tensors that a node reads, from the bodies of If, Loop and Scan, too."""
     yield from (name for name in node.input if name)
     for attribute in node.attribute:
@@ -159,7 +198,17 @@ def _reads(node: NodeProto) -> Iterator[str]:
         own = {value.name for value in (*body.input, *body.initializer)}
         own.update(name for inner in body.node for name in inner.output)
         for inner in body.node:
-            yield from (name for name in _reads(inner) if name not in own)
+            yield from (name for name in reads_of(inner) if name not in own)
+
+
+def _typed(name: str, value: Any) -> ValueInfoProto:
+    """Declare a tensor, or a sequence of tensors, of the type of a value and of any shape."""
+    from onnx import helper
+
+    if isinstance(value, list):
+        kind = _typed(name, value[0]).type if value else helper.make_tensor_type_proto(1, None)
+        return helper.make_value_info(name, helper.make_sequence_type_proto(kind))
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
 
 
 def _has_nan(value: object) -> bool:

@@ -38,19 +38,21 @@ _WRONG: tuple[tuple[str, _Wrong], ...] = (
 """Ops that the reference evaluator computes wrongly, at which opset and with which attributes."""
 
 
-def make_evaluator(part: ModelProto) -> Evaluator:
+def make_evaluator(part: ModelProto | bytes) -> Evaluator:
     """Returns what computes a graph.
 
     Args:
-        part: a model whose outputs need no types.
+        part: a model whose outputs need no types; or one as a file has it, for ONNX Runtime alone.
 
     Raises:
         UsageError: ONNX Runtime is not there or does not take the graph, and the reference
             evaluator is known to be wrong for an op of it.
         Exception: of the reference evaluator, when it does not know an op.
     """
-    try:
+    if isinstance(part, bytes):
         return _runtime(part)
+    try:
+        return _runtime_of(part)
     except Exception as error:  # of onnxruntime: an op, type or opset that it does not know
         missing = isinstance(error, ImportError)
         reason = "is not installed" if missing else f"does not take it: {why(error)}"
@@ -58,20 +60,26 @@ def make_evaluator(part: ModelProto) -> Evaluator:
     return _reference(part)
 
 
-def _runtime(part: ModelProto) -> Evaluator:
-    """Lets ONNX Runtime compute a graph; raises whatever it raises."""
-    import onnxruntime
+def _runtime_of(part: ModelProto) -> Evaluator:
+    import onnxruntime  # noqa: F401  # whose absence is told first
     from onnx import TensorProto
 
     if any(v.type.tensor_type.elem_type == TensorProto.BFLOAT16 for v in part.graph.input):
         raise TypeError("its Python interface takes no bfloat16")
+    return _runtime(part.SerializeToString())
+
+
+def _runtime(part: bytes) -> Evaluator:
+    """Lets ONNX Runtime compute a graph; raises whatever it raises."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised, and need not be printed
     onnxruntime.set_default_logger_severity(4)
     options.enable_cpu_mem_arena = False  # what was once taken would be kept
     options.intra_op_num_threads = 1
     providers = ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(part.SerializeToString(), options, providers=providers)
+    session = onnxruntime.InferenceSession(part, options, providers=providers)
 
     def run(feeds: Mapping[str, np.ndarray]) -> list[Any]:
         try:

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import is_float, some
+from lstm_sharp.model.common import is_float, same
 from lstm_sharp.model.model import Layer, level_width
 from lstm_sharp.model.onnx_file import label
-from lstm_sharp.model.onnx_graph import Graph, HiddenValueError
+from lstm_sharp.model.onnx_graph import HiddenValueError, Scope
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-_PROBES = ((2, 5), (3, 7), (1, 4), (4, 1))
+PROBES = ((2, 5), (3, 7), (1, 4), (4, 1))
 """Batches and times to try where the file fixes none: without common factors, and each of 1."""
 
 _MOST_VALUES = 1 << 24
@@ -70,21 +70,23 @@ class Stack:
         batch_first: whether the graph's input is (batch, time, X) rather than (time, batch, X).
 
     Raises:
-        UsageError: the input is no float tensor of three dimensions, something between the nodes
-            reorders batch, time or features at some size, sequences end early, or an initial
-            state is not zero.
+        UsageError: the input is no float tensor of three dimensions, or at some size something
+            before or between the nodes does more than pass on x or h step by step, or sequences
+            end early, or an initial state is not zero.
     """
 
-    def __init__(self, graph: Graph, levels: list[Level]) -> None:
+    def __init__(self, graph: Scope, levels: list[Level]) -> None:
         self.graph, self.levels = graph, levels
         self._widths = [levels[0].cells[0].input_size, *(level_width(q.cells) for q in levels)]
-        self._x, _ = graph.trace(levels[0].node.input[0])
         self._random = np.random.default_rng(0)
         self._checked: set[tuple[int, int]] = set()
-        first, second = self._input_axes()
+        self._x, *below = (graph.trace(level.node.input[0])[0] for level in levels)
+        axes = self._input_axes()
+        if axes is None or below != [level.node.output[0] for level in levels[:-1]]:
+            raise UsageError(f"{graph.source} is no stack from an input of it")
         for self.batch_first in (True, False):
-            self.sizes = (first, second) if self.batch_first else (second, first)
-            if self._reaches(0, *next(self._probes())) is None:
+            self.sizes = axes if self.batch_first else axes[::-1]
+            if self._reaches(0, *next(self._probes())):
                 break
         for batch, time in self._probes():
             self.check(batch, time)
@@ -100,17 +102,12 @@ class Stack:
         if (batch, time) in self._checked:
             return
         for index, level in enumerate(self.levels):
-            reason = self._reaches(index, batch, time)
-            if reason is not None:
-                _, nodes = self.graph.trace(level.node.input[0])
-                below = f"between {label(self.levels[index - 1].node)} and" if index else "before"
+            if not (self._reaches(index, batch, time) and self._is_plain(level, batch, time)):
                 raise UsageError(
-                    f"{self.graph.source}: the ops {some(map(label, reversed(nodes))) or '(none)'} "
-                    f"{below} {label(level.node)} do not pass on {'h' if index else 'x'} step by "
-                    f"step at batch {batch}, time {time}{reason}; export the model with x as "
-                    "(batch, time, features), and nothing but a swap of axes between its layers"
+                    f"{self.graph.source}: x or h is not passed on to {label(level.node)} step by "
+                    f"step at batch {batch}, time {time}, from zero states on; run the whole graph:"
+                    f" --input {self._x}=X.npy, in Python load(path, whole=True)"
                 )
-            self._check_lengths_and_states(level, batch, time)
         self._checked.add((batch, time))
 
     def typical_h(self) -> list[np.ndarray]:
@@ -149,69 +146,52 @@ class Stack:
         declared = self.graph.inputs[self._x].type.tensor_type.elem_type
         return helper.tensor_dtype_to_np_dtype(declared) if declared else self.levels[0].kind
 
-    def _input_axes(self) -> tuple[int, int]:
-        """Check the graph's input; return the sizes of its two first axes, 0 where it has none."""
-        from onnx import TensorProto
+    def _input_axes(self) -> tuple[int, int] | None:
+        """Return the sizes of the input's two first axes, 0 where the file fixes none.
 
+        None if it is no input of the graph, or not of floats (batch, time, X).
+        """
+        if self._x not in self.graph.inputs:
+            return None
         kind, width = self.graph.inputs[self._x].type.tensor_type, self._widths[0]
-        names = {value: name for name, value in TensorProto.DataType.items()}
-        told = names.get(kind.elem_type, f"type {kind.elem_type}")
         shape = [axis.dim_value for axis in kind.shape.dim] if kind.HasField("shape") else [0, 0, 0]
         values = prod(max(size, 1) for size in shape[:2]) * max(self._widths)
-        if (
-            told not in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "UNDEFINED")
-            or (len(shape) != 3 or shape[2] not in (0, width) or min(shape) < 0)
-            or values > _MOST_VALUES
-        ):
-            raise UsageError(
-                f"{self.graph.source}: input {self._x} is {told} {shape} (0 is any), but the first "
-                f"LSTM takes floats (batch, time, {width}), of at most {_MOST_VALUES} values; "
-                "export the model with such an input, its axes dynamic"
-            )
-        return shape[0], shape[1]
+        fits = len(shape) == 3 and min(shape) >= 0 and shape[2] in (0, width)
+        fits = fits and values <= _MOST_VALUES and is_float(self._x_type)
+        return (shape[0], shape[1]) if fits else None
 
     def _probes(self) -> Iterator[tuple[int, int]]:
         """Yield batches and times to try, each as it is where the file fixes it."""
         batch, time = self.sizes
-        yield from dict.fromkeys((batch or one, time or other) for one, other in _PROBES)
+        yield from dict.fromkeys((batch or one, time or other) for one, other in PROBES)
 
-    def _reaches(self, index: int, batch: int, time: int) -> str | None:
-        """Tell why what is below a node does not reach it step by step; None: it does."""
+    def _reaches(self, index: int, batch: int, time: int) -> bool:
+        """Tell whether what is below a node reaches it step by step."""
         level = self.levels[index]
-        given, what = self.random(batch, time, self._widths[index]), f"x of {label(level.node)}"
-        try:
-            value = self.graph.evaluate(level.node.input[0], self.feeds(given, index), what)
-        except UsageError as error:
-            return f" ({str(error).removeprefix(f'{self.graph.source}: {what} ')})"
-        return None if same(value, given if level.batch_major else given.swapaxes(0, 1)) else ""
+        given = self.random(batch, time, self._widths[index])
+        value = self._evaluated(level.node.input[0], self.feeds(given, index))
+        return same(value, given if level.batch_major else given.swapaxes(0, 1))
 
-    def _check_lengths_and_states(self, level: Level, batch: int, time: int) -> None:
-        """Refuse sequences that end before the last step, and states that are not zero.
+    def _is_plain(self, level: Level, batch: int, time: int) -> bool:
+        """Tell whether all sequences run from zero states to the last step.
 
         A state for one sequence counts for all: where it is zero, nothing else can be meant.
         """
         known = self.feeds(np.full((batch, time, self._widths[-1]), np.nan))
         count, size = len(level.cells), level.cells[0].hidden_size
         states = [(n, count, size) if level.batch_major else (count, n, size) for n in (batch, 1)]
-        outside = "without it and give the state with --state"
-        for index, name, meant, shapes, remedy in (
-            (4, "sequence_lens", time, [(batch,)], "without a mask"),
-            (5, "initial_h", 0, states, outside),
-            (6, "initial_c", 0, states, outside),
-        ):
-            tensor, what = input_of(level.node, index), f"{name} of {label(level.node)}"
-            if not tensor:
-                continue
-            wanted = f"it must be {meant} everywhere in the shape {shapes[0]}: export {remedy}"
-            try:
-                value = self.graph.evaluate(tensor, known, what)
-            except HiddenValueError as error:
-                raise UsageError(f"{error}; {wanted}") from None
-            if value.shape not in shapes:
-                raise UsageError(f"{self.graph.source}: {what} has shape {value.shape}; {wanted}")
-            odd = value[value != meant]
-            if odd.size:
-                raise UsageError(f"{self.graph.source}: {what} has {odd[0]:g}; {wanted}")
+        for index, meant, shapes in ((4, time, [(batch,)]), (5, 0, states), (6, 0, states)):
+            tensor = input_of(level.node, index)
+            value = self._evaluated(tensor, known) if tensor else np.full(shapes[0], meant)
+            if value is None or value.shape not in shapes or (value != meant).any():
+                return False
+        return True
+
+    def _evaluated(self, tensor: str, known: dict[str, np.ndarray]) -> np.ndarray | None:
+        try:
+            return self.graph.evaluate(tensor, known, tensor)
+        except UsageError:  # it takes something else, or cannot be of these sizes
+            return None
 
 
 @dataclass(frozen=True)
@@ -290,8 +270,3 @@ def make_head(stack: Stack) -> Head | None:
 def input_of(node: NodeProto, index: int) -> str:
     """Return the name of a node's input, empty where it has none there."""
     return node.input[index] if len(node.input) > index else ""
-
-
-def same(a: object, b: np.ndarray) -> bool:
-    """Tell whether this is an array of the same shape and values, of whatever type."""
-    return isinstance(a, np.ndarray) and np.array_equal(a.astype(float), b.astype(float))

@@ -11,7 +11,8 @@ from lstm_sharp import arrays, package, paths
 from lstm_sharp.engine import config
 from lstm_sharp.engine.boards import VIRTUAL, boards
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model import Layer, Model, load
+from lstm_sharp.model import Layer, Model
+from lstm_sharp.numerics.stored import load_model
 
 TIMES = np.array([2.0, 8, 32, 128])
 """Steps over which the units of ``smooth`` average."""
@@ -103,4 +104,4 @@ def _vowels() -> tuple[Model, np.ndarray]:
     held = arrays.read_npz(data / "vowels_test.npz", "calib_x", "calib_lengths")
     long = held["calib_x"][held["calib_lengths"] >= 16]
     spread = np.arange(8) * len(long) // 8  # they are in the order of the speakers
-    return load(data / "vowels.onnx"), np.concatenate([long[spread], long])[:, :16]
+    return load_model(data / "vowels.onnx"), np.concatenate([long[spread], long])[:, :16]

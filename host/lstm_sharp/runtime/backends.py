@@ -43,6 +43,8 @@ class Backend:
     """hls or sv; None where none takes part."""
     counts = False
     """Whether the cycles that it gives are those of an engine."""
+    holds: Deployment | None = None
+    """The model that was taken up last."""
 
     def __init__(self) -> None:
         self._turn = threading.RLock()
@@ -130,18 +132,19 @@ class Simulated(Backend):
         self.engine = engines.kind(name)
         self.process: engines.Process | None = None
         self._build, self._progress = build, progress
-        self._holds: object = None
+        self._loaded: object = None
         self._load: jobs.Result
 
     def begin(self, held: Deployment) -> None:
         """Take up a model."""
         held.stages()
+        self._loaded = None
 
     def run(self, held: Deployment, x: Batch, state: Pair | None, give: bool) -> Answer:
         """Build the engine if that has not been done, and play all programs on it."""
         if self.process is None or not self.process.lives:
             self.process = engines.Process(engines.build(self.name, held.engine, self._build))
-            self._holds = None
+            self._loaded = None
         stages = held.stages(max(map(len, x)), len(x))
         try:
             return deploy.run(stages, x, state, give, self._play)
@@ -160,7 +163,7 @@ class Simulated(Backend):
         """Give what the stage's load gave, now or earlier, and each run's result."""
         assert self.process
         key = stage.first, stage.plan.layers
-        loads = 0 if self._holds == key else 1
+        loads = 0 if self._loaded == key else 1
         asked = [stage.load(), *runs] if loads else runs
         results: list[jobs.Result] = []
         for result in self.process.play(asked):
@@ -169,7 +172,7 @@ class Simulated(Backend):
             if self._progress and len(results) > loads:
                 self._progress(len(results) - loads, len(runs))
         if loads:
-            self._holds, self._load = key, results.pop(0)
+            self._loaded, self._load = key, results.pop(0)
         return [self._load, *results]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lstm_sharp.engine import config
@@ -17,19 +17,20 @@ DEFAULT_FORMAT = "W8A16"
 
 
 def choose(
-    model: Model | QuantModel,
+    models: Model | QuantModel | Sequence[Model],
     named: str | Config | None,
     fmt: str | None,
     required: bool,
     steps: int = 1,
     engine: str = "sv",
 ) -> Config | None:
-    """Return the named config, or the smallest shipped one that holds the model.
+    """Return the named config, or the smallest shipped one that holds the model, or each of them.
 
     Whole before level by level: a larger config without reloads is taken before a smaller one.
 
     Args:
-        model: the float model, or the integer model, whose scales count, too.
+        models: the float model, or the integer model, whose scales count, too; or several, which
+            take turns.
         named: a config, a shipped config's name or the path of a config file; None to choose.
         fmt: a number format that replaces the config's own; None to keep it.
         required: whether it is an error that no shipped config holds the model.
@@ -39,24 +40,27 @@ def choose(
     Raises:
         UsageError: nothing holds the model, or the named config does not even level by level.
     """
+    every = (models,) if isinstance(models, Model | QuantModel) else models
     if named is not None:
         cfg = named if isinstance(named, Config) else config.load(named)
         cfg = cfg.with_format(fmt).of(engine)
-        with suggesting(model, cfg):
-            check_levels(model, cfg)
+        for model in every:
+            with suggesting(model, cfg):
+                check_levels(model, cfg)
         return cfg
     by_levels: Config | None = None
     reason: UsageError | None = None
     for cfg in (config.load(name).with_format(fmt).of(engine) for name in config.shipped()):
         try:
-            if len(plans(model, cfg, steps=steps)) == 1:
+            if all(len(plans(model, cfg, steps=steps)) == 1 for model in every):
                 return cfg
         except UsageError as error:
             reason = error
         else:
             by_levels = by_levels or cfg
     if required and by_levels is None:
-        raise UsageError(f"no shipped config holds {model.name}: {reason}")
+        names = ", ".join(model.name for model in every)
+        raise UsageError(f"no shipped config holds {names}: {reason}")
     return by_levels
 
 

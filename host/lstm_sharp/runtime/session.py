@@ -20,6 +20,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
+from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import C_LIMIT, Format
 from lstm_sharp.numerics.quantize import quantize
@@ -65,6 +66,7 @@ class Session:
             is the overlay's.
         compare: run the float model beside each call, and report how far h is from its h.
         progress: called with (programs done, programs in all) while a simulated engine runs.
+        beside: a session whose engine this one uses, too; they take turns.
 
     Raises:
         UsageError: an unknown name, a model that does not fit, or one that has an integer model and
@@ -103,6 +105,7 @@ class Session:
         overlay: str | Path | None = None,
         compare: bool = False,
         progress: Progress | None = None,
+        beside: Session | None = None,
     ) -> None:
         if backend not in BACKENDS:
             raise UsageError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
@@ -114,7 +117,9 @@ class Session:
         self.stateful, self.compare = stateful, compare
         self._float = Float(model)
         runs: Any = self._float if backend == "float" else Golden()
-        if backend in ("csim", "rtl"):
+        if beside is not None and backend != "float":
+            runs = beside.runs
+        elif backend in ("csim", "rtl"):
             runs = Simulated(backend, build, progress)
         elif overlay is not None:
             runs = Board(overlay)
@@ -127,7 +132,7 @@ class Session:
         if required or config is not None:
             cfg = find()
             assert cfg is not None
-            if backend == "board" and overlay is None:
+            if backend == "board" and overlay is None and beside is None:
                 runs = Board(overlays.overlay_of(cfg, build))
                 cfg = cfg.of(runs.engine)
             self.fmt, find = cfg.fmt, lambda: cfg
@@ -136,7 +141,7 @@ class Session:
         if model.quantized is not None:
             self._deploy(model.quantized)
         elif calibration is not None:
-            self._quantize(check_input(model, calibration, "calibration data"))
+            self.calibrate(calibration)
 
     @property
     def cfg(self) -> Config | None:
@@ -177,6 +182,14 @@ class Session:
         """
         return self._deployed.model
 
+    def calibrate(self, x: np.ndarray) -> None:
+        """Choose the scales on typical x (batch, time, X), and take the model up.
+
+        Raises:
+            UsageError: x of the wrong shape or type, or a model that the engine does not hold.
+        """
+        self._quantize(check_input(self.model, x, "calibration data"))
+
     @property
     def _deployed(self) -> Deployment:
         if self._held is None:
@@ -204,8 +217,9 @@ class Session:
             x: (T, X) for one sequence, (B, T, X) for a batch, or a list of (T, X) of any lengths.
                 Floats, or integers that are quantised already; an int16 (or int8) batch is packed
                 straight into a board's DMA memory.
-            state: h and c at the start, (cells, B, widest H) each; integers where x is. By default
-                zeros, or what the last run left behind if the session is stateful.
+            state: h and c at the start, (cells, B, widest H) each; integers where x is. A GRU's c
+                is its h before rounding. By default zeros, or what the last run left behind if the
+                session is stateful.
             return_state: also return h and c after each sequence's last step.
             lengths: steps of each sequence of a batch, (B,) 1 to T; by default all have T steps.
 
@@ -247,6 +261,8 @@ class Session:
         if scaled:
             x = _each(held.model.quantize_input, x)
             own = held.model.quantize_state(*own) if asked.state and own else own
+        if held is not None and self.runs.holds is not held:  # another session took a turn
+            self._take_up(held)
         h, left, seen = self.runs.run(held, x, own, give)
         after = left
         if in_float:
@@ -260,10 +276,14 @@ class Session:
         c, of_h = self._saturated(seen, left)
         if c is True or (c and any(c)):
             often = "" if c is True else f" {sum(c)} times, by cells {list(c)}"
-            notes.append(
-                f"c saturates{often}: h may be wrong from there on; calibrate with sequences as "
-                "long as these, reset the state before, or run shorter ones"
-            )
+            remedy = "scale the model down"
+            if self.model.kind == "lstm":
+                remedy = (
+                    "calibrate with sequences as long as these, reset the state before, or run "
+                    "shorter ones"
+                )
+            what = golden.HELD[self.model.kind]
+            notes.append(f"{what} saturates{often}: h may be wrong from there on; {remedy}")
         if self.compare:
             error, of_float = self._compared(asked, h, of_float)
             if c is None and not in_float and self._float.peak >= C_LIMIT:
@@ -385,8 +405,12 @@ class Session:
     def _deploy(self, model: QuantModel) -> None:
         self._notes = model.notes
         held = Deployment(model, self._find, self.schedule)
-        self.runs.begin(held)
+        self._take_up(held)
         self._held = held
+
+    def _take_up(self, held: Deployment) -> None:
+        self.runs.begin(held)
+        self.runs.holds = held
 
 
 def _each(of: Callable[[np.ndarray], Any], values: Any) -> Any:

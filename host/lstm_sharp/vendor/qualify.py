@@ -20,7 +20,7 @@ from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import hls_rtl, tools, xilinx
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics.stored import load
+from lstm_sharp.numerics.stored import load_model
 from lstm_sharp.package.folder import QUALIFICATION
 from lstm_sharp.terminal import Parser, ended
 from lstm_sharp.vendor import vitis, vivado
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def act() -> None:
         cfg = config.load(asked.config or asked.board).of(asked.engine)
-        model = load(asked.model) if asked.model else vitis.small_model()
+        model = load_model(asked.model) if asked.model else vitis.small_model()
         out = qualify(cfg, asked.board, model, asked.build)
         print(f"{out}: copy it to the board and run `python {out.name}/run.py` there")
 

@@ -20,7 +20,7 @@ from lstm_sharp.errors import EngineError, ToolError, UsageError
 from lstm_sharp.flow import jobs, render, tools, xilinx
 from lstm_sharp.flow.hls_rtl import FOLDER, read_stamp, write_stamp
 from lstm_sharp.model.model import Layer, Model
-from lstm_sharp.numerics.stored import load
+from lstm_sharp.numerics.stored import load_model
 from lstm_sharp.package import vectors
 from lstm_sharp.runtime import deploy, engines
 from lstm_sharp.terminal import Parser, ended
@@ -162,7 +162,7 @@ def _main(options: Namespace) -> int:
         print(out)
         return 0
     if not options.read:
-        model = load(options.model) if options.model else small_model()
+        model = load_model(options.model) if options.model else small_model()
         out = run(cfg, model, options.build, options.stages.split(","))
     report = judged(cfg, out)
     for failure in report.failures if report else ():

@@ -1,0 +1,357 @@
+"""A whole graph through one backend: its recurrent parts on one engine, the rest on the host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model.graph import Graph
+from lstm_sharp.model.steps import Call, Recurrent, State, Values
+from lstm_sharp.numerics import reference
+from lstm_sharp.runtime import session as of_model
+from lstm_sharp.runtime.batch import by_length
+from lstm_sharp.runtime.choose import choose
+from lstm_sharp.runtime.report import Report
+
+_SUMS = ("steps", "cycles", "predicted_cycles", "hls_cycles", "ideal_cycles", "load_cycles")
+_ALIKE = ("backend", "engine", "format", "config", "schedule")
+
+
+@dataclass(frozen=True)
+class GraphReport:
+    """What a call did; the JSON of the command line has what a ``Report`` has, of all parts."""
+
+    parts: Mapping[str, tuple[Report, ...]] = field(repr=False)
+    """Of each recurrent part, a report for each time it ran."""
+    seconds: float
+    """Of the whole call, with what the host computed."""
+    errors: Mapping[str, tuple[float, float]] | None
+    """Of each output: largest difference from the graph with its parts in float, and the largest
+    abs value of that graph's; None if that was not asked for."""
+    states: tuple[tuple[str, str], ...]
+    """Inputs and outputs that are found to be states."""
+    notes: tuple[str, ...]
+
+    @property
+    def max_abs_error(self) -> float | None:
+        """The largest of any output."""
+        return max((e for e, _ in self.errors.values()), default=0.0) if self.errors else None
+
+    @classmethod
+    def of(cls, reports: Sequence[GraphReport]) -> GraphReport:
+        """Put the reports of calls together."""
+        last = reports[-1]
+        names = last.parts
+        errors = last.errors and {
+            out: (max(r.errors[out][0] for r in reports if r.errors), size)
+            for out in last.errors
+            for size in [max(r.errors[out][1] for r in reports if r.errors)]
+        }
+        notes = dict.fromkeys(note for report in reports for note in report.notes)
+        parts = {name: sum((report.parts[name] for report in reports), ()) for name in names}
+        return cls(parts, sum(r.seconds for r in reports), errors, last.states, tuple(notes))
+
+    def lines(self) -> Iterator[str]:
+        """Say of each part and output, in a line, what it did."""
+        for name, reports in self.parts.items():
+            if reports:
+                errors = [r.max_abs_error for r in reports if r.max_abs_error is not None]
+                off = f", h off by {max(errors):.3g}" if errors else ""
+                cycles = sum(r.cycles or r.predicted_cycles or 0 for r in reports)
+                took = f", {cycles} cycles" if cycles else ""
+                steps = sum(r.steps for r in reports)
+                yield f"{name}: ran {len(reports)} times, {steps} steps{took}{off}"
+            else:
+                yield f"{name}: did not run"
+        for name, (error, largest) in (self.errors or {}).items():
+            yield f"output {name}: off by {error:.3g}, its largest value is {largest:.3g}"
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        every = [report for reports in self.parts.values() for report in reports]
+        sums: dict[str, Any] = {}
+        for name in _SUMS:
+            values = [getattr(report, name) for report in every]
+            sums[name] = None if None in values or not values else sum(values)
+        took = sums["cycles"] or sums["predicted_cycles"]
+        of_all = {
+            name: ", ".join(dict.fromkeys(filter(None, (getattr(r, name) for r in every)))) or None
+            for name in _ALIKE
+        }
+        return {
+            **of_all,
+            **sums,
+            "utilization": sums["ideal_cycles"] / took if took else None,
+            "max_abs_error": self.max_abs_error,
+            "outputs": self.errors
+            and {k: {"max_abs_error": e, "largest": top} for k, (e, top) in self.errors.items()},
+            "seconds": self.seconds,
+            "states": self.states,
+            "parts": {name: [r.as_dict() for r in told] for name, told in self.parts.items()},
+            "notes": self.notes,
+        }
+
+
+class GraphSession:
+    """Runs a graph; ``Session`` makes one of a ``Graph``, and its arguments are the same.
+
+    Args:
+        graph: cut at its recurrent parts.
+        calibration: typical inputs by name, as ``stream`` takes them; by default those of the first
+            call, which is little to choose scales on if it has few steps.
+        stateful: inputs that are states go on from where the last call ended, until ``reset``, as
+            do recurrent parts that the graph gives no state.
+
+    Attributes:
+        sessions: of each part, by name: one engine for all.
+        report: what the last call did; None before the first.
+
+    Raises:
+        UsageError: as ``Session``.
+    """
+
+    report: GraphReport | None = None
+
+    def __init__(
+        self,
+        graph: Graph,
+        config: Any = None,
+        backend: str = "golden",
+        *,
+        calibration: Mapping[str, np.ndarray] | None = None,
+        steps: int = 1,
+        stateful: bool = False,
+        compare: bool = False,
+        **more: Any,
+    ) -> None:
+        self._begin(graph, backend, stateful, {}, compare)
+        overlay = more.get("overlay")
+        if graph.parts and overlay is None and (backend not in ("float", "golden") or config):
+            models = [part.model for part in graph.parts]
+            config = choose(models, config, more.get("format"), True, steps)
+        beside: of_model.Session | None = None
+        for part in graph.parts:
+            beside = self.sessions[part.name] = of_model.Session(
+                part.model,
+                beside.cfg if beside and overlay is not None else config,
+                backend,
+                steps=steps,
+                stateful=stateful and part.keeps_state,
+                compare=compare,
+                beside=beside,
+                **more,
+            )
+        if calibration is not None:
+            for name, x in calibration_of(graph, calibration, stateful).items():
+                self.sessions[name].calibrate(x)
+
+    def _begin(
+        self,
+        graph: Graph,
+        backend: str,
+        stateful: bool,
+        sessions: dict[str, of_model.Session],
+        compare: bool = False,
+    ) -> None:
+        self.graph, self.backend, self.stateful, self.sessions = graph, backend, stateful, sessions
+        self._reports: dict[str, list[Report]] = {}
+        self._course = _Course(graph, self._run_part, stateful)
+        self._exact = _Course(graph, InFloat(stateful), stateful) if compare else None
+
+    def __enter__(self) -> GraphSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all sessions."""
+        for session in self.sessions.values():
+            session.close()
+
+    def reset(self) -> None:
+        """Begin the next run from zeros, if the session is stateful."""
+        self._course.kept = {}
+        if self._exact:
+            self._exact = _Course(self.graph, InFloat(self.stateful), self.stateful)
+        for session in self.sessions.values():
+            session.reset()
+
+    def run(self, x: Mapping[str, np.ndarray] | np.ndarray) -> Any:
+        """Run the graph.
+
+        Args:
+            x: the inputs by name, or the first one. An input that is found to be a state may be
+                left out: it is zero, or what the last call left behind if the session is stateful.
+
+        Returns:
+            The outputs by name, or the one output that there is beside states, if x was an array.
+
+        Raises:
+            UsageError: inputs of other names, types or shapes, or what the engine does not hold.
+            BoardError: the run failed on a board; call ``reset``.
+        """
+        named = isinstance(x, Mapping)
+        given = dict(x) if isinstance(x, Mapping) else {next(iter(self.graph.inputs)): x}
+        values = self.graph.filled(given)
+        left_out = values.keys() - given.keys()
+        states = self.graph.states(values) if self.stateful or left_out else ()
+        odd = left_out - dict(states).keys()
+        if odd:
+            wants = "; ".join(f"{name}: {self.graph.inputs[name]}" for name in sorted(odd))
+            raise UsageError(f"{self.graph.source} needs the input {wants}")
+        self._reports = {name: [] for name in self.sessions}
+        began = time.perf_counter()
+        found = self._course.run(values, states, left_out)
+        seconds, errors = time.perf_counter() - began, None
+        if self._exact:
+            exact = self._exact.run(values, states, left_out)
+            errors = {name: _error(found[name], exact[name]) for name in found}
+        kept = "goes on from call to call" if self.stateful else "begins at zero"
+        notes = [f"{name} is the state that {out} ends as; it {kept}" for name, out in states]
+        reports = {name: tuple(each) for name, each in self._reports.items()}
+        self.report = GraphReport(reports, seconds, errors, states, (*self.graph.notes, *notes))
+        ends = [name for name in found if name not in dict(states).values()]
+        return found if named or len(ends) != 1 else found[ends[0]]
+
+    def _run_part(
+        self, part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
+    ) -> Any:
+        session = self.sessions[part.name]
+        try:
+            answer = session.run(x, state, True, lengths)
+        except UsageError as error:
+            raise UsageError(f"{part.name}: {error}") from error
+        report = session.report
+        assert report is not None
+        self._reports[part.name].append(report)
+        return answer
+
+
+def calibration_of(
+    graph: Graph, values: Mapping[str, np.ndarray], stateful: bool = False
+) -> dict[str, np.ndarray]:
+    """Collect what flows into the recurrent parts of a graph in float.
+
+    Args:
+        graph: of float models.
+        values: inputs, as ``series`` takes them; states go on from call to call.
+        stateful: whether parts that the graph gives no state go on, too.
+
+    Returns:
+        x (batch, time, X) of each part that ran. Calls that go on, or differ in length, are one
+        long sequence; others lie side by side.
+    """
+    exact = InFloat(stateful)
+    course = _Course(graph, exact, stateful=True)
+    for call in series(graph, values):
+        filled = graph.filled(call)
+        course.run(filled, graph.states(filled), filled.keys() - call.keys())
+    found = {}
+    for name, xs in exact.seen.items():
+        if name in exact.went_on and len({len(x) for x in xs}) == 1:
+            found[name] = np.concatenate(xs, axis=1)
+        elif len({x.shape[1:] for x in xs}) == 1:
+            found[name] = np.concatenate(xs, axis=0)
+        else:
+            found[name] = np.concatenate([x.reshape(1, -1, x.shape[2]) for x in xs], axis=1)
+    return found
+
+
+class _Course:
+    """One way of running a graph, call by call, and the states that it keeps."""
+
+    def __init__(self, graph: Graph, call: Call, stateful: bool) -> None:
+        self.graph, self.call, self.stateful = graph, call, stateful
+        self.kept: Values = {}
+
+    def run(
+        self, values: Values, states: Sequence[tuple[str, str]], left_out: AbstractSet[str]
+    ) -> Values:
+        """Run a call; what was left out of its inputs goes on as the last call left it."""
+        going_on = {name: self.kept[name] for name in left_out & self.kept.keys()}
+        found = self.graph.run({**values, **going_on}, self.call)
+        if self.stateful:
+            self.kept = {name: found[out] for name, out in states}
+        return found
+
+
+class InFloat:
+    """Runs recurrent parts in float64.
+
+    Attributes:
+        seen: x of each part, call after call.
+        went_on: names of the parts that began with a state.
+    """
+
+    def __init__(self, stateful: bool = False) -> None:
+        self._stateful = stateful
+        self._kept: dict[str, State] = {}
+        self.seen: dict[str, list[np.ndarray]] = {}
+        self.went_on: set[str] = set()
+
+    def __call__(
+        self, part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
+    ) -> tuple[np.ndarray, State]:
+        """Run a part; see ``model.graph.Call``."""
+        self.seen.setdefault(part.name, []).append(x)
+        if state is None and self._stateful and part.keeps_state:
+            state = self._kept.get(part.name)
+        if state is not None:
+            self.went_on.add(part.name)
+
+        def run(x: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
+            found = reference.run(part.model, x, state)
+            return found.h, (found.last_h, found.last_c)
+
+        if lengths is None:
+            h, after = run(x, state)
+        else:
+            rows, after = by_length([row[:end] for row, end in zip(x, lengths)], state, run)
+            h = np.zeros((*x.shape[:2], part.model.hidden_size))
+            for whole, own in zip(h, rows):
+                whole[: len(own)] = own
+        self._kept[part.name] = after
+        return h, after
+
+
+def series(graph: Graph, values: Mapping[str, np.ndarray]) -> Iterator[Values]:
+    """Take inputs apart that have one axis more than the graph declares: a call after the other.
+
+    Raises:
+        UsageError: series of different lengths.
+    """
+    ranks = {name: told.shape for name, told in graph.inputs.items()}
+    long = {
+        name: len(value)
+        for name, value in values.items()
+        if (shape := ranks.get(name)) is not None and np.ndim(value) == len(shape) + 1
+    }
+    if len(set(long.values())) > 1:
+        raise UsageError(f"{graph.source}: series of calls are of one length, not {long}")
+    for call in range(next(iter(long.values()), 1)):
+        yield {name: value[call] if name in long else value for name, value in values.items()}
+
+
+class Session(of_model.Session):
+    """A session of what ``load`` gave: a ``GraphSession`` if that is a graph."""
+
+    def __new__(cls, model: Any, *arguments: Any, **named: Any) -> Any:
+        """Make the session that it takes."""
+        if isinstance(model, Graph):
+            return GraphSession(model, *arguments, **named)
+        return super().__new__(cls)
+
+
+def _error(found: Any, exact: Any) -> tuple[float, float]:
+    """Return the largest difference, and the largest value."""
+    a, b = (np.asarray(v).astype(np.float64) for v in (found, exact))
+    if a.shape != b.shape:
+        return float("inf"), float(np.abs(b).max(initial=0))
+    return float(np.abs(a - b).max(initial=0)), float(np.abs(b).max(initial=0))
