@@ -37,25 +37,25 @@ Layout = dict[str, tuple[tuple[int, ...], int]]
 """Shape and bits of each array of an .npz file; 0 bits: positive float64."""
 
 
-def load(path: str | os.PathLike[str], prefix: str = "", **how: bool) -> Model | Graph:
+def load(source: str | os.PathLike[str] | Any, prefix: str = "", **how: bool) -> Model | Graph:
     """Read a trained network, and its integer model if the file holds one, as ``quantized``.
 
     Args:
-        path: as ``model.load`` takes it, or what ``write`` has written.
-        prefix: which LSTM, if the file holds several.
+        source: as ``model.load`` takes it, or the name of what ``write`` has written.
+        prefix: which layers, if there are several.
         how: as ``model.load`` takes it.
 
     Raises:
         UsageError: as ``model.load``; also an integer model that is damaged, or of other weights.
     """
-    file = Path(path)
+    file = Path(source) if isinstance(source, str | os.PathLike) else Path()
     if file.suffix.lower() != ".npz" or not file.is_file():
-        return load_float(path, prefix, **how)
+        return load_float(source, prefix, **how)
     remedy = "quantise the model again with lstm-sharp quantize"
     damaged = files.refusing(f"{file}: its integer model is damaged", remedy)
-    with arrays.open_npz(path) as tensors:
+    with arrays.open_npz(file) as tensors:
         if MARK not in tensors:
-            return load_float(path, prefix, **how)
+            return load_float(file, prefix, **how)
         with damaged:
             about = files.parse_json(tensors[MARK]().tobytes(), f"{file}: {MARK}")
             found = about["version"]
