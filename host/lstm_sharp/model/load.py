@@ -50,14 +50,14 @@ def load(
         source: an ``.onnx`` graph; a ``.keras`` or ``.h5`` file of a whole Keras model; a
             ``.safetensors`` or ``.npz`` file whose tensors are named as by ``torch.nn.LSTM`` or
             ``torch.nn.GRU``; or a ``torch.nn.Module`` that is one of these or has it inside.
-        prefix: which layers, where there are several: the beginning of the names of tensors
-            (``encoder.lstm``), of modules, of layers or, in ONNX, of nodes.
+        prefix: which layers, where there are several: the beginning of the names of its tensors
+            (``encoder.lstm``), of modules or layers or, in ONNX, of its nodes.
         whole: give an ONNX file's graph even if it is one stack that takes the graph's input.
         allow_host: let the host compute, in float, recurrent nodes that no engine does.
 
     Returns:
-        One stack, named as the file, with float64 weights; or, of an ONNX file in which other
-        things stand before or beside it, the whole graph.
+        One stack, named as the file, with float64 weights in the gate order of ``model.GATES``;
+        or, of an ONNX file in which other things stand before or beside it, the whole graph.
 
     Raises:
         ToolError: a package that reads the file is missing; the text says how to get it.
@@ -76,7 +76,7 @@ def load(
         with refusing(f"{file.name} is no graph that can be followed", "export it again"):
             return load_onnx(file, prefix, whole, allow_host)
     if whole or allow_host:
-        raise UsageError(f"{file.name} is not the graph of a whole model; give an .onnx file")
+        raise UsageError(f"{file.name} is no graph to be run whole; give an .onnx file")
     if suffix in (".keras", ".h5", ".hdf5"):
         from lstm_sharp.model.keras_file import load_keras  # the board has no h5py
 

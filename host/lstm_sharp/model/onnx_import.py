@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import as_float, some
-from lstm_sharp.model.model import Layer, Model, gru_layer
+from lstm_sharp.model.common import as_float, gru_layer, some
+from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.model.onnx_file import all_nodes, label
 from lstm_sharp.model.onnx_graph import HiddenValueError, Scope
 from lstm_sharp.model.onnx_stack import Level, Stack, input_of, make_head
