@@ -104,10 +104,10 @@ TORCH_REFUSALS = {
         f"l.{W}_{end}": np.ones(16) for end in "gv"
     },
     "lacks weight_hh but has weight_ih": {"weight_ih": np.ones((16, X))},
-    "weight_ih has 16 rows, weight_hh 12; save": CELL | {"weight_hh": np.ones((12, H))},
-    "the cell: shapes w_ih (20, 3), w_hh (20, 4), b (20,) are no LSTM": {
-        name: np.ones((20, *value.shape[1:])) for name, value in CELL.items()
-    },
+    "the cell: shapes w_ih (16, 3), w_hh (12, 4), b_ih (12,), b_hh (12,) are no GRU": CELL
+    | {"weight_hh": np.ones((12, H))},
+    "the cell: shapes w_ih (16, 3), w_hh (20, 4), b (20,) are no LSTM": CELL
+    | {"weight_hh": np.ones((20, H))},
     "bias_hh has shape (3,)": CELL | {"bias_hh": np.ones(3)},
     "lacks weight_ih_l0 but has bias_ih_l0, weight_hh, weight_ih": CELL
     | {"bias_ih_l0": np.ones(16)},

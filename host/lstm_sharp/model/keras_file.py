@@ -18,11 +18,11 @@ import numpy as np
 from lstm_sharp import arrays, files
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import refusing
-from lstm_sharp.model.common import as_float, some
+from lstm_sharp.model.common import as_float, gru_layer, some
 from lstm_sharp.model.hdf5 import Hdf5, read_hdf5
 from lstm_sharp.model.keras_config import EXPORT, PASSIVE, Entry, Layers, choose, read_layers
 from lstm_sharp.model.keras_head import Head, make_head, unknown
-from lstm_sharp.model.model import Layer, Model, gru_layer
+from lstm_sharp.model.model import Layer, Model
 
 Weights = Callable[[Entry], list[list[np.ndarray]]]
 """Gives the arrays of a layer as float64, those of each of its cells apart."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from lstm_sharp.arrays import Tensors
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import as_float, match_prefix, some
-from lstm_sharp.model.model import Layer, Model, gru_layer
+from lstm_sharp.model.common import as_float, gru_layer, match_prefix, some
+from lstm_sharp.model.model import Layer, Model
 
 _NAME = re.compile(
     r"(?P<prefix>(?:.*[./])?)(?P<kind>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
@@ -117,11 +117,6 @@ def _cell(
         raise UsageError(
             f"{name}: weight_hh{place} has {rows} rows for {hidden} units, so it is of a plain "
             "RNN; train an LSTM or a GRU"
-        )
-    if len(w_ih) != rows:
-        raise UsageError(
-            f"{name}: weight_ih{place} has {len(w_ih)} rows, weight_hh{place} {rows}; save "
-            "the whole state_dict of one layer"
         )
     # A bias that one direction has may not be missing in the other.
     b_ih, b_hh = (
