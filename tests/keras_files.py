@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -97,37 +98,41 @@ def draw(layer: Config, width: int, seed: int) -> list[list[np.ndarray]]:
     return drawn
 
 
+_SNAKE = {"TimeDistributed": "time_distributed", "InputLayer": "input_layer"}
+"""What layers of a class are called in a .keras, if it is not its name in small letters."""
+_PLACES = {
+    "LSTM": ["/cell"],
+    "GRU": ["/cell"],
+    "Bidirectional": ["/forward_layer/cell", "/backward_layer/cell"],
+    "TimeDistributed": ["/layer"],
+}
+"""Where weights lie in a layer's group, by its class."""
+
+
 def write(path: Path, config: Config, weights: dict[str, list[list[np.ndarray]]]) -> Path:
     """Write a .keras or .h5 file: weights are by layer, lists of each cell's (or of its own)."""
-    layers = {layer["config"]["name"]: layer for layer in config["config"]["layers"]}
-    whole = io.BytesIO()
+    text, whole, zips = json.dumps(config), io.BytesIO(), path.suffix == ".keras"
     with h5py.File(whole, "w") as file:
-        used: dict[str, int] = {}
-        for name, layer in layers.items():
-            kind = layer["class_name"]
-            group = kind.lower() + (f"_{used[kind]}" if used.get(kind) else "")
-            used[kind] = used.get(kind, 0) + 1
+        used: Counter[str] = Counter()
+        for layer in config["config"]["layers"]:
+            kind, name = layer["class_name"], layer["config"]["name"]
             parts = weights.get(name, [])
-            if path.suffix != ".keras":
+            if not zips:
                 _write_legacy(file, name, parts)
                 continue
-            file.create_group(f"layers/{group}/vars").attrs["name"] = name
-            inner = (
-                ["/cell"] if len(parts) == 1 else ["/forward_layer/cell", "/backward_layer/cell"]
-            )
-            for place, arrays in zip(
-                inner if kind in ("LSTM", "GRU", "Bidirectional") else [""], parts
-            ):
+            group = f"layers/{_SNAKE.get(kind, kind.lower())}_{used[kind]}".removesuffix("_0")
+            used[kind] += 1
+            file.create_group(f"{group}/vars").attrs["name"] = name
+            for place, arrays in zip(_PLACES.get(kind, [""]), parts):
                 for index, value in enumerate(arrays):
-                    file[f"layers/{group}{place}/vars/{index}"] = value
-        if path.suffix != ".keras":
-            file.attrs["model_config"] = json.dumps(config)
-    if path.suffix != ".keras":
-        path.write_bytes(whole.getvalue())
-        return path
-    return zipped(
-        path, {"config.json": json.dumps(config).encode(), "model.weights.h5": whole.getvalue()}
-    )
+                    file[f"{group}{place}/vars/{index}"] = value
+        if not zips:
+            file.attrs["model_config"] = text
+    if zips:
+        held = {"config.json": text.encode(), "model.weights.h5": whole.getvalue()}
+        return zipped(path, held)
+    path.write_bytes(whole.getvalue())
+    return path
 
 
 def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:

@@ -8,12 +8,14 @@ import itertools
 import json
 import os
 import resource
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -259,6 +261,84 @@ def test_graphs_refused(tmp_path: Path) -> None:
         refused(kf.write(tmp_path / "m.keras", config, drawn), text)
 
 
+# What follows
+
+
+class Dense:
+    """A stand-in for Keras's."""
+
+    def __init__(self, units: int, activation: str, use_bias: bool, **_: Any) -> None:
+        assert activation == "linear" and use_bias
+        self.units = units
+
+    @classmethod
+    def from_config(cls, config: Config) -> Dense:
+        return cls(**config)
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        self.shape = (shape[-1], self.units)
+
+    def set_weights(self, weights: list[np.ndarray]) -> None:
+        self.kernel, self.bias = weights
+        assert self.kernel.shape == self.shape
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return x @ self.kernel + self.bias
+
+
+def stand_in() -> Any:
+    layers = SimpleNamespace(Dense=Dense, TimeDistributed=lambda layer, name: layer)
+    ops = SimpleNamespace(convert_to_tensor=np.asarray, convert_to_numpy=np.asarray)
+    return SimpleNamespace(layers=layers, ops=ops)
+
+
+def dense(name: str, units: int, **options: Any) -> Config:
+    zeros = {"module": "keras.initializers", "class_name": "Zeros", "config": {}}
+    usual = {"units": units, "activation": "linear", "use_bias": True, "kernel_initializer": zeros}
+    return entry("Dense", name, **usual | options)
+
+
+def with_dense(folder: Path, *tail: Config, suffix: str = ".keras", steps: bool = True) -> Path:
+    layer = cell("LSTM", "a", 4, return_sequences=steps)
+    rng = np.random.default_rng(5)
+    drawn = {**weights(layer), "d": [[rng.normal(size=(4, 2)), rng.normal(size=2)]]}
+    return kf.write(folder / f"m{suffix}", sequential(layer, *tail), drawn)
+
+
+@SUFFIXES
+def test_what_follows_is_computed_by_keras(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "keras", stand_in())
+    one, two = (entry("Dropout", name, rate=0.5) for name in "op")
+    spread = entry("TimeDistributed", "d", layer=dense("inner", 2))
+    for steps, tail in ((True, dense("d", 2)), (False, dense("d", 2)), (True, spread)):
+        model = load(with_dense(tmp_path, one, tail, two, suffix=suffix, steps=steps))
+        h = np.random.default_rng(6).normal(size=(2, 5, 4))
+        rng = np.random.default_rng(5)
+        kernel, bias = rng.normal(size=(4, 2)), rng.normal(size=2)
+        assert model.head is not None
+        np.testing.assert_array_equal(model.head(h), (h if steps else h[:, -1]) @ kernel + bias)
+
+
+def test_what_keras_does_not_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", stand_in())
+    code = {"module": "mine", "class_name": "function", "config": "f"}
+    for layer, told in (
+        (dense("d", 10**9), "(d has 1000000000 units, weights of another size)"),
+        (dense("d", 2, activation=code), "(d has activation of a class of its own)"),
+        (dense("d", 2, lora={"rank": 1}), "(d has lora of a class of its own)"),
+        (dense("d", 2, activation=None), "m.keras: Keras does not compute d ("),
+    ):
+        model = load(with_dense(tmp_path, layer))
+        with pytest.raises(UsageError) as error:
+            head_of(model, x_of())
+        assert told in str(error.value)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(ToolError, match="d after the recurrent layers is computed by Keras, which"):
+        head_of(model, x_of())
+
+
 # Options: what each does, when it is given this instead of the usual
 
 _ZEROS = {"module": "keras.initializers", "class_name": "Ones", "config": {}}
@@ -276,7 +356,6 @@ HARMLESS = {
     "unroll": True,
     "zero_output_for_mask": True,
 }
-TYPES = ("float64", "bfloat16", "mixed_float16", None, {"class_name": "DTypePolicy"})
 REFUSED: dict[str, tuple[Any, ...]] = {
     "activation": ("relu", None, "linear", {"class_name": "function", "config": "tanh"}),
     "recurrent_activation": ("hard_sigmoid", None, "tanh"),
@@ -321,27 +400,25 @@ def test_harmless_options_change_nothing(tmp_path: Path) -> None:
         np.testing.assert_array_equal(head_of(got, x_of()), head_of(want, x_of()))
 
 
-def test_types_that_weights_may_have(tmp_path: Path) -> None:
+TYPES = ("float64", "bfloat16", "mixed_float16", None)
+POLICY = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "mixed_bfloat16"}}
+
+
+def test_types_that_layers_and_weights_may_have(tmp_path: Path) -> None:
     ((kernel, *rest),) = weights(LSTM)["a"]
-    bits = kernel.view("u4") >> 16
-    halves = {
-        "<f2": kernel.astype("f2"),
-        "<f8": kernel.astype("f8"),
-        "bf16": (bits << 16).view("f4"),
-    }
-    for kind, value in halves.items():
-        kept = {"a": [[value, *rest]]}
-        path = kf.write(
-            tmp_path / "m.h5",
-            sequential({**LSTM, "config": {**LSTM["config"], "dtype": TYPES[1]}}),
-            kept,
-        )
-        if kind == "bf16":
-            with kf.h5py.File(path, "a") as file:
-                del file["model_weights/a/a/part_0/kernel:0"]
-                file["model_weights/a/a/part_0/kernel:0"] = bits.astype("u2").view("V2")
-                file["model_weights/a/a/part_0/kernel:0"].attrs["dtype"] = "bfloat16"
-        np.testing.assert_array_equal(load(path).layers[0].w_ih, value.T)
+    for policy in (*TYPES, POLICY):
+        layer = {**LSTM, "config": {**LSTM["config"], "dtype": policy}}
+        for kind in ("f2", "f8"):
+            kept = {"a": [[kernel.astype(kind), *rest]]}
+            model = load(kf.write(tmp_path / "m.h5", sequential(layer), kept))
+            np.testing.assert_array_equal(model.layers[0].w_ih, kernel.astype(kind).T)
+    bits = (kernel.view("u4") >> 16).astype("u2")
+    path, place = save(tmp_path, LSTM, suffix=".h5"), "model_weights/a/a/part_0/kernel:0"
+    with kf.h5py.File(path, "a") as file:
+        del file[place]
+        file[place] = bits.view("V2")  # as h5py takes bfloat16
+        file[place].attrs["dtype"] = "bfloat16"
+    np.testing.assert_array_equal(load(path).layers[0].w_ih, (bits.astype("u4") << 16).view("f4").T)
 
 
 @pytest.mark.parametrize("option", REFUSED)
@@ -539,3 +616,60 @@ def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ToolError, match=r"needs the h5py package; run pip install 'lstm-sharp\[keras"
     ):
         load(path)
+
+
+# Against Keras itself
+
+if KERAS:
+
+    def compare(folder: Path, model: Any) -> None:
+        rng = np.random.default_rng(0)
+        model.set_weights([np.abs(rng.normal(size=w.shape)) for w in model.get_weights()])
+        x = rng.normal(size=(2, 6, X)).astype("f")
+        want = np.asarray(model(x))
+        for suffix in ("keras", "h5"):
+            model.save(folder / f"m.{suffix}")
+            got = load(folder / f"m.{suffix}")
+            assert got.head is not None
+            h = reference.run(got, x).h.astype("f")
+            np.testing.assert_allclose(got.head(h), want, rtol=0, atol=1e-5)
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore")  # that .h5 is an old format, and of backends
+    @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+    def test_models_of_keras_itself(tmp_path: Path, kind: str) -> None:
+        keras = the_keras()
+        made, k = getattr(keras.layers, kind), keras.layers
+
+        def stack(*layers: Any) -> None:
+            compare(tmp_path, keras.Sequential([keras.Input((6, X)), *layers]))
+
+        for steps, back, bias in FLAGS:
+            told = {"return_sequences": steps, "go_backwards": back, "use_bias": bias}
+            stack(
+                made(4, return_sequences=True, go_backwards=True), k.Dropout(0.2), made(3, **told)
+            )
+        for merge, steps in itertools.product(("concat", "sum", "ave", "mul"), (True, False)):
+            stack(k.Bidirectional(made(4, return_sequences=steps), merge_mode=merge))
+            upper = made(2, return_sequences=True, go_backwards=True, use_bias=False)
+            lower = made(4, return_sequences=True)
+            if merge != "mul":
+                stack(
+                    k.Bidirectional(
+                        lower, merge, backward_layer=made(4, **{**BACK, "use_bias": steps})
+                    ),
+                    upper,
+                )
+        stack(
+            made(4), k.Dense(3), k.BatchNormalization(), k.ReLU(), k.Dense(2, activation="softmax")
+        )
+        many = made(4, return_sequences=True), k.TimeDistributed(k.Dense(3, activation="tanh"))
+        stack(
+            *many,
+            k.LayerNormalization(),
+            k.GlobalAveragePooling1D(),
+            k.Reshape((3, 1)),
+            k.Flatten(),
+        )
+
+    BACK = {"return_sequences": True, "go_backwards": True}
