@@ -29,7 +29,7 @@ from lstm_sharp.numerics.stored import load, load_model
 from lstm_sharp.runtime import accuracy_report, graph_files
 from lstm_sharp.runtime.batch import head_by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
-from lstm_sharp.runtime.graphs import GraphSession
+from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, Session
 from lstm_sharp.terminal import Parser, ended, ends, say, size
@@ -104,7 +104,8 @@ def _add_run(run: Parser) -> None:
     _option(run, "--overlay", metavar="FILE.bit", help="for board; default: that of the config")
     _option(run, "--config", help=f"a config's name or file; {smallest}")
     _option(run, "--schedule")
-    _option(run, "--calibration", help="inputs that set the scale of x; default: the input itself")
+    x = "inputs that set the scale of x; default: the input itself"
+    _option(run, "--calibration", action="append", help=x)
     _option(run, "--state", metavar="S.npz", help=f"h and c to begin with, {s}")
     _option(run, "--state-out", metavar="S.npz", help="h and c after each sequence's last step")
     head = "write h, or what the model computes after the LSTM"
@@ -121,7 +122,7 @@ def _run(options: Namespace) -> None:
     model = load(options.model, options.prefix, whole=whole, allow_host=options.allow_host)
     if isinstance(model, Graph):
         return _run_graph(options, model)
-    (options.input,) = options.input
+    (options.input,), (options.calibration,) = options.input, options.calibration or (None,)
     if options.output_of == "head" and model.head is None:
         onnx = options.model.lower().endswith(".onnx")
         what = "gives h itself, with nothing after it" if onnx else "holds weights, and no graph"
@@ -193,7 +194,6 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
         "--state": options.state,
         "--state-out": options.state_out,
         "--output-of": options.output_of == "head",
-        "--calibration": options.calibration,
     }
     for name, given in of_one.items():
         if given:
@@ -203,10 +203,11 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
             )
     files.check_outputs(
         (options.json, *([] if graph_files.is_folder(options.output) else [options.output])),
-        (options.model, *graph_files.paths(options.input)),
+        (options.model, *graph_files.paths([*options.input, *(options.calibration or [])])),
     )
-    values = graph_files.read(graph, options.input)
-    steps = max((np.shape(v)[1] for v in values.values() if np.ndim(v) > 1), default=1)
+    calls = list(series(graph, graph_files.read(graph, options.input)))
+    steps = max((np.shape(v)[1] for v in calls[0].values() if np.ndim(v) > 1), default=1)
+    data = options.calibration and graph_files.read(graph, options.calibration)
     with (
         warnings.catch_warnings(),
         GraphSession(
@@ -217,19 +218,30 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
             schedule=options.schedule,
             steps=steps,
             overlay=options.overlay,
+            calibration=data,
+            stateful=len(calls) > 1,
             compare=True,
         ) as session,
     ):
         warnings.simplefilter("ignore")  # the report's notes say the same
-        found = session.run(values)
-        report = session.report
-    assert report is not None
+        answers, reports = [], []
+        for call in calls:
+            answers.append(session.run(call))
+            reports += [session.report] if session.report else []
+    report, found = GraphReport.of(reports), answers[0]
+    if len(calls) > 1:
+        found = {name: np.stack([answer[name] for answer in answers]) for name in found}
     graph_files.write(options.output, found, [out for _, out in report.states])
     told = [f"{name}: {n}" for name, each in report.parts.items() for r in each for n in r.notes]
     for note in dict.fromkeys([*report.notes, *told]):
         say(f"note: {note}", sys.stderr)
-    aside = files.is_stdout(options.output)
-    _tell(options.json, report.as_dict(), sys.stderr if aside else sys.stdout)
+    aside = sys.stderr if files.is_stdout(options.output) else sys.stdout
+    nested = ("parts", "outputs", "states")
+    whole = report.as_dict()
+    brief = whole if options.json else {k: v for k, v in whole.items() if k not in nested}
+    _tell(options.json, brief, aside)
+    for line in () if options.json else report.lines():
+        say(line, aside, _WIDE)
 
 
 def _add_fit(fit: Parser) -> None:

@@ -56,3 +56,8 @@ def as_float(value: np.ndarray, what: str) -> np.ndarray:
         )
     with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused later
         return value.astype(np.float64)
+
+
+def same(a: object, b: np.ndarray) -> bool:
+    """Tell whether this is an array of the same shape and values, of whatever type."""
+    return isinstance(a, np.ndarray) and np.array_equal(a.astype(float), b.astype(float))

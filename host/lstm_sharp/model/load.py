@@ -59,7 +59,7 @@ def load(
         raise UsageError(f"{file} is a directory; give the model file inside it")
     suffix = file.suffix.lower()
     if suffix == ".onnx":
-        from lstm_sharp.model.graph import load_onnx  # the board has no onnx
+        from lstm_sharp.model.onnx_cut import load_onnx  # the board has no onnx
 
         with refusing(f"{file.name} is no graph that can be followed", "export it again"):
             return load_onnx(file, prefix, whole, allow_host)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import is_float
+from lstm_sharp.model.common import is_float, same
 from lstm_sharp.model.model import Layer, level_width
 from lstm_sharp.model.onnx_file import label
 from lstm_sharp.model.onnx_graph import HiddenValueError, Scope
@@ -270,8 +270,3 @@ def make_head(stack: Stack) -> Head | None:
 def input_of(node: NodeProto, index: int) -> str:
     """Return the name of a node's input, empty where it has none there."""
     return node.input[index] if len(node.input) > index else ""
-
-
-def same(a: object, b: np.ndarray) -> bool:
-    """Tell whether this is an array of the same shape and values, of whatever type."""
-    return isinstance(a, np.ndarray) and np.array_equal(a.astype(float), b.astype(float))

@@ -11,7 +11,8 @@ import numpy as np
 from lstm_sharp import arrays, files
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import some
-from lstm_sharp.model.graph import Graph, Values
+from lstm_sharp.model.graph import Graph
+from lstm_sharp.model.steps import Values
 from lstm_sharp.numerics import stored
 
 
@@ -24,7 +25,7 @@ def named(inputs: Sequence[str], output: str) -> bool:
 
 def is_folder(output: str) -> bool:
     """Tell whether outputs go into a folder."""
-    return output.endswith(os.sep) or Path(output).is_dir()
+    return output.endswith(os.sep) or (output != "" and Path(output).is_dir())
 
 
 def _parted(given: str) -> bool:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import is_float
-from lstm_sharp.model.graph import Graph, Input, Recurrent, State, Values
+from lstm_sharp.model.graph import Graph
+from lstm_sharp.model.steps import Call, Recurrent, State, Values
 from lstm_sharp.numerics import reference
 from lstm_sharp.runtime import session as of_model
 from lstm_sharp.runtime.batch import by_length
@@ -42,6 +42,35 @@ class GraphReport:
     def max_abs_error(self) -> float | None:
         """The largest of any output."""
         return max((e for e, _ in self.errors.values()), default=0.0) if self.errors else None
+
+    @classmethod
+    def of(cls, reports: Sequence[GraphReport]) -> GraphReport:
+        """Put the reports of calls together."""
+        last = reports[-1]
+        names = last.parts
+        errors = last.errors and {
+            out: (max(r.errors[out][0] for r in reports if r.errors), size)
+            for out in last.errors
+            for size in [max(r.errors[out][1] for r in reports if r.errors)]
+        }
+        notes = dict.fromkeys(note for report in reports for note in report.notes)
+        parts = {name: sum((report.parts[name] for report in reports), ()) for name in names}
+        return cls(parts, sum(r.seconds for r in reports), errors, last.states, tuple(notes))
+
+    def lines(self) -> Iterator[str]:
+        """Say of each part and output, in a line, what it did."""
+        for name, reports in self.parts.items():
+            if reports:
+                errors = [r.max_abs_error for r in reports if r.max_abs_error is not None]
+                off = f", h off by {max(errors):.3g}" if errors else ""
+                cycles = sum(r.cycles or r.predicted_cycles or 0 for r in reports)
+                took = f", {cycles} cycles" if cycles else ""
+                steps = sum(r.steps for r in reports)
+                yield f"{name}: ran {len(reports)} times, {steps} steps{took}{off}"
+            else:
+                yield f"{name}: did not run"
+        for name, (error, largest) in (self.errors or {}).items():
+            yield f"output {name}: off by {error:.3g}, its largest value is {largest:.3g}"
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values for JSON."""
@@ -74,7 +103,8 @@ class GraphSession:
 
     Args:
         graph: cut at its recurrent parts.
-        calibration: typical inputs by name; by default those of the first call.
+        calibration: typical inputs by name, as ``stream`` takes them; by default those of the first
+            call, which is little to choose scales on if it has few steps.
         stateful: inputs that are states go on from where the last call ended, until ``reset``, as
             do recurrent parts that the graph gives no state.
 
@@ -94,13 +124,13 @@ class GraphSession:
         config: Any = None,
         backend: str = "golden",
         *,
-        calibration: Mapping[str, np.ndarray] | np.ndarray | None = None,
+        calibration: Mapping[str, np.ndarray] | None = None,
         steps: int = 1,
         stateful: bool = False,
         compare: bool = False,
         **more: Any,
     ) -> None:
-        self.graph, self.backend, self.stateful, self.compare = graph, backend, stateful, compare
+        self.graph, self.backend, self.stateful = graph, backend, stateful
         self.sessions: dict[str, of_model.Session] = {}
         overlay = more.get("overlay")
         if graph.parts and overlay is None and (backend not in ("float", "golden") or config):
@@ -118,11 +148,11 @@ class GraphSession:
                 beside=beside,
                 **more,
             )
-        self._kept: Values = {}
-        self._kept_in_float: Values = {}
-        self._float_states: dict[str, State] = {}
+        self._reports: dict[str, list[Report]] = {}
+        self._course = _Course(graph, self._run_part, stateful)
+        self._exact = _Course(graph, InFloat(stateful), stateful) if compare else None
         if calibration is not None:
-            self._calibrate(self._named(calibration))
+            self._calibrate(calibration)
 
     def __enter__(self) -> GraphSession:
         return self
@@ -137,7 +167,9 @@ class GraphSession:
 
     def reset(self) -> None:
         """Begin the next run from zeros, if the session is stateful."""
-        self._kept, self._kept_in_float, self._float_states = {}, {}, {}
+        self._course.kept = {}
+        if self._exact:
+            self._exact = _Course(self.graph, InFloat(self.stateful), self.stateful)
         for session in self.sessions.values():
             session.reset()
 
@@ -155,44 +187,31 @@ class GraphSession:
             UsageError: inputs of other names, types or shapes, or what the engine does not hold.
             BoardError: the run failed on a board; call ``reset``.
         """
-        given, notes = self._named(x), list(self.graph.notes)
-        left_out = [name for name in self.graph.inputs if name not in given]
-        states: tuple[tuple[str, str], ...] = ()
-        values = {**given, **{name: self._zeros(name, given) for name in left_out}}
-        if self.stateful or left_out:
-            states = self.graph.states(values)
-            odd = [name for name in left_out if name not in dict(states)]
-            if odd:
-                wants = "; ".join(f"{name}: {self.graph.inputs[name]}" for name in odd)
-                raise UsageError(f"{self.graph.source} needs the input {wants}")
-            kept = "goes on from call to call" if self.stateful else "begins at zero"
-            notes += [f"{name} is the state that {out} ends as; it {kept}" for name, out in states]
-        kept_names = left_out if self.stateful else []
-        values.update({name: self._kept[name] for name in kept_names if name in self._kept})
-        reports: dict[str, list[Report]] = {name: [] for name in self.sessions}
+        named = isinstance(x, Mapping)
+        given = dict(x) if isinstance(x, Mapping) else {next(iter(self.graph.inputs)): x}
+        values = self.graph.filled(given)
+        left_out = values.keys() - given.keys()
+        states = self.graph.states(values) if self.stateful or left_out else ()
+        odd = left_out - dict(states).keys()
+        if odd:
+            wants = "; ".join(f"{name}: {self.graph.inputs[name]}" for name in sorted(odd))
+            raise UsageError(f"{self.graph.source} needs the input {wants}")
+        self._reports = {name: [] for name in self.sessions}
         began = time.perf_counter()
-        found = self.graph.run(values, partial(self._run_part, reports))
-        seconds = time.perf_counter() - began
-        errors = None
-        if self.compare:
-            values.update({n: v for n, v in self._kept_in_float.items() if n in kept_names})
-            exact = self.graph.run(values, self._run_in_float)
+        found = self._course.run(values, states, left_out)
+        seconds, errors = time.perf_counter() - began, None
+        if self._exact:
+            exact = self._exact.run(values, states, left_out)
             errors = {name: _error(found[name], exact[name]) for name in found}
-            self._kept_in_float = {name: exact[out] for name, out in states}
-        if self.stateful:
-            self._kept = {name: found[out] for name, out in states}
-        told = {name: tuple(each) for name, each in reports.items()}
-        self.report = GraphReport(told, seconds, errors, states, tuple(notes))
+        kept = "goes on from call to call" if self.stateful else "begins at zero"
+        notes = [f"{name} is the state that {out} ends as; it {kept}" for name, out in states]
+        reports = {name: tuple(each) for name, each in self._reports.items()}
+        self.report = GraphReport(reports, seconds, errors, states, (*self.graph.notes, *notes))
         ends = [name for name in found if name not in dict(states).values()]
-        return found[ends[0]] if not isinstance(x, Mapping) and len(ends) == 1 else found
+        return found if named or len(ends) != 1 else found[ends[0]]
 
     def _run_part(
-        self,
-        reports: dict[str, list[Report]],
-        part: Recurrent,
-        x: np.ndarray,
-        state: State | None,
-        lengths: np.ndarray | None,
+        self, part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
     ) -> Any:
         session = self.sessions[part.name]
         try:
@@ -201,48 +220,97 @@ class GraphSession:
             raise UsageError(f"{part.name}: {error}") from error
         report = session.report
         assert report is not None
-        reports[part.name].append(report)
+        self._reports[part.name].append(report)
         return answer
 
-    def _run_in_float(
+    def _calibrate(self, values: Mapping[str, np.ndarray]) -> None:
+        """Choose the scales of all parts on what flows through the graph in float."""
+        exact = InFloat(self.stateful)
+        course = _Course(self.graph, exact, stateful=True)
+        for call in series(self.graph, values):
+            filled = self.graph.filled(call)
+            course.run(filled, self.graph.states(filled), filled.keys() - call.keys())
+        for name, xs in exact.seen.items():
+            goes_on = name in exact.went_on
+            alike = len({x.shape[not goes_on :] if goes_on else x.shape[1:] for x in xs}) == 1
+            if not alike:
+                xs, goes_on = [x.reshape(1, -1, x.shape[2]) for x in xs], True
+            self.sessions[name].calibrate(np.concatenate(xs, axis=1 if goes_on else 0))
+
+
+class _Course:
+    """One way of running a graph, call by call, and the states that it keeps."""
+
+    def __init__(self, graph: Graph, call: Call, stateful: bool) -> None:
+        self.graph, self.call, self.stateful = graph, call, stateful
+        self.kept: Values = {}
+
+    def run(
+        self, values: Values, states: Sequence[tuple[str, str]], left_out: AbstractSet[str]
+    ) -> Values:
+        """Run a call; what was left out of its inputs goes on as the last call left it."""
+        going_on = {name: self.kept[name] for name in left_out & self.kept.keys()}
+        found = self.graph.run({**values, **going_on}, self.call)
+        if self.stateful:
+            self.kept = {name: found[out] for name, out in states}
+        return found
+
+
+class InFloat:
+    """Runs recurrent parts in float64.
+
+    Attributes:
+        seen: x of each part, call after call.
+        went_on: names of the parts that began with a state.
+    """
+
+    def __init__(self, stateful: bool = False) -> None:
+        self._stateful = stateful
+        self._kept: dict[str, State] = {}
+        self.seen: dict[str, list[np.ndarray]] = {}
+        self.went_on: set[str] = set()
+
+    def __call__(
         self, part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
-    ) -> Any:
-        if state is None:
-            state = self._float_states.get(part.name)
-        h, after = in_float(part, x, state, lengths)
-        if self.stateful and part.keeps_state:
-            self._float_states[part.name] = after
+    ) -> tuple[np.ndarray, State]:
+        """Run a part; see ``model.graph.Call``."""
+        self.seen.setdefault(part.name, []).append(x)
+        if state is None and self._stateful and part.keeps_state:
+            state = self._kept.get(part.name)
+        if state is not None:
+            self.went_on.add(part.name)
+
+        def run(x: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
+            found = reference.run(part.model, x, state)
+            return found.h, (found.last_h, found.last_c)
+
+        if lengths is None:
+            h, after = run(x, state)
+        else:
+            rows, after = by_length([row[:end] for row, end in zip(x, lengths)], state, run)
+            h = np.zeros((*x.shape[:2], part.model.hidden_size))
+            for whole, own in zip(h, rows):
+                whole[: len(own)] = own
+        self._kept[part.name] = after
         return h, after
 
-    def _calibrate(self, values: Values) -> None:
-        """Choose the scales of all parts on what flows through the graph in float."""
-        seen: dict[str, list[np.ndarray]] = {}
 
-        def call(part: Recurrent, x: np.ndarray, state: State | None, lengths: Any) -> Any:
-            seen.setdefault(part.name, []).append(x)
-            return in_float(part, x, state, lengths)
+def series(graph: Graph, values: Mapping[str, np.ndarray]) -> Iterator[Values]:
+    """Take inputs apart that have one axis more than the graph declares: a call after the other.
 
-        left_out = [name for name in self.graph.inputs if name not in values]
-        self.graph.run({**values, **{n: self._zeros(n, values) for n in left_out}}, call)
-        for name, xs in seen.items():
-            self.sessions[name].calibrate(xs[0] if len(xs) == 1 else np.concatenate(xs, axis=1))
-
-    def _named(self, x: Mapping[str, np.ndarray] | np.ndarray) -> Values:
-        if isinstance(x, Mapping):
-            return {name: np.asarray(value) for name, value in x.items()}
-        return {next(iter(self.graph.inputs)): np.asarray(x)}
-
-    def _zeros(self, name: str, given: Values) -> np.ndarray:
-        """Make an input that was left out, as it would have to be if it is a state."""
-        told = self.graph.inputs[name]
-        if told.dtype is None or not is_float(told.dtype) or told.shape is None:
-            wants = "; ".join(f"{n}: {i}" for n, i in self.graph.inputs.items() if n not in given)
-            raise UsageError(f"{self.graph.source} needs the input {wants}")
-        sizes = {"?": len(np.atleast_1d(next(iter(given.values())))) if given else 1}
-        for other, value in given.items():
-            axes = self.graph.inputs.get(other, Input(None, None)).shape or ()
-            sizes = {**dict(zip(map(str, axes), value.shape)), **sizes}
-        return np.zeros([a if isinstance(a, int) else sizes.get(a, 1) for a in told.shape], told[0])
+    Raises:
+        UsageError: series of different lengths.
+    """
+    ranks = {name: told.shape for name, told in graph.inputs.items()}
+    long = {
+        name: len(value)
+        for name, value in values.items()
+        if (shape := ranks.get(name)) is not None and np.ndim(value) == len(shape) + 1
+    }
+    if len(set(long.values())) > 1:
+        raise UsageError(f"{graph.source}: series of calls are of one length, not {long}")
+    for call in range(next(iter(long.values()), 1)):
+        yield {name: value[call] if name in long else value for name, value in values.items()}
 
 
 class Session(of_model.Session):
@@ -253,24 +321,6 @@ class Session(of_model.Session):
         if isinstance(model, Graph):
             return GraphSession(model, *arguments, **named)
         return super().__new__(cls)
-
-
-def in_float(
-    part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
-) -> tuple[np.ndarray, State]:
-    """Run a recurrent part in float64."""
-
-    def run(x: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
-        found = reference.run(part.model, x, state)
-        return found.h, (found.last_h, found.last_c)
-
-    if lengths is None:
-        return run(x, state)
-    h, after = by_length([row[:end] for row, end in zip(x, lengths)], state, run)
-    whole = np.zeros((*x.shape[:2], part.model.hidden_size))
-    for row, own in zip(whole, h):
-        row[: len(own)] = own
-    return whole, after
 
 
 def _error(found: Any, exact: Any) -> tuple[float, float]:
