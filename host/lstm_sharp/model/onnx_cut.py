@@ -16,12 +16,12 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import match_prefix, same, some
 from lstm_sharp.model.graph import Graph, Input
-from lstm_sharp.model.model import Model
+from lstm_sharp.model.model import Model, level_width
 from lstm_sharp.model.onnx_file import all_nodes, label
 from lstm_sharp.model.onnx_graph import Scope, reads_of
 from lstm_sharp.model.onnx_import import is_recurrent, read_level, read_stack, why_none
 from lstm_sharp.model.onnx_run import make_evaluator
-from lstm_sharp.model.onnx_stack import PROBES, Level, input_of
+from lstm_sharp.model.onnx_stack import PROBES, Level, input_of, marks
 from lstm_sharp.model.steps import (
     Body,
     Control,
@@ -222,7 +222,7 @@ def _feeds(scope: Scope, lower: Level, upper: Level) -> bool:
         return False
     rng = np.random.default_rng(0)
     for batch, time in PROBES:
-        h = rng.random((batch, time, sum(cell.hidden_size for cell in lower.cells)), np.float32)
+        h = marks(rng, batch, time, level_width(lower.cells))
         try:
             found = scope.evaluate(upper.node.input[0], {y: lower.outputs(h)[y]}, "x")
         except UsageError:
