@@ -36,8 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _run(*more: str) -> int:
-    return cli.main(["run", "m.npz", "--input", "x.npy", "--output", "y.npy", *more])
+def _run(*more: str, x: str = "x.npy") -> int:
+    return cli.main(["run", "m.npz", "--input", x, "--output", "y.npy", *more])
 
 
 def test_golden_run_writes_h_and_json(folder: Path) -> None:
@@ -70,9 +70,9 @@ def test_state_carries_on(folder: Path, backend: str) -> None:
     same = ("--calibration", "x.npy", "--backend", backend, "--config", "tiny")
     assert _run("--state", "s.npz", *same) == 0
     whole = np.load("y.npy")
-    assert _run("--input", "first.npy", "--state", "s.npz", "--state-out", "t.npz", *same) == 0
+    assert _run("--state", "s.npz", "--state-out", "t.npz", *same, x="first.npy") == 0
     first = np.load("y.npy")
-    assert _run("--input", "rest.npy", "--state", "t.npz", *same) == 0
+    assert _run("--state", "t.npz", *same, x="rest.npy") == 0
     assert (np.concatenate([first, np.load("y.npy")], axis=1) == whole).all()
 
 

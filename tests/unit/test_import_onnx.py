@@ -273,7 +273,7 @@ def test_onnx_prefix(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="output y depends on x"):  # it adds the other's h
         load(path, "dec").head(float_h(load(path, "dec"), x_of()))
     refused(path, "no LSTM or GRU under the prefix enc; it has LSTM Y, LSTM dec", "enc")
-    refused(path, "Y, dec are no single stack; choose one by prefix", "W0")
+    refused(path, "Y, dec is no single stack; choose one by prefix", "W0")
     body = LSTM0 + "\na = Squeeze(Y, one)" + LAYER1 + OUT1
     upper, lower = load(write_onnx(path, body), "W1"), load(path, "W0")
     assert upper.input_size == H and upper.head is None and len(load(path).levels) == 2

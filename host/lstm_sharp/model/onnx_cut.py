@@ -16,11 +16,11 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import match_prefix, same, some
 from lstm_sharp.model.graph import Graph, Input
-from lstm_sharp.model.model import Model
+from lstm_sharp.model.model import Model, level_width
 from lstm_sharp.model.onnx_file import all_nodes, label
 from lstm_sharp.model.onnx_graph import Scope, reads_of
 from lstm_sharp.model.onnx_import import is_recurrent, read_level, read_stack, why_none
-from lstm_sharp.model.onnx_stack import PROBES, Level, input_of
+from lstm_sharp.model.onnx_stack import PROBES, Level, input_of, marks
 from lstm_sharp.model.steps import (
     Body,
     Control,
@@ -54,6 +54,7 @@ class _Cutter:
     def __init__(self, allow_host: bool, names: Collection[str] | None = None) -> None:
         self._allow_host, self._names = allow_host, names
         self.notes: list[str] = []
+        self._read: dict[int, Level] = {}  # each keeps its node, and so the node its id
 
     def takes(self, node: NodeProto) -> bool:
         """Tell whether a node is recurrent, and for an engine."""
@@ -65,12 +66,11 @@ class _Cutter:
         from onnx import numpy_helper
 
         steps = self._steps(scope, looped)
-        pieces = (step.reads for step in steps if not isinstance(step, Host))
-        wanted = {name for told in (scope.outputs, *pieces) for name in told}
-        constants = {
-            name: numpy_helper.to_array(scope.initializers[name])
-            for name in wanted & scope.initializers.keys()
-        }
+        takes = {Recurrent: lambda step: step.reads, Control: lambda step: step.inputs}
+        taken = [takes[type(step)](step) for step in steps if type(step) in takes]
+        reads = {name for names in (scope.outputs, *taken) for name in names}
+        initial = scope.initializers
+        constants = {n: numpy_helper.to_array(initial[n]) for n in reads & initial.keys()}
         return Body(list(scope.inputs), scope.outputs, steps, constants)
 
     def _control(self, scope: Scope, node: NodeProto, looped: bool) -> Control:
@@ -106,7 +106,7 @@ class _Cutter:
                         groups = [g for g in groups if g is not upper]
                         break
         specials: list[Step] = [_part(scope, group, looped) for group in groups]
-        needed = self._needed(scope, groups)
+        needed, _ = self._walk(scope, groups)
         inside = {id(level.node) for level in levels}
         hosted: list[NodeProto] = []
         for node in scope.own:
@@ -124,12 +124,14 @@ class _Cutter:
     def levels(self, scope: Scope) -> list[Level]:
         """Read the recurrent nodes of a scope that an output of it needs."""
         found = []
-        needed = self._needed(scope, [])
+        needed, _ = self._walk(scope, [])
         for node in scope.own:
             if not (self.takes(node) and id(node) in needed):
                 continue
             try:
-                found.append(read_level(scope, node))
+                if id(node) not in self._read:
+                    self._read[id(node)] = read_level(scope, node)
+                found.append(self._read[id(node)])
             except UsageError as error:
                 if not self._allow_host:
                     raise UsageError(
@@ -149,9 +151,6 @@ class _Cutter:
             return False
         self.notes += quiet.notes
         return True
-
-    def _needed(self, scope: Scope, groups: list[list[Level]]) -> set[int]:
-        return self._walk(scope, groups)[0]
 
     def _walk(self, scope: Scope, groups: list[list[Level]]) -> tuple[set[int], set[str]]:
         """Return the nodes that the outputs need, and all tensors that they read."""
@@ -224,7 +223,7 @@ def _feeds(scope: Scope, lower: Level, upper: Level) -> bool:
         return False
     rng = np.random.default_rng(0)
     for batch, time in PROBES:
-        h = rng.random((batch, time, sum(cell.hidden_size for cell in lower.cells)), np.float32)
+        h = marks(rng, batch, time, level_width(lower.cells))
         try:
             found = scope.evaluate(upper.node.input[0], {y: lower.outputs(h)[y]}, "x")
         except UsageError:
@@ -282,42 +281,25 @@ def load_onnx(
         UsageError: no LSTM or GRU, or anything that would not be computed as the file means it.
     """
     scope = Scope(file)
-    cut = _Cutter(False, _names_under(scope, prefix) if prefix else None)
+    cut = _Cutter(allow_host, _names_under(scope, prefix) if prefix else None)
     in_bodies = sum(map(cut.takes, all_nodes(scope.own))) > sum(map(cut.takes, scope.own))
     if not (whole or allow_host or in_bodies):
         try:
             return read_stack(scope, cut.levels(scope))
         except UsageError:
             pass  # the graph takes all that a stack alone does not, or says why not
-    graph = cut_graph(scope, allow_host, prefix)
-    if not prefix:
-        return graph
-    if len(graph.parts) != 1:
-        told = some(part.name for part in graph.parts)
-        raise UsageError(f"{scope.source}: {told} are no single stack; choose one by prefix")
-    model = graph.parts[0].model
-    assert isinstance(model, Model)
-    return model
-
-
-def cut_graph(scope: Scope, allow_host: bool = False, prefix: str = "") -> Graph:
-    """Cut the top level of a file.
-
-    Args:
-        scope: it.
-        allow_host: let the host compute, in float, recurrent nodes that no engine does.
-        prefix: beginning of the names of the recurrent nodes that are for an engine, or of their
-            weights.
-
-    Raises:
-        UsageError: a recurrent node that would not be computed as the file means it, or none.
-    """
-    cut = _Cutter(allow_host, _names_under(scope, prefix) if prefix else None)
     body = cut.body(scope)
-    if not (any(True for _ in body.parts()) or cut.notes):
+    parts = list(body.parts())
+    if not (parts or cut.notes):
         raise UsageError(f"no LSTM or GRU in {scope.source}: {why_none(scope)}")
-    inputs = {name: _input_of(info) for name, info in scope.inputs.items()}
-    return Graph(scope.source, body, inputs, cut.notes)
+    if not prefix:
+        inputs = {name: _input_of(info) for name, info in scope.inputs.items()}
+        return Graph(scope.source, body, inputs, cut.notes)
+    if len(parts) != 1:
+        told = some(part.name for part in parts) or "what is under the prefix"
+        raise UsageError(f"{scope.source}: {told} is no single stack; choose one by prefix")
+    model: Model = parts[0].model
+    return model
 
 
 def _names_under(scope: Scope, prefix: str) -> list[str]:

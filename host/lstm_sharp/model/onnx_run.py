@@ -52,7 +52,7 @@ def make_evaluator(part: ModelProto | bytes) -> Evaluator:
     if isinstance(part, bytes):
         return _runtime(part)
     try:
-        return _runtime_of(part)
+        return _runtime(part)
     except Exception as error:  # of onnxruntime: an op, type or opset that it does not know
         missing = isinstance(error, ImportError)
         reason = "is not installed" if missing else f"does not take it: {why(error)}"
@@ -60,16 +60,7 @@ def make_evaluator(part: ModelProto | bytes) -> Evaluator:
     return _reference(part)
 
 
-def _runtime_of(part: ModelProto) -> Evaluator:
-    import onnxruntime  # noqa: F401  # whose absence is told first
-    from onnx import TensorProto
-
-    if any(v.type.tensor_type.elem_type == TensorProto.BFLOAT16 for v in part.graph.input):
-        raise TypeError("its Python interface takes no bfloat16")
-    return _runtime(part.SerializeToString())
-
-
-def _runtime(part: bytes) -> Evaluator:
+def _runtime(part: ModelProto | bytes) -> Evaluator:
     """Lets ONNX Runtime compute a graph; raises whatever it raises."""
     import onnxruntime
 
@@ -78,8 +69,13 @@ def _runtime(part: bytes) -> Evaluator:
     onnxruntime.set_default_logger_severity(4)
     options.enable_cpu_mem_arena = False  # what was once taken would be kept
     options.intra_op_num_threads = 1
+    # Above it, some versions crash on a Transpose before a MatMul of float16.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     providers = ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(part, options, providers=providers)
+    data = part if isinstance(part, bytes) else part.SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=providers)
+    if any("bfloat16" in value.type for value in (*session.get_inputs(), *session.get_outputs())):
+        raise TypeError("its Python interface has no bfloat16")
 
     def run(feeds: Mapping[str, np.ndarray]) -> list[Any]:
         try:

@@ -32,6 +32,12 @@ _MOST_VALUES = 1 << 24
 """Values of x, or of an h, that the sizes in a file may ask for."""
 
 
+def marks(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Return float32 numbers in (-1, 1) that every float type holds, few of them twice."""
+    places = rng.permutation(prod(shape)).reshape(shape)
+    return ((places % 255 - 127) / 128).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Level:
     """An LSTM node and the cells that it is."""
@@ -113,12 +119,8 @@ class Stack:
     def typical_h(self) -> list[np.ndarray]:
         """Return h of the last node, a short and a long one, at sizes that the file takes."""
         long = tuple(size or more for size, more in zip(self.sizes, (19, 67)))
-        return [self.random(*sizes, self._widths[-1]) for sizes in (next(self._probes()), long)]
-
-    def random(self, *shape: int) -> np.ndarray:
-        """Return float32 numbers in (-1, 1) that every float type holds, few of them twice."""
-        places = self._random.permutation(prod(shape)).reshape(shape)
-        return ((places % 255 - 127) / 128).astype(np.float32)
+        both = next(self._probes()), long
+        return [marks(self._random, *sizes, self._widths[-1]) for sizes in both]
 
     def feeds(self, value: np.ndarray, source: int = -1) -> dict[str, np.ndarray]:
         """Return what to evaluate other nodes with.
@@ -168,7 +170,7 @@ class Stack:
     def _reaches(self, index: int, batch: int, time: int) -> bool:
         """Tell whether what is below a node reaches it step by step."""
         level = self.levels[index]
-        given = self.random(batch, time, self._widths[index])
+        given = marks(self._random, batch, time, self._widths[index])
         value = self._evaluated(level.node.input[0], self.feeds(given, index))
         return same(value, given if level.batch_major else given.swapaxes(0, 1))
 

@@ -142,8 +142,8 @@ class Recurrent:
         lengths = np.asarray(values[name])
         if lengths.shape != (batch,) or not ((lengths >= 0) & (lengths <= time)).all():
             raise UsageError(
-                f"{self.name}: sequence_lens is {lengths.dtype} {lengths.shape}, {batch} numbers "
-                f"from 0 to {time} are expected"
+                f"{self.name}: sequence_lens is {lengths.dtype} {lengths.shape}, "
+                f"{some(lengths.flat)}; {batch} numbers from 0 to {time} are expected"
             )
         return None if (lengths == time).all() else lengths.astype(np.int64)
 

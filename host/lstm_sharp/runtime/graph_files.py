@@ -25,7 +25,7 @@ def named(inputs: Sequence[str], output: str) -> bool:
 
 def is_folder(output: str) -> bool:
     """Tell whether outputs go into a folder."""
-    return output.endswith(os.sep) or Path(output).is_dir()
+    return output.endswith(os.sep) or (output != "" and Path(output).is_dir())
 
 
 def _parted(given: str) -> bool:

@@ -16,7 +16,7 @@ from lstm_sharp.model.steps import Call, Recurrent, State, Values
 from lstm_sharp.numerics import reference
 from lstm_sharp.runtime import session as of_model
 from lstm_sharp.runtime.batch import by_length
-from lstm_sharp.runtime.choose import choose
+from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.report import Report
 
 _SUMS = ("steps", "cycles", "predicted_cycles", "hls_cycles", "ideal_cycles", "load_cycles")
@@ -117,6 +117,7 @@ class GraphSession:
     """
 
     report: GraphReport | None = None
+    _format = DEFAULT_FORMAT
 
     def __init__(
         self,
@@ -130,12 +131,16 @@ class GraphSession:
         compare: bool = False,
         **more: Any,
     ) -> None:
-        self._begin(graph, backend, stateful, {}, compare)
         overlay = more.get("overlay")
+        of_model.check_backend(backend, overlay)
+        self._begin(graph, backend, stateful, {}, compare)
         if graph.parts and overlay is None and (backend not in ("float", "golden") or config):
             models = [part.model for part in graph.parts]
             config = choose(models, config, more.get("format"), True, steps)
         beside: of_model.Session | None = None
+        if backend == "float":  # which takes no sessions, for it has no scales
+            self._format = str(more.get("format") or DEFAULT_FORMAT)
+            return
         for part in graph.parts:
             beside = self.sessions[part.name] = of_model.Session(
                 part.model,
@@ -162,6 +167,7 @@ class GraphSession:
         self.graph, self.backend, self.stateful, self.sessions = graph, backend, stateful, sessions
         self._reports: dict[str, list[Report]] = {}
         self._course = _Course(graph, self._run_part, stateful)
+        self._in_float = InFloat(stateful)
         self._exact = _Course(graph, InFloat(stateful), stateful) if compare else None
 
     def __enter__(self) -> GraphSession:
@@ -177,7 +183,7 @@ class GraphSession:
 
     def reset(self) -> None:
         """Begin the next run from zeros, if the session is stateful."""
-        self._course.kept = {}
+        self._course.kept, self._in_float = {}, InFloat(self.stateful)
         if self._exact:
             self._exact = _Course(self.graph, InFloat(self.stateful), self.stateful)
         for session in self.sessions.values():
@@ -206,7 +212,7 @@ class GraphSession:
         if odd:
             wants = "; ".join(f"{name}: {self.graph.inputs[name]}" for name in sorted(odd))
             raise UsageError(f"{self.graph.source} needs the input {wants}")
-        self._reports = {name: [] for name in self.sessions}
+        self._reports = {part.name: [] for part in self.graph.parts}
         began = time.perf_counter()
         found = self._course.run(values, states, left_out)
         seconds, errors = time.perf_counter() - began, None
@@ -223,6 +229,12 @@ class GraphSession:
     def _run_part(
         self, part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
     ) -> Any:
+        if self.backend == "float":
+            answer = self._in_float(part, x, state, lengths)
+            steps = x.shape[0] * x.shape[1] if lengths is None else int(lengths.sum())
+            told = Report("float", None, self._format, len(x), steps, 0.0, None, 0.0)
+            self._reports[part.name].append(told)
+            return answer
         session = self.sessions[part.name]
         try:
             answer = session.run(x, state, True, lengths)

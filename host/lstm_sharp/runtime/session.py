@@ -107,10 +107,7 @@ class Session:
         progress: Progress | None = None,
         beside: Session | None = None,
     ) -> None:
-        if backend not in BACKENDS:
-            raise UsageError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
-        if overlay is not None and backend != "board":
-            raise UsageError(f"backend {backend!r} takes no overlay; board does")
+        check_backend(backend, overlay)
         check_schedule(schedule)
         format = own_format(model, format, calibration)
         self.backend, self.model, self.schedule = backend, model, schedule
@@ -411,6 +408,18 @@ class Session:
     def _take_up(self, held: Deployment) -> None:
         self.runs.begin(held)
         self.runs.holds = held
+
+
+def check_backend(backend: str, overlay: object) -> None:
+    """Refuse a backend that there is not, or an overlay for one that takes none.
+
+    Raises:
+        UsageError: it is so.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
+    if overlay is not None and backend != "board":
+        raise UsageError(f"backend {backend!r} takes no overlay; board does")
 
 
 def _each(of: Callable[[np.ndarray], Any], values: Any) -> Any:
