@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+import keras_files as kf
 from lstm_sharp import arrays, cli, package, paths, terminal
 from lstm_sharp.engine import boards as board
 from lstm_sharp.engine import config
@@ -80,6 +81,8 @@ TARGETS: list[tuple[str, Callable[[], int]]] = [
     ("m.onnx", _cli(MODEL[0], "m.onnx", *MODEL[1:], "head")),
     ("outside.onnx", _cli(MODEL[0], "outside.onnx", *MODEL[1:], "head")),
     ("m.bin", _cli(MODEL[0], "outside.onnx", *MODEL[1:], "head")),
+    ("m.keras", _cli(MODEL[0], "m.keras", *MODEL[1:], "head")),
+    ("m.h5", _cli(MODEL[0], "m.h5", *MODEL[1:], "h")),
     ("c.json", _cli(*RUN[:-1], "c.json")),
     ("p/package.json", _call(lambda: package.read("p"))),
     ("p/package.json", _cli(*PACKAGE[:-1], "p")),
@@ -104,6 +107,12 @@ def make_good(folder: Path) -> None:
     stored.write(folder / "q.npz", replace(model, quantized=quantized), {})
     write_safetensors(folder / "m.safetensors", torch_names(model))
     _onnx(folder)
+    layers = [kf.cell("GRU", "a", 4, return_sequences=True), kf.both("b", kf.cell("GRU", "f", 2))]
+    drawn = {
+        layer["config"]["name"]: kf.draw(layer, width, 0) for layer, width in zip(layers, (3, 4))
+    }
+    for suffix in ("keras", "h5"):
+        kf.write(folder / f"m.{suffix}", kf.sequential(*layers), drawn)
     shutil.copy(paths.configs() / "tiny.json", folder / "c.json")
     shutil.copytree(paths.overlays(), folder / "overlays")
     tiny = config.load("tiny")
@@ -214,13 +223,17 @@ def _token_changed(rng: Rng, data: bytes, kind: str) -> bytes:
     return out
 
 
-def _npz_changed(rng: Rng, data: bytes) -> bytes:
+def _zip_changed(rng: Rng, data: bytes) -> bytes:
     """An archive with a member that is changed, packed or called otherwise, or very large."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     how, name = int(rng.integers(0, 6)), list(members)[int(rng.integers(0, len(members)))]
     if how < 3:
-        members[name] = _token_changed(rng, members[name], "npy")
+        kind = name.rpartition(".")[2]
+        if kind == "h5":
+            members[name] = (_flipped, _edited)[how % 2](rng, members[name])
+        else:
+            members[name] = _token_changed(rng, members[name], kind)
     elif how == 3:
         text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({(3 << 30) // 4},), }}"
         members[name] = b"\x93NUMPY\1\0v\0" + text.encode().ljust(117) + b"\n" + bytes(60 << 20)
@@ -238,7 +251,7 @@ def _npz_changed(rng: Rng, data: bytes) -> bytes:
 def change(rng: Rng, name: str, data: bytes) -> bytes:
     """Break a file in one way, or by chance in two."""
     kind = name.rpartition(".")[2]
-    own = _npz_changed if kind == "npz" else partial(_token_changed, kind=kind)
+    own = _zip_changed if kind in ("npz", "keras") else partial(_token_changed, kind=kind)
     ways = [_flipped, _edited, _edited, own, own, own]
     data = ways[rng.integers(len(ways))](rng, data)
     if rng.integers(0, 6) == 0:

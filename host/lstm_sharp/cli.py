@@ -41,7 +41,7 @@ _WIDE = 10_000
 """Characters of a line of figures."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "model": {"metavar": "MODEL", "help": ".onnx, .safetensors or .npz"},
+    "model": {"metavar": "MODEL", "help": ".onnx, .keras, .h5, .safetensors or .npz"},
     "--prefix": {"default": "", "dest": "prefix", "help": "one LSTM of those in the file"},
     "--config": {"help": "a config's name or file"},
     "--format": {"help": f"number format instead of the config's: {', '.join(SUPPORTED)}"},

@@ -575,6 +575,15 @@ def test_a_library_that_hangs_or_crashes(
 EMPTY = json.dumps(sequential()).encode()
 
 
+@pytest.mark.parametrize("entry", [["<f4", [X, 16], 10**9], ["<f4", [10**9, 10**9], 0]])
+def test_a_library_that_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: list[Any]
+) -> None:
+    told = {"arrays": {"layers/lstm/cell/vars/0": entry}, "texts": {}}
+    monkeypatch.setattr(hdf5, "_listed", lambda data: json.dumps(told).encode())
+    refused(save(tmp_path, LSTM), f"float32 of shape {entry[1]} does not fit at {entry[2]}")
+
+
 def test_archives_made_to_do_harm(tmp_path: Path) -> None:
     with zipfile.ZipFile(save(tmp_path, LSTM)) as archive:
         good = {name: archive.read(name) for name in ("config.json", "model.weights.h5")}
