@@ -41,12 +41,13 @@ def engine(name: str, knobs: str, base: Config = _TINY) -> Config:
     return config.resized(base, name=name, **given)
 
 
+# Without GRUs, too
+_SMALL_SHAPES = """gru=0 rows=4 columns=8 k_list=4,8,16 stream_bits=128 max_input=40 max_hidden=40
+    weight_tiles=2048 bias_blocks=128"""
 _SHAPES_LANES = """rows=8 columns=48 lanes=2 k_list=8,16,64 max_input=130 max_hidden=70
     weight_tiles=2048 bias_blocks=128 sequence_words=512"""
 _WIDE = """rows=16 columns=2 lanes=2 uram_columns=1 max_input=130 max_hidden=130 weight_tiles=4301
     sequence_words=512"""
-_SMALL_SHAPES = """rows=4 columns=8 k_list=4,8,16 stream_bits=128 max_input=40 max_hidden=40
-    weight_tiles=2048 bias_blocks=128"""
 _SQUARE = "rows=16 columns=4 lanes=4 max_input=9 max_hidden=9 max_shift=15 stream_bits=128"
 ENGINES = {
     "tiny": _TINY,
@@ -139,7 +140,8 @@ class Case:
     def __str__(self) -> str:
         levels = [f"{kind_of(level)} {level[0].hidden_size}" for level in self.model.levels]
         return (
-            f"seed {self.seed}: {self.cfg.name} {self.model.fmt} {self.schedule}, X "
+            f"seed {self.seed}: {self.cfg.name} {self.model.fmt} {self.schedule}, "
+            f"{self.model.kind}, X "
             f"{self.model.input_size}, levels {', '.join(levels)} in {len(self.stages)} stages of "
             f"{self.stages[0].plan.cfg.chains} chains at most, steps {self.lengths}, "
             f"state in {self.state is not None}, out {self.give}"
@@ -226,6 +228,7 @@ def draw(
     schedule: str | None = None,
     chains: int | None = None,
     start_cycles: int | None = None,
+    cell: str | None = None,
 ) -> Case:
     """Draw a case: awkward sizes, full-range integers, every second extreme.
 
@@ -244,10 +247,13 @@ def draw(
         chains: of the engine that it is compiled for, up to those of the one that runs it; then as
             many sequences as there can be run side by side.
         start_cycles: that a launch costs its host.
+        cell: ``lstm`` or, of an engine that runs it, ``gru``, which is every third case.
     """
     rng, extreme = np.random.default_rng(seed), seed % 2 == 0
     kinds, sizes, lengths = _drawn_outline(rng, cfg, kinds, sizes, lengths)
-    model = random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme, cfg.row_scales == 1)
+    cell = cell or ("gru" if cfg.gru and seed % 3 == 2 else "lstm")
+    scaled = cfg.row_scales == 1
+    model = random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme, scaled, cell)
     bits = cfg.fmt.activation_bits
     xs = [integers(rng, bits, (steps, sizes[0]), extreme) for steps in lengths]
     before: Pair | None = None
@@ -280,10 +286,11 @@ def random_model(
     max_shift: int,
     extreme: bool,
     row_scales: bool = False,
+    cell: str = "lstm",
 ) -> QuantModel:
     """Draw integer cells directly, so that every shift and the ends of every range occur.
 
-    With ``row_scales`` each row has its own, and each cell its scale of c.
+    With ``row_scales`` each row has its own, and each LSTM cell its scale of c.
     """
     cells: list[QuantLayer] = []
     for kind, level in zip(kinds, _shapes(kinds, sizes)):
@@ -299,8 +306,9 @@ def random_model(
             )
             frac, shift = drawn(low, fmt.weight_frac_max), drawn(0, max_shift)
             factor = drawn(0, 3) if row_scales else 0
-            c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if row_scales else 0
-            scales = frac, shift, reverse, factor, c_shift
+            scaled = row_scales and cell == "lstm"
+            c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if scaled else 0
+            scales = frac, shift, reverse, factor, c_shift, cell
             cells.append(QuantLayer(w_ih, w_hh, b, *scales))
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
 

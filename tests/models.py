@@ -16,8 +16,13 @@ X, H = 3, 4
 """Sizes of ``weights``."""
 
 
-def pytorch_like(seed: int, sizes: list[int], directions: tuple[int, ...] | None = None) -> Model:
-    """Make a stack as torch.nn.LSTM initialises it: U(-1/sqrt(H), 1/sqrt(H)) everywhere.
+def pytorch_like(
+    seed: int,
+    sizes: list[int],
+    directions: tuple[int, ...] | None = None,
+    cell: str = "lstm",
+) -> Model:
+    """Make a stack as torch.nn.LSTM or GRU initialises it: U(-1/sqrt(H), 1/sqrt(H)) everywhere.
 
     ``sizes`` are X, then H of each level.
     """
@@ -32,7 +37,11 @@ def pytorch_like(seed: int, sizes: list[int], directions: tuple[int, ...] | None
 
         for reverse in (False, True)[:count]:
             w_ih, w_hh = draw(4 * h_size, x_size), draw(4 * h_size, h_size)
-            cells.append(Layer(w_ih, w_hh, draw(4 * h_size) + draw(4 * h_size), reverse))
+            b_ih, b_hh = draw(4 * h_size), draw(4 * h_size)
+            if cell == "gru":
+                for of_n_h, of_n_x in ((w_ih, w_hh), (b_ih, b_hh)):
+                    of_n_h[:h_size], of_n_x[2 * h_size : 3 * h_size] = 0, 0
+            cells.append(Layer(w_ih, w_hh, b_ih + b_hh, reverse, cell))
         x_size = count * h_size
     return Model(tuple(cells), directions=directions)
 

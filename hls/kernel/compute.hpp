@@ -6,7 +6,7 @@
 
 namespace lstm {
 
-inline void compute(std::uint32_t slots, std::uint32_t x_word_count, UInt<16> stride,
+inline void compute(std::uint32_t slots, std::uint32_t x_word_count, UInt<16> stride, bool gru,
                     Stream<Work> &works, Axis &weight_stream, Stream<Word> &x_words,
                     Stream<HBeat> &h_beats, std::uint32_t *status, std::uint32_t *cycles) {
   // Memories keep what they hold from run to run; each is cut so that a slot finds all it needs.
@@ -63,7 +63,7 @@ Start:
   // The x word that was pulled last: the next slot may want it again before the memory has it.
   Word x = no_word();
   int x_is_at = kXDepth;  // none
-  Turns turns;
+  Turns turns(gru);
   Packer packer;
   bool saturated = false;  // some c
   Distances distances;

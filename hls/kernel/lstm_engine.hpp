@@ -44,7 +44,7 @@ H_Beats:
 }
 
 inline void run_slots(UInt<7> instructions, std::uint32_t sequences, std::uint32_t slots,
-                      std::uint32_t words, UInt<16> stride,
+                      std::uint32_t words, UInt<16> stride, bool gru,
                       const Instruction program[kProgramDepth], Axis &weights, Axis &x, Axis &h,
                       std::uint32_t *status, std::uint32_t *cycles) {
   #pragma HLS DATAFLOW
@@ -59,7 +59,7 @@ inline void run_slots(UInt<7> instructions, std::uint32_t sequences, std::uint32
   #pragma HLS BIND_STORAGE variable = h_beats type = fifo impl = lutram
   fetch_works(program, instructions, sequences, slots, works);
   load_x(x, words, x_words);
-  compute(slots, words, stride, works, weights, x_words, h_beats, status, cycles);
+  compute(slots, words, stride, gru, works, weights, x_words, h_beats, status, cycles);
   store_h(h_beats, h);
 }
 
@@ -74,7 +74,7 @@ inline void run(Axis &weights, Axis &x, Axis &h, const std::uint32_t window[kWin
   std::uint32_t run_cycles = 0;
   if (run_status == kStatusFine && header.instructions != 0) {
     run_slots(UInt<7>(header.instructions), header.sequences, header.slots, header.x_words,
-              header.stride, program, weights, x, h, &run_status, &run_cycles);
+              header.stride, header.gru, program, weights, x, h, &run_status, &run_cycles);
   }
   *status = run_status;
   *cycles = run_cycles;

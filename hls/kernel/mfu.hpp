@@ -42,7 +42,7 @@ struct Turn {
 // a new one never comes before the last turn of the one before.
 class Turns {
  public:
-  Turns() {
+  explicit Turns(bool gru) : gru_(gru) {
     #pragma HLS ARRAY_PARTITION variable = sums_ complete dim = 0
   }
 
@@ -111,7 +111,8 @@ class Turns {
       const Scale own[4] = {scale_of(scales, k), scale_of(scales, k + 1), scale_of(scales, k + 2),
                             scale_of(scales, k + 3)};
       #pragma HLS ARRAY_PARTITION variable = own complete
-      group.neuron[lane] = update_cell(gates, own, c_zero_ ? C_t(0) : c_before[lane], c_shift_);
+      group.neuron[lane] =
+          update_cell(gates, own, c_zero_ ? C_t(0) : c_before[lane], c_shift_, kGru && gru_);
     }
   Move_Up:
     for (int k = 0; k + 4 * kLanes < kRows; ++k) sums_[bank][k] = sums_[bank][k + 4 * kLanes];
@@ -142,6 +143,7 @@ class Turns {
     return Scale(own & ((1 << kScaleBits) - 1));
   }
 
+  const bool gru_;
   bool active_ = false;              // a turn of an earlier row block follows
   bool last_ = false;                // its last
   UInt<16> left_ = 0;                // turns with this one

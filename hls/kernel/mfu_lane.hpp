@@ -24,11 +24,14 @@ constexpr int kZRight = kZShiftMin > 0 ? kZShiftMin : 0;
 constexpr int kWideBits = kScaledBits + kZLeft;
 static_assert(kWideBits <= 64, "csim has no wider integer");
 
-// f c + i g in units of 2^-34, and o tanh(c) in the same
+// f c + i g in units of 2^-34, and o tanh(c) in the same, or in those of a GRU's z c
 constexpr int kCellFrac = 2 * kSigmaFrac;
 constexpr int kCellBits = kCBits + kSigmaFrac + 1;  // of 2 f c
 constexpr int kGateBits = kCellFrac + 1;            // of i g, o tanh(c)
-constexpr int kOutputBits = kCellFrac + 2;
+constexpr int kFiner = kGru ? kGruCFrac - kSigmaFrac : 0;
+constexpr int kOutputFrac = kCellFrac + kFiner;
+constexpr int kOperandBits = kGru ? kCBits + 1 : kSigmaFrac + 1;  // of what o multiplies
+constexpr int kOutputBits = kGru ? kCBits + kSigmaFrac + 1 : kCellFrac + 2;
 constexpr int kWideCBits = kCBits + (kRowScales ? kMaxCShift : 0);  // of c in units of 2^-16
 static_assert(kCFrac == kZFrac, "c is an argument of tanh, but for its shift");
 static_assert(kCFrac + 1 == kSigmaFrac, "2 c and the factors have the same scale");
@@ -36,7 +39,7 @@ static_assert(kCFrac + 1 == kSigmaFrac, "2 c and the factors have the same scale
 struct Neuron {
   C_t c;
   Activation_t h;
-  bool saturated;  // c was
+  bool saturated;  // c was, or a GRU's n_h or n_x
 };
 
 inline Tanh_t tanh_steps(Z_t z) {
@@ -68,11 +71,16 @@ inline Scaled_t scaled(Acc_t sum, UInt<kFactorBits> factor) {
   return Scaled_t(most + more);
 }
 
-inline Z_t argument(Acc_t sum, Scale scale, int right) {
+inline Int<kWideBits> shifted(Acc_t sum, Scale scale, int right) {
   #pragma HLS INLINE
   const int act_shift = int(scale) & ((1 << kActShiftBits) - 1);
   const Int<kWideBits> wide = scaled(sum, UInt<kFactorBits>(scale >> kActShiftBits));
-  return saturate<kZBits>(shift_left(wide, kZLeft) >> (right + act_shift));
+  return shift_left(wide, kZLeft) >> (right + act_shift);
+}
+
+inline Z_t argument(Acc_t sum, Scale scale, int right) {
+  #pragma HLS INLINE
+  return saturate<kZBits>(shifted(sum, scale, right));
 }
 
 // sigma(z) = (1 + tanh(z / 2)) / 2; the division of z is in the shift
@@ -86,9 +94,9 @@ inline Factor_t centre(Tanh_t y) {
   return 2 * Factor_t(y) + 1;
 }
 
-// sums, scales: of the gates i, f, g, o
+// sums, scales: of the gates i, f, g, o, or in their places of n_h, r, n_x, z
 inline Neuron update_cell(const Acc_t (&sums)[4], const Scale (&scales)[4], C_t c_before,
-                          int c_shift) {
+                          int c_shift, bool gru) {
   #pragma HLS INLINE
   const Factor_t i = sigma(sums[0], scales[0]);
   const Factor_t f = sigma(sums[1], scales[1]);
@@ -96,20 +104,41 @@ inline Neuron update_cell(const Acc_t (&sums)[4], const Scale (&scales)[4], C_t 
   const Factor_t g = centre(Tanh_t(tanh_g >> c_shift));
   const Factor_t o = sigma(sums[3], scales[3]);
 
+  // f c + i g, or r n_h + n_x; n_h stands for the middle of its step
   constexpr int kDrop = kCellFrac - kCFrac;
   constexpr int kHalf = 1 << (kDrop - 1);
-  const Int<kCellBits> fc = multiply<kCellBits>(f, c_before);
-  const Int<kGateBits> ig = multiply<kGateBits>(i, g);
+  C_t factor = c_before;
+  Int<kCellBits> beside = multiply<kGateBits>(i, g);
   Neuron after;
-  const auto c = Int<kCBits + 1>((shift_left(fc, 1) + ig + kHalf) >> kDrop);
+  after.saturated = false;
+  if (gru) {
+    const Int<kWideBits> n_h = shifted(sums[0], scales[0], kZRight + 1);
+    const Int<kWideBits> n_x = shifted(sums[2], scales[2], kZRight);
+    const Int<kCBits - 1> held_h = saturate<kCBits - 1>(n_h);
+    const C_t held_x = saturate<kCBits>(n_x);
+    after.saturated = held_h != n_h || held_x != n_x;
+    factor = shift_left(C_t(held_h), 1) | 1;
+    beside = shift_left(Int<kCellBits>(held_x), kDrop);
+  }
+  const Int<kCellBits> product = multiply<kCellBits>(f, factor);
+  const auto c = Int<kCBits + 1>((shift_left(product, 1) + beside + kHalf) >> kDrop);
   after.c = saturate<kCBits>(c);
-  after.saturated = after.c != c;
+  if (!gru) after.saturated = after.c != c;
 
+  // o tanh(c); or n + z (c - n), which is the new c
   const Int<kWideCBits> wide_c = shift_left(Int<kWideCBits>(after.c), c_shift);
   const Factor_t t = centre(tanh_steps(saturate<kZBits>(wide_c)));
-  constexpr int kDropH = kCellFrac - kHFrac;
-  const Int<kOutputBits> out = multiply<kGateBits>(o, t) + (Int<kOutputBits>(1) << (kDropH - 1));
-  after.h = saturate<kActBits>(out >> kDropH);
+  Int<kOperandBits> operand = shift_left(Int<kOperandBits>(t), kFiner);
+  Int<kOutputBits> above = 0;
+  if (gru) {
+    operand = c_before - operand;
+    above = shift_left(Int<kOutputBits>(t), kGruCFrac) + (1 << (kSigmaFrac - 1));
+  }
+  const Int<kOutputBits> out = multiply<kOutputBits>(o, operand) + above;
+  if (gru) after.c = C_t(out >> kSigmaFrac);
+  constexpr int kDropH = kOutputFrac - kHFrac;
+  const Int<kOutputBits> rounded = out + (Int<kOutputBits>(1) << (kDropH - 1));
+  after.h = saturate<kActBits>(rounded >> kDropH);
   return after;
 }
 

@@ -152,6 +152,7 @@ module lstm_engine
   );
   mfu u_mfu (
       .*,
+      .gru(header.gru),
       .slot_early(slots[SumEdge-4+(Bands>1?1:0)]), .slot_before(slots[SumEdge-1]),
       .slot(slots[SumEdge])
   );

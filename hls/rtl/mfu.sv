@@ -4,6 +4,7 @@ module mfu
   import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                                clk, rst_n,
+    input  logic                                gru,         // all cells of the run are
     input  slot_t                               slot_early,  // four edges before its sums are taken
     input  slot_t                               slot_before, // stands in slot one edge later
     input  slot_t                               slot,        // belongs to the sums register
@@ -142,7 +143,7 @@ module mfu
   assign c_saturates = |saturates;
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     mfu_lane u_lane (
-        .clk, .sums(turn_sums[4*lane+:4]), .scales(scales[4*lane+:4]), .c_shift(c_shift_q),
+        .clk, .sums(turn_sums[4*lane+:4]), .scales(scales[4*lane+:4]), .c_shift(c_shift_q), .gru,
         .valid(busy_q), .c_addr(c_addr_q), .c_zero(target_q.c_zero),
         .load_we(load_write.state), .load_addr(CAddrBits'(load_write.addr)), .load_c(load_c[lane]),
         .giving, .give_addr, .given_c(given_c[lane]), .h(h[lane]),

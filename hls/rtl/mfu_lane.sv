@@ -3,10 +3,14 @@
 // Edges are counted from the register that holds the sums: 1 shift, 2 to 4 tanh table, 5 operands,
 // 6 to 8 cell, 9 c written and table of c, 10 and 11 slope, 12 to 14 output; h is taken at edge 15.
 // Row scales have an edge before the shift and one behind the cell, which are not counted here.
+//
+// A GRU's n_h, r, n_x, z stand where i, f, g, o do. In the cell's place r n_h + n_x is summed, in the
+// output's z c + (1 - z) n, which is the new c: in an engine with GRUs any c is written at edge 15.
 module mfu_lane
   import lstm_config_pkg::*, lstm_pkg::*;
 (
     input  logic                        clk,
+    input  logic                        gru,
     input  logic signed [AccBits-1:0]   sums[4],    // i, f, g, o
     input  logic [3:0][ScaleBits-1:0]   scales,     // factor and act_shift of each
     input  logic        [1:0]           c_shift,
@@ -19,7 +23,7 @@ module mfu_lane
     input  logic                        giving,     // c is read for a state
     input  logic        [CAddrBits-1:0] give_addr,
     output logic        [CBits-1:0]     given_c,    // two edges later
-    output logic                        saturates,  // c, on its way to memory
+    output logic                        saturates,  // c, on its way to memory; n_h or n_x
     output logic        [ActBits-1:0]   h           // after edge 14, saturated, unregistered
 );
   // Accumulator to argument: tanh takes z, sigma takes z / 2.
@@ -27,9 +31,13 @@ module mfu_lane
   localparam int Right = ZShiftMin > 0 ? ZShiftMin : 0;
   localparam int WideBits = ScaledBits + Left;
   localparam int ShiftedBits = WideBits - Right;
+  localparam int CWriteEdge = Gru == 1 ? HEdge : CellEdge;
+  localparam int HeldWait = CReadEdge - RowScales - 1;  // of n_h: edges 2 to 4
 
   logic [BaseBits-1:0] y[4];
   logic negative[4];
+  logic [CBits-1:0] held_q[4];  // n_h, a bit less and above it the middle of its step; n_x; edge 2
+  logic [3:0] beyond_q;
   for (genvar gate = 0; gate < 4; gate++) begin : gen_gate
     localparam int Sigma = gate == 2 ? 0 : 1;
     // Times 4, 5, 6 or 7 quarters, by one sum: 7 is 8 - 1, whose negative is a complement and 1.
@@ -63,13 +71,35 @@ module mfu_lane
     logic sign_q;
     assign wide = (WideBits - 1)'(WideBits'(scaled) <<< Left)
                   ^ {(WideBits - 1) {scaled[ScaledBits-1]}};
+    // Two small choices, of a place and of four: one of all would be a level deeper.
+    logic [3:0][ShiftedBits-2:0] near, far;
+    for (genvar n = 0; n < 4; n++) begin : gen_shift
+      assign near[n] = (ShiftedBits - 1)'(wide >> (Right + Sigma + n));
+      assign far[n] = near[act_shift[1:0]] >> (4 * n);
+    end
     always_ff @(posedge clk) begin
-      shifted_q <= (ShiftedBits - 1)'((wide >> (Right + Sigma)) >> act_shift);
+      shifted_q <= far[act_shift[3:2]];
       sign_q <= scaled[ScaledBits-1];
     end
     tanh_table #(.InBits(ShiftedBits)) u_table (
         .clk, .magnitude(shifted_q), .sign(sign_q), .y(y[gate]), .negative(negative[gate])
     );
+
+    if (Gru == 1 && gate % 2 == 0) begin : gen_held
+      localparam int Bits = CBits - 1 - Sigma;
+      logic [larger(ShiftedBits - 1, Bits)-1:0] magnitude;
+      logic beyond;
+      assign magnitude = $bits(magnitude)'(shifted_q);
+      assign beyond = |(magnitude >> Bits);
+      always_ff @(posedge clk) begin
+        held_q[gate] <= gru ? CBits'({sign_q, (magnitude[Bits-1:0] | {Bits{beyond}}) ^ {Bits{sign_q}},
+                                      {Sigma{1'b1}}}) : '0;
+        beyond_q[gate] <= beyond;
+      end
+    end else begin : gen_none
+      assign held_q[gate] = '0;
+      assign beyond_q[gate] = 1'b0;
+    end
   end
 
   // What travels beside the numbers, up to the edge at which c is written. A load of c joins at the
@@ -105,12 +135,13 @@ module mfu_lane
 
   (* ram_style = "distributed" *) logic [CBits-1:0] c_mem[2**CAddrBits];
   logic signed [CBits:0] cell_sum, cell_c;
-  logic [CBits-1:0] c_next, load_c_q;
+  logic [CBits-1:0] c_cell, c_next, load_c_q;
   logic load_q;
   always_ff @(posedge clk) begin
     load_q <= load_we;
     load_c_q <= load_c;
-    saturates <= valid_q[CWriteEdge-1] && !load_q && cell_c[CBits] != cell_c[CBits-1];
+    saturates <= Gru == 1 && gru ? valid_q[RowScales+2] && beyond_q != '0
+                 : valid_q[CellEdge-1] && !load_q && cell_c[CBits] != cell_c[CBits-1];
     if (valid_q[CWriteEdge-1]) c_mem[c_addr_q[CWriteEdge-1]] <= load_q ? load_c_q : c_next;
   end
 
@@ -121,17 +152,21 @@ module mfu_lane
   logic signed [CBits-1:0] c_q;
   logic signed [CellBits-2:0] fc_m, fc_p;  // of one fraction bit less
   logic signed [CellBits-1:0] ig_m, cell_p;
+  logic [CBits-1:0] c_before, n_h;
+  logic signed [CBits-1:0] n_x;
+  logic n_h_counts;
+  assign c_before = c_zero_q[CReadEdge] ? '0 : c_mem[c_addr_q[CReadEdge]];
   always_ff @(posedge clk) begin
-    i_q <= sigma(y[0], negative[0]);  // edge 5
+    i_q <= Gru == 1 && gru ? '0 : sigma(y[0], negative[0]);  // edge 5
     f_q <= sigma(y[1], negative[1]);
     g_q <= centre(y[2] >> c_shift_q[CReadEdge], negative[2]);
-    c_q <= c_zero_q[CReadEdge] ? '0 : c_mem[c_addr_q[CReadEdge]];
+    c_q <= n_h_counts ? n_h : c_before;
 
     fc_m <= (CellBits - 1)'(f_q * c_q);  // edge 6
     i_m <= i_q;
     g_m <= g_q;
 
-    fc_p <= fc_m + (CellBits - 1)'(1 << (Drop - 2));  // edge 7, half of an LSB of c
+    fc_p <= fc_m + (CellBits - 1)'(signed'({n_x, 1'b1, (Drop - 2)'(0)}));  // edge 7, half an LSB
     ig_m <= CellBits'(i_m * g_m);
 
     cell_p <= {fc_p, 1'b0} + ig_m;  // edge 8
@@ -146,14 +181,14 @@ module mfu_lane
   if (RowScales == 1) begin : gen_cell_shift
     always_ff @(posedge clk) begin
       cell_c <= cell_sum;
-      cell_magnitude <= (CellWide'(cell_sum) << c_shift_q[CWriteEdge-2])
+      cell_magnitude <= (CellWide'(cell_sum) << c_shift_q[CellEdge-2])
                         ^ {CellWide{cell_sum[CBits]}};
     end
   end else begin : gen_cell
     assign cell_c = cell_sum;
     assign cell_magnitude = cell_c[CBits-1:0] ^ {CBits{cell_c[CBits]}};
   end
-  assign c_next = cell_c[CBits] == cell_c[CBits-1] ? cell_c[CBits-1:0]
+  assign c_cell = cell_c[CBits] == cell_c[CBits-1] ? cell_c[CBits-1:0]
                                                   : {cell_c[CBits], {(CBits - 1) {~cell_c[CBits]}}};
   logic [BaseBits-1:0] c_y;
   logic c_negative;
@@ -168,20 +203,57 @@ module mfu_lane
     for (int e = 1; e < OutputWait; e++) o_q[e] <= o_q[e-1];
   end
 
-  localparam int OutShift = CellFrac - HFrac;
-  localparam int OutBits = CellFrac + 2;
-  factor_t o_m, t_q;
-  logic signed [OutBits-1:0] out_m, out_p;
+  // For o tanh(c) the second operand is t; for t + z (c - t) it is c - t, and t is added.
+  localparam int Finer = Gru == 1 ? GruCFrac - SigmaFrac : 0;
+  localparam int OutShift = CellFrac + Finer - HFrac;
+  localparam int OutBits = Gru == 1 ? CBits + SigmaFrac + 1 : CellFrac + 2;
+  localparam int OperandBits = Gru == 1 ? CBits + 1 : SigmaFrac + 1;
+  factor_t o_m;
+  logic signed [OperandBits-1:0] t_q;
+  logic signed [OutBits-1:0] above, out_m, out_p;
+  logic signed [OutBits-OutShift-1:0] rounded;
   always_ff @(posedge clk) begin
     o_m <= o_q[OutputWait-1];  // edge 12
-    t_q <= centre(c_y, c_negative);
     out_m <= OutBits'(o_m * t_q);  // edge 13
-    out_p <= out_m + (OutBits'(1) << (OutShift - 1));  // edge 14, half of an LSB of h
+    out_p <= out_m + above;  // edge 14
+  end
+  if (Gru == 1) begin : gen_gru
+    logic [HeldWait-2:0][CBits-1:0] n_h_q;  // edges 3 and 4
+    logic [HeldWait:0][CBits-1:0] n_x_q;    // 3 to 6
+    logic [OutputWait-1:0][CBits-1:0] before_q;
+    logic [CWriteEdge-CellEdge-1:0][CBits-1:0] cell_q;
+    logic signed [CBits-1:0] kept;
+    logic signed [OperandBits-1:Finer] upper;  // t has no lower bits: so no DSP takes this sum in
+    factor_t t_added;
+    assign kept = gru ? before_q[OutputWait-1] : '0;
+    assign upper = (OperandBits - Finer)'(signed'(kept[CBits-1:Finer]))
+                   + (OperandBits - Finer)'(centre(c_y, c_negative ^ gru));
+    always_ff @(posedge clk) begin
+      n_h_counts <= gru && !giving;
+      n_h_q <= {n_h_q[HeldWait-3:0], held_q[0]};
+      n_x_q <= {n_x_q[HeldWait-1:0], held_q[2]};
+      before_q <= {before_q[OutputWait-2:0], c_before};
+      cell_q <= {cell_q[CWriteEdge-CellEdge-2:0], c_cell};
+      t_q <= {upper, kept[Finer-1:0]};
+      t_added <= gru ? centre(c_y, c_negative) : '0;
+      above <= (OutBits'(t_added) <<< GruCFrac) | (OutBits'(gru) << (SigmaFrac - 1));
+    end
+    assign n_h = n_h_q[HeldWait-2];
+    assign n_x = n_x_q[HeldWait];
+    assign c_next = gru ? out_p[SigmaFrac+:CBits] : cell_q[CWriteEdge-CellEdge-1];
+    assign rounded = out_p[OutBits-1:OutShift] + (OutBits - OutShift)'(out_p[OutShift-1]);
+  end else begin : gen_lstm
+    assign n_h_counts = 1'b0;
+    assign {n_h, n_x} = '0;
+    assign c_next = c_cell;
+    assign above = OutBits'(1) << (OutShift - 1);  // half of an LSB of h
+    assign rounded = out_p[OutBits-1:OutShift];
+    always_ff @(posedge clk) t_q <= centre(c_y, c_negative);
   end
 
-  // |o tanh(c)| < 1, so only rounding up to +1 can leave the range
-  logic signed [OutBits-OutShift-1:0] rounded;
-  assign rounded = out_p[OutBits-1:OutShift];
-  assign h = !rounded[OutBits-OutShift-1] && rounded[ActBits-1]
-             ? {1'b0, {(ActBits - 1) {1'b1}}} : rounded[ActBits-1:0];
+  // Of an LSTM only rounding up to 1 can leave the range, of a GRU a state that is given beyond it.
+  logic below;
+  assign below = rounded[OutBits-OutShift-1];
+  assign h = rounded[OutBits-OutShift-1:ActBits-1] == {(OutBits - OutShift - ActBits + 1) {below}}
+             ? rounded[ActBits-1:0] : {below, {(ActBits - 1) {~below}}};
 endmodule

@@ -70,17 +70,7 @@ def open_npz(source: Name | bytes, what: str = "") -> Iterator[Tensors]:
     with whole as (file, size):
         with refusing(f"{what} cannot be read as .npz", remedy):
             archive = zipfile.ZipFile(file)
-            infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            for info in infos:
-                name, packed, method = info.filename, info.compress_size, info.compress_type
-                if method not in _MAKES:
-                    raise ValueError(f"{name} is packed by method {method}")
-                if info.file_size > min(packed, size) * _MAKES[method]:
-                    raise ValueError(f"{name} is to make {info.file_size} bytes of {packed}")
-            for name, count in Counter(info.filename for info in infos).items():
-                if count > 1:
-                    raise ValueError(f"{count} members have the name {name}")
-            files.check_size(sum(info.file_size for info in infos), f"{what}, unpacked,")
+            infos = _members(archive, size, what, ".npy")
 
         def read(info: zipfile.ZipInfo) -> np.ndarray:
             cannot = refusing(f"{what}: tensor {info.filename[:-4]} cannot be read", remedy)
@@ -89,6 +79,40 @@ def open_npz(source: Name | bytes, what: str = "") -> Iterator[Tensors]:
 
         with archive:
             yield {info.filename[:-4]: partial(read, info) for info in infos}
+
+
+def read_members(path: Name, *names: str) -> dict[str, bytes]:
+    """Read members of a zip archive, those of these names that it has.
+
+    Raises:
+        UsageError: missing, too large once inflated, or damaged.
+    """
+    what = os.fspath(path)
+    with (
+        files.opened(path) as (file, size),
+        refusing(f"{what} is no whole zip archive", "save it again"),
+        zipfile.ZipFile(file) as archive,
+    ):
+        infos = _members(archive, size, what, names)
+        return {i.filename: archive.read(i) for i in infos if i.filename in names}
+
+
+def _members(
+    archive: zipfile.ZipFile, size: int, what: str, ends: str | tuple[str, ...]
+) -> list[zipfile.ZipInfo]:
+    """Return the members whose names end so, of an archive of ``size`` bytes that may lie."""
+    infos = [info for info in archive.infolist() if info.filename.endswith(ends)]
+    for info in infos:
+        name, packed, method = info.filename, info.compress_size, info.compress_type
+        if method not in _MAKES:
+            raise ValueError(f"{name} is packed by method {method}")
+        if info.file_size > min(packed, size) * _MAKES[method]:
+            raise ValueError(f"{name} is to make {info.file_size} bytes of {packed}")
+    for name, count in Counter(info.filename for info in infos).items():
+        if count > 1:
+            raise ValueError(f"{count} members have the name {name}")
+    files.check_size(sum(info.file_size for info in infos), f"{what}, unpacked,")
+    return infos
 
 
 def read_npz(path: Name, *names: str) -> dict[str, np.ndarray]:
@@ -137,6 +161,11 @@ def _npy(file: IO[bytes], size: int) -> np.ndarray:
     if file.readinto(data) != takes:  # type: ignore[attr-defined]
         raise ValueError(f"it does not have the {takes} bytes that it should")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if in_columns else "C")
+
+
+def bfloat16(value: np.ndarray) -> np.ndarray:
+    """Return what uint16 mean as bfloat16, the upper halves of float32."""
+    return (value.astype(np.uint32) << 16).view(np.float32)
 
 
 @contextmanager
@@ -189,8 +218,6 @@ def open_safetensors(path: Name) -> Iterator[Tensors]:
                 value = np.frombuffer(file.read(end - begin), _SAFETENSORS[dtype])
                 if value.size != prod(shape):
                     raise ValueError(f"{end - begin} bytes are not {dtype} of shape {shape}")
-                if dtype == "BF16":  # the upper half of a float32
-                    value = (value.astype(np.uint32) << 16).view(np.float32)
-                return value.reshape(shape)
+                return (bfloat16(value) if dtype == "BF16" else value).reshape(shape)
 
         yield {name: partial(read, name) for name in header}

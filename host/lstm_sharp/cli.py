@@ -7,8 +7,8 @@ import sys
 import tempfile
 import warnings
 from argparse import Namespace
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,7 +26,7 @@ from lstm_sharp.numerics import stored
 from lstm_sharp.numerics.formats import SUPPORTED, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
 from lstm_sharp.numerics.stored import load, load_model
-from lstm_sharp.runtime import accuracy_report, graph_files
+from lstm_sharp.runtime import accuracy_report, graph_files, overview
 from lstm_sharp.runtime.batch import head_by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for run, told, add in (
         (_run, "run a model on an input", _add_run),
+        (_inspect, "tell what is in a model, and draw it", _add_inspect),
         (_fit, "ask which engine holds a model", _add_fit),
         (_quantize, "choose scales on data, and tell how far from float that is", _add_quantize),
         (_package, "write what goes to the board", _add_package),
@@ -244,6 +245,33 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
         say(line, aside, _WIDE)
 
 
+def _add_inspect(inspect: Parser) -> None:
+    _option(inspect, "--svg", metavar="FILE.svg", help="draw it")
+    _option(inspect, "--allow-host", action="store_true", help=_ALLOW_HOST)
+    _option(inspect, "--json")
+
+
+def _inspect(options: Namespace) -> None:
+    """Tell what is in a model.
+
+    That is each recurrent part, its sizes, directions and initial states, which engine runs it, and
+    what the host computes around it.
+    """
+    files.check_outputs((options.svg, options.json), (options.model,))
+    whole = options.model.lower().endswith(".onnx") and not options.prefix
+    model = load(options.model, options.prefix, whole=whole, allow_host=options.allow_host)
+    found = overview.rows(model, options.format)
+    if options.svg:
+        files.write_text(options.svg, overview.svg(found))
+    if not files.is_stdout(options.json):
+        for line in overview.text(found):
+            say(line, most=_WIDE)
+        for note in model.notes if isinstance(model, Graph) else ():
+            say(f"note: {note}", sys.stderr)
+    if options.json:
+        _tell(options.json, {"source": str(options.model), "steps": overview.as_dicts(found)})
+
+
 def _add_fit(fit: Parser) -> None:
     _option(fit, "--board", metavar="NAME", help="this board's configs alone; none: no board")
     _option(fit, "--steps")
@@ -256,20 +284,32 @@ def _fit(options: Namespace) -> None:
     If none for a board does (of the board, with --board), what would, and exit status 2. All
     figures are modelled.
     """
-    from lstm_sharp.fit import fit, table
+    from lstm_sharp.fit import best_of, fit, table
+    from lstm_sharp.runtime.deploy import level_shapes
 
     files.check_outputs((options.json,), (options.model,))
-    model = load_model(options.model, options.prefix)
-    fmt, made = stored.own_format(model, options.format), model.quantized
-    answer = fit(made or model, options.board, fmt, options.steps)
+    model = load(options.model, options.prefix)
+    if isinstance(model, Graph):
+        parts = list({str(level_shapes(p.model)): p.model for p in model.parts}.values())
+        fmt, notes = options.format, model.notes
+    else:
+        fmt, made = stored.own_format(model, options.format), model.quantized
+        parts, notes = [made or model], made.notes if made else ()
+    answers = [fit(part, options.board, fmt, options.steps) for part in parts]
     if not files.is_stdout(options.json):
-        for line in table(answer).split("\n"):
+        for line in "\n\n".join(map(table, answers)).split("\n"):
             say(line, most=_WIDE)
+    best = best_of(answers)
+    if isinstance(model, Graph):
+        say(f"{best or 'no one config'} holds all parts of {model.source}", sys.stderr)
     if options.json:
-        _tell(options.json, answer.as_dict())
-    for told in made.notes if made else ():
-        say(f"note: {told}", sys.stderr)
-    if answer.best is None:
+        told = answers[0].as_dict()
+        if isinstance(model, Graph):
+            told = {"best": best, "parts": [answer.as_dict() for answer in answers]}
+        _tell(options.json, told)
+    for note in notes:
+        say(f"note: {note}", sys.stderr)
+    if best is None:
         where = "for any board" if options.board is None else f"for board {options.board}"
         sys.stdout.flush()
         raise UsageError(f"no shipped config {where} holds {model.name}")
@@ -348,7 +388,9 @@ def _add_package(package: Parser) -> None:
     _option(package, "-o", "--output", required=True, metavar="DIR", help=folder)
     _option(package, "--schedule")
     data = package.add_mutually_exclusive_group()
-    _option(data, "--calibration", help=f"{x}; needed unless the model is quantised")
+    told = f"{x}; needed unless the model is quantised; of a graph NAME=X.npy for each input"
+    _option(data, "--calibration", action="append", help=told)
+    _option(package, "--allow-host", action="store_true", help=_ALLOW_HOST)
     told = "instead: the ends between which x lies"
     _option(data, "--assume-range", metavar="A,B", type=ends, help=told)
     _option(overlay, "--overlay", metavar="FILE.bit", help=bit)
@@ -364,21 +406,14 @@ def _package(options: Namespace) -> None:
     """
     from lstm_sharp import package
 
-    calibration = _read(options.calibration)
-    model = load_model(options.model, options.prefix)
-    assume = options.assume_range
+    model = load(options.model, options.prefix, allow_host=options.allow_host)
+    if isinstance(model, Graph):
+        return _package_graph(options, model)
+    (path,) = options.calibration or (None,)
+    calibration, assume = _read(path), options.assume_range
     fmt = stored.own_format(model, options.format, assume if calibration is None else calibration)
     cfg = config.load(options.config).with_format(fmt)
-    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
-        overlay = options.overlay
-        if options.virtual:
-            if options.engine == "hls":
-                raise UsageError("the virtual board has the sv engine; leave out --engine hls")
-            from lstm_sharp.virtual.overlay import virtual_overlay
-
-            overlay = virtual_overlay(cfg, beside)
-        cfg, overlay = package.for_overlay(cfg, overlay)
-        cfg = cfg.of(options.engine or cfg.engine)
+    with _overlay_for(options, cfg) as (cfg, overlay):
         out, schedule = options.output, options.schedule
         made = package.write(model, cfg, out, schedule, calibration, overlay, assume=assume)
     for note in made.model.notes:
@@ -392,6 +427,49 @@ def _package(options: Namespace) -> None:
     size = f"{count} x {steps} steps, {'with' if overlay else 'without'} an overlay"
     engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
     say(f"{options.output}: {model.name} for {engine}, {size}")
+
+
+def _package_graph(options: Namespace, graph: Graph) -> None:
+    """Write a package of a whole graph."""
+    from lstm_sharp.package import graphs
+
+    if options.assume_range or not options.calibration:
+        raise UsageError(
+            f"{graph.source} is a whole graph, whose parts are calibrated with its inputs: give "
+            "--calibration NAME=X.npy for each"
+        )
+    values = graph_files.read(graph, options.calibration)
+    cfg = config.load(options.config).with_format(options.format)
+    with _overlay_for(options, cfg) as (cfg, overlay):
+        out, schedule = options.output, options.schedule
+        made = graphs.write(graph, cfg, out, values, schedule, overlay)
+    for part in graph.parts:
+        held = made.parts.get(part.name)
+        error = held and held.about["calibration"]["max_abs_error"]
+        told = f"largest error of h {error:.2g}" if held else "left out, it did not run"
+        say(f"{part.name}: {told}")
+    engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
+    say(f"{options.output}: {graph.source} for {engine}, {len(made.parts)} parts on it")
+    say("what lies around them is computed by ONNX Runtime, on the board or on a laptop")
+
+
+@contextmanager
+def _overlay_for(
+    options: Namespace, cfg: config.Config
+) -> Iterator[tuple[config.Config, str | Path | None]]:
+    """Take the config for the engine that a package is made for, and its overlay."""
+    from lstm_sharp import package
+
+    with tempfile.TemporaryDirectory(prefix="lstm-sharp-") as beside:
+        overlay = options.overlay
+        if options.virtual:
+            if options.engine == "hls":
+                raise UsageError("the virtual board has the sv engine; leave out --engine hls")
+            from lstm_sharp.virtual.overlay import virtual_overlay
+
+            overlay = virtual_overlay(cfg, beside)
+        cfg, overlay = package.for_overlay(cfg, overlay)
+        yield cfg.of(options.engine or cfg.engine), overlay
 
 
 def _add_render(render: Parser) -> None:

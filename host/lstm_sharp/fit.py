@@ -152,6 +152,18 @@ def fit(model: AnyModel, on: str | None = None, fmt: str | None = None, steps: i
     )
 
 
+def best_of(answers: Sequence[Answer]) -> str | None:
+    """Return the config to take for several models that take turns on one engine, if one does."""
+    if len(answers) == 1:
+        return answers[0].best
+    needs = [answer.best for answer in answers]
+    for index, found in enumerate(answers[0].configs):
+        every = [answer.configs[index] for answer in answers]
+        if found.config in needs and all(one.runs != "no" for one in every):
+            return found.config
+    return None
+
+
 def table(answer: Answer) -> str:
     """Lay the answer out for people."""
     sizes = [str(answer.layers[0][0]), *(" + ".join([str(h)] * n) for _, h, n in answer.layers)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from cases import Case
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.flow import csim
+from lstm_sharp.model.model import GATES
 from lstm_sharp.numerics import activation, formats
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 from lstm_sharp.runtime import deploy, engines
@@ -35,7 +37,7 @@ CONFIGS = {
 }
 
 
-def worst(cfg: Config, seed: int, negative: bool) -> Case:
+def worst(cfg: Config, seed: int, negative: bool, cell: str) -> Case:
     """Make all products, biases, h and c as large as they can be, or all sums as small."""
     fmt = cfg.fmt
     most, least = (lambda bits: (1 << (bits - 1)) - 1), (lambda bits: -(1 << (bits - 1)))
@@ -45,7 +47,9 @@ def worst(cfg: Config, seed: int, negative: bool) -> Case:
     w_ih, w_hh = np.full((4 * hidden, x), end(weight)), np.full((4 * hidden, hidden), end(weight))
     b = np.full(4 * hidden, (least if negative else most)(fmt.bias_bits))
     frac, shift = fmt.weight_frac_min, cfg.max_shift
-    scales = {"factor": 3, "c_shift": formats.MAX_C_SHIFT} if cfg.row_scales else {}
+    scales = {"kind": cell, "factor": 3 * cfg.row_scales}
+    if cfg.row_scales and cell == "lstm":
+        scales["c_shift"] = formats.MAX_C_SHIFT
     model = QuantModel(fmt, (QuantLayer(w_ih, w_hh, b, frac, shift, **scales),))
     xs = [np.full((steps, x), scalar)] * 2
     before = np.full((1, 2, hidden), scalar), np.full((1, 2, hidden), least(formats.C_BITS))
@@ -87,6 +91,14 @@ def needed(cfg: Config) -> dict[str, int]:
         "ig": (-factor * factor, factor * factor),
         "out": (-factor * factor + half_h, factor * factor + half_h),
     }
+    if cfg.gru:
+        finer = 1 << formats.GRU_C_FRAC
+        operand = cell + finer
+        ends |= {
+            "held_h": (-cell // 2, cell // 2 - 1),
+            "operand": (-operand, operand - 1),
+            "out": (-factor * operand, factor * operand),
+        }
     if cfg.row_scales:
         ends |= {
             "Scales": (-1 << 5, (1 << 5) - 1),
@@ -119,7 +131,9 @@ def test_values_take_every_bit_and_no_more(
     cfg, noted = CONFIGS[name], tmp_path / "ranges"
     monkeypatch.setenv("LSTM_SHARP_RANGES", str(noted))
     program = csim.build(cfg, tmp_path, _RANGES)
-    made = [worst(cfg, seed, negative) for seed, negative in enumerate((False, True))]
+    kinds = GATES if cfg.gru else ("lstm",)
+    worsts = product((False, True), kinds)
+    made = [worst(cfg, seed, *how) for seed, how in enumerate(worsts)]
     for case in [*made, *(cases.draw(cfg, seed) for seed in range(2000, 2006))]:
         differs, _ = case.play(program)
         assert not differs, differs

@@ -27,7 +27,7 @@ from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.package import vectors
 from lstm_sharp.runtime import accuracy_report
-from models import torch_names, trained_like, uneven_x
+from models import pytorch_like, torch_names, trained_like, uneven_x
 
 SIZES, DIRECTIONS = [5, 8, 6], (1, 1)
 Held = dict[str, np.ndarray]
@@ -72,6 +72,15 @@ def test_both_models_come_back(tmp_path: Path, directions: tuple[int, ...], fmt:
     for cell, same in zip(found.layers, model.layers):
         for name in ("w_ih", "w_hh", "b", "reverse"):
             np.testing.assert_array_equal(getattr(cell, name), getattr(same, name))
+
+
+def test_a_gru_comes_back(tmp_path: Path) -> None:
+    model = pytorch_like(1, SIZES, cell="gru")
+    made = quantize(model, Format.parse("W8A16"), uneven_x(1, 4, 9, 5))
+    stored.write(tmp_path / "q.npz", replace(model, quantized=made), {})
+    found = load_any(tmp_path / "q.npz")
+    _same(found.quantized, made)
+    assert found.kind == found.quantized.kind == "gru"
 
 
 def test_it_is_a_model_file_as_others(folder: Path) -> None:
@@ -245,6 +254,8 @@ DAMAGE: list[tuple[Callable[[Held, dict[str, Any]], object], str]] = [
     (_set("x_shift_l1", -1), "x_shift is 0 to 15"),
     (_set("b_l1", 1 << 30), "b_l1 is within 31 bits"),
     (_set("x_scale", 0), "x_scale is positive"),
+    (lambda held, about: about["layers"][0].update(kind="rnn"), "kind is lstm or gru"),
+    (lambda held, about: about["layers"][0].update(kind="gru", c_shift=1), "c_shift is 0 to 0"),
     (_set("weight_ih_l0", np.nan), "w_ih has 1 NaN"),
     (_shorter, "float weights have the shapes of the integers"),
     (lambda held, about: held.pop("weight_ih_l0"), "it lacks 'weight_ih_l0'"),

@@ -131,6 +131,54 @@ def test_float_goes_on_from_any_state_that_it_left() -> None:
         golden.run(steps(1, 1), state)
 
 
+@pytest.mark.parametrize(("backend", "engine"), BACKENDS)
+def test_a_gru_goes_on_from_its_h(backend: str, engine: str | None) -> None:
+    """Its c is all that h was rounded from: given as both, no bit is lost."""
+    model = pytorch_like(0, [3, 6, 4], (2, 1), "gru")
+    asked = {"calibration": X, "compare": True}
+    with (
+        Session(model, "tiny", backend, **asked) as session,
+        Session(model, "tiny", **asked) as right,
+    ):
+        h, (_, end) = session.run(X, return_state=True)
+        assert session.report and session.report.max_abs_error < 3e-3
+        assert backend == "float" or np.array_equal(h, right.run(X))
+        with pytest.raises(UsageError, match="state c reaches 3, an engine holds 2"):
+            right.run(X, (np.zeros_like(end), np.full_like(end, 3)))
+    model = pytorch_like(1, [3, 6, 4], cell="gru")
+    with Session(model, "tiny", backend, calibration=X) as session:
+        h, (last, c) = session.run(X, return_state=True)
+        first, (_, middle) = session.run(X[:, :2], return_state=True)
+        again, (_, end) = session.run(X[:, 2:], (middle, middle), return_state=True)
+    joined = np.concatenate([first, again], axis=1)
+    if backend == "float":
+        np.testing.assert_allclose(joined, h, rtol=0, atol=1e-6)
+    else:
+        assert np.array_equal(joined, h) and np.array_equal(end, c)
+        assert 0 < np.abs(last - c).max() <= 2.0**-16
+
+
+def test_a_gru_that_saturates_is_told() -> None:
+    gates = np.array([[0.0], [0.0], [100.0], [0.0]])
+    with Session(Model((Layer(gates, 0 * gates, 0 * gates[:, 0], kind="gru"),))) as session:
+        session.run(np.array([[[-1.0], [1.0], [-1.0], [1.0]]]))
+        assert session.report and not session.report.notes
+        held = session.quantized.layers[0]
+        assert held.kind == "gru" and session.quantized.in_float().kind == "gru"
+    gates[2] = 200
+    with Session(Model((Layer(gates, 0 * gates, 0 * gates[:, 0], kind="gru"),))) as session:
+        session.run(np.array([[[-1.0], [1.0], [-1.0], [1.0]]]))
+        assert session.report and session.report.saturated_c == (4,)
+        assert session.report.notes[0].startswith("n_h or n_x saturates 4 times, by cells [4]:")
+
+
+def test_an_engine_without_grus_names_one_with_them() -> None:
+    model = pytorch_like(0, [3, 6], cell="gru")
+    none = config.resized(TINY, gru=0, name="none")
+    with pytest.raises(UsageError, match=r"none runs no GRU \(.* gru is 0\).* tiny would hold"):
+        Session(model, none)
+
+
 def test_a_warm_up_of_zeros_does_not_calibrate() -> None:
     with Session(MODEL, "tiny", stateful=True, compare=True) as session:
         with pytest.raises(UsageError, match="first input.* is 0 throughout.* typical inputs"):

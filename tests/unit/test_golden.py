@@ -13,6 +13,7 @@ import pytest
 
 from cases import random_model
 from lstm_sharp.model import Model
+from lstm_sharp.model.model import GATES
 from lstm_sharp.numerics import activation, golden, products, reference
 from lstm_sharp.numerics.formats import C_BITS, Format
 from lstm_sharp.numerics.quantize import quantize
@@ -48,6 +49,15 @@ def _cell_in_python(fmt: Format, q: QuantLayer, x: list, h: list, c: list) -> tu
                 Fraction(s) / Fraction(2) ** (fracs[gate] + (gate != 2))
                 for gate, s in enumerate(sums)
             ]
+            if q.kind == "gru":
+                n_h = max(-(1 << 22), min((1 << 22) - 1, floor(z[0])))
+                n_x = max(-(1 << 23), min((1 << 23) - 1, floor(z[2])))
+                r, keep = (65536 + steps(floor(z[gate])) for gate in (1, 3))
+                t = 2 * steps((2 * r * (2 * n_h + 1) + (n_x << 18) + (1 << 17)) >> 18) + 1
+                c[n] = (keep * (c[n] - (t << 5)) + (t << 22) + (1 << 16)) >> 17
+                rounded = (c[n] + (1 << (22 - a))) >> (23 - a)
+                after.append(max(-(1 << (a - 1)), min((1 << (a - 1)) - 1, rounded)))
+                continue
             i, f, o = (65536 + steps(floor(z[gate])) for gate in (0, 1, 3))
             g = 2 * (steps(floor(z[2])) >> q.c_shift) + 1
             c[n] = (2 * f * c[n] + i * g + (1 << 17)) >> 18
@@ -90,13 +100,14 @@ STACKS = {  # levels, and X and their sizes
 @pytest.mark.parametrize("row_scales", [False, True])
 @pytest.mark.parametrize("extreme", [False, True])
 @pytest.mark.parametrize("kinds", STACKS)
+@pytest.mark.parametrize("cell", GATES)
 def test_golden_is_what_the_text_says(
-    fmt: str, extreme: bool, row_scales: bool, kinds: str
+    fmt: str, extreme: bool, row_scales: bool, kinds: str, cell: str
 ) -> None:
     rng = np.random.default_rng(7)
     for _ in range(3):
         outline = Format.parse(fmt), kinds.split(), STACKS[kinds], 8
-        model = random_model(rng, *outline, extreme, row_scales)
+        model = random_model(rng, *outline, extreme, row_scales, cell)
         half, c_half = 1 << (model.fmt.activation_bits - 1), 1 << (C_BITS - 1)
         shape = (len(model.layers), 2, max(q.hidden_size for q in model.layers))
         x = rng.integers(-half, half, (2, 5, model.input_size))
@@ -107,8 +118,8 @@ def test_golden_is_what_the_text_says(
             want, *ends = _in_python(model, x[s].tolist(), h[:, s].tolist(), c[:, s].tolist())
             assert got[s].tolist() == want
             for left, cells in zip((after.h, after.c), ends):
-                for row, cell in zip(left[:, s].tolist(), cells):
-                    assert row == cell + [0] * (shape[2] - len(cell))
+                for row, last in zip(left[:, s].tolist(), cells):
+                    assert row == last + [0] * (shape[2] - len(last))
 
 
 def _golden(model: Model, x: np.ndarray) -> Callable[..., tuple[np.ndarray, ...]]:
@@ -124,8 +135,9 @@ def _golden(model: Model, x: np.ndarray) -> Callable[..., tuple[np.ndarray, ...]
 
 @pytest.mark.parametrize("backend", ["golden", "reference"])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_state_carries_on(backend: str, reverse: bool) -> None:
-    model = pytorch_like(5, [3, 5, 4])
+@pytest.mark.parametrize("cell", GATES)
+def test_state_carries_on(backend: str, reverse: bool, cell: str) -> None:
+    model = pytorch_like(5, [3, 5, 4], cell=cell)
     model = Model(tuple(replace(cell, reverse=reverse) for cell in model.layers))
     x = np.random.default_rng(5).uniform(-1, 1, (2, 9, 3))
     run = _golden(model, x) if backend == "golden" else lambda *a: reference.run(model, *a)[:3]

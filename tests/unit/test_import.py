@@ -104,11 +104,14 @@ TORCH_REFUSALS = {
         f"l.{W}_{end}": np.ones(16) for end in "gv"
     },
     "lacks weight_hh but has weight_ih": {"weight_ih": np.ones((16, X))},
-    "weight_hh has 12 rows for 4 units, so it is of a GRU": {n: v[:12] for n, v in CELL.items()},
+    "the cell: shapes w_ih (16, 3), w_hh (12, 4), b_ih (12,), b_hh (12,) are no GRU": CELL
+    | {"weight_hh": np.ones((12, H))},
+    "the cell: shapes w_ih (16, 3), w_hh (20, 4), b (20,) are no LSTM": CELL
+    | {"weight_hh": np.ones((20, H))},
     "bias_hh has shape (3,)": CELL | {"bias_hh": np.ones(3)},
     "lacks weight_ih_l0 but has bias_ih_l0, weight_hh, weight_ih": CELL
     | {"bias_ih_l0": np.ones(16)},
-    "holds 2 LSTMs; choose one by prefix: lstm., lstm2.": two_lstms(),
+    "holds 2 recurrent layers; choose one by prefix: lstm., lstm2.": two_lstms(),
     "no tensor named like weight_ih_l0; its 1 tensors are conv.w": {"conv.w": np.ones(3)},
     "lacks weight_ih_l0 but has weight_ih_l0_reverse": {"weight_ih_l0_reverse": np.ones((16, X))},
     "lacks weight_hh_l1_reverse": both_ways("weight_hh_l1_reverse"),
@@ -137,18 +140,21 @@ def test_torch_names_refused(tmp_path: Path, text: str) -> None:
 def test_files_refused(tmp_path: Path) -> None:
     refused(tmp_path, "is a directory")
     refused(tmp_path / "no.npz", "no.npz cannot be read (No such file or directory)")
-    for suffix in ("keras", "h5"):
-        refused(tmp_path / f"m.{suffix}", f".{suffix} is unknown; give .onnx, .safetensors, .npz, ")
-        refused(tmp_path / f"m.{suffix}", "for Keras for example model.export(")
     refused(tmp_path / "m.tflite", "for TensorFlow for example by tf2onnx")
-    refused(tmp_path / "m.pt", "the suffix .pt is unknown; give .onnx, .safetensors, .npz")
+    refused(tmp_path / "m", "m: (no suffix) is not read, but .onnx, .keras, .safetensors, .npz")
+    for suffix in ("pt", "pth", "bin", "ckpt"):
+        (tmp_path / f"m.{suffix}").write_bytes(b"\x80\x02cos\nsystem\n")
+        line = f"convert it where you trust it: safetensors.torch.save_file(torch.load('m.{suffix}'"
+        refused(tmp_path / f"m.{suffix}", line)
     for suffix in ("npz", "safetensors"):
         (tmp_path / f"m.{suffix}").write_bytes(b"PK\3\4 and so on")
         refused(tmp_path / f"m.{suffix}", f"m.{suffix} cannot be read as ")
     np.save(tmp_path / "a.npy", np.ones(3))
     refused((tmp_path / "a.npy").rename(tmp_path / "a.npz"), "save the tensors by name")
     np.savez(tmp_path / "m.npz", **two_lstms())
-    refused(tmp_path / "m.npz", "no LSTM under the prefix x; it has lstm., lstm2.", prefix="x")
+    refused(
+        tmp_path / "m.npz", "no LSTM or GRU under the prefix x; it has lstm., lstm2.", prefix="x"
+    )
     path = tmp_path / "m.safetensors"
     write_safetensors(path, {"weight_ih_l0": np.ones(9, "f")})
     path.write_bytes(path.read_bytes()[:-1])

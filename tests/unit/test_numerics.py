@@ -23,10 +23,21 @@ def _error(model: Model, fmt: str, sequences: int, seed: int) -> float:
     return float(np.abs(quantized.dequantize_h(h) - reference.run(model, x)[0]).max())
 
 
-@pytest.mark.parametrize(("fmt", "bound"), [("W16A16", 5e-4), ("W8A16", 3e-3), ("W8A8", 1e-2)])
-def test_accuracy(fmt: str, bound: float) -> None:
-    worst = max(_error(pytorch_like(seed, [32, 64]), fmt, 256, seed) for seed in range(20))
-    print(f"{fmt}: worst error {worst:.2e}, bound {bound}")
+@pytest.mark.parametrize(
+    ("cell", "fmt", "bound"),
+    [
+        ("lstm", "W16A16", 5e-4),
+        ("lstm", "W8A16", 3e-3),
+        ("lstm", "W8A8", 1e-2),
+        ("gru", "W16A16", 5e-4),
+        ("gru", "W8A16", 4e-3),
+        ("gru", "W8A8", 1e-2),
+    ],
+)
+def test_accuracy(cell: str, fmt: str, bound: float) -> None:
+    models = [pytorch_like(seed, [32, 64], cell=cell) for seed in range(20)]
+    worst = max(_error(model, fmt, 256, seed) for seed, model in enumerate(models))
+    print(f"{cell} {fmt}: worst error {worst:.2e}, bound {bound}")
     assert worst <= bound
 
 

@@ -27,10 +27,22 @@ def test_graph_is_the_model(model: Model) -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (3, 8, 5))
     graph = onnx_dynamic.graph_of(model)
     h = reference.run(model, x).h
+    np.testing.assert_allclose(onnx_dynamic.run(graph, x), h, rtol=0, atol=1e-6)
     dynamic = onnx_dynamic.dynamic_int8(graph, per_channel=True)
     assert {node.op_type for node in dynamic.graph.node} >= {"DynamicQuantizeLSTM"}
-    np.testing.assert_allclose(onnx_dynamic.run(graph, x), h, rtol=0, atol=1e-6)
     assert 25 < decibels(h, onnx_dynamic.run(dynamic, x)) < 80  # float has 130
+
+
+@pytest.mark.parametrize("directions", [(1, 1), (2, 1), (2, 2)])
+def test_graph_is_the_gru(directions: tuple[int, ...]) -> None:
+    """Of nodes that ONNX Runtime knows: what reset takes, and what z keeps, are as it has them."""
+    model = pytorch_like(2, [5, 6, 4], directions, "gru")
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 8, 5))
+    graph = onnx_dynamic.graph_of(model)
+    h = reference.run(model, x).h
+    np.testing.assert_allclose(onnx_dynamic.run(graph, x), h, rtol=0, atol=1e-6)
+    with pytest.raises(ToolError, match="no int8 of a GRU"):
+        onnx_dynamic.dynamic_int8(graph, per_channel=True)
 
 
 def test_a_scale_a_channel_helps_uneven_rows() -> None:

@@ -22,6 +22,7 @@ class LayerShape:
     act_shift: int = 0
     c_shift: int = 0
     even: bool = True  # all rows have one scale
+    kind: str = "lstm"
 
 
 @dataclass(frozen=True)

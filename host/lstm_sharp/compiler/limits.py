@@ -39,6 +39,8 @@ def check_fit(
             f"a bidirectional layer takes {beside} chains, {cfg.name} has {cfg.chains}; "
             "choose a config with more chains"
         )
+    if not cfg.gru and any(shape.kind == "gru" for shape in shapes):
+        raise UsageError(f"{cfg.name} runs no GRU (its knob gru is 0); choose a config with gru 1")
     whose = "the model" if level is None else f"layer {level} alone"
     for index, shape in enumerate(shapes):
         layer = index if level is None else level

@@ -118,7 +118,8 @@ class Plan:
                 i for n in lists for i in self.instructions(n, with_state, give_state, lead)
             ]
             kept = insert_nops(self.cfg, instructions, self.schedule, repeats)
-            programs.append(Program(tuple(kept), repeats, stride))
+            gru = self.shapes[0].kind == "gru"
+            programs.append(Program(tuple(kept), repeats, stride, gru))
         if len(programs) == 1:
             return programs[0]
         return min(programs, key=lambda program: cycles.predict(self.cfg, program).cycles)

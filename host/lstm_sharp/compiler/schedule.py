@@ -42,6 +42,7 @@ def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
             int(q.frac.max()) - model.fmt.weight_frac_min,
             q.c_shift,
             not (q.factor.any() or np.ptp(q.x_shift) or np.ptp(q.frac)),
+            q.kind,
         )
         for q in model.layers
     )

@@ -14,6 +14,7 @@ from lstm_sharp.board.errors import (
     WrongOverlay,
 )
 from lstm_sharp.driver.accelerator import Accelerator
+from lstm_sharp.driver.graphs import GraphAccelerator
 from lstm_sharp.driver.throughput import Throughput
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Busy",
     "DmaError",
     "EngineTimeout",
+    "GraphAccelerator",
     "InterruptLost",
     "MissingLast",
     "OverlayGone",

@@ -63,6 +63,7 @@ class Knobs:
     min_tail: Annotated[int, 0, 4096] = 0
     # 1: weights have a scale a row and c one a layer, see numerics.quantized
     row_scales: Annotated[int, 0, 1] = 0
+    gru: Annotated[int, 0, 1] = 0  # 1: runs GRUs as well, see docs/arithmetic.md
     k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
 
 

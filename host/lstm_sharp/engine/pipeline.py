@@ -22,7 +22,7 @@ SPANS = {
     "SumEdge": ("read", "accumulate"),  # from the issue registers to the running sums
     "HEdge": ("scale", "write h"),  # from the sums that the lanes take to their h,
     "CReadEdge": ("scale", "gate slope"),  # to what c is read beside,
-    "CWriteEdge": ("scale", "cell table"),  # and to c in its memory
+    "CellEdge": ("scale", "cell table"),  # and to c of an LSTM, saturated
     "OutputWait": ("cell", "output operands"),  # for which o waits
 }
 """Constants of the hardware: first and last of the stages whose cycles each counts."""

@@ -114,6 +114,7 @@ HEADER = {
     "x_words": Field(2, 0, 32),  # x words that all rectangles together pull
     "slots": Field(3, 0, 32),  # slots of the whole run, no-op slots and load beats included
     "stride": Field(4, 0, 16),  # words from one step to the next in the sequence buffer
+    "gru": Field(4, 16, 1),  # all cells are GRUs, of an engine that runs such
 }
 
 
@@ -208,6 +209,7 @@ class Program:
     instructions: tuple[Instruction, ...]
     sequences: int = 1
     stride: int = 0
+    gru: bool = False
 
     def walk(self) -> Iterator[Instruction]:
         """Yield the instructions in the order in which one sequence runs them."""
@@ -243,6 +245,7 @@ class Program:
             "x_words": self.sequences * sum(i.pulled(cfg) for i in order),
             "slots": self.sequences * sum(i.slots(cfg) for i in order),
             "stride": self.stride,
+            "gru": self.gru,
         }
         _put(words[0], HEADER, header)
         for row, instruction in zip(words[1:], self.instructions):

@@ -58,7 +58,7 @@ def hls_settings(cfg: Config) -> dict[str, object]:
 
 _SIZES = (
     *("rows", "columns", "block", "lanes", "passes", "most_passes", "bands"),
-    *("product_bits", "sum_bits", "acc_bits", "max_shift", "row_scales", "scaled_bits"),
+    *("product_bits", "sum_bits", "acc_bits", "max_shift", "row_scales", "scaled_bits", "gru"),
     *("z_shift_min", "h_words", "x_columns", "ring_words", "weight_tiles", "uram_columns"),
     *("bias_blocks", "stream_bits", "beat_elements", "word_beats", "tile_beats"),
     *("fifo_beats", "tail", "acc_distance"),
@@ -81,7 +81,7 @@ def constants(cfg: Config) -> dict[str, int | tuple[int, ...]]:
         **_of(cfg.fmt, "weight_bits"),
         "ActBits": cfg.fmt.activation_bits,
         **_of(cfg.fmt, "bias_bits", "h_frac"),
-        **_of(formats, "C_BITS", "C_FRAC", "MAX_C_SHIFT", "SIGMA_FRAC"),
+        **_of(formats, "C_BITS", "C_FRAC", "GRU_C_FRAC", "MAX_C_SHIFT", "SIGMA_FRAC"),
         **_of(activation, "Z_BITS", "SEGMENT_BITS", "FRAC_BITS", "BASE_BITS", "SLOPE_BITS"),
         **_of(program, "MAGIC", "STRIDE", "MAX_INSTRUCTIONS", "C_SATURATED"),
         **{f"{_camel(name)}At": bits.lsb for name, bits in beats.SCALE.items()},

@@ -1,4 +1,4 @@
-"""What the importers share: words for errors, choice by prefix, weights as float64."""
+"""What the importers share: words for errors, choice by prefix, weights as float64, GRU rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from lstm_sharp.errors import UsageError
+from lstm_sharp.model.model import Layer
 
 
 def some(names: Iterable[object]) -> str:
@@ -61,3 +62,31 @@ def as_float(value: np.ndarray, what: str) -> np.ndarray:
 def same(a: object, b: np.ndarray) -> bool:
     """Tell whether this is an array of the same shape and values, of whatever type."""
     return isinstance(a, np.ndarray) and np.array_equal(a.astype(float), b.astype(float))
+
+
+def gru_layer(
+    w_ih: np.ndarray, w_hh: np.ndarray, b_ih: np.ndarray, b_hh: np.ndarray, reverse: bool = False
+) -> Layer:
+    """Make a GRU cell whose r multiplies the product of W_hh and h, bias included.
+
+    Args:
+        w_ih: (3H, X), rows of r, z, n.
+        w_hh: (3H, H), likewise.
+        b_ih: (3H,), beside x.
+        b_hh: (3H,), beside h.
+        reverse: as ``Layer``.
+
+    Raises:
+        UsageError: as ``Layer``, or shapes of no GRU.
+    """
+    rows = len(w_hh)
+    if {3 * w_hh.shape[1], len(w_ih), len(b_ih), len(b_hh)} != {rows}:
+        raise UsageError(
+            f"shapes w_ih {w_ih.shape}, w_hh {w_hh.shape}, b_ih {b_ih.shape}, b_hh {b_hh.shape} "
+            "are no GRU layer; expected (3H, X), (3H, H), (3H,), (3H,)"
+        )
+    r_x, z_x, n_x = np.split(np.column_stack([w_ih, b_ih]), 3)
+    r_h, z_h, n_h = np.split(np.column_stack([w_hh, b_hh]), 3)
+    by_x = np.concatenate([np.zeros_like(n_x), r_x, n_x, z_x])
+    by_h = np.concatenate([n_h, r_h, np.zeros_like(n_h), z_h])
+    return Layer(by_x[:, :-1], by_h[:, :-1], by_x[:, -1] + by_h[:, -1], reverse, "gru")

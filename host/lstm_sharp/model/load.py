@@ -1,4 +1,4 @@
-"""Reads the file of a trained LSTM, whatever its format."""
+"""Reads a trained LSTM or GRU, whatever it is in."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lstm_sharp import arrays
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import refusing
 from lstm_sharp.model.model import Model
+from lstm_sharp.model.torch_modules import from_module
 from lstm_sharp.model.torch_names import from_torch_names
 
 if TYPE_CHECKING:
@@ -21,16 +22,23 @@ _OPEN: dict[str, Callable[[Path], AbstractContextManager[arrays.Tensors]]] = {
     ".safetensors": arrays.open_safetensors,
     ".npz": arrays.open_npz,
 }
-_TORCH = "for PyTorch for example safetensors.torch.save_file(model.state_dict(), path)"
-_EXPORTS = {
-    (".keras", ".h5", ".hdf5"): "for Keras for example model.export(path, format='onnx')",
+_SAVE = "safetensors.torch.save_file({}, 'model.safetensors')"
+_TORCH = "for PyTorch for example " + _SAVE.format("model.state_dict()")
+_REMEDIES = {
+    (
+        ".pt",
+        ".pth",
+        ".bin",
+        ".ckpt",
+    ): "a pickle, which can run any program when it is read; convert "
+    "it where you trust it: " + _SAVE.format("torch.load({!r}, weights_only=True)"),
     (".pb", ".tflite"): "for TensorFlow for example by tf2onnx",
 }
-"""How to make a file that is read of one of these suffixes."""
+"""What to do with files of suffixes that are not read, by suffix; the name goes in."""
 
 
 def load(
-    path: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Any,
     prefix: str = "",
     *,
     whole: bool = False,
@@ -39,22 +47,26 @@ def load(
     """Read a trained network.
 
     Args:
-        path: an ``.onnx`` graph, or a ``.safetensors`` or ``.npz`` file whose tensors are named
-            as by ``torch.nn.LSTM``.
-        prefix: which LSTM, where the file holds several: the beginning of the names of its
-            tensors (``encoder.lstm``) or, in ONNX, of its nodes.
+        source: an ``.onnx`` graph; a ``.keras`` or ``.h5`` file of a whole Keras model; a
+            ``.safetensors`` or ``.npz`` file whose tensors are named as by ``torch.nn.LSTM`` or
+            ``torch.nn.GRU``; or a ``torch.nn.Module`` that is one of these or has it inside.
+        prefix: which layers, where there are several: the beginning of the names of its tensors
+            (``encoder.lstm``), of modules or layers or, in ONNX, of its nodes.
         whole: give an ONNX file's graph even if it is one stack that takes the graph's input.
         allow_host: let the host compute, in float, recurrent nodes that no engine does.
 
     Returns:
-        One stack, named as the file, with float64 weights; or, of an ONNX file in which other
-        things stand before or beside it, the whole graph.
+        One stack, named as the file, with float64 weights in the gate order of ``model.GATES``;
+        or, of an ONNX file in which other things stand before or beside it, the whole graph.
 
     Raises:
+        ToolError: a package that reads the file is missing; the text says how to get it.
         UsageError: the file is missing, damaged, of an unknown kind, or holds something that
             the accelerator would not compute as the file means it.
     """
-    file = Path(path)
+    if not isinstance(source, str | os.PathLike):
+        return from_module(source, prefix)
+    file = Path(source)
     if file.is_dir():
         raise UsageError(f"{file} is a directory; give the model file inside it")
     suffix = file.suffix.lower()
@@ -64,12 +76,16 @@ def load(
         with refusing(f"{file.name} is no graph that can be followed", "export it again"):
             return load_onnx(file, prefix, whole, allow_host)
     if whole or allow_host:
-        raise UsageError(f"{file.name} holds weights, and no graph; give an .onnx file")
+        raise UsageError(f"{file.name} is no graph to be run whole; give an .onnx file")
+    if suffix in (".keras", ".h5", ".hdf5"):
+        from lstm_sharp.model.keras_file import load_keras  # the board has no h5py
+
+        return load_keras(file, prefix)
     if suffix not in _OPEN:
-        remedy = next((told for suffixes, told in _EXPORTS.items() if suffix in suffixes), _TORCH)
+        found = (told.format(file.name) for names, told in _REMEDIES.items() if suffix in names)
         raise UsageError(
-            f"{file.name}: the suffix {suffix or '(none)'} is unknown; give .onnx, "
-            f"{', '.join(_OPEN)}, {remedy}"
+            f"{file.name}: {suffix or '(no suffix)'} is not read, but .onnx, .keras, "
+            f"{', '.join(_OPEN)}; {next(found, _TORCH)}"
         )
     with _OPEN[suffix](file) as tensors:
         return from_torch_names(tensors, file.stem, prefix)

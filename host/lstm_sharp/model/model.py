@@ -171,32 +171,6 @@ class Layer(Cell):
             )
 
 
-def gru_layer(
-    w_ih: np.ndarray, w_hh: np.ndarray, b_ih: np.ndarray, b_hh: np.ndarray, reverse: bool = False
-) -> Layer:
-    """Make a GRU cell whose reset gate comes behind the product, of its usual three gates' rows.
-
-    Args:
-        w_ih: (3H, X), the rows of r, z, n.
-        w_hh: (3H, H).
-        b_ih: (3H,).
-        b_hh: (3H,), that of n within r's reach.
-        reverse: from the last step to the first.
-
-    Raises:
-        UsageError: as ``Layer``.
-    """
-
-    def rows(value: np.ndarray, n_x: bool, n_h: bool) -> np.ndarray:
-        r, z, n = np.split(value, 3)
-        none = np.zeros_like(n)
-        return np.concatenate([n if n_h else none, r, n if n_x else none, z])
-
-    x_part, h_part = (True, False), (False, True)
-    bias = rows(b_ih, *x_part) + rows(b_hh, *h_part)
-    return Layer(rows(w_ih, *x_part), rows(w_hh, *h_part), bias, reverse, "gru")
-
-
 @dataclass(frozen=True)
 class Model(Levels[Layer]):
     """A stack of LSTM or GRU levels, bottom first, and what the host computes after it.

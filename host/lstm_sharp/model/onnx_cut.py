@@ -20,12 +20,10 @@ from lstm_sharp.model.model import Model, level_width
 from lstm_sharp.model.onnx_file import all_nodes, label
 from lstm_sharp.model.onnx_graph import Scope, reads_of
 from lstm_sharp.model.onnx_import import is_recurrent, read_level, read_stack, why_none
-from lstm_sharp.model.onnx_run import make_evaluator
 from lstm_sharp.model.onnx_stack import PROBES, Level, input_of, marks
 from lstm_sharp.model.steps import (
     Body,
     Control,
-    Evaluator,
     Host,
     Node,
     Recurrent,
@@ -33,7 +31,7 @@ from lstm_sharp.model.steps import (
 )
 
 if TYPE_CHECKING:
-    from onnx import NodeProto
+    from onnx import ModelProto, NodeProto
 
 _MOVES = frozenset({"Transpose", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Dropout"})
 """Ops that keep all values of their first input, whatever its size."""
@@ -56,6 +54,7 @@ class _Cutter:
     def __init__(self, allow_host: bool, names: Collection[str] | None = None) -> None:
         self._allow_host, self._names = allow_host, names
         self.notes: list[str] = []
+        self._read: dict[int, Level] = {}  # each keeps its node, and so the node its id
 
     def takes(self, node: NodeProto) -> bool:
         """Tell whether a node is recurrent, and for an engine."""
@@ -130,7 +129,9 @@ class _Cutter:
             if not (self.takes(node) and id(node) in needed):
                 continue
             try:
-                found.append(read_level(scope, node))
+                if id(node) not in self._read:
+                    self._read[id(node)] = read_level(scope, node)
+                found.append(self._read[id(node)])
             except UsageError as error:
                 if not self._allow_host:
                     raise UsageError(
@@ -193,15 +194,15 @@ def _host(scope: Scope, nodes: list[NodeProto]) -> Host:
     inside = {name for node in nodes for name in node.output}
     reads = {name for node in nodes for name in reads_of(node)}
 
-    def open(piece: Host, given: Mapping[str, Any]) -> Evaluator:
-        return make_evaluator(scope.model_of(nodes, given, piece.makes))
+    def graph(piece: Host, given: Mapping[str, Any]) -> ModelProto:
+        return scope.model_of(nodes, given, piece.makes)
 
     return Host(
         scope.source,
         [label(node) for node in nodes],
         sorted(reads - inside - scope.initializers.keys()),
         [name for node in nodes for name in node.output if name],
-        open,
+        graph,
     )
 
 

@@ -1,11 +1,11 @@
-"""The same LSTM on a CPU: an ONNX graph of a model, in float or as ONNX Runtime quantises it."""
+"""The same stack on a CPU: an ONNX graph of a model, in float or as ONNX Runtime quantises it."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 _OPSET, _IR = 17, 8
 """Versions that every ONNX Runtime of the last years takes."""
+_ATTRIBUTES: dict[str, dict[str, Any]] = {"LSTM": {}, "GRU": {"linear_before_reset": 1}}
 _ABSENT = "ONNX Runtime's int8 needs onnx and onnxruntime; run pip install 'lstm-sharp[onnx]'"
 
 
 def graph_of(model: Model) -> ModelProto:
-    """Make a graph of the stack, an LSTM node a level.
+    """Make a graph of the stack, an LSTM or GRU node a level.
 
     Args:
         model: any stack; its head is left out.
@@ -38,19 +39,21 @@ def graph_of(model: Model) -> ModelProto:
     except ImportError:
         raise ToolError(_ABSENT) from None
 
-    # The axes of an LSTM's x are time, batch, X, those of its h time, direction, batch, H.
+    op = model.kind.upper()
+    # The axes of a node's x are time, batch, X, those of its h time, direction, batch, H.
     nodes: list[NodeProto] = [helper.make_node("Transpose", ["x"], ["x0"], perm=[1, 0, 2])]
     weights = {"width": np.array([0, 0, -1], dtype=np.int64)}
     for index, level in enumerate(model.levels):
         one_way = "reverse" if level[0].reverse else "forward"
         nodes += [
             helper.make_node(
-                "LSTM",
+                op,
                 [f"x{index}", *(f"{kind}{index}" for kind in "WRB")],
                 [f"h{index}"],
-                f"lstm{index}",
+                f"{model.kind}{index}",
                 hidden_size=level[0].hidden_size,
                 direction="bidirectional" if len(level) == 2 else one_way,
+                **_ATTRIBUTES[op],
             ),
             helper.make_node("Transpose", [f"h{index}"], [f"side{index}"], perm=[0, 2, 1, 3]),
             helper.make_node("Reshape", [f"side{index}", "width"], [f"x{index + 1}"]),
@@ -69,14 +72,17 @@ def graph_of(model: Model) -> ModelProto:
 
 
 def _in_onnx_order(cell: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return W (4H, X), R (4H, H), B (8H,), with the gates as i, o, f, c."""
+    """Return W, R, and both biases as B: with the gates as i, o, f, c, or as z, r, n."""
 
-    def ordered(rows: np.ndarray) -> np.ndarray:
-        i, f, g, o = np.split(rows, 4)
-        return np.concatenate([i, o, f, g])
+    def ordered(rows: np.ndarray, last: int) -> np.ndarray:
+        gates = np.split(rows, 4)
+        chosen = (0, 3, 1, 2) if cell.kind == "lstm" else (3, 1, last)
+        return np.concatenate([gates[gate] for gate in chosen])
 
-    bias = ordered(cell.b)
-    return ordered(cell.w_ih), ordered(cell.w_hh), np.concatenate([bias, np.zeros_like(bias)])
+    of_x = np.ones_like(cell.b)  # else of h, whose bias is apart where r is between
+    of_x[: cell.hidden_size] = cell.kind == "lstm"
+    biases = [ordered(cell.b * of_x, 2), ordered(cell.b * (1 - of_x), 0)]
+    return ordered(cell.w_ih, 2), ordered(cell.w_hh, 0), np.concatenate(biases)
 
 
 def dynamic_int8(graph: ModelProto, per_channel: bool) -> ModelProto:
@@ -87,8 +93,10 @@ def dynamic_int8(graph: ModelProto, per_channel: bool) -> ModelProto:
         per_channel: a scale for each row of gates, else one a direction for each of W and R.
 
     Raises:
-        ToolError: ONNX Runtime is not installed.
+        ToolError: ONNX Runtime is not installed, or the graph is of GRUs, which it leaves in float.
     """
+    if any(node.op_type == "GRU" for node in graph.graph.node):
+        raise ToolError("ONNX Runtime has no int8 of a GRU to compare with")
     try:
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import as_float, some
-from lstm_sharp.model.model import Layer, Model, gru_layer
+from lstm_sharp.model.common import as_float, gru_layer, is_float, some
+from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.model.onnx_file import all_nodes, label
 from lstm_sharp.model.onnx_graph import HiddenValueError, Scope
 from lstm_sharp.model.onnx_stack import Level, Stack, input_of, make_head
@@ -165,7 +164,11 @@ def read_level(graph: Scope, node: NodeProto) -> Level:
     rows = {"W": (gates * hidden, *found["W"].shape[2:3]), "R": (gates * hidden, hidden)}
     rows |= {"B": (2 * gates * hidden,), "P": (3 * hidden,)}
     for name, value in found.items():
-        found[name] = as_float(value, f"{graph.source}: {name} of {where}")
+        if not is_float(value.dtype):
+            raise UsageError(
+                f"{graph.source}: {name} of {where} is {value.dtype}, not float; save the float "
+                "weights, quantisation comes after"
+            )
         want = (len(reverse), *rows[name])
         if value.shape != want:
             raise UsageError(
@@ -177,38 +180,41 @@ def read_level(graph: Scope, node: NodeProto) -> Level:
         raise UsageError(
             f"{graph.source}: P of {where}, the peepholes, is not zero; train a plain LSTM"
         )
-    bias = found.get("B", np.zeros((len(reverse), 2 * gates * hidden)))
-    make = _gru if gates == 3 else partial(_lstm, bool(told.get("input_forget")))
+    bias = as_float(found.pop("B", np.zeros((len(reverse), 2 * gates * hidden))), "B")
+    ordered = _r_z_n if gates == 3 else _i_f_g_o
+    if told.get("input_forget"):
+        ordered = _i_no_i_g_o
     try:
-        cells = tuple(make(*parts) for parts in zip(found["W"], found["R"], bias, reverse))
+        # One after the other, each widened once it is in our order: that takes less memory.
+        w_ih, w_hh = ([ordered(side) for side in found.pop(name)] for name in "WR")
+        both = [[ordered(half) for half in np.split(side, 2)] for side in bias]
+        cells = tuple(
+            gru_layer(w, r, x, h, back) if gates == 3 else Layer(w, r, x + h, back)
+            for w, r, (x, h), back in zip(w_ih, w_hh, both, reverse)
+        )
     except UsageError as error:
         raise UsageError(f"{graph.source}, {where}: {error}") from error
     return Level(node, cells, kind, told["layout"] == 1)
 
 
-def _lstm(
-    coupled: bool, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, reverse: bool
-) -> Layer:
-    """Make a cell of one direction's tensors, whose gates ONNX orders i, o, f, g.
-
-    Where input and forget gate are coupled, f is 1 - i: sigma of the negative sum.
-    """
-
-    def reorder(value: np.ndarray) -> np.ndarray:
-        i, o, f, g = np.split(value, 4)
-        return np.concatenate([i, -i if coupled else f, g, o])
-
-    input_bias, recurrent_bias = np.split(bias, 2)
-    biases = reorder(input_bias) + reorder(recurrent_bias)
-    return Layer(reorder(w_ih), reorder(w_hh), biases, reverse)
+def _i_f_g_o(rows: np.ndarray) -> np.ndarray:
+    """Put the rows of an LSTM's gates, which ONNX orders i, o, f, g, into our order."""
+    i, o, f, g = np.split(rows, 4)
+    return _widened(i, f, g, o)
 
 
-def _gru(w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, reverse: bool) -> Layer:
-    """Make a cell of one direction's tensors, whose gates ONNX orders z, r, h."""
-    b_ih, b_hh = map(_to_r_z_n, np.split(bias, 2))
-    return gru_layer(_to_r_z_n(w_ih), _to_r_z_n(w_hh), b_ih, b_hh, reverse)
+def _i_no_i_g_o(rows: np.ndarray) -> np.ndarray:
+    """Order rows of coupled input and forget gates: f = 1 - i is sigma of the negative sum."""
+    i, o, _, g = np.split(rows, 4)
+    return _widened(i, -i, g, o)
 
 
-def _to_r_z_n(value: np.ndarray) -> np.ndarray:
-    z, r, n = np.split(value, 3)
-    return np.concatenate([r, z, n])
+def _r_z_n(rows: np.ndarray) -> np.ndarray:
+    """Put the rows of a GRU's gates, which ONNX orders z, r, h, into the order of ``gru_layer``."""
+    z, r, n = np.split(rows, 3)
+    return _widened(r, z, n)
+
+
+def _widened(*rows: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused later
+        return np.concatenate(rows, dtype=np.float64, casting="unsafe")

@@ -38,17 +38,19 @@ _WRONG: tuple[tuple[str, _Wrong], ...] = (
 """Ops that the reference evaluator computes wrongly, at which opset and with which attributes."""
 
 
-def make_evaluator(part: ModelProto) -> Evaluator:
+def make_evaluator(part: ModelProto | bytes) -> Evaluator:
     """Returns what computes a graph.
 
     Args:
-        part: a model whose outputs need no types.
+        part: a model whose outputs need no types; or one as a file has it, for ONNX Runtime alone.
 
     Raises:
         UsageError: ONNX Runtime is not there or does not take the graph, and the reference
             evaluator is known to be wrong for an op of it.
         Exception: of the reference evaluator, when it does not know an op.
     """
+    if isinstance(part, bytes):
+        return _runtime(part)
     try:
         return _runtime(part)
     except Exception as error:  # of onnxruntime: an op, type or opset that it does not know
@@ -59,7 +61,7 @@ def make_evaluator(part: ModelProto) -> Evaluator:
     return _reference(part)
 
 
-def _runtime(part: ModelProto) -> Evaluator:
+def _runtime(part: ModelProto | bytes) -> Evaluator:
     """Lets ONNX Runtime compute a graph; raises whatever it raises."""
     import onnxruntime
 
@@ -71,7 +73,8 @@ def _runtime(part: ModelProto) -> Evaluator:
     # Above it, some versions crash on a Transpose before a MatMul of float16.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     providers = ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(part.SerializeToString(), options, providers=providers)
+    data = part if isinstance(part, bytes) else part.SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=providers)
     if any("bfloat16" in value.type for value in (*session.get_inputs(), *session.get_outputs())):
         raise TypeError("its Python interface has no bfloat16")
 

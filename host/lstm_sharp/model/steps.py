@@ -1,19 +1,23 @@
 """The steps of a cut graph: recurrent parts, pieces of the host, and control around both.
 
-Nothing here knows ONNX: tensors have names, a piece is what computes some of them from others.
+They know no file: tensors have names, and a piece is what computes some of them from others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
 from lstm_sharp.model.common import is_float, some
+from lstm_sharp.model.onnx_run import Evaluator, make_evaluator
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 Values = dict[str, Any]
 """Arrays by the names of their tensors."""
@@ -22,9 +26,6 @@ State = tuple[np.ndarray, np.ndarray]
 Call = Callable[["Recurrent", np.ndarray, "State | None", "np.ndarray | None"], Any]
 """Runs a recurrent part on x (batch, time, X), a state or None, and the steps of each sequence or
 None; gives h (batch, time, hidden), and h and c after the last steps."""
-Evaluator = Callable[[Mapping[str, Any]], "list[Any]"]
-"""From a piece's inputs by name to its outputs in their order."""
-
 _MOST_TURNS = 1 << 16
 """Of a loop around a recurrent node."""
 
@@ -139,7 +140,7 @@ class Recurrent:
         if not name:
             return None
         lengths = np.asarray(values[name])
-        if lengths.shape != (batch,) or lengths.min() < 0 or lengths.max() > time:
+        if lengths.shape != (batch,) or not ((lengths >= 0) & (lengths <= time)).all():
             raise UsageError(
                 f"{self.name}: sequence_lens is {lengths.dtype} {lengths.shape}, "
                 f"{some(lengths.flat)}; {batch} numbers from 0 to {time} are expected"
@@ -156,14 +157,15 @@ class Recurrent:
                 if not name:
                     continue
                 given = np.asarray(values[name])
-                want = (node.directions, batch, node.size)
-                value = given.swapaxes(0, 1) if node.batch_major and given.ndim == 3 else given
-                if value.shape != want:
+                want = [node.directions, batch, node.size]
+                if node.batch_major:
+                    want[:2] = want[1::-1]
+                if given.shape != tuple(want):
                     raise UsageError(
-                        f"{self.name}: {['initial_h', 'initial_c'][kind]} has shape "
-                        f"{given.shape}, but {node.directions} directions, {batch} sequences and "
-                        f"{node.size} units are expected"
+                        f"{self.name}: {('initial_h', 'initial_c')[kind]} has shape "
+                        f"{given.shape}, {tuple(want)} is expected"
                     )
+                value = given.swapaxes(0, 1) if node.batch_major else given
                 found[kind, at : at + node.directions, :, : node.size] = value
             at += node.directions
         if self.model.kind == "gru":
@@ -179,8 +181,13 @@ class Host:
         ops: how errors call what it computes.
         reads: tensors that it takes.
         makes: tensors that it gives.
-        open: makes what computes the piece, for values of the types of these.
+        graph: gives the piece as a graph that takes values of the types of these.
+
+    Attributes:
+        seen: values of the types that it was last given; None before it has run.
     """
+
+    seen: Values | None = None
 
     def __init__(
         self,
@@ -188,10 +195,10 @@ class Host:
         ops: Sequence[str],
         reads: Sequence[str],
         makes: Sequence[str],
-        open: Callable[[Host, Mapping[str, Any]], Evaluator],
+        graph: Callable[[Host, Mapping[str, Any]], ModelProto | bytes],
     ) -> None:
         self.source, self.ops, self.reads, self.makes = source, ops, reads, makes
-        self._open = open
+        self._graph = graph
         self._evaluators: dict[tuple[object, ...], Evaluator] = {}
 
     def run(self, values: Values, call: Call) -> None:
@@ -200,7 +207,10 @@ class Host:
         kinds = tuple(getattr(value, "dtype", list) for value in given.values())
         try:
             if kinds not in self._evaluators:
-                self._evaluators[kinds] = self._open(self, given)
+                self.seen = {
+                    name: value[:0] if np.ndim(value) else value for name, value in given.items()
+                }
+                self._evaluators[kinds] = make_evaluator(self.graph())
             found = self._evaluators[kinds](given)
         except Exception as error:  # whatever an op's implementation runs into
             shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in given.items())
@@ -209,6 +219,18 @@ class Host:
                 f"{shapes or 'constants'}: {why(error)}"
             ) from error
         values.update(zip(self.makes, found))
+
+    def graph(self) -> ModelProto | bytes:
+        """Give the piece as a graph, once it has run."""
+        assert self.seen is not None
+        return self._graph(self, self.seen)
+
+
+def _of_type(value: Any) -> Any:
+    """Make a value of a value's type, of next to no size."""
+    if isinstance(value, list):
+        return [_of_type(one) for one in value[:1]]
+    return np.empty(0, value.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,7 +312,7 @@ class Body:
         inputs: names.
         outputs: names.
         steps: in their order.
-        constants: outputs that no step makes.
+        constants: outputs, and what steps read, that the file gives.
     """
 
     def __init__(
@@ -310,7 +332,7 @@ class Body:
             call: runs recurrent parts.
             given: its own inputs.
         """
-        own = {**self.constants, **values, **dict(zip(self.inputs, given))}
+        own = {**values, **self.constants, **dict(zip(self.inputs, given))}
         for step in self.steps:
             step.run(own, call)
         return [own[name] for name in self.outputs]

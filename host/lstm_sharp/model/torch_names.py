@@ -1,4 +1,4 @@
-"""Makes a model from tensors named as by ``torch.nn.LSTM`` or ``torch.nn.LSTMCell``."""
+"""Makes a model from tensors named as by ``torch.nn.LSTM``, ``nn.GRU`` or a cell of these."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_sharp.arrays import Tensors
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import as_float, match_prefix, some
+from lstm_sharp.model.common import as_float, gru_layer, match_prefix, some
 from lstm_sharp.model.model import Layer, Model
 
 _NAME = re.compile(
@@ -25,18 +25,17 @@ def from_torch_names(tensors: Tensors, name: str = "model", prefix: str = "") ->
     """Build the stack of ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ...
 
     Names that end in ``_reverse`` make every layer bidirectional; without ``_l0`` they are of a
-    single cell. Both biases are summed and an
-    absent one is zero. Other tensors, as of a linear head, are
-    left unread: the accelerator's output is the last layer's h.
+    single cell. An absent bias is zero. Other tensors, as of a linear head, are left unread: the
+    accelerator's output is the last layer's h.
 
     Args:
-        tensors: by name; ``weight_ih_l0`` is (4H, X), ``weight_hh_l0`` (4H, H), biases (4H,), of
-            any float type.
+        tensors: by name; of an LSTM ``weight_ih_l0`` is (4H, X), ``weight_hh_l0`` (4H, H), biases
+            (4H,), of a GRU 3H instead; of any float type.
         name: the model's name.
-        prefix: what precedes the names of the wanted LSTM; may be empty when there is but one.
+        prefix: what precedes the names of the wanted layer; may be empty when there is but one.
 
     Raises:
-        UsageError: no LSTM, several of them, one that lacks a tensor, a GRU or a plain RNN,
+        UsageError: no LSTM or GRU, several of them, one that lacks a tensor, a plain RNN,
             ``proj_size``, or weights that are no floats.
     """
     found = [match for match in map(_NAME.fullmatch, tensors) if match]
@@ -45,8 +44,8 @@ def from_torch_names(tensors: Tensors, name: str = "model", prefix: str = "") ->
     for match in found:
         if match["kind"] == "weight_hr":
             raise UsageError(
-                f"{name}: {match[0]} stands for proj_size, which is not supported; "
-                "train with proj_size=0"
+                f"{name}: {match[0]} stands for proj_size, which projects h before it "
+                "goes back; train with proj_size=0"
             )
     own = {match[0].removeprefix(chosen): match[0] for match in found}
     levels = [[""]]  # how the names of each level's cells end
@@ -64,15 +63,15 @@ def _choose(found: list[str], tensors: Tensors, name: str, prefix: str) -> str:
         raise UsageError(
             f"{name} has no tensor named like weight_ih_l0; its {len(tensors)} tensors are "
             f"{some(tensors) or 'none'}; "
-            f"{_remedy(tensors, 'save the state_dict of a torch.nn.LSTM')}"
+            f"{_remedy(tensors, 'save the state_dict of a torch.nn.LSTM or GRU')}"
         )
     chosen = match_prefix(found, prefix) if prefix else found
     if len(chosen) == 1:
         return chosen[0]
     listed = some(item or "." for item in chosen or found)
     if not chosen:
-        raise UsageError(f"{name} has no LSTM under the prefix {prefix}; it has {listed}")
-    raise UsageError(f"{name} holds {len(chosen)} LSTMs; choose one by prefix: {listed}")
+        raise UsageError(f"{name} has no LSTM or GRU under the prefix {prefix}; it has {listed}")
+    raise UsageError(f"{name} holds {len(chosen)} recurrent layers; choose one by prefix: {listed}")
 
 
 def _remedy(tensors: Tensors, usual: str) -> str:
@@ -108,23 +107,27 @@ def _cell(
         if value.shape != shape if shape else value.ndim != 2:
             raise UsageError(
                 f"{name}: {kind}{place} has shape {value.shape}; weight_ih is (4H, X), weight_hh "
-                f"(4H, H), and a bias {shape or '(4H,)'}"
+                f"(4H, H), and a bias {shape or '(4H,)'}; of a GRU 3H"
             )
         return value
 
     w_ih, w_hh = read("weight_ih"), read("weight_hh")
     rows, hidden = w_hh.shape
-    other = {3 * hidden: "a GRU", hidden: "a plain RNN"}.get(rows)
-    if other:
+    if rows == hidden:
         raise UsageError(
-            f"{name}: weight_hh{place} has {rows} rows for {hidden} units, so it is of {other}; "
-            f"an LSTM has {4 * hidden}"
+            f"{name}: weight_hh{place} has {rows} rows for {hidden} units, so it is of a plain "
+            "RNN; train an LSTM or a GRU"
         )
     # A bias that one direction has may not be missing in the other.
-    kinds = [k for k in ("bias_ih", "bias_hh") if any(k + each in own for each in level)]
-    bias = sum((read(kind, rows) for kind in kinds), np.zeros(rows))
+    b_ih, b_hh = (
+        read(kind, rows) if any(kind + each in own for each in level) else np.zeros(rows)
+        for kind in ("bias_ih", "bias_hh")
+    )
+    reverse = place.endswith("_reverse")
     try:
-        return Layer(w_ih, w_hh, bias, reverse=place.endswith("_reverse"))
+        if rows == 3 * hidden:
+            return gru_layer(w_ih, w_hh, b_ih, b_hh, reverse)
+        return Layer(w_ih, w_hh, b_ih + b_hh, reverse)
     except UsageError as error:
         told = place.replace("_l", "layer ").replace("_", " ") or "the cell"
         raise UsageError(f"{name}, {told}: {error}") from error

@@ -13,6 +13,8 @@ C_BITS = 24
 """Width of the cell state, signed, saturating."""
 C_FRAC = 16
 """Fraction bits of the cell state, less a layer's c_shift."""
+GRU_C_FRAC = 22
+"""Those of a GRU's, which is h before it is rounded."""
 MAX_C_SHIFT = 3
 """Most that an engine with row scales can do without."""
 C_LIMIT = 1 << (C_BITS - 1 - C_FRAC)

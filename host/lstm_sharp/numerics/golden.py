@@ -16,7 +16,7 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import AnyCell, Levels
 from lstm_sharp.numerics.activation import Z_BITS, Z_FRAC, all_steps
-from lstm_sharp.numerics.formats import C_BITS, C_FRAC, SIGMA_FRAC, Format
+from lstm_sharp.numerics.formats import C_BITS, C_FRAC, GRU_C_FRAC, SIGMA_FRAC, Format
 from lstm_sharp.numerics.products import input_sums, product
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
@@ -25,6 +25,9 @@ _ONE = 1 << Z_FRAC
 _C_HALF = 1 << (C_BITS - 1)
 _PRODUCT_FRAC = 2 * SIGMA_FRAC  # of i g, and of o tanh(c)
 _DROP = _PRODUCT_FRAC - C_FRAC  # bits that c does not keep of them
+_T_IN_C = 2.0 ** (GRU_C_FRAC - SIGMA_FRAC)  # an LSB of tanh in those of a GRU's c
+_Ends = tuple[np.ndarray, np.ndarray]  # first and last index of the table, for each neuron
+_Stepped = tuple[np.ndarray, np.ndarray, int]  # h, unsaturated; c; and how often values were held
 
 
 @dataclass
@@ -45,11 +48,15 @@ class State:
         return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
 
 
+HELD = {"lstm": "c", "gru": "n_h or n_x"}
+"""What is held to the ends of its range where it goes beyond, beside h, by the kind of a cell."""
+
+
 class Saturated(NamedTuple):
-    """How often a cell's h and c were held to the ends of their range, over all steps."""
+    """How often a cell's numbers were held to the ends of their range, over all steps."""
 
     h: int  # by rounding up to 1 alone, so by one LSB
-    c: int
+    c: int  # or what ``HELD`` says
 
 
 def run(
@@ -123,38 +130,61 @@ def _run_cell(
     # tanh takes z, sigma takes z / 2: see numerics.activation
     scale = np.full((4, 1, 1), 2.0 ** (Z_FRAC - fmt.h_frac - 1))
     scale[2] *= 2.0
-    h, c, c_scale = h.astype(np.float64), c.astype(np.float64), 2.0**layer.c_shift
-    out, held = np.empty((*x.shape[:2], layer.hidden_size), np.int64), 0
+    h, c = h.astype(np.float64), c.astype(np.float64)
+    step = _gru_step if layer.kind == "gru" else partial(_lstm_step, 2.0**layer.c_shift)
     # Arrays, for NumPy is three times slower where a limit is a single number.
-    ends = np.zeros((4, *h.shape)), np.full((4, *h.shape), 2.0 * _Z_HALF - 1)
-    ends_of_c = ends[0][0], ends[1][0]
+    ends = np.zeros(h.shape), np.full(h.shape, 2.0 * _Z_HALF - 1)
+    out, held = np.empty((*x.shape[:2], layer.hidden_size), np.int64), 0
     for t in range(x.shape[1]):
         z = product(h, layer.h_gates, len(h))
         z += x_sums[:, t]
         z *= scale
-        i, f, g, o = _lookup(z, *ends)
-        if layer.c_shift:
-            g = np.floor(g / c_scale)
-        c = _round(2.0 * (f + _ONE) * c + (i + _ONE) * (2.0 * g + 1.0), _DROP)
-        if c.max() >= _C_HALF or c.min() < -_C_HALF:
-            held += int(np.count_nonzero((c >= _C_HALF) | (c < -_C_HALF)))
-            c.clip(-_C_HALF, _C_HALF - 1, out=c)
-        t_of_c = 2.0 * _lookup(c * c_scale, *ends_of_c) + 1.0
-        h = _round((o + _ONE) * t_of_c, _PRODUCT_FRAC - fmt.h_frac)
+        h, c, over = step(fmt, ends, z, c)
         h.clip(-(1 << fmt.h_frac), (1 << fmt.h_frac) - 1, out=h)
-        out[:, t] = h
+        out[:, t], held = h, held + over
     if saturated is not None:
         highest = (1 << fmt.h_frac) - 1
         saturated.append(Saturated(int(np.count_nonzero(out == highest)), held))
     return out, c.astype(np.int64)
 
 
-def _lookup(z: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+def _lstm_step(c_scale: float, fmt: Format, ends: _Ends, z: np.ndarray, c: np.ndarray) -> _Stepped:
+    """Update neurons by their sums z (4, batch, H) and c."""
+    i, f, g, o = _lookup(z, ends)
+    if c_scale > 1:
+        g = np.floor(g / c_scale)
+    c = _round(2.0 * (f + _ONE) * c + (i + _ONE) * (2.0 * g + 1.0), _DROP)
+    held = _saturate(c, _C_HALF)
+    t_of_c = 2.0 * _lookup(c * c_scale, ends) + 1.0
+    return _round((o + _ONE) * t_of_c, _PRODUCT_FRAC - fmt.h_frac), c, held
+
+
+def _gru_step(fmt: Format, ends: _Ends, z: np.ndarray, c: np.ndarray) -> _Stepped:
+    """As ``_lstm_step``."""
+    n_h, n_x = np.floor(z[0]), np.floor(z[2])
+    held = _saturate(n_h, _C_HALF / 2) + _saturate(n_x, _C_HALF)
+    r, keep = _lookup(z[1::2], ends) + _ONE
+    n = _round(2.0 * r * (2.0 * n_h + 1.0) + n_x * 2.0**_DROP, _DROP)
+    t = 2.0 * _lookup(n, ends) + 1.0
+    c = _round(keep * (c - t * _T_IN_C) + t * 2.0**GRU_C_FRAC, SIGMA_FRAC)
+    return _round(c.copy(), GRU_C_FRAC - fmt.h_frac), c, held
+
+
+def _saturate(value: np.ndarray, half: float) -> int:
+    """Hold values to [-half, half), in place, and count those that are beyond."""
+    if value.max() < half and value.min() >= -half:
+        return 0
+    held = int(np.count_nonzero((value >= half) | (value < -half)))
+    value.clip(-half, half - 1, out=value)
+    return held
+
+
+def _lookup(z: np.ndarray, ends: _Ends) -> np.ndarray:
     """Look y up, float64, for real z in units of 2**-Z_FRAC: floor, saturate to indices' ends."""
     index = np.floor(z)
     index += _Z_HALF
-    np.minimum(index, last, out=index)
-    np.maximum(index, first, out=index)
+    np.minimum(index, ends[1], out=index)
+    np.maximum(index, ends[0], out=index)
     return all_steps().take(index.astype(np.intp), mode="clip").astype(np.float64)
 
 

@@ -203,10 +203,7 @@ def _met(model: Model, x: np.ndarray, cells: int) -> tuple[list[Met], np.ndarray
             return
         before = np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
         v = np.concatenate([x, before], axis=2).reshape(-1, x.shape[2] + h.shape[2])
-        z = v @ np.concatenate([cell.w_ih, cell.w_hh], axis=1).T + cell.b
-        half = np.full(len(cell.b), 0.5)  # sigma(z) = (1 + tanh(z / 2)) / 2
-        half[2 * cell.hidden_size : 3 * cell.hidden_size] = 1.0
-        slopes = np.square(half**2 * (1 - np.tanh(half * z) ** 2))
+        slopes = np.square(_slopes(cell, v @ np.concatenate([cell.w_ih, cell.w_hh], axis=1).T))
         steps = slopes.mean(axis=1) + 1e-30
         mean = steps @ v / steps.sum()
         apart = (v - mean) * np.sqrt(steps / steps.sum())[:, None]
@@ -217,6 +214,24 @@ def _met(model: Model, x: np.ndarray, cells: int) -> tuple[list[Met], np.ndarray
 
     answer = reference.run(model, x, watch=watch)
     return found, answer.h
+
+
+def _slopes(cell: Layer, products: np.ndarray) -> np.ndarray:
+    """Give what sigma or tanh change by with each sum, (n, 4H), whose products with v those are.
+
+    Of a GRU's n_h that is a part r of what it is of n_x.
+    """
+    half = np.full(len(cell.b), 0.5)  # sigma(z) = (1 + tanh(z / 2)) / 2
+    n_h, r, of_tanh, _ = (slice(n * cell.hidden_size, (n + 1) * cell.hidden_size) for n in range(4))
+    half[of_tanh] = 1.0
+    z = products + cell.b
+    if cell.kind == "gru":
+        part = reference.sigmoid(z[:, r])
+        z[:, of_tanh] += part * z[:, n_h]
+    slopes = half**2 * (1 - np.tanh(half * z) ** 2)
+    if cell.kind == "gru":
+        slopes[:, n_h] = part * slopes[:, of_tanh]
+    return slopes
 
 
 def _reach(x: np.ndarray, met: Sequence[Met], held_out: Sequence[Met], rules: Rules) -> np.ndarray:
@@ -373,6 +388,7 @@ def _quantize_cell(
         cell.reverse,
         factor,
         c_shift,
+        cell.kind,
     )
     return layer, notes
 

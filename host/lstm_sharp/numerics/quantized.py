@@ -9,12 +9,12 @@ from functools import cached_property
 import numpy as np
 
 from lstm_sharp.model.model import Cell, Layer, Levels, Model, by_gate
-from lstm_sharp.numerics.formats import C_BITS, C_FRAC, Format
+from lstm_sharp.numerics.formats import C_BITS, C_FRAC, GRU_C_FRAC, Format
 
 
 @dataclass(frozen=True)
 class QuantLayer(Cell):
-    """One LSTM cell in integers.
+    """One LSTM or GRU cell in integers.
 
     A real weight of row r is integer * (4 + factor[r]) / 4 * 2**-frac[r], and 2**x_shift[r] times
     that in w_ih, which takes x as a fraction in [-1, 1), like h. The accumulator's LSB is that of
@@ -30,7 +30,7 @@ class QuantLayer(Cell):
     reverse: bool = False
     factor: np.ndarray = 0  # type: ignore[assignment]  # (4H,) int64, 0 to 3
     c_shift: int = 0
-    """c has C_FRAC - c_shift fraction bits; 0 to MAX_C_SHIFT."""
+    """An LSTM's c has C_FRAC - c_shift fraction bits; 0 to MAX_C_SHIFT, 0 of a GRU."""
     kind: str = "lstm"
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class QuantLayer(Cell):
     @property
     def c_frac(self) -> int:
         """Fraction bits of c."""
-        return C_FRAC - self.c_shift
+        return GRU_C_FRAC if self.kind == "gru" else C_FRAC - self.c_shift
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ class QuantModel(Levels[QuantLayer]):
             for q in level:
                 unit = q.row_scale * 2.0**q.x_shift
                 w_ih, w_hh = q.w_ih * unit[:, None] / reach, q.w_hh * q.row_scale[:, None]
-                cells.append(Layer(w_ih, w_hh, q.b * unit * 0.5**self.fmt.h_frac, q.reverse))
+                b = q.b * unit * 0.5**self.fmt.h_frac
+                cells.append(Layer(w_ih, w_hh, b, q.reverse, q.kind))
             reach = np.ones(1)  # of h
         return Model(tuple(cells), self.name, self.head, self.directions)
 

@@ -21,7 +21,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load as load_float
 from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph
-from lstm_sharp.model.model import Layer, Levels, Model
+from lstm_sharp.model.model import GATES, Layer, Levels, Model
 from lstm_sharp.numerics.formats import MAX_C_SHIFT, Format
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
@@ -31,31 +31,31 @@ VERSION = 1
 _KINDS = ("weight_ih", "weight_hh", "bias_ih")
 """Of float weights; the one bias is the sum of torch's two."""
 _OF_ROWS = ("b", "frac", "x_shift", "factor")
-_SHOWN = ("input_size", "hidden_size", "reverse", "c_shift")
+_SHOWN = ("input_size", "hidden_size", "reverse", "c_shift", "kind")
 
 Layout = dict[str, tuple[tuple[int, ...], int]]
 """Shape and bits of each array of an .npz file; 0 bits: positive float64."""
 
 
-def load(path: str | os.PathLike[str], prefix: str = "", **how: bool) -> Model | Graph:
+def load(source: str | os.PathLike[str] | Any, prefix: str = "", **how: bool) -> Model | Graph:
     """Read a trained network, and its integer model if the file holds one, as ``quantized``.
 
     Args:
-        path: as ``model.load`` takes it, or what ``write`` has written.
-        prefix: which LSTM, if the file holds several.
+        source: as ``model.load`` takes it, or the name of what ``write`` has written.
+        prefix: which layers, if there are several.
         how: as ``model.load`` takes it.
 
     Raises:
         UsageError: as ``model.load``; also an integer model that is damaged, or of other weights.
     """
-    file = Path(path)
+    file = Path(source) if isinstance(source, str | os.PathLike) else Path()
     if file.suffix.lower() != ".npz" or not file.is_file():
-        return load_float(path, prefix, **how)
+        return load_float(source, prefix, **how)
     remedy = "quantise the model again with lstm-sharp quantize"
     damaged = files.refusing(f"{file}: its integer model is damaged", remedy)
-    with arrays.open_npz(path) as tensors:
+    with arrays.open_npz(file) as tensors:
         if MARK not in tensors:
-            return load_float(path, prefix, **how)
+            return load_float(file, prefix, **how)
         with damaged:
             about = files.parse_json(tensors[MARK]().tobytes(), f"{file}: {MARK}")
             found = about["version"]
@@ -68,7 +68,7 @@ def load(path: str | os.PathLike[str], prefix: str = "", **how: bool) -> Model |
                 w_ih, w_hh, b = (others[f"{kind}_{place}"] for kind in _KINDS)
                 same = w_ih.shape == cell.w_ih.shape and w_hh.shape == cell.w_hh.shape
                 require(same, "float weights have the shapes of the integers")
-                cells.append(Layer(w_ih, w_hh, b, cell.reverse))
+                cells.append(Layer(w_ih, w_hh, b, cell.reverse, cell.kind))
             levels = quantized.directions
             return Model(tuple(cells), file.stem, directions=levels, quantized=quantized)
 
@@ -165,14 +165,16 @@ def read_model(about: Mapping[str, Any], fmt: Format, tensors: arrays.Tensors) -
         parts: dict[str, Any] = {
             name: held[f"{name}_l{index}"] for name in ("w_ih", "w_hh", *_OF_ROWS)
         }
-        layer = QuantLayer(**parts, reverse=q["reverse"], c_shift=whole(q["c_shift"], "c_shift", 0))
+        parts |= {"reverse": q["reverse"], "kind": q.get("kind", "lstm")}  # which was once all
+        layer = QuantLayer(**parts, c_shift=whole(q["c_shift"], "c_shift", 0))
         low, high = fmt.weight_frac_min, fmt.weight_frac_max
         require(type(layer.reverse) is bool, "reverse is true or false")
+        require(layer.kind in GATES, f"kind is {' or '.join(GATES)}")
         for name, least, most in (
             ("frac", low, high),
             ("x_shift", 0, 15),
             ("factor", 0, 3),
-            ("c_shift", 0, MAX_C_SHIFT),
+            ("c_shift", 0, MAX_C_SHIFT if layer.kind == "lstm" else 0),
         ):
             value = np.asarray(getattr(layer, name))
             require(least <= value.min() and value.max() <= most, f"{name} is {least} to {most}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.model import onnx_dynamic
-from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.model.model import GATES, Layer, Model
 from lstm_sharp.numerics import activation, golden, reference
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import SUPPORTED, Format
@@ -49,6 +49,10 @@ _FORMS = {  # title, begin of a table, row, end of a table, remark
         "</table>\n",
         "<p>{}\n",
     ),
+}
+_ACTIVATIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], ...]] = {
+    "lstm": (sigmoid, sigmoid, np.tanh, sigmoid),
+    "gru": (np.asarray, sigmoid, np.asarray, sigmoid),  # n_h and n_x are but sums
 }
 FORMS = tuple(_FORMS)
 """Of the report, by the suffix of its file; the first is a terminal's, too."""
@@ -122,7 +126,7 @@ def measure(
     for some in (x[at : at + few] for at in range(0, len(x), few)):
         for index, (right, found, gates, counts) in enumerate(_levels(model, made, some)):
             note(_LAYERS, f"layer {index}", right, found)
-            for name, *both in zip("ifgo", *gates):
+            for name, *both in zip(GATES[model.kind], *gates):
                 note(_GATES, name, *both)
             held[index] += counts
         note(_WHOLE, "all", right, found)
@@ -135,7 +139,8 @@ def measure(
                 note(table, name, right, way(some))
     remarks.append(f"{made.clipped(x)} of {x.size} values of x are beyond its reach")
     remarks += [
-        f"layer {index}: {h} values of h and {c} of c are held to the ends of their range"
+        f"layer {index}: {h} values of h and {c} of {golden.HELD[model.kind]} are held to the ends "
+        "of their range"
         for index, (h, c) in enumerate(held)
         if h or c
     ]
@@ -186,15 +191,15 @@ def _levels(model: Model, made: QuantModel, x: np.ndarray) -> Iterator[tuple]:
 
 
 def _gates(cells: tuple[Layer, ...], x: np.ndarray, h: np.ndarray) -> list[np.ndarray]:
-    """Compute what sigma and tanh give of the sums of i, f, g and o that a level's x and h make."""
+    """Compute what sigma and tanh give of the sums that a level's x and h make."""
     found = []
     for cell, own in zip(cells, np.split(h, len(cells), axis=2)):
         order = slice(None, None, -1 if cell.reverse else 1)
         before = np.roll(own[:, order], 1, axis=1)
         before[:, 0] = 0
         sums = x[:, order] @ cell.w_ih.T + before @ cell.w_hh.T + cell.b
-        i, f, g, o = np.split(sums, 4, axis=2)
-        found.append([sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)])
+        gates = zip(_ACTIVATIONS[cell.kind], np.split(sums, 4, axis=2))
+        found.append([activate(gate) for activate, gate in gates])
     return [np.concatenate(gate, axis=2) for gate in zip(*found)]
 
 

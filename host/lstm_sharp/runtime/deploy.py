@@ -227,7 +227,9 @@ def level_shapes(model: Model | QuantModel) -> list[tuple[LayerShape, ...]]:
     if isinstance(model, QuantModel):
         cells = shapes_of(model)
     else:
-        cells = tuple(LayerShape(cell.input_size, cell.hidden_size) for cell in model.layers)
+        cells = tuple(
+            LayerShape(cell.input_size, cell.hidden_size, kind=cell.kind) for cell in model.layers
+        )
     ends = accumulate(len(level) for level in model.levels)
     return [cells[end - len(level) : end] for end, level in zip(ends, model.levels)]
 

@@ -16,7 +16,7 @@ from lstm_sharp.model.steps import Call, Recurrent, State, Values
 from lstm_sharp.numerics import reference
 from lstm_sharp.runtime import session as of_model
 from lstm_sharp.runtime.batch import by_length
-from lstm_sharp.runtime.choose import choose
+from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.report import Report
 
 _SUMS = ("steps", "cycles", "predicted_cycles", "hls_cycles", "ideal_cycles", "load_cycles")
@@ -117,6 +117,7 @@ class GraphSession:
     """
 
     report: GraphReport | None = None
+    _format = DEFAULT_FORMAT
 
     def __init__(
         self,
@@ -130,13 +131,16 @@ class GraphSession:
         compare: bool = False,
         **more: Any,
     ) -> None:
-        self.graph, self.backend, self.stateful = graph, backend, stateful
-        self.sessions: dict[str, of_model.Session] = {}
         overlay = more.get("overlay")
+        of_model.check_backend(backend, overlay)
+        self._begin(graph, backend, stateful, {}, compare)
         if graph.parts and overlay is None and (backend not in ("float", "golden") or config):
             models = [part.model for part in graph.parts]
             config = choose(models, config, more.get("format"), True, steps)
         beside: of_model.Session | None = None
+        if backend == "float":  # which takes no sessions, for it has no scales
+            self._format = str(more.get("format") or DEFAULT_FORMAT)
+            return
         for part in graph.parts:
             beside = self.sessions[part.name] = of_model.Session(
                 part.model,
@@ -148,11 +152,23 @@ class GraphSession:
                 beside=beside,
                 **more,
             )
+        if calibration is not None:
+            for name, x in calibration_of(graph, calibration, stateful).items():
+                self.sessions[name].calibrate(x)
+
+    def _begin(
+        self,
+        graph: Graph,
+        backend: str,
+        stateful: bool,
+        sessions: dict[str, of_model.Session],
+        compare: bool = False,
+    ) -> None:
+        self.graph, self.backend, self.stateful, self.sessions = graph, backend, stateful, sessions
         self._reports: dict[str, list[Report]] = {}
         self._course = _Course(graph, self._run_part, stateful)
+        self._in_float = InFloat(stateful)
         self._exact = _Course(graph, InFloat(stateful), stateful) if compare else None
-        if calibration is not None:
-            self._calibrate(calibration)
 
     def __enter__(self) -> GraphSession:
         return self
@@ -167,7 +183,7 @@ class GraphSession:
 
     def reset(self) -> None:
         """Begin the next run from zeros, if the session is stateful."""
-        self._course.kept = {}
+        self._course.kept, self._in_float = {}, InFloat(self.stateful)
         if self._exact:
             self._exact = _Course(self.graph, InFloat(self.stateful), self.stateful)
         for session in self.sessions.values():
@@ -196,7 +212,7 @@ class GraphSession:
         if odd:
             wants = "; ".join(f"{name}: {self.graph.inputs[name]}" for name in sorted(odd))
             raise UsageError(f"{self.graph.source} needs the input {wants}")
-        self._reports = {name: [] for name in self.sessions}
+        self._reports = {part.name: [] for part in self.graph.parts}
         began = time.perf_counter()
         found = self._course.run(values, states, left_out)
         seconds, errors = time.perf_counter() - began, None
@@ -213,6 +229,12 @@ class GraphSession:
     def _run_part(
         self, part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
     ) -> Any:
+        if self.backend == "float":
+            answer = self._in_float(part, x, state, lengths)
+            steps = x.shape[0] * x.shape[1] if lengths is None else int(lengths.sum())
+            told = Report("float", None, self._format, len(x), steps, 0.0, None, 0.0)
+            self._reports[part.name].append(told)
+            return answer
         session = self.sessions[part.name]
         try:
             answer = session.run(x, state, True, lengths)
@@ -223,19 +245,35 @@ class GraphSession:
         self._reports[part.name].append(report)
         return answer
 
-    def _calibrate(self, values: Mapping[str, np.ndarray]) -> None:
-        """Choose the scales of all parts on what flows through the graph in float."""
-        exact = InFloat(self.stateful)
-        course = _Course(self.graph, exact, stateful=True)
-        for call in series(self.graph, values):
-            filled = self.graph.filled(call)
-            course.run(filled, self.graph.states(filled), filled.keys() - call.keys())
-        for name, xs in exact.seen.items():
-            goes_on = name in exact.went_on
-            alike = len({x.shape[not goes_on :] if goes_on else x.shape[1:] for x in xs}) == 1
-            if not alike:
-                xs, goes_on = [x.reshape(1, -1, x.shape[2]) for x in xs], True
-            self.sessions[name].calibrate(np.concatenate(xs, axis=1 if goes_on else 0))
+
+def calibration_of(
+    graph: Graph, values: Mapping[str, np.ndarray], stateful: bool = False
+) -> dict[str, np.ndarray]:
+    """Collect what flows into the recurrent parts of a graph in float.
+
+    Args:
+        graph: of float models.
+        values: inputs, as ``series`` takes them; states go on from call to call.
+        stateful: whether parts that the graph gives no state go on, too.
+
+    Returns:
+        x (batch, time, X) of each part that ran. Calls that go on, or differ in length, are one
+        long sequence; others lie side by side.
+    """
+    exact = InFloat(stateful)
+    course = _Course(graph, exact, stateful=True)
+    for call in series(graph, values):
+        filled = graph.filled(call)
+        course.run(filled, graph.states(filled), filled.keys() - call.keys())
+    found = {}
+    for name, xs in exact.seen.items():
+        if name in exact.went_on and len({len(x) for x in xs}) == 1:
+            found[name] = np.concatenate(xs, axis=1)
+        elif len({x.shape[1:] for x in xs}) == 1:
+            found[name] = np.concatenate(xs, axis=0)
+        else:
+            found[name] = np.concatenate([x.reshape(1, -1, x.shape[2]) for x in xs], axis=1)
+    return found
 
 
 class _Course:

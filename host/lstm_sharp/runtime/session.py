@@ -20,6 +20,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
+from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import C_LIMIT, Format
 from lstm_sharp.numerics.quantize import quantize
@@ -106,10 +107,7 @@ class Session:
         progress: Progress | None = None,
         beside: Session | None = None,
     ) -> None:
-        if backend not in BACKENDS:
-            raise UsageError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
-        if overlay is not None and backend != "board":
-            raise UsageError(f"backend {backend!r} takes no overlay; board does")
+        check_backend(backend, overlay)
         check_schedule(schedule)
         format = own_format(model, format, calibration)
         self.backend, self.model, self.schedule = backend, model, schedule
@@ -216,8 +214,9 @@ class Session:
             x: (T, X) for one sequence, (B, T, X) for a batch, or a list of (T, X) of any lengths.
                 Floats, or integers that are quantised already; an int16 (or int8) batch is packed
                 straight into a board's DMA memory.
-            state: h and c at the start, (cells, B, widest H) each; integers where x is. By default
-                zeros, or what the last run left behind if the session is stateful.
+            state: h and c at the start, (cells, B, widest H) each; integers where x is. A GRU's c
+                is its h before rounding. By default zeros, or what the last run left behind if the
+                session is stateful.
             return_state: also return h and c after each sequence's last step.
             lengths: steps of each sequence of a batch, (B,) 1 to T; by default all have T steps.
 
@@ -274,10 +273,14 @@ class Session:
         c, of_h = self._saturated(seen, left)
         if c is True or (c and any(c)):
             often = "" if c is True else f" {sum(c)} times, by cells {list(c)}"
-            notes.append(
-                f"c saturates{often}: h may be wrong from there on; calibrate with sequences as "
-                "long as these, reset the state before, or run shorter ones"
-            )
+            remedy = "scale the model down"
+            if self.model.kind == "lstm":
+                remedy = (
+                    "calibrate with sequences as long as these, reset the state before, or run "
+                    "shorter ones"
+                )
+            what = golden.HELD[self.model.kind]
+            notes.append(f"{what} saturates{often}: h may be wrong from there on; {remedy}")
         if self.compare:
             error, of_float = self._compared(asked, h, of_float)
             if c is None and not in_float and self._float.peak >= C_LIMIT:
@@ -405,6 +408,18 @@ class Session:
     def _take_up(self, held: Deployment) -> None:
         self.runs.begin(held)
         self.runs.holds = held
+
+
+def check_backend(backend: str, overlay: object) -> None:
+    """Refuse a backend that there is not, or an overlay for one that takes none.
+
+    Raises:
+        UsageError: it is so.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
+    if overlay is not None and backend != "board":
+        raise UsageError(f"backend {backend!r} takes no overlay; board does")
 
 
 def _each(of: Callable[[np.ndarray], Any], values: Any) -> Any:

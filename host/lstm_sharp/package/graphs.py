@@ -1,0 +1,259 @@
+"""Packages of whole graphs: a package of each recurrent part, and ONNX files of what lies around.
+
+docs/package.md is the format's page. Reading needs NumPy alone, running the pieces ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_sharp import __version__, arrays, files, package
+from lstm_sharp.engine.config import Config
+from lstm_sharp.errors import UsageError
+from lstm_sharp.files import why
+from lstm_sharp.model.graph import Graph, Input
+from lstm_sharp.model.model import Model
+from lstm_sharp.model.steps import Body, Control, Host, Node, Recurrent, Step
+from lstm_sharp.numerics import stored
+from lstm_sharp.package import Package
+from lstm_sharp.package import folder as folders
+from lstm_sharp.runtime.graphs import calibration_of
+
+VERSION = 1
+"""Of the format; a reader refuses any other."""
+ABOUT, CONSTANTS = "graph.json", "constants.npz"
+_MARK = "lstm_sharp_graph"
+_JSON_BYTES = 1 << 26
+_SCRIPT = folders.SCRIPT_TEXT.replace(b"driver.proof", b"driver.graphs")
+
+
+@dataclass(frozen=True)
+class GraphPackage:
+    """What a package of a graph holds, checked."""
+
+    graph: Graph
+    """Its parts have integer models."""
+    parts: Mapping[str, Package]
+    """Of each recurrent part, by its name."""
+    stateful: bool
+    """Whether parts that the graph gives no state go on from call to call."""
+
+
+def write(
+    graph: Graph,
+    cfg: Config,
+    out: str | Path,
+    calibration: Mapping[str, np.ndarray],
+    schedule: str = "best",
+    overlay: str | Path | None = None,
+    stateful: bool = False,
+) -> GraphPackage:
+    """Write a package into a new or empty folder, whole or not at all.
+
+    Args:
+        graph: of float models.
+        cfg: the engine, hls or sv, that holds each part.
+        out: the folder.
+        calibration: inputs by name, as ``runtime.graphs.series`` takes them. What does not run on
+            them, as a branch that is not taken, is not in the package.
+        schedule: as for ``package.write``.
+        overlay: the engine's ``.bit``, its ``.hwh`` beside it.
+        stateful: let parts that the graph gives no state go on from call to call.
+
+    Returns:
+        What ``read`` gives for it.
+
+    Raises:
+        UsageError: a part that the config does not hold, inputs that the graph does not take, or a
+            folder that is not empty.
+    """
+    files.check_name(out)
+    target = Path(os.path.realpath(out))
+    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
+        raise UsageError(f"{target} is not empty; name a new folder")
+    joined = folders.read_overlay(overlay, cfg) if overlay else {}
+    data = calibration_of(graph, calibration, stateful)
+    beside = target.with_name(f".lstm-sharp-{secrets.token_hex(8)}")
+    try:
+        beside.mkdir(parents=True)
+        writer = _Writer(beside)
+        for index, part in enumerate(graph.parts):
+            if part.name in data:
+                writer.parts[part.name] = f"part{index}"
+                assert isinstance(part.model, Model)
+                x, place = data[part.name], beside / f"part{index}"
+                package.write(part.model, cfg, place, schedule, x)
+        about = {
+            "source": graph.source,
+            "creator": f"lstm-sharp {__version__}",
+            "stateful": stateful,
+            "inputs": {
+                name: [told.dtype and told.dtype.name, told.shape]
+                for name, told in graph.inputs.items()
+            },
+            "notes": graph.notes,
+            "body": writer.body(graph.body),
+        }
+        contents = {**joined, folders.SCRIPT: _SCRIPT, **writer.pieces}
+        contents[CONSTANTS] = stored.npz(writer.constants)
+        sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+        text = json.dumps({_MARK: VERSION, **about, "files": sums}, indent=2) + "\n"
+        for name, each in {**contents, ABOUT: text.encode()}.items():
+            (beside / name).write_bytes(each)
+        made = read(beside)
+        beside.rename(target)
+        return made
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written ({why(error)})") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+class _Writer:
+    """Turns steps into JSON, and what is no JSON into files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.parts: dict[str, str] = {}
+        self.pieces: dict[str, bytes] = {}
+        self.constants: dict[str, np.ndarray] = {}
+
+    def body(self, body: Body) -> dict[str, object]:
+        """Describe a body."""
+        held = {}
+        for name, value in body.constants.items():
+            held[name] = key = f"c{len(self.constants)}"
+            self.constants[key] = value
+        return {
+            "inputs": list(body.inputs),
+            "outputs": list(body.outputs),
+            "constants": held,
+            "steps": [self._step(step) for step in body.steps],
+        }
+
+    def _step(self, step: Step) -> dict[str, object]:
+        if isinstance(step, Recurrent):
+            nodes = [asdict(node) for node in step.nodes]
+            return {
+                "part": self.parts.get(step.name),
+                "name": step.name,
+                "looped": step.looped,
+                "nodes": nodes,
+            }
+        if isinstance(step, Control):
+            told = {name: getattr(step, name) for name in ("label", "op", "inputs", "makes")}
+            bodies = [self.body(body) for body in step.bodies]
+            return {**told, "reads": step.reads, "told": step.told, "bodies": bodies}
+        assert isinstance(step, Host)
+        piece = None
+        if step.seen is not None:
+            piece = f"piece{len(self.pieces)}.onnx"
+            made = step.graph()
+            self.pieces[piece] = made if isinstance(made, bytes) else made.SerializeToString()
+        return {
+            "piece": piece,
+            "ops": list(step.ops),
+            "reads": list(step.reads),
+            "makes": list(step.makes),
+        }
+
+
+def is_graph(folder: str | Path) -> bool:
+    """Tell whether a folder is a package of a graph."""
+    return (Path(folder) / ABOUT).is_file()
+
+
+def read(folder: str | Path) -> GraphPackage:
+    """Read and check a package of a graph.
+
+    Raises:
+        UsageError: something is missing, damaged, of another version or for another engine.
+    """
+    folder = Path(folder)
+    about = files.read_json(folder / ABOUT, _JSON_BYTES)
+    if not isinstance(about, dict) or about.get(_MARK) != VERSION:
+        raise UsageError(
+            f"{folder / ABOUT} is of something else, or of another version than {VERSION}; make "
+            "the package again"
+        )
+    with files.refusing(f"{folder} is damaged", "make the package again"):
+        reader = _Reader(folder, about)
+        body = reader.body(about["body"])
+        inputs = {
+            str(name): Input(None if kind is None else np.dtype(kind), shape and tuple(shape))
+            for name, (kind, shape) in about["inputs"].items()
+        }
+        graph = Graph(str(about["source"]), body, inputs, list(map(str, about["notes"])))
+        return GraphPackage(graph, reader.parts, bool(about["stateful"]))
+
+
+class _Reader:
+    """Turns JSON into steps."""
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+        self._folder, self._source, self._sums = folder, str(about["source"]), about["files"]
+        self.parts: dict[str, Package] = {}
+        with arrays.open_npz(self._file(CONSTANTS), str(folder / CONSTANTS)) as tensors:
+            self._constants = {name: read() for name, read in tensors.items()}
+
+    def _file(self, name: str) -> bytes:
+        stored.require(name in (CONSTANTS, *self._sums) and Path(name).name == name, "a plain name")
+        data = files.read_bytes(self._folder / name)
+        same = hashlib.sha256(data).hexdigest() == self._sums[name]
+        stored.require(same, f"{name} has the SHA-256 it had")
+        return data
+
+    def body(self, told: Mapping[str, Any]) -> Body:
+        """Make a body."""
+        constants = {name: self._constants[key] for name, key in told["constants"].items()}
+        steps = [self._step(step) for step in told["steps"]]
+        return Body(told["inputs"], told["outputs"], steps, constants)
+
+    def _step(self, told: Mapping[str, Any]) -> Step:
+        if "nodes" in told:
+            return self._part(told)
+        if "op" in told:
+            bodies = [self.body(body) for body in told["bodies"]]
+            stored.require(told["op"] in ("If", "Loop", "Scan"), "op is If, Loop or Scan")
+            names = ("label", "op", "inputs", "makes", "reads", "told")
+            return Control(**{name: told[name] for name in names}, bodies=bodies)
+        piece = told["piece"]
+        data = None if piece is None else self._file(piece)
+
+        def graph(step: Host, given: object) -> bytes:
+            if data is None:
+                raise UsageError("it is not in the package; calibrate with inputs that take it")
+            return data
+
+        return Host(self._source, told["ops"], told["reads"], told["makes"], graph)
+
+    def _part(self, told: Mapping[str, Any]) -> Step:
+        name, place = str(told["name"]), told["part"]
+        nodes = tuple(Node(**node) for node in told["nodes"])
+        if place is None:
+            return _Absent(self._source, name, nodes)
+        stored.require(Path(place).name == place, "a part's folder has a plain name")
+        self.parts[name] = held = package.read(self._folder / place)
+        return Recurrent(name, held.model, nodes, bool(told["looped"]))
+
+
+class _Absent:
+    """A recurrent part that did not run when the package was made."""
+
+    def __init__(self, source: str, name: str, nodes: tuple[Node, ...]) -> None:
+        self._told = f"{source}: {name} is not in the package; calibrate with inputs that take it"
+        like = Recurrent(name, None, nodes)
+        self.reads, self.makes = like.reads, like.makes
+
+    def run(self, values: object, call: object) -> None:
+        """Refuse."""
+        raise UsageError(self._told)

@@ -1,0 +1,541 @@
+"""Models from Keras files: each option is right or refused, and so is each file."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import itertools
+import json
+import os
+import resource
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import keras_files as kf
+from keras_files import Config, X, both, call, cell, entry, functional, sequential
+from lstm_sharp.errors import ToolError, UsageError
+from lstm_sharp.model import Model, hdf5, load
+from lstm_sharp.model.hdf5_contents import contents
+from lstm_sharp.model.keras_config import OPTIONS
+from lstm_sharp.numerics import reference
+from models import refused
+
+LSTM, GRU = cell("LSTM", "a", 4), cell("GRU", "a", 4)
+SUFFIXES = pytest.mark.parametrize("suffix", [".keras", ".h5"])
+
+
+KERAS = find_spec("keras") is not None
+"""Whether results are held against Keras itself, too; it is no part of what tests need."""
+
+
+def the_keras() -> Any:
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    return pytest.importorskip("keras")
+
+
+LISTED = hdf5._listed
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare most tests the process in which HDF5 files are listed."""
+    monkeypatch.setattr(hdf5, "_listed", lambda data: json.dumps(contents(data)).encode())
+
+
+def x_of(width: int = X) -> np.ndarray:
+    return np.random.default_rng(7).normal(size=(2, 6, width))
+
+
+def head_of(model: Model, x: np.ndarray) -> np.ndarray:
+    assert model.head is not None
+    return model.head(reference.run(model, x).h)
+
+
+def save(folder: Path, *layers: Config, suffix: str = ".keras", **more: Any) -> Path:
+    """Write a Sequential with weights drawn."""
+    return kf.write(folder / f"m{suffix}", sequential(*layers, **more), weights(*layers))
+
+
+def weights(*layers: Config) -> dict[str, list[list[np.ndarray]]]:
+    found, width = {}, X
+    for seed, layer in enumerate(layers):
+        if layer["class_name"] in ("LSTM", "GRU", "Bidirectional"):
+            found[layer["config"]["name"]] = kf.draw(layer, width, seed)
+            width = sum(one["units"] for one in kf.cells_of(layer))
+            if layer["config"].get("merge_mode") in ("sum", "ave", "mul"):
+                width //= 2
+    return found
+
+
+def check(folder: Path, *layers: Config, suffix: str = ".keras") -> None:
+    """Check that the model's head gives what the layers give, one after the other."""
+    want = x_of()
+    for layer, drawn in zip(layers, weights(*layers).values()):
+        want = kf.output(layer, drawn, want)
+    got = head_of(load(save(folder, *layers, suffix=suffix)), x_of())
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+
+
+FLAGS = list(itertools.product((True, False), repeat=3))
+
+
+@SUFFIXES
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize(("steps", "back", "bias"), FLAGS)
+def test_one_layer(
+    tmp_path: Path, kind: str, suffix: str, steps: bool, back: bool, bias: bool
+) -> None:
+    told = {"return_sequences": steps, "go_backwards": back, "use_bias": bias}
+    check(tmp_path, cell(kind, "a", 4, **told), suffix=suffix)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize(("below", "back", "steps"), FLAGS)
+def test_each_layer_may_go_backwards(
+    tmp_path: Path, kind: str, below: bool, back: bool, steps: bool
+) -> None:
+    one = cell(kind, "a", 4, return_sequences=True, go_backwards=below)
+    check(tmp_path, one, cell(kind, "b", 5, return_sequences=steps, go_backwards=back))
+
+
+@SUFFIXES
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("steps", [True, False])
+@pytest.mark.parametrize("merge", ["concat", "sum", "ave", "mul"])
+def test_bidirectional(tmp_path: Path, kind: str, suffix: str, steps: bool, merge: str) -> None:
+    ahead = cell(kind, "f", 4, return_sequences=steps)
+    check(tmp_path, both("a", ahead, merge), suffix=suffix)
+    check(tmp_path, both("a", ahead, merge, use_bias=False), suffix=suffix)
+    if steps and merge != "mul":
+        check(tmp_path, both("a", ahead, merge), cell(kind, "b", 3), suffix=suffix)
+
+
+def test_backward_layer_of_old_files_is_the_forward_one_turned(tmp_path: Path) -> None:
+    layer = both("a", cell("LSTM", "f", 4))
+    drawn = weights(layer)
+    want = head_of(load(kf.write(tmp_path / "m.keras", sequential(layer), drawn)), x_of())
+    old = {**layer, "config": {**layer["config"], "backward_layer": None}}
+    np.testing.assert_array_equal(
+        head_of(load(kf.write(tmp_path / "o.keras", sequential(old), drawn)), x_of()), want
+    )
+
+
+def test_layers_that_act_in_training_alone_are_passed(tmp_path: Path) -> None:
+    one, two = cell("LSTM", "a", 4, return_sequences=True), cell("LSTM", "b", 5)
+    drop = [entry("Dropout", f"d{n}", rate=0.5, seed=None, noise_shape=None) for n in range(3)]
+    whole = [drop[0], one, drop[1], two, drop[2]]
+    drawn = weights(one, two)
+    model = load(kf.write(tmp_path / "m.keras", sequential(*whole), drawn))
+    want = kf.output(two, drawn["b"], kf.output(one, drawn["a"], x_of()))
+    np.testing.assert_allclose(head_of(model, x_of()), want, rtol=0, atol=1e-12)
+    assert (model.name, model.directions) == ("m", (1, 1))
+
+
+def test_sizes_that_the_file_fixes(tmp_path: Path) -> None:
+    assert load(save(tmp_path, LSTM)).sizes == (0, 0)
+    assert load(save(tmp_path, LSTM, shape=(2, 6, X))).sizes == (2, 6)
+    first = {**LSTM, "config": {**LSTM["config"], "batch_input_shape": [None, 5, X]}}
+    old = {"class_name": "Sequential", "config": [first]}  # as Keras 2.1 writes it
+    kept = kf.write(tmp_path / "m.h5", {**old, "config": {"layers": [first]}}, weights(LSTM))
+    assert load(kept).sizes == (0, 5)
+
+
+# Which layers are taken
+
+
+def graph(end: Any, *layers: tuple[Config, Any], inputs: Any = None) -> Config:
+    return functional(*layers, outputs=end, inputs=inputs)
+
+
+SEQUENCE = cell("LSTM", "a", 4, return_sequences=True, return_state=True)
+ABOVE = cell("LSTM", "b", 5)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        (call(("x", 0, 0)), call(("a", 0, 0))),
+        ([[["x", 0, 0, {}]]], [[["a", 0, 0, {"training": None}]]]),  # Keras 2
+    ],
+)
+def test_functional(tmp_path: Path, nodes: Any) -> None:
+    config = graph(["b", 0, 0], (SEQUENCE, nodes[0]), (ABOVE, nodes[1]))
+    drawn = weights(SEQUENCE, ABOVE)
+    want = kf.output(ABOVE, drawn["b"], kf.output(SEQUENCE, drawn["a"], x_of()))
+    for suffix in (".keras", ".h5"):
+        model = load(kf.write(tmp_path / f"m{suffix}", config, drawn))
+        np.testing.assert_allclose(head_of(model, x_of()), want, rtol=0, atol=1e-12)
+
+
+def test_layers_by_prefix(tmp_path: Path) -> None:
+    embed = entry("Embedding", "e", input_dim=9, output_dim=X, mask_zero=True)
+    two = cell("LSTM", "deep", 5, return_sequences=True)
+    top = cell("GRU", "gru", 2)
+    layers = [embed, SEQUENCE, two, top]
+    drawn = weights(*layers)
+    path = kf.write(tmp_path / "m.keras", sequential(*layers), drawn)
+    refused(path, "m.keras: a is called on e, not on the one input or an LSTM or GRU")
+    refused(path, "choose by prefix a, deep, gru, or export it whole: model.export('model.onnx'")
+    refused(path, "no LSTM or GRU under the prefix z; it has a, deep, gru", "z")
+    assert [cell.hidden_size for cell in load(path, "deep").layers] == [5]
+    assert load(path, "gru").kind == "gru" and load(path, "gru").input_size == 5
+    other = sequential(SEQUENCE, two, top)
+    refused(kf.write(tmp_path / "o.keras", other, drawn), "a stack of LSTM and GRU layers")
+
+
+HEADS = {
+    "state": graph(["a", 0, 2], (SEQUENCE, call(("x", 0, 0)))),
+    "two outputs": graph([["a", 0, 0], ["a", 0, 1]], (SEQUENCE, call(("x", 0, 0)))),
+    "a branch": graph(
+        ["d", 0, 0],
+        (SEQUENCE, call(("x", 0, 0))),
+        (entry("Dense", "c", units=4), call(("a", 0, 0))),
+        (entry("Add", "d"), call(("a", 0, 0), ("c", 0, 0))),
+    ),
+    "None": sequential(both("a", cell("LSTM", "f", 4), None)),
+    "Lambda": sequential(SEQUENCE, entry("Lambda", "l", function="4wEAAAAA")),
+    "code": sequential(SEQUENCE, entry("TimeDistributed", "t", layer=entry("Lambda", "l"))),
+}
+
+
+@pytest.mark.parametrize("which", HEADS)
+def test_heads_refused_when_asked_for(tmp_path: Path, which: str) -> None:
+    layer = HEADS[which]["config"]["layers"][1]
+    model = load(kf.write(tmp_path / "m.keras", HEADS[which], weights(layer)))
+    assert model.hidden_size in (4, 8)
+    with pytest.raises(UsageError, match="m.keras has .*; leave out the head, or export it whole"):
+        head_of(model, x_of())
+
+
+REFUSED_GRAPHS = {
+    "a is called on x, not on the one input or an LSTM or GRU alone": graph(  # b is, too
+        ["b", 0, 0],
+        (SEQUENCE, call(("x", 0, 0))),
+        (ABOVE, [[["x", 0, 0, {"initial_state": [["a", 0, 1], ["a", 0, 2]]}]]]),
+    ),
+    "b is called on a, not on": graph(
+        ["b", 0, 0], (SEQUENCE, call(("x", 0, 0))), (ABOVE, call(("a", 0, 1)))
+    ),
+    "b is called on a, c, not on": graph(
+        ["b", 0, 0],
+        (SEQUENCE, call(("x", 0, 0))),
+        (ABOVE, call(("a", 0, 0), initial_state=call(("c", 0, 0))[0]["args"])),
+    ),
+    "a is called on x, True, not on": graph(
+        ["a", 0, 0], (SEQUENCE, call(("x", 0, 0), training=True))
+    ),
+    "a is called on x, not on": graph(
+        ["a", 0, 0], (SEQUENCE, call(("x", 0, 0))), inputs=[["x", 0, 0], ["z", 0, 0]]
+    ),
+    "a is called on x, not": graph(  # twice
+        ["a", 1, 0], (SEQUENCE, call(("x", 0, 0)) + call(("x", 0, 0)))
+    ),
+    "b is called on m, not on the one input": sequential(SEQUENCE, entry("Masking", "m"), ABOVE),
+    "m.keras has no LSTM or GRU layer; its layers are SimpleRNN, Dense": sequential(
+        entry("SimpleRNN", "a"), entry("Dense", "b")
+    ),
+    "LSTM b is fed by a layer with return_sequences=False and": sequential(LSTM, ABOVE),
+    "LSTM b is fed by a layer with return_sequences=True and merge_mode=mul": sequential(
+        both("a", cell("LSTM", "f", 4, return_sequences=True), "mul"), ABOVE
+    ),
+    "Bidirectional b begins with the last step, for go_backwards": sequential(
+        cell("LSTM", "a", 4, return_sequences=True, go_backwards=True),
+        both("b", cell("LSTM", "f", 4)),
+    ),
+}
+
+
+def test_graphs_refused(tmp_path: Path) -> None:
+    for text, config in REFUSED_GRAPHS.items():
+        drawn = weights(*config["config"]["layers"])
+        refused(kf.write(tmp_path / "m.keras", config, drawn), text)
+
+
+# Options: what each does, when it is given this instead of the usual
+
+_ZEROS = {"module": "keras.initializers", "class_name": "Ones", "config": {}}
+HARMLESS = {
+    **{f"{weight}_initializer": _ZEROS for weight in ("kernel", "recurrent", "bias")},
+    **{f"{weight}_regularizer": {"l1": 0.1} for weight in ("kernel", "recurrent", "bias")},
+    **{f"{weight}_constraint": {"max": 1} for weight in ("kernel", "recurrent", "bias")},
+    "activity_regularizer": {"l2": 0.1},
+    "trainable": False,
+    "unit_forget_bias": False,
+    "dropout": 0.5,
+    "recurrent_dropout": 0.5,
+    "seed": 3,
+    "implementation": 1,
+    "unroll": True,
+    "zero_output_for_mask": True,
+}
+TYPES = ("float64", "bfloat16", "mixed_float16", None, {"class_name": "DTypePolicy"})
+REFUSED: dict[str, tuple[Any, ...]] = {
+    "activation": ("relu", None, "linear", {"class_name": "function", "config": "tanh"}),
+    "recurrent_activation": ("hard_sigmoid", None, "tanh"),
+    "reset_after": (False, None, 1),
+    "time_major": (True,),
+    "stateful": (True,),
+    "dtype": ("int8", "int8_from_float32", {"class_name": "QuantizedDTypePolicy"}),
+}
+HONOURED = {
+    # Each has a test above.
+    *("units", "use_bias", "return_sequences", "return_state", "go_backwards", "name"),
+    *("merge_mode", "layer", "backward_layer", "batch_input_shape", "batch_shape"),
+}
+NOT_STORED = {"self", "kwargs", "use_cudnn", "weights", "cell"}
+"""Arguments of constructors that no config has."""
+RECURRENT = ("LSTM", "GRU", "Bidirectional")
+
+
+def test_every_option_has_a_test() -> None:
+    tested = HONOURED | HARMLESS.keys() | REFUSED.keys()
+    for kind in RECURRENT:
+        assert OPTIONS[kind].keys() <= tested, kind
+    if not KERAS:
+        return
+    keras = the_keras()
+    for kind in RECURRENT:
+        made = getattr(keras.layers, kind)
+        layer = made(keras.layers.LSTM(2)) if kind == "Bidirectional" else made(2)
+        named = {n for c in made.__mro__ for n in inspect.signature(c.__init__).parameters}
+        named &= {*inspect.signature(made.__init__).parameters} | OPTIONS[kind].keys()
+        assert named | layer.get_config().keys() <= OPTIONS[kind].keys() | NOT_STORED, kind
+
+
+def test_harmless_options_change_nothing(tmp_path: Path) -> None:
+    for layer in (LSTM, GRU):
+        known = OPTIONS[layer["class_name"]].keys()
+        config = {**layer["config"], **{k: v for k, v in HARMLESS.items() if k in known}}
+        want = load(save(tmp_path, layer))
+        got = load(
+            kf.write(tmp_path / "n.keras", sequential({**layer, "config": config}), weights(layer))
+        )
+        np.testing.assert_array_equal(head_of(got, x_of()), head_of(want, x_of()))
+
+
+def test_types_that_weights_may_have(tmp_path: Path) -> None:
+    ((kernel, *rest),) = weights(LSTM)["a"]
+    bits = kernel.view("u4") >> 16
+    halves = {
+        "<f2": kernel.astype("f2"),
+        "<f8": kernel.astype("f8"),
+        "bf16": (bits << 16).view("f4"),
+    }
+    for kind, value in halves.items():
+        kept = {"a": [[value, *rest]]}
+        path = kf.write(
+            tmp_path / "m.h5",
+            sequential({**LSTM, "config": {**LSTM["config"], "dtype": TYPES[1]}}),
+            kept,
+        )
+        if kind == "bf16":
+            with kf.h5py.File(path, "a") as file:
+                del file["model_weights/a/a/part_0/kernel:0"]
+                file["model_weights/a/a/part_0/kernel:0"] = bits.astype("u2").view("V2")
+                file["model_weights/a/a/part_0/kernel:0"].attrs["dtype"] = "bfloat16"
+        np.testing.assert_array_equal(load(path).layers[0].w_ih, value.T)
+
+
+@pytest.mark.parametrize("option", REFUSED)
+def test_options_refused_by_name(tmp_path: Path, option: str) -> None:
+    for layer, value in itertools.product((LSTM, GRU), REFUSED[option]):
+        if option not in OPTIONS[layer["class_name"]]:
+            continue
+        config = {**layer["config"], option: value}
+        for whole in ({**layer, "config": config}, both("a", {**layer, "config": config})):
+            refused(
+                kf.write(tmp_path / "m.keras", sequential(whole), weights(whole)), f" has {option}="
+            )
+    del config[option]
+    if option in (
+        "activation",
+        "recurrent_activation",
+        "reset_after",
+    ):  # whose absence means another
+        whole = {**layer, "config": config}
+        refused(
+            kf.write(tmp_path / "m.keras", sequential(whole), weights(layer)), f" has {option}=None"
+        )
+
+
+def test_what_is_not_known_is_refused(tmp_path: Path) -> None:
+    def wrong(text: str, config: Config) -> None:
+        refused(kf.write(tmp_path / "m.keras", config, weights(LSTM)), text)
+
+    for layer in (LSTM, GRU, both("a", LSTM)):
+        odd = {**layer, "config": {**layer["config"], "peephole": True}}
+        text = f"{layer['class_name']} a has options that are not known: peephole; export"
+        refused(kf.write(tmp_path / "m.keras", sequential(odd), weights(layer)), text)
+    wrong("LSTM has keys that are not known: lora", sequential({**LSTM, "lora": 1}))
+    wrong(
+        "mine>LSTM of None is no",
+        sequential({**LSTM, "registered_name": "mine>LSTM", "module": None}),
+    )
+    wrong(
+        "LSTM of kerasy.layers is no layer of Keras",
+        sequential({**LSTM, "module": "kerasy.layers"}),
+    )
+    wrong("a model of a kind that is not known: Mine", {**sequential(LSTM), "class_name": "Mine"})
+    config = sequential(LSTM)
+    config["config"]["masks"] = 1
+    wrong("a model of a kind that is not known: Sequential, masks", config)
+    for option, value in (("sparse", True), ("ragged", True), ("dtype", "int32"), ("x", 1)):
+        config = sequential(LSTM)
+        config["config"]["layers"][0] = kf.given(**{option: value})
+        wrong(f"InputLayer x has {option}=" if option != "x" else "not known: x", config)
+
+
+# Files made to do harm
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Bound what a refusal may take: 10 s, and 1 GiB beside what is taken already."""
+    before, began = resource.getrlimit(resource.RLIMIT_AS), time.monotonic()
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert time.monotonic() - began < 10
+
+
+def hostile_hdf5(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield how each file is refused, and the file: weights of LSTM, one of them not as usual."""
+    rng = np.random.default_rng(0)
+    kernel, recurrent, bias = (rng.normal(size=s).astype("f") for s in ((X, 16), (4, 16), 16))
+    kept = io.BytesIO()
+    (folder / "o.raw").write_bytes(kernel.tobytes())
+    with kf.h5py.File(folder / "other.h5", "w") as file:
+        file["k"] = kernel
+
+    def made(add: Callable[[Any, Any], None]) -> bytes:
+        whole = io.BytesIO()
+        with kf.h5py.File(whole, "w") as file:
+            held = file.create_group("layers/lstm/cell/vars")
+            add(file, held)
+            for index, value in (("1", recurrent), ("2", bias)):
+                held[index] = value
+        return whole.getvalue()
+
+    h5py, place = kf.h5py, str(folder / "o.raw")
+    virtual = h5py.VirtualLayout(shape=(X, 16), dtype="f")
+    virtual[:] = h5py.VirtualSource(str(folder / "other.h5"), "k", shape=(X, 16))
+
+    def ring(file: Any, held: Any) -> None:
+        held["0"], file["layers/lstm/again"] = kernel, file["layers"]
+
+    def doubled(file: Any, held: Any) -> None:
+        held["0"], group = kernel, file.create_group("more")
+        for _ in range(40):
+            group["a"] = group["b"] = file.create_group(None)
+            group = group["a"]
+
+    none = "has weights of shapes none; 4 units take (X, 16), (4, 16), (16,)"
+    packed = "0 cannot be read (it is packed, or lies elsewhere; Keras writes arrays whole)"
+    yield (
+        none,
+        made(lambda f, g: g.__setitem__("0", h5py.ExternalLink(str(folder / "other.h5"), "k"))),
+    )
+    yield none, made(lambda f, g: g.__setitem__("0", h5py.SoftLink("/elsewhere")))
+    yield packed, made(lambda f, g: g.create_dataset("0", (X, 16), "f", external=[(place, 0, 192)]))
+    yield packed, made(lambda f, g: g.create_virtual_dataset("0", virtual))
+    yield packed, made(lambda f, g: g.create_dataset("0", (1 << 40,), "f", chunks=(1 << 20,)))
+    yield packed, made(lambda f, g: g.create_dataset("0", (9000, 9000), "f", compression="gzip"))
+    yield "it has no data", made(lambda f, g: g.create_dataset("0", (1 << 20, 1 << 20), "f8"))
+    yield "it has type int8, not float", made(lambda f, g: g.__setitem__("0", kernel.astype("b")))
+    yield (
+        "not float",
+        made(lambda f, g: g.create_dataset("0", data=["x"], dtype=h5py.string_dtype())),
+    )
+    yield "not float", made(lambda f, g: g.__setitem__("0", kernel.astype("c8")))
+    yield "more than 16384 entries, or a ring", made(ring)
+    yield "more than 16384 entries, or a ring", made(doubled)
+    yield "cannot be read as HDF5", b""
+    yield "cannot be read as HDF5", kept.getvalue() + bytes(1 << 20)
+    whole = made(lambda f, g: g.__setitem__("0", kernel))
+    for end in (100, 1000, len(whole) - 1):
+        yield "m.keras", whole[:end]
+
+
+def test_hdf5_made_to_do_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5, "_listed", LISTED)
+    text = json.dumps(sequential(LSTM)).encode()
+    for told, data in hostile_hdf5(tmp_path):
+        path = kf.zipped(tmp_path / "m.keras", {"config.json": text, "model.weights.h5": data})
+        with bounded():
+            refused(path, told)
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("import time; time.sleep(60)", "timed out after"),
+        ("import os; os.abort()", "the HDF5 library gives up"),
+        ("import sys; sys.exit('a bad heap')", "(a bad heap)"),
+        ("print('[' * 10**6)", "is not JSON that can be read"),
+    ],
+)
+def test_a_library_that_hangs_or_crashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, told: str
+) -> None:
+    (tmp_path / "program.py").write_text(program)
+    monkeypatch.setattr(hdf5, "_listed", LISTED)
+    monkeypatch.setattr(hdf5, "_SECONDS", 0.5)
+    monkeypatch.setattr(hdf5.hdf5_contents, "__file__", str(tmp_path / "program.py"))
+    refused(save(tmp_path, LSTM), told)
+
+
+EMPTY = json.dumps(sequential()).encode()
+
+
+def test_archives_made_to_do_harm(tmp_path: Path) -> None:
+    with zipfile.ZipFile(save(tmp_path, LSTM)) as archive:
+        good = {name: archive.read(name) for name in ("config.json", "model.weights.h5")}
+    many = sequential(*[{**LSTM, "config": {"name": str(n)}} for n in range(30_000)])
+    deep = b"[" * 10**6 + b"]" * 10**6
+    for told, members in {
+        "has no config.json; save the whole model": {"model.weights.h5": b""},
+        "has no model.weights.h5; save the whole": {"config.json": b"{}"},
+        "config.json is not JSON that can be read (nested": {
+            **good,
+            "config.json": deep[-1000100:-999900],
+        },
+        "config.json is not JSON that can be": {**good, "config.json": deep},
+        "4194305 bytes, at most 4194304 are read": {**good, "config.json": bytes((4 << 20) + 1)},
+        "m.keras is not as Keras writes it (": {**good, "config.json": b"[]"},
+        "m.keras is not as Keras writes it (list": {**good, "config.json": EMPTY},
+        "LSTM 0 has activation=None": {**good, "config.json": json.dumps(many).encode()},
+    }.items():
+        path = kf.zipped(tmp_path / "m.keras", members, zipfile.ZIP_DEFLATED)
+        with bounded():
+            refused(path, told)
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b"{}")
+        archive.writestr("model.weights.h5", bytes(64 << 20))
+        archive.infolist()[1].file_size = 10 << 30
+    with bounded():
+        refused(tmp_path / "m.keras", "model.weights.h5 is to make 10737418240 bytes of")
+    (tmp_path / "m.keras").write_bytes(b"PK\3\4 and so on")
+    refused(tmp_path / "m.keras", "m.keras is no whole zip archive (File is not a zip file)")
+    with kf.h5py.File(tmp_path / "m.weights.h5", "w") as file:
+        file["layers/lstm/cell/vars/0"] = np.ones(3)
+    refused(tmp_path / "m.weights.h5", "m.weights.h5 has no model_config")
+
+
+def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path, LSTM)
+    monkeypatch.setattr(hdf5, "find_spec", lambda name: None)
+    with pytest.raises(
+        ToolError, match=r"needs the h5py package; run pip install 'lstm-sharp\[keras"
+    ):
+        load(path)
