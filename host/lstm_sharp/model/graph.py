@@ -48,6 +48,7 @@ class Graph:
         self.source, self.name, self.body = source, Path(source).stem, body
         self.inputs, self.outputs, self.notes = inputs, tuple(body.outputs), tuple(notes)
         self.parts = tuple(body.parts())
+        self._states: dict[tuple[object, ...], tuple[tuple[str, str], ...]] = {}
 
     def run(self, values: Mapping[str, np.ndarray], call: Call) -> Values:
         """Compute the outputs.
@@ -94,10 +95,18 @@ class Graph:
         Args:
             values: of all inputs, of which sizes and whole numbers count.
         """
+        whole = self._checked(values)
+        kinds = ((v.shape, b"" if is_float(v.dtype) else v.tobytes()) for v in whole.values())
+        key = tuple(kinds)
+        if key not in self._states:
+            self._states[key] = self._find_states(whole)
+        return self._states[key]
+
+    def _find_states(self, values: Values) -> tuple[tuple[str, str], ...]:
         rng, found = np.random.default_rng(0), []
         given = {
             name: rng.random(value.shape).astype(value.dtype) if is_float(value.dtype) else value
-            for name, value in self._checked(values).items()
+            for name, value in values.items()
         }
         for sign in (1, -1):
             ends = self.run(given, partial(_leave, sign))
