@@ -313,15 +313,23 @@ def random_model(
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
 
 
-def saturating(cfg: Config) -> tuple[Run, Run, Run]:
-    """Load a model, and run a step of it in which every c saturates, and one in which none does."""
-    fmt, rows, chains = cfg.fmt, 4 * cfg.max_hidden, cfg.chains
-    w_ih, w_hh = (np.zeros((rows, size), np.int64) for size in (1, cfg.max_hidden))
-    b = np.full(rows, (1 << (fmt.bias_bits - 1)) - 1)
-    model = QuantModel(fmt, (QuantLayer(w_ih, w_hh, b, fmt.weight_frac_min, 0),))
+def saturating(cfg: Config, cell: str = "lstm") -> tuple[Run, Run, Run]:
+    """Load a model, and run a step of it in which every c saturates, and one in which none does.
+
+    Of a GRU it is n_h.
+    """
+    fmt, size, chains = cfg.fmt, cfg.max_hidden, cfg.chains
+    w_ih, w_hh = np.zeros((4 * size, 1), np.int64), np.zeros((4 * size, size), np.int64)
+    b = np.zeros(4 * size, np.int64)
+    if cell == "gru":
+        w_hh[:size] = (1 << (fmt.weight_bits - 1)) - 1
+    else:
+        b += (1 << (fmt.bias_bits - 1)) - 1
+    model = QuantModel(fmt, (QuantLayer(w_ih, w_hh, b, fmt.weight_frac_min, 0, kind=cell),))
     (stage,) = deploy.deploy(model, cfg, "unfolded", 1, chains)
     zeros = golden.State.zeros(model, chains)
-    full = golden.State(zeros.h, zeros.c + (1 << (C_BITS - 1)) - 1)
+    most_h, most_c = ((1 << (bits - 1)) - 1 for bits in (fmt.activation_bits, C_BITS))
+    full = golden.State(zeros.h + most_h, zeros.c + most_c)
     x = np.zeros((chains, 1, 1), np.int64)
     (loud,), (quiet,) = (stage.runs(x, state, False)[1] for state in (full, zeros))
     return stage.load(), loud, quiet

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
-import onnxruntime
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
+import pytest
 
 from lstm_sharp.model import load
 from lstm_sharp.model.graph import Graph
 
-NEWEST = 24
+onnx: Any = pytest.importorskip("onnx")
+onnxruntime: Any = pytest.importorskip("onnxruntime")
+helper, numpy_helper, TensorProto = onnx.helper, onnx.numpy_helper, onnx.TensorProto
+
+NEWEST = 26
 """The newest opset that this ONNX Runtime computes."""
 CLOSE = {"float": 1e-5, "double": 1e-5, "float16": 2e-3, "bfloat16": 1e-2}
 """Largest error, as a share of the output's largest value, by the type of all floats of a graph."""
@@ -23,8 +25,8 @@ CLOSE = {"float": 1e-5, "double": 1e-5, "float16": 2e-3, "bfloat16": 1e-2}
 class Case(NamedTuple):
     """A drawn graph."""
 
-    model: ModelProto
-    twin: ModelProto
+    model: onnx.ModelProto
+    twin: onnx.ModelProto
     """The same in float32 and layout 0, which is what ONNX Runtime computes of LSTM and GRU."""
     feeds: dict[str, np.ndarray]
     twin_feeds: dict[str, np.ndarray]
@@ -51,7 +53,7 @@ class Case(NamedTuple):
             assert want.dtype == np.float32 or value.dtype == want.dtype, (name, value.dtype)
 
 
-def runtime(model: ModelProto) -> onnxruntime.InferenceSession:
+def runtime(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     onnxruntime.set_default_logger_severity(4)
@@ -81,8 +83,8 @@ class Draw:
         self.float = TensorProto.FLOAT if twin else getattr(TensorProto, kind.upper())
         self.type = helper.tensor_dtype_to_np_dtype(self.float)
         self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[TensorProto] = []
-        self.inputs: list[ValueInfoProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[str] = []
         self.functions: list[onnx.FunctionProto] = []
         self.feeds: dict[str, np.ndarray] = {}
@@ -151,7 +153,7 @@ class Draw:
             return self.op("Slice", x, starts=[begin], ends=[end], axes=[axis])
         return self.op("Slice", x, *(self.constant([at]) for at in (begin, end, axis)))
 
-    def body(self, make: Callable[..., Sequence[str]], *inputs: int) -> GraphProto:
+    def body(self, make: Callable[..., Sequence[str]], *inputs: int) -> onnx.GraphProto:
         """Make the body of a node.
 
         Args:
@@ -166,7 +168,7 @@ class Draw:
             helper.make_tensor_value_info(n, k, None if k == self.float else [])
             for n, k in zip(names, inputs)
         ]
-        ends = [ValueInfoProto(name=name) for name in outputs]
+        ends = [onnx.ValueInfoProto(name=name) for name in outputs]
         made = helper.make_graph(self.nodes, self.name("body"), typed, ends, self.initializers)
         self.nodes, self.initializers = outer
         return made
@@ -289,11 +291,11 @@ class Draw:
         value = self.numbers(*shape)
         return self.constant(value) if self.chance(0.3) else self.input(self.name("s"), value)
 
-    def zero(self) -> dict[str, TensorProto]:
+    def zero(self) -> dict[str, onnx.TensorProto]:
         return {"value": numpy_helper.from_array(np.zeros(1, self.type))}
 
-    def model(self) -> ModelProto:
-        ends = [ValueInfoProto(name=name) for name in dict.fromkeys(self.outputs)]
+    def model(self) -> onnx.ModelProto:
+        ends = [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(self.outputs)]
         graph = helper.make_graph(self.nodes, "drawn", self.inputs, ends, self.initializers)
         opsets = [helper.make_opsetid("", self.opset)]
         opsets += [helper.make_opsetid("own", 1)] * bool(self.functions)

@@ -32,11 +32,12 @@ module mfu_lane
   localparam int WideBits = ScaledBits + Left;
   localparam int ShiftedBits = WideBits - Right;
   localparam int CWriteEdge = Gru == 1 ? HEdge : CellEdge;
+  localparam int CAddrEdge = CReadEdge - Gru;  // with GRUs c is latched before it is chosen
   localparam int HeldWait = CReadEdge - RowScales - 1;  // of n_h: edges 2 to 4
 
   logic [BaseBits-1:0] y[4];
   logic negative[4];
-  logic [CBits-1:0] held_q[4];  // n_h, a bit less and above it the middle of its step; n_x; edge 2
+  logic [CBits-1:0] held_q[4];  // 2 n_h + 1, n_x: after edge 2
   logic [3:0] beyond_q;
   for (genvar gate = 0; gate < 4; gate++) begin : gen_gate
     localparam int Sigma = gate == 2 ? 0 : 1;
@@ -88,12 +89,13 @@ module mfu_lane
     if (Gru == 1 && gate % 2 == 0) begin : gen_held
       localparam int Bits = CBits - 1 - Sigma;
       logic [larger(ShiftedBits - 1, Bits)-1:0] magnitude;
+      logic [Bits-1:0] held;
       logic beyond;
       assign magnitude = $bits(magnitude)'(shifted_q);
       assign beyond = |(magnitude >> Bits);
+      assign held = (magnitude[Bits-1:0] | {Bits{beyond}}) ^ {Bits{sign_q}};
       always_ff @(posedge clk) begin
-        held_q[gate] <= gru ? CBits'({sign_q, (magnitude[Bits-1:0] | {Bits{beyond}}) ^ {Bits{sign_q}},
-                                      {Sigma{1'b1}}}) : '0;
+        held_q[gate] <= gru ? CBits'({sign_q, held, 1'b1} >> (1 - Sigma)) : '0;
         beyond_q[gate] <= beyond;
       end
     end else begin : gen_none
@@ -118,7 +120,7 @@ module mfu_lane
       valid_q[e] <= valid_q[e-1] || (e == CWriteEdge - 1 && load_we);
       c_zero_q[e] <= c_zero_q[e-1] && !(e == CReadEdge && giving);
       c_shift_q[e] <= c_shift_q[e-1];
-      if (e == CReadEdge && giving) c_addr_q[e] <= give_addr;
+      if (e == CAddrEdge && giving) c_addr_q[e] <= give_addr;
       else if (e == CWriteEdge - 1 && load_we) c_addr_q[e] <= load_addr;
       else c_addr_q[e] <= c_addr_q[e-1];
     end
@@ -152,15 +154,13 @@ module mfu_lane
   logic signed [CBits-1:0] c_q;
   logic signed [CellBits-2:0] fc_m, fc_p;  // of one fraction bit less
   logic signed [CellBits-1:0] ig_m, cell_p;
-  logic [CBits-1:0] c_before, n_h;
+  logic [CBits-1:0] c_read, n_h;
   logic signed [CBits-1:0] n_x;
-  logic n_h_counts;
-  assign c_before = c_zero_q[CReadEdge] ? '0 : c_mem[c_addr_q[CReadEdge]];
   always_ff @(posedge clk) begin
     i_q <= Gru == 1 && gru ? '0 : sigma(y[0], negative[0]);  // edge 5
     f_q <= sigma(y[1], negative[1]);
     g_q <= centre(y[2] >> c_shift_q[CReadEdge], negative[2]);
-    c_q <= n_h_counts ? n_h : c_before;
+    c_q <= Gru == 1 && gru ? n_h : c_zero_q[CReadEdge] ? '0 : c_read;
 
     fc_m <= (CellBits - 1)'(f_q * c_q);  // edge 6
     i_m <= i_q;
@@ -172,7 +172,7 @@ module mfu_lane
     cell_p <= {fc_p, 1'b0} + ig_m;  // edge 8
   end
 
-  assign given_c = c_q;
+  assign given_c = Gru == 1 ? c_read : c_q;
 
   // c saturates on its way to memory; its table saturates much earlier, at 8
   localparam int CellWide = CBits + RowScales * MaxCShift;
@@ -203,7 +203,7 @@ module mfu_lane
     for (int e = 1; e < OutputWait; e++) o_q[e] <= o_q[e-1];
   end
 
-  // For o tanh(c) the second operand is t; for t + z (c - t) it is c - t, and t is added.
+  // For o tanh(c) an operand is t; for t + z (c - t) it is c - t, and t is added.
   localparam int Finer = Gru == 1 ? GruCFrac - SigmaFrac : 0;
   localparam int OutShift = CellFrac + Finer - HFrac;
   localparam int OutBits = Gru == 1 ? CBits + SigmaFrac + 1 : CellFrac + 2;
@@ -225,14 +225,14 @@ module mfu_lane
     logic signed [CBits-1:0] kept;
     logic signed [OperandBits-1:Finer] upper;  // t has no lower bits: so no DSP takes this sum in
     factor_t t_added;
-    assign kept = gru ? before_q[OutputWait-1] : '0;
+    assign kept = gru && !c_zero_q[CReadEdge+OutputWait] ? before_q[OutputWait-1] : '0;
     assign upper = (OperandBits - Finer)'(signed'(kept[CBits-1:Finer]))
                    + (OperandBits - Finer)'(centre(c_y, c_negative ^ gru));
     always_ff @(posedge clk) begin
-      n_h_counts <= gru && !giving;
+      c_read <= c_mem[c_addr_q[CAddrEdge]];
       n_h_q <= {n_h_q[HeldWait-3:0], held_q[0]};
       n_x_q <= {n_x_q[HeldWait-1:0], held_q[2]};
-      before_q <= {before_q[OutputWait-2:0], c_before};
+      before_q <= {before_q[OutputWait-2:0], c_read};
       cell_q <= {cell_q[CWriteEdge-CellEdge-2:0], c_cell};
       t_q <= {upper, kept[Finer-1:0]};
       t_added <= gru ? centre(c_y, c_negative) : '0;
@@ -243,7 +243,7 @@ module mfu_lane
     assign c_next = gru ? out_p[SigmaFrac+:CBits] : cell_q[CWriteEdge-CellEdge-1];
     assign rounded = out_p[OutBits-1:OutShift] + (OutBits - OutShift)'(out_p[OutShift-1]);
   end else begin : gen_lstm
-    assign n_h_counts = 1'b0;
+    assign c_read = c_mem[c_addr_q[CAddrEdge]];
     assign {n_h, n_x} = '0;
     assign c_next = c_cell;
     assign above = OutBits'(1) << (OutShift - 1);  // half of an LSB of h

@@ -17,9 +17,9 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 8_620, "workshop": 2_600, "hardware": 4_500, "tests": 10_550}
+BUDGET = {"product": 8_690, "workshop": 2_600, "hardware": 4_580, "tests": 10_660}
 """Most code lines of each part."""
-PHYSICAL = {"hardware": 5_480}
+PHYSICAL = {"hardware": 5_580}
 """Most lines of any kind."""
 _PARTS = {
     "product": ("host/lstm_sharp/**/*.py",),

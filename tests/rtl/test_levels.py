@@ -18,6 +18,7 @@ from lstm_sharp.engine.program import HEADER, Op, null_program
 from lstm_sharp.errors import EngineError
 from lstm_sharp.flow import hls_rtl
 from lstm_sharp.flow.jobs import Run
+from lstm_sharp.model.model import GATES
 from lstm_sharp.runtime import deploy, engines
 from rtl.coverage import Coverage, Point, reachable, seen_in
 from slots import decoded
@@ -114,11 +115,12 @@ def test_uneven_rows_agree(name: str) -> None:
     assert 5 <= saturated <= 55
 
 
+@pytest.mark.parametrize("cell", GATES if FIRST.gru else ["lstm"])
 @pytest.mark.parametrize("backend", ["rtl", "csim"])
-def test_a_run_tells_that_c_saturated_in_it(backend: str) -> None:
+def test_a_run_tells_that_c_saturated_in_it(backend: str, cell: str) -> None:
     """And no other, though the lanes still hold such numbers while a state is loaded."""
     cfg = FIRST.of(engines.kind(backend))
-    first, loud, quiet = saturating(cfg)
+    first, loud, quiet = saturating(cfg, cell)
     program = decoded(loud.program)
     states = tuple(i for i in program.instructions if i.op == Op.LOAD_STATE)
     load = Run(replace(program, instructions=states).encode(cfg), loud.weights)

@@ -55,8 +55,9 @@ def make_evaluator(part: ModelProto | bytes) -> Evaluator:
         return _runtime(part)
     except Exception as error:  # of onnxruntime: an op, type or opset that it does not know
         missing = isinstance(error, ImportError)
-        reason = "is not installed" if missing else f"does not take it: {why(error)}"
-    _refuse_wrong(part, f"onnxruntime computes it right, but {reason}; run pip install onnxruntime")
+        absent = "is not installed; run pip install onnxruntime"
+        reason = absent if missing else f"does not take it: {why(error)}"
+    _refuse_wrong(part, f"onnxruntime computes it right, but {reason}")
     return _reference(part)
 
 
