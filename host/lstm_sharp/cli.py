@@ -125,10 +125,7 @@ def _run(options: Namespace) -> None:
         return _run_graph(options, model)
     (options.input,), (options.calibration,) = options.input, options.calibration or (None,)
     if options.output_of == "head" and model.head is None:
-        onnx = options.model.lower().endswith(".onnx")
-        what = "gives h itself, with nothing after it" if onnx else "holds weights, and no graph"
-        remedy = "leave out --output-of head" + ("" if onnx else ", or export the model as ONNX")
-        raise UsageError(f"{options.model} {what}; {remedy}")
+        raise UsageError(f"{options.model} {model.no_head}; leave out --output-of head")
     calibration = _read(options.calibration)
     x = arrays.read_npy(options.input)
     lengths = _read(options.lengths)

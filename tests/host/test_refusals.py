@@ -73,7 +73,10 @@ OPTIONS = {
         ("--lengths short.npy", "sequence 1 has a length of 0; 1 to the 5 steps"),
         ("--lengths long.npy", "sequence 0 has a length of 6; 1 to the 5 steps"),
         ("--lengths three.npy", "shape (3,); one whole number for each of 2 sequences"),
-        ("--output-of head", "holds weights, and no graph; leave out --output-of head, or export"),
+        (
+            "--output-of head",
+            "holds weights, and no graph: export the model as ONNX; leave out --output-of head",
+        ),
         ("--output x.npy/y.npy", "x.npy is no folder"),
         ("--output nowhere/y.npy", "nowhere is no folder; make it first"),
         ("--output x.npy", "x.npy would overwrite x.npy"),

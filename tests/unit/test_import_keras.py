@@ -23,7 +23,7 @@ import pytest
 import keras_files as kf
 from keras_files import Config, X, both, call, cell, entry, functional, sequential
 from lstm_sharp.errors import ToolError, UsageError
-from lstm_sharp.model import Model, hdf5, load
+from lstm_sharp.model import Model, hdf5, keras_head, load
 from lstm_sharp.model.hdf5_contents import contents
 from lstm_sharp.model.keras_config import OPTIONS
 from lstm_sharp.numerics import reference
@@ -56,8 +56,8 @@ def x_of(width: int = X) -> np.ndarray:
 
 
 def head_of(model: Model, x: np.ndarray) -> np.ndarray:
-    assert model.head is not None
-    return model.head(reference.run(model, x).h)
+    h = reference.run(model, x).h
+    return h if model.head is None else model.head(h)
 
 
 def save(folder: Path, *layers: Config, suffix: str = ".keras", **more: Any) -> Path:
@@ -193,27 +193,38 @@ def test_layers_by_prefix(tmp_path: Path) -> None:
 
 
 HEADS = {
-    "state": graph(["a", 0, 2], (SEQUENCE, call(("x", 0, 0)))),
-    "two outputs": graph([["a", 0, 0], ["a", 0, 1]], (SEQUENCE, call(("x", 0, 0)))),
-    "a branch": graph(
-        ["d", 0, 0],
-        (SEQUENCE, call(("x", 0, 0))),
-        (entry("Dense", "c", units=4), call(("a", 0, 0))),
-        (entry("Add", "d"), call(("a", 0, 0), ("c", 0, 0))),
+    "a state": (graph(["a", 0, 2], (SEQUENCE, call(("x", 0, 0)))), "more than one path from a"),
+    "two": (graph([["a", 0, 0], ["a", 0, 1]], (SEQUENCE, call(("x", 0, 0)))), "more than one path"),
+    "a branch": (
+        graph(
+            ["d", 0, 0],
+            (SEQUENCE, call(("x", 0, 0))),
+            (entry("Dense", "c", units=4), call(("a", 0, 0))),
+            (entry("Add", "d"), call(("a", 0, 0), ("c", 0, 0))),
+        ),
+        "has more than one path from a to outputs; export it whole: model.export",
     ),
-    "None": sequential(both("a", cell("LSTM", "f", 4), None)),
-    "Lambda": sequential(SEQUENCE, entry("Lambda", "l", function="4wEAAAAA")),
-    "code": sequential(SEQUENCE, entry("TimeDistributed", "t", layer=entry("Lambda", "l"))),
+    "None": (
+        sequential(both("a", cell("LSTM", "f", 4), None)),
+        "gives two outputs of a, which lie side by side in h",
+    ),
+    "code": (
+        sequential(SEQUENCE, entry("Lambda", "l", function="4wEAAAAA")),
+        "is followed by Lambda l, which is not computed here; export it whole",
+    ),
+    "code inside": (
+        sequential(SEQUENCE, entry("TimeDistributed", "t", layer=entry("Lambda", "l"))),
+        "is followed by Lambda t, which is not computed here",
+    ),
+    "nothing": (sequential(SEQUENCE), "gives h itself, with nothing after it"),
 }
 
 
 @pytest.mark.parametrize("which", HEADS)
-def test_heads_refused_when_asked_for(tmp_path: Path, which: str) -> None:
-    layer = HEADS[which]["config"]["layers"][1]
-    model = load(kf.write(tmp_path / "m.keras", HEADS[which], weights(layer)))
-    assert model.hidden_size in (4, 8)
-    with pytest.raises(UsageError, match="m.keras has .*; leave out the head, or export it whole"):
-        head_of(model, x_of())
+def test_why_there_is_no_head(tmp_path: Path, which: str) -> None:
+    config = HEADS[which][0]
+    model = load(kf.write(tmp_path / "m.keras", config, weights(config["config"]["layers"][1])))
+    assert model.head is None and HEADS[which][1] in model.no_head
 
 
 REFUSED_GRAPHS = {
@@ -336,6 +347,11 @@ def test_what_keras_does_not_compute(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(ToolError, match="d after the recurrent layers is computed by Keras, which"):
         head_of(model, x_of())
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setattr(keras_head, "find_spec", lambda name: None)
+    model = load(with_dense(tmp_path, dense("d", 2)))
+    told = "is followed by d, which Keras computes; run pip install keras jax"
+    assert (model.head, model.no_head) == (None, told)
 
 
 # Options: what each does, when it is given this instead of the usual
@@ -440,6 +456,27 @@ def test_options_refused_by_name(tmp_path: Path, option: str) -> None:
         refused(
             kf.write(tmp_path / "m.keras", sequential(whole), weights(layer)), f" has {option}=None"
         )
+
+
+def test_weights_are_those_of_the_layer(tmp_path: Path) -> None:
+    path = save(tmp_path, LSTM, suffix=".h5")
+    want = load(path).layers[0].w_ih
+    with kf.h5py.File(path, "a") as file:
+        group = file["model_weights/a"]
+        names = [str(name).encode() for name in group.attrs["weight_names"].astype(str)]
+        names.append(b"a/seed_generator/seed_generator_state")
+        group.attrs["weight_names"] = names  # of dropout
+    np.testing.assert_array_equal(load(path).layers[0].w_ih, want)
+    with kf.h5py.File(path, "a") as file:
+        file["model_weights/a"].attrs["weight_names"] = names[1::-1]
+    refused(path, "a has the weights a/part_0/recurrent_kernel:0, a/part_0/kernel:0")
+    other = kf.write(
+        tmp_path / "m.keras", sequential(cell("LSTM", "b", 4)), {"b": weights(LSTM)["a"]}
+    )
+    with zipfile.ZipFile(other) as archive:
+        held = archive.read("model.weights.h5")
+    members = {"config.json": json.dumps(sequential(LSTM)).encode(), "model.weights.h5": held}
+    refused(kf.zipped(other, members), "layers/lstm has the weights of ['b'], not a")
 
 
 def test_what_is_not_known_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,20 @@ def test_modules_are_read(kind: str, options: dict[str, Any]) -> None:
     np.testing.assert_allclose(reference.run(model, x).h, want, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "GRUCell"])
+def test_files_hold_the_same(tmp_path: Path, kind: str) -> None:
+    module = stand_in(
+        kind, **({} if kind == "GRUCell" else {"num_layers": 2, "bidirectional": True})
+    )
+    held = {name: value.value for name, value in vars(module).items() if isinstance(value, Tensor)}
+    np.savez(tmp_path / "m.npz", **{f"net.rnn.{name}": value for name, value in held.items()})
+    got, want = lstm_sharp.load(tmp_path / "m.npz", "net"), lstm_sharp.load(module)
+    for one, other in zip(got.layers, want.layers, strict=True):
+        assert (one.kind, one.reverse) == (other.kind, other.reverse)
+        np.testing.assert_array_equal(one.w_hh, other.w_hh)
+        np.testing.assert_array_equal(one.b, other.b)
+
+
 def test_weights_are_copied_and_of_any_float() -> None:
     for dtype in ("f2", "f4", "f8"):
         module = stand_in("LSTM")
@@ -65,6 +80,13 @@ def test_a_layer_by_prefix() -> None:
     refused("Module has no nn.LSTM or nn.GRU in it", Module(a=Module()))
 
 
+def subclass() -> Any:
+    module = stand_in("LSTM")
+    made = type("Mine", (type(module),), {"forward": lambda self: 1})()
+    vars(made).update(vars(module))
+    return made
+
+
 def hooked(**hooks: Any) -> Any:
     module = stand_in("LSTM")
     vars(module).update({name: {0: hook} for name, hook in hooks.items()})
@@ -82,6 +104,7 @@ REFUSED: dict[str, Any] = {
     "LSTM has forward hooks, which may change": hooked(_forward_hooks=print),
     "LSTM has forward hooks": hooked(_forward_pre_hooks=print),
     "LSTM has a forward of its own; give the nn.LSTM itself": stand_in("LSTM", forward=print),
+    "Mine has a forward of its own; give the nn.LSTM itself": subclass(),
     "LSTM has options peephole; use a torch": stand_in("LSTM", __constants__=["peephole"]),
     "LSTM has input_size=9, but its weights are of 3": stand_in("LSTM", input_size=9),
     "GRU has mode=LSTM, but its weights are of GRU": stand_in("GRU", mode="LSTM"),

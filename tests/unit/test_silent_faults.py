@@ -104,5 +104,7 @@ def test_keras_files(tmp_path: Path, which: str) -> None:
     else:
         x = np.random.default_rng(0).normal(size=(2, 5, X))
         model = lstm_sharp.load(path)
-        got, want = model.head(reference.run(model, x).h), kf.output(layers[0], drawn, x)
+        head = model.head
+        assert head is not None
+        got, want = head(reference.run(model, x).h), kf.output(layers[0], drawn, x)
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)

@@ -21,7 +21,7 @@ from lstm_sharp.files import refusing
 from lstm_sharp.model.common import as_float, gru_layer, some
 from lstm_sharp.model.hdf5 import Hdf5, read_hdf5
 from lstm_sharp.model.keras_config import EXPORT, PASSIVE, Entry, Layers, choose, read_layers
-from lstm_sharp.model.keras_head import Head, make_head, unknown
+from lstm_sharp.model.keras_head import Head, make_head, why_not
 from lstm_sharp.model.model import Layer, Model
 
 Weights = Callable[[Entry], list[list[np.ndarray]]]
@@ -59,10 +59,11 @@ def load_keras(file: Path, prefix: str = "") -> Model:
         cells = tuple(cell for output in outputs for cell in output.cells)
         directions = tuple(len(output.cells) for output in outputs)
         if prefix:
-            return Model(cells, file.stem, outputs[-1].of, directions)
-        head = _head(outputs[-1], stack[-1], layers, weights, what)
+            head, no_head = _own(outputs[-1], stack[-1])
+            return Model(cells, file.stem, head, directions, no_head=no_head)
+        head, no_head = _head(outputs[-1], stack[-1], layers, weights, what)
         sizes = _sizes(layers.first, cells[0].input_size, what)
-        return Model(cells, file.stem, head, directions, sizes)
+        return Model(cells, file.stem, head, directions, sizes, no_head=no_head)
 
 
 def _open_keras(file: Path) -> tuple[Any, Hdf5]:
@@ -193,26 +194,30 @@ def _sizes(first: Entry, inputs: int, what: str) -> tuple[int, int]:
     return batch or 0, time or 0
 
 
-def _head(top: _Output, last: Entry, layers: Layers, weights: Weights, what: str) -> Head:
-    """Return what leads from h of the last of the recurrent layers to the model's output."""
+def _own(top: _Output, last: Entry) -> tuple[Head | None, str]:
+    """Return what leads from h to a layer's own output, or why nothing does."""
+    if top.merge is None:
+        return None, f"gives two outputs of {last.name}, which lie side by side in h"
+    if top.merge == "concat" and top.all_steps and not top.turned:
+        return None, "gives h itself, with nothing after it"
+    return top.of, ""
+
+
+def _head(
+    top: _Output, last: Entry, layers: Layers, weights: Weights, what: str
+) -> tuple[Head | None, str]:
+    """Return what leads from h of the last recurrent layer to the model's output, or why not."""
     tail = layers.path[layers.path.index(last) + 1 :]
-    end = layers.path[-1].name
-    reason = unknown(tail)
-    if layers.outputs != [(end, 0, 0)]:
-        reason = f"more than one path from {last.name} to outputs"
-    elif top.merge is None:
-        reason = f"two outputs of {last.name}, which lie side by side in h"
-    if reason:
-
-        def refused(h: np.ndarray) -> np.ndarray:
-            raise UsageError(f"{what} has {reason}; leave out the head, or {EXPORT}")
-
-        return refused
     acting = [entry for entry in tail if entry.kind not in PASSIVE]
-    if not acting:
-        return top.of
+    if layers.outputs != [(layers.path[-1].name, 0, 0)]:
+        return None, f"has more than one path from {last.name} to outputs; {EXPORT}"
+    if not acting or top.merge is None:
+        return _own(top, last)
+    reason = why_not(acting)
+    if reason:
+        return None, reason
     after = make_head([(entry, weights(entry)[0]) for entry in acting], what)
-    return lambda h: after(top.of(h))
+    return lambda h: after(top.of(h)), ""
 
 
 def _cell(

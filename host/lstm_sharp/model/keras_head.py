@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_sharp.errors import ToolError
 from lstm_sharp.files import refusing, why
-from lstm_sharp.model.keras_config import PASSIVE, Entry, read_entry
+from lstm_sharp.model.keras_config import EXPORT, Entry, read_entry
 
 Head = Callable[[np.ndarray], np.ndarray]
 
@@ -24,15 +24,18 @@ TAKEN = {
 """Layers that are made; none of them runs code out of a file or reads another file."""
 _BACKENDS = ("tensorflow", "torch", "jax")
 """What Keras computes by; the first that is there, where the user has not chosen."""
+_INSTALL = f"keras {_BACKENDS[-1]}"
 _INITIAL = ("_initializer", "_regularizer", "_constraint")
 
 
-def unknown(tail: Sequence[Entry]) -> str:
-    """Name the first layer that is not made, or none."""
+def why_not(tail: Sequence[Entry]) -> str:
+    """Tell why layers are not computed, and what to do; nothing if they are."""
     for entry in tail:
         inner = read_entry(entry.config["layer"]) if entry.kind == "TimeDistributed" else entry
-        if inner.kind not in TAKEN | PASSIVE:
-            return f"{inner.kind} {entry.name}"
+        if inner.kind not in TAKEN:
+            return f"is followed by {inner.kind} {entry.name}, which is not computed here; {EXPORT}"
+    if "keras" not in sys.modules and find_spec("keras") is None:
+        return f"is followed by {tail[0].name}, which Keras computes; run pip install {_INSTALL}"
     return ""
 
 
@@ -40,7 +43,7 @@ def make_head(tail: Sequence[tuple[Entry, list[np.ndarray]]], what: str) -> Head
     """Return what computes layers one after the other.
 
     Args:
-        tail: layers that ``unknown`` does not name, with the weights of each as Keras orders them.
+        tail: layers that ``why_not`` lets pass, with the weights of each as Keras orders them.
         what: how an error calls the file.
 
     Returns:
@@ -71,8 +74,8 @@ def _keras(what: str) -> Any:
         import keras
     except Exception as error:  # of a backend, too
         raise ToolError(
-            f"{what} is computed by Keras, which is not there ({why(error)}); run pip install "
-            f"keras {_BACKENDS[-1]}"
+            f"{what} is computed by Keras, which cannot be imported ({why(error)}); run pip "
+            f"install {_INSTALL}"
         ) from error
     return keras
 

@@ -171,6 +171,9 @@ class Layer(Cell):
             )
 
 
+WEIGHTS_ALONE = "holds weights, and no graph: export the model as ONNX"
+
+
 @dataclass(frozen=True)
 class Model(Levels[Layer]):
     """A stack of LSTM or GRU levels, bottom first, and what the host computes after it.
@@ -190,6 +193,8 @@ class Model(Levels[Layer]):
     """Batch and time of x where the file fixes them, else 0."""
     time_first: bool = False
     """Whether the file's own x is (time, batch, X)."""
+    no_head: str = "gives h itself, with nothing after it"
+    """Why there is no head: what the file does, and what to do."""
     check: Callable[[int, int], None] | None = None
     """Refuses a batch and time at which the file means something else than this stack of cells."""
     quantized: Any = None

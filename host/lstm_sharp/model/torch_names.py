@@ -10,7 +10,7 @@ import numpy as np
 from lstm_sharp.arrays import Tensors
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import as_float, gru_layer, match_prefix, some
-from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.model.model import WEIGHTS_ALONE, Layer, Model
 
 _NAME = re.compile(
     r"(?P<prefix>(?:.*[./])?)(?P<kind>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
@@ -54,7 +54,8 @@ def from_torch_names(tensors: Tensors, name: str = "model", prefix: str = "") ->
         depth = 1 + max(int(match["layer"] or 0) for match in found)
         levels = [[f"_l{index}{side}" for side in sides] for index in range(depth)]
     cells = [_cell(tensors, own, level, place, name) for level in levels for place in level]
-    return Model(tuple(cells), name, directions=tuple(map(len, levels)))
+    directions = tuple(map(len, levels))
+    return Model(tuple(cells), name, no_head=WEIGHTS_ALONE, directions=directions)
 
 
 def _choose(found: list[str], tensors: Tensors, name: str, prefix: str) -> str:

@@ -21,7 +21,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load as load_float
 from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph
-from lstm_sharp.model.model import GATES, Layer, Levels, Model
+from lstm_sharp.model.model import GATES, WEIGHTS_ALONE, Layer, Levels, Model
 from lstm_sharp.numerics.formats import MAX_C_SHIFT, Format
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
@@ -69,8 +69,13 @@ def load(source: str | os.PathLike[str] | Any, prefix: str = "", **how: bool) ->
                 same = w_ih.shape == cell.w_ih.shape and w_hh.shape == cell.w_hh.shape
                 require(same, "float weights have the shapes of the integers")
                 cells.append(Layer(w_ih, w_hh, b, cell.reverse, cell.kind))
-            levels = quantized.directions
-            return Model(tuple(cells), file.stem, directions=levels, quantized=quantized)
+            return Model(
+                tuple(cells),
+                file.stem,
+                no_head=WEIGHTS_ALONE,
+                directions=quantized.directions,
+                quantized=quantized,
+            )
 
 
 def load_model(path: str | os.PathLike[str], prefix: str = "") -> Model:

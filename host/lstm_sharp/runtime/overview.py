@@ -48,7 +48,7 @@ def rows(model: Model | Graph, fmt: str | None = None) -> list[Row]:
         x = f"(batch, time, {model.input_size})"
         if model.time_first:
             x = f"(time, batch, {model.input_size}) in the file, given as {x}"
-        after = "what follows it runs on the host" if model.head else "nothing follows it"
+        after = "what follows it runs on the host" if model.head else model.no_head
         return [
             Row("value", 0, f"input x {x}", makes=("x",)),
             Row("engine", 0, model.name, (*_told(model, fmt), after), ("x",), ("h",)),
