@@ -101,3 +101,21 @@ def test_onnx_s_own(tmp_path: Path) -> None:
         found = graph.run(feeds, InFloat())
         for got, want in zip(found.values(), wanted):
             np.testing.assert_allclose(got, want, rtol=0, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("name", graph_cases.KINDS)
+def test_golden_is_near(tmp_path: Path, name: str) -> None:
+    """As near as weights of 8 and of 16 bits come where they are drawn up to 1."""
+    errors = {"W16A16": [], "W8A16": []}
+    for seed in range(2):
+        print(name, seed)
+        case = graph_cases.draw(name, seed, steps=12)
+        graph, wanted = case.load(tmp_path / "m.onnx"), case.expected()
+        for form, shares in errors.items():
+            found = Session(graph, format=form, calibration=case.feeds).run(case.feeds)
+            shares += [
+                np.abs(value - want.astype(float)).max(initial=0) / max(np.abs(want).max(), 0.1)
+                for value, want in zip(found.values(), wanted)
+            ]
+    assert max(errors["W16A16"]) < 1e-3
+    assert max(errors["W8A16"]) < 0.04 and np.mean(errors["W8A16"]) < 0.01
