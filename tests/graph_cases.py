@@ -76,7 +76,9 @@ class Layer(NamedTuple):
 class Draw:
     """A graph under construction; the same seed makes the same one, and its twin."""
 
-    def __init__(self, seed: Sequence[int], twin: bool, kind: str, opsets: tuple[int, int]) -> None:
+    def __init__(
+        self, seed: Sequence[int], twin: bool, kind: str, opsets: tuple[int, int], steps: int
+    ) -> None:
         self.rng, self.twin = np.random.default_rng(seed), twin
         self.opset = int(self.rng.integers(opsets[0], opsets[1] + 1))
         self.kind = kind
@@ -89,7 +91,7 @@ class Draw:
         self.functions: list[onnx.FunctionProto] = []
         self.feeds: dict[str, np.ndarray] = {}
         self._names = 0
-        self.time, self.batch = self.size(), self.size(4)
+        self.time, self.batch = steps or self.size(), self.size(4)
 
     # What is drawn
 
@@ -538,23 +540,20 @@ KINDS: dict[str, tuple[Callable[[Draw], None], int]] = {
 """What makes a graph of each kind, and the oldest opset that has what it takes."""
 
 
-def draw(name: str, seed: int, kind: str = "float") -> Case:
+def draw(name: str, seed: int, kind: str = "float", steps: int = 0) -> Case:
     """Draw a graph.
 
     Args:
         name: one of ``KINDS``.
         seed: any.
         kind: type of all floats.
+        steps: of x; 0: 1 to 6 of them.
     """
     make, oldest = KINDS[name]
+    opsets = (22 if kind == "bfloat16" else oldest), NEWEST
     made = []
     for twin in (False, True):
-        g = Draw(
-            [seed, list(KINDS).index(name)],
-            twin,
-            kind,
-            (22 if kind == "bfloat16" else oldest, NEWEST),
-        )
+        g = Draw([seed, list(KINDS).index(name)], twin, kind, opsets, steps)
         make(g)
         made.append(g)
     own, other = made

@@ -24,6 +24,8 @@ _HONOURED = {
     "LSTM": {"hidden_size", "direction", "activations", "input_forget", "clip", "layout"},
     "GRU": {"hidden_size", "direction", "activations", "linear_before_reset", "clip", "layout"},
 }
+_DYNAMIC = "DynamicQuantizeLSTM"
+"""ONNX Runtime's, with weights of 8 bits; what it rounds of x and h is not rounded here."""
 _HARMLESS = {"activation_alpha", "activation_beta"}
 """Attributes for which Sigmoid and Tanh have no use."""
 _OLDEST = 7
@@ -75,10 +77,6 @@ def why_none(graph: Scope) -> str:
         return [node for node in every if node.op_type in kinds]
 
     for found, what in (
-        (
-            named("DynamicQuantizeLSTM"),
-            "is quantised already; give the float model, quantisation comes after",
-        ),
         (named("RNN"), "is another layer; export a model with an LSTM or GRU layer"),
         (named("Loop", "Scan"), f"has a recurrent layer written out in its body; {_ONE_NODE}"),
         (
@@ -94,14 +92,20 @@ def why_none(graph: Scope) -> str:
 
 def is_recurrent(node: NodeProto) -> bool:
     """Tell whether a node is one of ONNX's recurrent layers, held by an engine or not."""
-    return node.op_type in ("LSTM", "GRU", "RNN") and node.domain in ("", "ai.onnx")
+    of_onnx = node.op_type in ("LSTM", "GRU", "RNN") and node.domain in ("", "ai.onnx")
+    return of_onnx or (node.domain, node.op_type) == ("com.microsoft", _DYNAMIC)
+
+
+def _op(node: NodeProto) -> str:
+    return "LSTM" if node.op_type == _DYNAMIC else node.op_type
 
 
 def _attributes(graph: Scope, node: NodeProto) -> dict[str, Any]:
     """Return the attributes of a node; refuse what an engine does not compute."""
     from onnx import helper
 
-    if node.op_type not in _HONOURED:
+    op = _op(node)
+    if op not in _HONOURED:
         raise UsageError(
             f"{graph.source}: {label(node)} is another layer; train and export the model with an "
             "LSTM or GRU layer"
@@ -110,10 +114,10 @@ def _attributes(graph: Scope, node: NodeProto) -> dict[str, Any]:
     told |= {item.name: helper.get_attribute_value(item) for item in node.attribute}
     told["direction"] = direction = told["direction"].decode()
     given = [item.decode() for item in told.get("activations", [])]
-    usual = _ACTIVATIONS[node.op_type]
+    usual = _ACTIVATIONS[op]
     all_usual = usual * len(_REVERSE.get(direction, ()))
-    gru = node.op_type == "GRU"
-    unknown = sorted(told.keys() - _HONOURED[node.op_type] - _HARMLESS)
+    gru = op == "GRU"
+    unknown = sorted(told.keys() - _HONOURED[op] - _HARMLESS)
     for wrong, what, remedy in (
         (graph.opset < _OLDEST, f"opset {graph.opset}", f"opset {_OLDEST} or newer"),
         (unknown, f"the attribute {some(unknown)}", "ONNX's own attributes"),
@@ -150,16 +154,24 @@ def read_level(graph: Scope, node: NodeProto) -> Level:
     told = _attributes(graph, node)
     where, reverse = label(node), _REVERSE[told["direction"]]
     found: dict[str, np.ndarray] = {}
-    for name, index in {"W": 1, "R": 2, "B": 3, "P": 7}.items():
+    scaled = ("W_scale", "W_zero_point", "R_scale", "R_zero_point")
+    scales = scaled if node.op_type == _DYNAMIC else ()
+    places = {"W": 1, "R": 2, "B": 3, "P": 7, **{name: 8 + n for n, name in enumerate(scales)}}
+    for name, index in places.items():
         tensor, what = input_of(node, index), f"{name} of {where}"
         if tensor:
             try:
                 found[name] = graph.evaluate(tensor, {}, what)
             except HiddenValueError as error:
                 raise UsageError(f"{error}; export the model with its weights inside") from None
-    if not {"W", "R"} <= found.keys():
-        raise UsageError(f"{graph.source}: {where} lacks its weights, W or R; export it again")
-    kind, gates = found["W"].dtype, 4 if node.op_type == "LSTM" else 3
+    lacking = [name for name in ("W", "R", *scales) if name not in found]
+    if lacking:
+        raise UsageError(f"{graph.source}: {where} lacks {some(lacking)}; export it again")
+    for name in "WR" if scales else "":  # (D, X, G), and a scale for each direction or row
+        scale, zero = (found.pop(f"{name}_{of}") for of in ("scale", "zero_point"))
+        scale, zero = (np.reshape(one, (len(one), -1, 1)) for one in (scale, zero.astype(int)))
+        found[name] = ((found[name].swapaxes(1, 2) - zero) * scale).astype(np.float32)
+    kind, gates = found["W"].dtype, 4 if _op(node) == "LSTM" else 3
     hidden = told.get("hidden_size") or found["R"].shape[-1:][0]
     rows = {"W": (gates * hidden, *found["W"].shape[2:3]), "R": (gates * hidden, hidden)}
     rows |= {"B": (2 * gates * hidden,), "P": (3 * hidden,)}

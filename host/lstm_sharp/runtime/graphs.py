@@ -118,6 +118,8 @@ class GraphSession:
 
     report: GraphReport | None = None
     _format = DEFAULT_FORMAT
+    _to_calibrate = False
+    """Whether the next call is run in float first: a part of a loop takes more than one x in it."""
 
     def __init__(
         self,
@@ -152,9 +154,9 @@ class GraphSession:
                 beside=beside,
                 **more,
             )
+        self._to_calibrate = any(part.looped for part in graph.parts)
         if calibration is not None:
-            for name, x in calibration_of(graph, calibration, stateful).items():
-                self.sessions[name].calibrate(x)
+            self._calibrate(calibration)
 
     def _begin(
         self,
@@ -212,6 +214,8 @@ class GraphSession:
         if odd:
             wants = "; ".join(f"{name}: {self.graph.inputs[name]}" for name in sorted(odd))
             raise UsageError(f"{self.graph.source} needs the input {wants}")
+        if self._to_calibrate:
+            self._calibrate(values)
         self._reports = {part.name: [] for part in self.graph.parts}
         began = time.perf_counter()
         found = self._course.run(values, states, left_out)
@@ -225,6 +229,11 @@ class GraphSession:
         self.report = GraphReport(reports, seconds, errors, states, (*self.graph.notes, *notes))
         ends = [name for name in found if name not in dict(states).values()]
         return found if named or len(ends) != 1 else found[ends[0]]
+
+    def _calibrate(self, calibration: Mapping[str, np.ndarray]) -> None:
+        self._to_calibrate = False
+        for name, x in calibration_of(self.graph, calibration, self.stateful).items():
+            self.sessions[name].calibrate(x)
 
     def _run_part(
         self, part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
