@@ -8,6 +8,7 @@ Scan, that body is cut likewise, and its node is carried out here.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -298,8 +299,7 @@ def load_onnx(
     if len(parts) != 1:
         told = some(part.name for part in parts) or "what is under the prefix"
         raise UsageError(f"{scope.source}: {told} is no single stack; choose one by prefix")
-    model: Model = parts[0].model
-    return model
+    return replace(parts[0].model, no_head="is a part of a graph, which takes more than its h")
 
 
 def _names_under(scope: Scope, prefix: str) -> list[str]:

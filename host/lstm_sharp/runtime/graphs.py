@@ -20,9 +20,9 @@ from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.report import Report
 
 _SUMS = ("steps", "cycles", "predicted_cycles", "hls_cycles", "ideal_cycles", "load_cycles")
+_ALIKE = ("backend", "engine", "format", "config", "schedule")
 _FEW = 64
 """Steps below which a note says that scales were chosen on little."""
-_ALIKE = ("backend", "engine", "format", "config", "schedule")
 
 
 @dataclass(frozen=True)
@@ -256,8 +256,8 @@ class GraphSession:
         report = session.report
         assert report is not None
         if little:
-            told = f"scales were chosen on {steps} steps of the first call; give calibration data"
-            report = replace(report, notes=(*report.notes, told))
+            note = f"scales were chosen on {steps} steps of the first call; give calibration data"
+            report = replace(report, notes=(*report.notes, note))
         self._reports[part.name].append(report)
         return answer
 
