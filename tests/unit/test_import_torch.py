@@ -54,6 +54,13 @@ def test_files_hold_the_same(tmp_path: Path, kind: str) -> None:
         np.testing.assert_array_equal(one.b, other.b)
 
 
+def test_every_argument_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    assert not [
+        name for name in (OPTIONS | {"device", "dtype"}) - {"mode"} if f"`{name}`" not in page
+    ]
+
+
 def test_weights_are_copied_and_of_any_float() -> None:
     for dtype in ("f2", "f4", "f8"):
         module = stand_in("LSTM")
