@@ -206,6 +206,8 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
         (options.json, *([] if graph_files.is_folder(options.output) else [options.output])),
         (options.model, *graph_files.paths([*options.input, *(options.calibration or [])])),
     )
+    if graph_files.is_folder(options.output) and not Path(options.output).is_dir():
+        raise UsageError(f"{options.output} is no folder; make it first")
     calls = list(series(graph, graph_files.read(graph, options.input)))
     steps = max((np.shape(v)[1] for v in calls[0].values() if np.ndim(v) > 1), default=1)
     data = options.calibration and graph_files.read(graph, options.calibration)

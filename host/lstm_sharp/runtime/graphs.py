@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from lstm_sharp.runtime.report import Report
 
 _SUMS = ("steps", "cycles", "predicted_cycles", "hls_cycles", "ideal_cycles", "load_cycles")
 _ALIKE = ("backend", "engine", "format", "config", "schedule")
+_FEW = 64
+"""Steps below which a note says that scales were chosen on little."""
 
 
 @dataclass(frozen=True)
@@ -245,12 +247,17 @@ class GraphSession:
             self._reports[part.name].append(told)
             return answer
         session = self.sessions[part.name]
+        steps = x.shape[0] * x.shape[1]
+        little = not session.calibrated and steps < _FEW
         try:
             answer = session.run(x, state, True, lengths)
         except UsageError as error:
             raise UsageError(f"{part.name}: {error}") from error
         report = session.report
         assert report is not None
+        if little:
+            note = f"scales were chosen on {steps} steps of the first call; give calibration data"
+            report = replace(report, notes=(*report.notes, note))
         self._reports[part.name].append(report)
         return answer
 

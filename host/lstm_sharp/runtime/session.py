@@ -179,6 +179,11 @@ class Session:
         """
         return self._deployed.model
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether there is an integer model, by calibration data or a run."""
+        return self._held is not None
+
     def calibrate(self, x: np.ndarray) -> None:
         """Choose the scales on typical x (batch, time, X), and take the model up.
 
