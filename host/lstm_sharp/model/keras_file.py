@@ -18,14 +18,14 @@ import numpy as np
 from lstm_sharp import arrays, files
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import refusing
-from lstm_sharp.model.common import as_float, gru_layer, some
+from lstm_sharp.model.common import gru_layer, some
 from lstm_sharp.model.hdf5 import Hdf5, read_hdf5
 from lstm_sharp.model.keras_config import EXPORT, PASSIVE, Entry, Layers, choose, read_layers
 from lstm_sharp.model.keras_head import Head, make_head, why_not
-from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.model.model import NOTHING_AFTER, Layer, Model
 
 Weights = Callable[[Entry], list[list[np.ndarray]]]
-"""Gives the arrays of a layer as float64, those of each of its cells apart."""
+"""Gives the arrays of a layer, of any float type, those of each of its cells apart."""
 _KINDS = ("kernel", "recurrent_kernel", "bias")
 _CONFIG, _WEIGHTS, _ATTRIBUTE = "config.json", "model.weights.h5", "model_config"
 _BYTES = 4 << 20
@@ -54,7 +54,7 @@ def load_keras(file: Path, prefix: str = "") -> Model:
         config, held = (_open_keras if file.suffix.lower() == ".keras" else _open_h5)(file)
         layers = read_layers(config, what)
         stack = choose(layers, prefix, what)
-        weights = _weights_of(held, layers.entries, what)
+        weights = _weights_of(held, layers.entries)
         outputs = _levels(stack, weights, what)
         cells = tuple(cell for output in outputs for cell in output.cells)
         directions = tuple(len(output.cells) for output in outputs)
@@ -84,7 +84,7 @@ def _open_h5(file: Path) -> tuple[Any, Hdf5]:
     return files.parse_json(text.encode(), f"{file.name}: {_ATTRIBUTE}", _BYTES), held
 
 
-def _weights_of(held: Hdf5, entries: Sequence[Entry], what: str) -> Weights:
+def _weights_of(held: Hdf5, entries: Sequence[Entry]) -> Weights:
     """Return what finds the arrays of each layer of a file."""
     groups, used = {}, Counter[str]()
     for entry in entries:  # in a .keras they are called as their classes, and counted
@@ -114,9 +114,7 @@ def _weights_of(held: Hdf5, entries: Sequence[Entry], what: str) -> Weights:
             raise ValueError(f"{entry.name} has the weights {', '.join(listed)}")
         return [[f"model_weights/{entry.name}/{name}" for name in names] for names in cut or [[]]]
 
-    return lambda entry: [
-        [as_float(held.arrays[path](), f"{what}: {path}") for path in each] for each in paths(entry)
-    ]
+    return lambda entry: [[held.arrays[path]() for path in each] for each in paths(entry)]
 
 
 class _Output(NamedTuple):
@@ -141,7 +139,7 @@ class _Output(NamedTuple):
     def rows(self, kernel: np.ndarray) -> np.ndarray:
         """Return the rows of the layer above that h of the cells, side by side, meets."""
         twice = {"sum": 1.0, "ave": 0.5}.get(self.merge or "")
-        return np.concatenate([kernel * twice] * 2) if twice else kernel
+        return np.concatenate([kernel.astype(np.float64) * twice] * 2) if twice else kernel
 
 
 _MERGES: dict[str | None, Callable[[list[np.ndarray]], np.ndarray]] = {
@@ -199,7 +197,7 @@ def _own(top: _Output, last: Entry) -> tuple[Head | None, str]:
     if top.merge is None:
         return None, f"gives two outputs of {last.name}, which lie side by side in h"
     if top.merge == "concat" and top.all_steps and not top.turned:
-        return None, "gives h itself, with nothing after it"
+        return None, NOTHING_AFTER
     return top.of, ""
 
 
@@ -216,7 +214,7 @@ def _head(
     reason = why_not(acting)
     if reason:
         return None, reason
-    after = make_head([(entry, weights(entry)[0]) for entry in acting], what)
+    after = make_head([(e, [np.array(v) for v in weights(e)[0]]) for e in acting], what)
     return lambda h: after(top.of(h)), ""
 
 
@@ -234,7 +232,7 @@ def _cell(
             f"{columns}), {some(more)}"
         )
     kernel, recurrent = below.rows(own[0]), own[1]
-    bias = own[2] if len(own) > 2 else np.zeros(biases[side.kind])
+    bias = own[2].astype(np.float64) if len(own) > 2 else np.zeros(biases[side.kind])
     try:
         if side.kind == "LSTM":  # gates i, f, g, o
             return Layer(kernel.T, recurrent.T, bias, reverse)

@@ -88,8 +88,8 @@ def load_model(path: str | os.PathLike[str], prefix: str = "") -> Model:
     if isinstance(found, Graph):
         names = [part.name for part in found.parts]
         raise UsageError(
-            f"{found.source} is a whole graph, and this takes one stack; choose a recurrent part of "
-            f"it with --node: {some(names)}"
+            f"{found.source} is a whole graph, and this takes one stack; choose a recurrent part "
+            f"of it with --node: {some(names)}"
         )
     return found
 
