@@ -78,6 +78,8 @@ class Recurrent:
     nodes: tuple[Node, ...]
     looped: bool = False
     """Whether it lies in the body of a loop."""
+    only: tuple[int, int] | None = None
+    """Batch and time for which alone these nodes are known to feed each other."""
 
     @property
     def reads(self) -> Iterable[str]:
@@ -110,6 +112,11 @@ class Recurrent:
                 "one step are expected: check the shapes of the graph's inputs"
             )
         kind, x = x.dtype, x if first.batch_major else x.swapaxes(0, 1)
+        if self.only and x.shape[:2] != tuple(self.only):
+            raise UsageError(
+                f"{self.name}: x has batch, time {x.shape[:2]}, but the file says {self.only}; "
+                "export it with dynamic axes"
+            )
         lengths, state = self._lengths(values, *x.shape[:2]), self._state(values, len(x))
         run = x.astype(np.float64)
         if lengths is None or lengths.min() > 0:
