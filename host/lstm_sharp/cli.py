@@ -271,7 +271,7 @@ def _inspect(options: Namespace) -> None:
         for note in model.notes if isinstance(model, Graph) else ():
             say(f"note: {note}", sys.stderr)
     if options.json:
-        _tell(options.json, {"source": str(options.model), "steps": overview.as_dicts(found)})
+        _tell(options.json, {"source": str(options.model), "pieces": overview.as_dicts(found)})
 
 
 def _add_fit(fit: Parser) -> None:

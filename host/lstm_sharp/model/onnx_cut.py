@@ -21,13 +21,13 @@ from lstm_sharp.model.onnx_file import all_nodes, label
 from lstm_sharp.model.onnx_graph import Scope, reads_of
 from lstm_sharp.model.onnx_import import is_recurrent, read_level, read_stack, why_none
 from lstm_sharp.model.onnx_stack import PROBES, Level, input_of, marks
-from lstm_sharp.model.steps import (
+from lstm_sharp.model.pieces import (
     Body,
     Control,
     Host,
     Node,
+    Piece,
     Recurrent,
-    Step,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _LENS, _H, _C = 4, 5, 6
 
 
 class _Cutter:
-    """Cuts scopes into steps.
+    """Cuts scopes into pieces.
 
     Args:
         allow_host: leave to the host what no engine does.
@@ -65,13 +65,13 @@ class _Cutter:
         """Cut a scope."""
         from onnx import numpy_helper
 
-        steps = self._steps(scope, looped)
-        takes = {Recurrent: lambda step: step.reads, Control: lambda step: step.inputs}
-        taken = [takes[type(step)](step) for step in steps if type(step) in takes]
+        pieces = self._pieces(scope, looped)
+        takes = {Recurrent: lambda piece: piece.reads, Control: lambda piece: piece.inputs}
+        taken = [takes[type(piece)](piece) for piece in pieces if type(piece) in takes]
         reads = {name for names in (scope.outputs, *taken) for name in names}
         initial = scope.initializers
         constants = {n: numpy_helper.to_array(initial[n]) for n in reads & initial.keys()}
-        return Body(list(scope.inputs), scope.outputs, steps, constants)
+        return Body(list(scope.inputs), scope.outputs, pieces, constants)
 
     def _control(self, scope: Scope, node: NodeProto, looped: bool) -> Control:
         graphs = {item.name: item.g for item in node.attribute if item.HasField("g")}
@@ -92,7 +92,7 @@ class _Cutter:
             [self.body(scope.body(graphs[name]), loops) for name in _BODIES[node.op_type]],
         )
 
-    def _steps(self, scope: Scope, looped: bool) -> list[Step]:
+    def _pieces(self, scope: Scope, looped: bool) -> list[Piece]:
         """Cut a scope into pieces of the host, recurrent parts and control."""
         levels = self.levels(scope)
         groups = [[level] for level in levels]
@@ -105,7 +105,7 @@ class _Cutter:
                         lower += upper
                         groups = [g for g in groups if g is not upper]
                         break
-        specials: list[Step] = [_part(scope, group, looped) for group in groups]
+        specials: list[Piece] = [_part(scope, group, looped) for group in groups]
         needed, _ = self._walk(scope, groups)
         inside = {id(level.node) for level in levels}
         hosted: list[NodeProto] = []
@@ -233,30 +233,30 @@ def _feeds(scope: Scope, lower: Level, upper: Level) -> bool:
     return True
 
 
-def _in_order(scope: Scope, hosted: list[NodeProto], specials: list[Step]) -> list[Step]:
-    """Put nodes and steps in an order with as few pieces of the host as there must be."""
-    missing = {name for step in specials for name in step.makes}
+def _in_order(scope: Scope, hosted: list[NodeProto], specials: list[Piece]) -> list[Piece]:
+    """Put nodes and pieces in an order with as few pieces of the host as there must be."""
+    missing = {name for piece in specials for name in piece.makes}
     missing.update(name for node in hosted for name in node.output if name)
-    ordered: list[Step] = []
+    ordered: list[Piece] = []
     while hosted or specials:
-        piece, rest = [], []
+        found, rest = [], []
         for node in hosted:  # which come in the order of execution
             if missing.isdisjoint(reads_of(node)):
-                piece.append(node)
+                found.append(node)
                 missing.difference_update(node.output)
             else:
                 rest.append(node)
-        ready = [step for step in specials if missing.isdisjoint(step.reads)]
-        missing.difference_update(name for step in ready for name in step.makes)
-        if not (piece or ready):
+        ready = [piece for piece in specials if missing.isdisjoint(piece.reads)]
+        missing.difference_update(name for piece in ready for name in piece.makes)
+        if not (found or ready):
             raise UsageError(f"{scope.source}: {some(sorted(missing))} wait for each other")
-        ordered += [*([_host(scope, piece)] if piece else []), *ready]
-        hosted, specials = rest, [step for step in specials if step not in ready]
+        ordered += [*([_host(scope, found)] if found else []), *ready]
+        hosted, specials = rest, [piece for piece in specials if piece not in ready]
     wanted = set(scope.outputs)
-    for step in reversed(ordered):
-        if isinstance(step, Host):
-            step.makes = [name for name in step.makes if name in wanted]
-        wanted.update(step.reads)
+    for piece in reversed(ordered):
+        if isinstance(piece, Host):
+            piece.makes = [name for name in piece.makes if name in wanted]
+        wanted.update(piece.reads)
     return ordered
 
 

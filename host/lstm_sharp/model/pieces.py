@@ -1,6 +1,6 @@
-"""The steps of a cut graph: recurrent parts, pieces of the host, and control around both.
+"""The pieces of a cut graph: recurrent parts, what the host computes, and control around both.
 
-They know no file: tensors have names, and a piece is what computes some of them from others.
+They know no file: tensors have names, and a piece computes some of them from others.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _MOST_TURNS = 1 << 16
 """Of a loop around a recurrent node."""
 
 
-class Step(Protocol):
-    """One step of the graph's way from inputs to outputs."""
+class Piece(Protocol):
+    """What is run in one go on the graph's way from inputs to outputs."""
 
     def run(self, values: Values, call: Call) -> None:
         """Compute from what is there, and add to it."""
@@ -306,12 +306,12 @@ class Control:
 
 
 class Body:
-    """Steps of the top level, or of the body of a node.
+    """Pieces of the top level, or of the body of a node.
 
     Args:
         inputs: names.
         outputs: names.
-        steps: in their order.
+        pieces: in their order.
         constants: outputs, and what steps read, that the file gives.
     """
 
@@ -319,10 +319,10 @@ class Body:
         self,
         inputs: Sequence[str],
         outputs: Sequence[str],
-        steps: Sequence[Step],
+        pieces: Sequence[Piece],
         constants: Mapping[str, np.ndarray],
     ) -> None:
-        self.inputs, self.outputs, self.steps, self.constants = inputs, outputs, steps, constants
+        self.inputs, self.outputs, self.pieces, self.constants = inputs, outputs, pieces, constants
 
     def run(self, values: Values, call: Call, given: Sequence[Any] = ()) -> list[Any]:
         """Compute the outputs.
@@ -333,15 +333,15 @@ class Body:
             given: its own inputs.
         """
         own = {**values, **self.constants, **dict(zip(self.inputs, given))}
-        for step in self.steps:
-            step.run(own, call)
+        for piece in self.pieces:
+            piece.run(own, call)
         return [own[name] for name in self.outputs]
 
     def parts(self) -> Iterator[Recurrent]:
         """Yield all recurrent parts, of bodies in bodies too."""
-        for step in self.steps:
-            if isinstance(step, Recurrent):
-                yield step
-            elif isinstance(step, Control):
-                for body in step.bodies:
+        for piece in self.pieces:
+            if isinstance(piece, Recurrent):
+                yield piece
+            elif isinstance(piece, Control):
+                for body in piece.bodies:
                     yield from body.parts()
