@@ -100,6 +100,7 @@ tables: setup ## make the documentation's tables from docs/results/
 
 bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 10 minutes
 	@OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN) -m bench.bench
+	@PYTHONPATH=tests $(RUN) -m bench.importing
 
 paper: ## (planned) redo the paper's figures
 	@echo "make paper is not built yet: 'lstm-sharp perf' gives single points of the cycle model." >&2

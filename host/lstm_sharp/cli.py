@@ -22,6 +22,7 @@ from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import AccuracyError, UsageError
 from lstm_sharp.model.graph import Graph
+from lstm_sharp.model.model import NOTHING_AFTER, WEIGHTS_ALONE
 from lstm_sharp.numerics import stored
 from lstm_sharp.numerics.formats import SUPPORTED, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
@@ -181,6 +182,8 @@ def _run(options: Namespace) -> None:
         files.write_state(options.state_out, *after)
     for note in report.notes:
         say(f"note: {note}", sys.stderr)
+    if model.head is None and model.no_head not in (NOTHING_AFTER, WEIGHTS_ALONE):
+        say(f"note: {options.model} {model.no_head}", sys.stderr)
     aside = any(map(files.is_stdout, (options.output, options.state_out)))
     _tell(options.json, report.as_dict(), sys.stderr if aside else sys.stdout)
 
@@ -268,7 +271,7 @@ def _inspect(options: Namespace) -> None:
         for note in model.notes if isinstance(model, Graph) else ():
             say(f"note: {note}", sys.stderr)
     if options.json:
-        _tell(options.json, {"source": str(options.model), "steps": overview.as_dicts(found)})
+        _tell(options.json, {"source": str(options.model), "pieces": overview.as_dicts(found)})
 
 
 def _add_fit(fit: Parser) -> None:

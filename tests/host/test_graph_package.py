@@ -136,9 +136,9 @@ def test_a_branch_that_is_taken(path: Path) -> None:
         (lambda p: _told(p, lstm_sharp_graph=2), "or of another version than 1"),
         (lambda p: _told(p, body=[]), "is damaged"),
         (lambda p: _told(p, inputs={"x": 1}), "is damaged"),
-        (lambda p: _step(p, part="../part0"), "a part's folder has a plain name"),
-        (lambda p: _step(p, piece="../net.onnx"), "a plain name"),
-        (lambda p: _step(p, op="Print"), "op is If, Loop or Scan"),
+        (lambda p: _piece(p, part="../part0"), "a part's folder has a plain name"),
+        (lambda p: _piece(p, file="../net.onnx"), "a plain name"),
+        (lambda p: _piece(p, op="Print"), "op is If, Loop or Scan"),
         (lambda p: (p / "graph.json").write_text("[" * 10**5), "is not JSON that can be read"),
     ],
 )
@@ -158,12 +158,12 @@ def _told(folder: Path, **changes: Any) -> None:
     (folder / "graph.json").write_text(json.dumps({**about, **changes}))
 
 
-def _step(folder: Path, **changes: Any) -> None:
+def _piece(folder: Path, **changes: Any) -> None:
     body = json.loads((folder / "graph.json").read_text())["body"]
     (key,) = changes
-    for step in body["steps"]:
-        if key in step:
-            step.update(changes)
+    for piece in body["pieces"]:
+        if key in piece:
+            piece.update(changes)
     _told(folder, body=body)
 
 
@@ -206,7 +206,7 @@ def test_commands(
     ):
         assert line in told, line
     boxes = ElementTree.parse("net.svg").getroot().findall("{http://www.w3.org/2000/svg}rect")
-    assert len(boxes) == len(json.loads(Path("net.json").read_text())["steps"])
+    assert len(boxes) == len(json.loads(Path("net.json").read_text())["pieces"])
 
     assert cli.main(["fit", "net.onnx", "--json", "fit.json"]) == 0
     assert json.loads(Path("fit.json").read_text())["best"] == "pynq-z2"

@@ -22,6 +22,7 @@ from lstm_sharp.errors import EngineError, UsageError
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT
 from lstm_sharp.runtime import deploy
+from lstm_sharp.runtime import session as session_module
 from lstm_sharp.runtime.batch import head_by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT
 from lstm_sharp.runtime.session import Session
@@ -371,3 +372,30 @@ def test_a_simulated_engine_ends_with_its_session() -> None:
     del session
     gc.collect()
     assert ended(pid)
+
+
+@pytest.mark.parametrize(("backend", "engine"), [p for p in BACKENDS if p.values[1]])
+def test_more_steps_than_an_engine_counts(
+    backend: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are run in pieces, each from the state that one has left: golden's bits, and cycles."""
+    x = np.random.default_rng(1).uniform(-1, 1, (3, 8, 3))
+    told = {"calibration": x, "compare": True}
+    with Session(MODEL, TINY, **told) as golden, Session(MODEL, TINY, backend, **told) as session:
+        _, state = golden.run(x, return_state=True)
+        for before, lengths in ((None, None), (state, None), (None, [2, 8, 6])):
+            whole = golden.run(x, before, True, lengths)
+            monkeypatch.setattr(session_module, "MAX_STEPS", 3)
+            h, after = session.run(x, before, True, lengths)
+            report = session.report
+            assert (h == whole[0]).all() and all(map(np.array_equal, after, whole[1]))
+            assert (session.run(x, before, False, lengths) == h).all()
+            assert report.programs == 3 and report.max_abs_error < 0.01
+            assert report.cycles == (report.predicted_cycles if engine == "sv" else None)
+            monkeypatch.undo()
+            golden.run(x, before, True, lengths)
+            assert golden.report.predicted_cycles < report.predicted_cycles
+        monkeypatch.setattr(session_module, "MAX_STEPS", 3)
+        both = Session(pytorch_like(0, [3, 4], (2,)), TINY, backend, beside=session)
+        with pytest.raises(UsageError, match="a call of 8 steps is cut into pieces of 3, which"):
+            both.run(x)

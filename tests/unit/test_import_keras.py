@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import resource
 import sys
 import zipfile
@@ -22,6 +23,7 @@ import pytest
 
 import keras_files as kf
 from keras_files import Config, X, both, call, cell, entry, functional, sequential
+from lstm_sharp import cli
 from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.model import Model, hdf5, keras_head, load
 from lstm_sharp.model.hdf5_contents import contents
@@ -354,6 +356,19 @@ def test_what_keras_does_not_compute(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (model.head, model.no_head) == (None, told)
 
 
+def test_what_is_left_out_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with_dense(tmp_path, entry("Lambda", "l"))
+    np.save("x.npy", x_of().astype("f"))
+    run = ["run", "m.keras", "--input", "x.npy", "--output", "y.npy", "--backend", "float"]
+    told = "m.keras is followed by Lambda l, which is not computed here; export it whole: "
+    assert cli.main(run) == 0 and f"note: {told}" in capsys.readouterr().err
+    assert cli.main([*run, "--output-of", "head"]) == 2
+    assert f"lstm-sharp: {told}" in capsys.readouterr().err
+
+
 # Options: what each does, when it is given this instead of the usual
 
 _ZEROS = {"module": "keras.initializers", "class_name": "Ones", "config": {}}
@@ -402,6 +417,14 @@ def test_every_option_has_a_test() -> None:
         named = {n for c in made.__mro__ for n in inspect.signature(c.__init__).parameters}
         named &= {*inspect.signature(made.__init__).parameters} | OPTIONS[kind].keys()
         assert named | layer.get_config().keys() <= OPTIONS[kind].keys() | NOT_STORED, kind
+
+
+def test_every_option_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    for kind in ("LSTM", "GRU", "Bidirectional", "InputLayer"):
+        for option in OPTIONS[kind]:
+            end = re.sub(".*(?=_(initializer|regularizer|constraint)$)", "", option)
+            assert f"`{end}`" in page, option
 
 
 def test_harmless_options_change_nothing(tmp_path: Path) -> None:
@@ -674,9 +697,7 @@ if KERAS:
         for suffix in ("keras", "h5"):
             model.save(folder / f"m.{suffix}")
             got = load(folder / f"m.{suffix}")
-            assert got.head is not None
-            h = reference.run(got, x).h.astype("f")
-            np.testing.assert_allclose(got.head(h), want, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(head_of(got, x), want, rtol=0, atol=1e-5)
 
     @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore")  # that .h5 is an old format, and of backends

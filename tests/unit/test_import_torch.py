@@ -54,6 +54,13 @@ def test_files_hold_the_same(tmp_path: Path, kind: str) -> None:
         np.testing.assert_array_equal(one.b, other.b)
 
 
+def test_every_argument_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    assert not [
+        name for name in (OPTIONS | {"device", "dtype"}) - {"mode"} if f"`{name}`" not in page
+    ]
+
+
 def test_weights_are_copied_and_of_any_float() -> None:
     for dtype in ("f2", "f4", "f8"):
         module = stand_in("LSTM")
@@ -87,6 +94,13 @@ def subclass() -> Any:
     return made
 
 
+def mixed(kind: str, other: str) -> Any:
+    """Make a module with the weights of another."""
+    module = stand_in(kind)
+    vars(module).update(vars(stand_in(other)))
+    return module
+
+
 def hooked(**hooks: Any) -> Any:
     module = stand_in("LSTM")
     vars(module).update({name: {0: hook} for name, hook in hooks.items()})
@@ -107,6 +121,7 @@ REFUSED: dict[str, Any] = {
     "Mine has a forward of its own; give the nn.LSTM itself": subclass(),
     "LSTM has options peephole; use a torch": stand_in("LSTM", __constants__=["peephole"]),
     "LSTM has input_size=9, but its weights are of 3": stand_in("LSTM", input_size=9),
+    "GRUCell has mode=GRU, but its weights are of LSTM": mixed("GRUCell", "LSTMCell"),
     "GRU has mode=LSTM, but its weights are of GRU": stand_in("GRU", mode="LSTM"),
     "a torch.nn.Module, not from dict; one of Keras by model.save('model.keras')": {},
     "not from bytes": b"model.npz",

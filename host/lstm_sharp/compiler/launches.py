@@ -37,6 +37,18 @@ class Call(NamedTuple):
     give_state: bool = False  # the state after their last steps is wanted
     host: Launcher = FREE  # where a launch costs it nothing, each group is one
 
+    def pieces(self, most: int) -> list[Call]:
+        """Cut it in time into calls of so many steps, each of which goes on where one ended."""
+        ends = max(self.lengths)
+        return [
+            self._replace(
+                lengths=tuple(min(length - at, most) for length in self.lengths if length > at),
+                with_state=self.with_state or at > 0,
+                give_state=self.give_state or at + most < ends,
+            )
+            for at in range(0, ends, most)
+        ]
+
 
 @lru_cache(maxsize=256)
 def plan_launches(plan: Plan, call: Call) -> tuple[Launch, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import is_float, same, some
-from lstm_sharp.model.steps import Body, Call, Recurrent, State, Values
+from lstm_sharp.model.pieces import Body, Call, Recurrent, State, Values
 
 
 class Input(NamedTuple):

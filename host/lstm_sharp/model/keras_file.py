@@ -22,7 +22,7 @@ from lstm_sharp.model.common import gru_layer, some
 from lstm_sharp.model.hdf5 import Hdf5, read_hdf5
 from lstm_sharp.model.keras_config import EXPORT, PASSIVE, Entry, Layers, choose, read_layers
 from lstm_sharp.model.keras_head import Head, make_head, why_not
-from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.model.model import NOTHING_AFTER, Layer, Model
 
 Weights = Callable[[Entry], list[list[np.ndarray]]]
 """Gives the arrays of a layer, of any float type, those of each of its cells apart."""
@@ -197,7 +197,7 @@ def _own(top: _Output, last: Entry) -> tuple[Head | None, str]:
     if top.merge is None:
         return None, f"gives two outputs of {last.name}, which lie side by side in h"
     if top.merge == "concat" and top.all_steps and not top.turned:
-        return None, "gives h itself, with nothing after it"
+        return None, NOTHING_AFTER
     return top.of, ""
 
 

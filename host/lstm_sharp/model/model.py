@@ -171,6 +171,7 @@ class Layer(Cell):
             )
 
 
+NOTHING_AFTER = "gives h itself, with nothing after it"
 WEIGHTS_ALONE = "holds weights, and no graph: export the model as ONNX"
 
 
@@ -193,7 +194,7 @@ class Model(Levels[Layer]):
     """Batch and time of x where the file fixes them, else 0."""
     time_first: bool = False
     """Whether the file's own x is (time, batch, X)."""
-    no_head: str = "gives h itself, with nothing after it"
+    no_head: str = NOTHING_AFTER
     """Why there is no head: what the file does, and what to do."""
     check: Callable[[int, int], None] | None = None
     """Refuses a batch and time at which the file means something else than this stack of cells."""

@@ -8,6 +8,7 @@ Scan, that body is cut likewise, and its node is carried out here.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,13 @@ from lstm_sharp.model.onnx_file import all_nodes, label
 from lstm_sharp.model.onnx_graph import Scope, reads_of
 from lstm_sharp.model.onnx_import import is_recurrent, read_level, read_stack, why_none
 from lstm_sharp.model.onnx_stack import PROBES, Level, input_of, marks
-from lstm_sharp.model.steps import (
+from lstm_sharp.model.pieces import (
     Body,
     Control,
     Host,
     Node,
+    Piece,
     Recurrent,
-    Step,
 )
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ if TYPE_CHECKING:
 _MOVES = frozenset({"Transpose", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Dropout"})
 """Ops that keep all values of their first input, whatever its size."""
 _BODIES = {"If": ("then_branch", "else_branch"), "Loop": ("body",), "Scan": ("body",)}
-_LENS, _H, _C = 4, 5, 6
+_LENS = 4
 """Places of sequence_lens, initial_h and initial_c among a node's inputs."""
 
 
 class _Cutter:
-    """Cuts scopes into steps.
+    """Cuts scopes into pieces.
 
     Args:
         allow_host: leave to the host what no engine does.
@@ -65,13 +66,13 @@ class _Cutter:
         """Cut a scope."""
         from onnx import numpy_helper
 
-        steps = self._steps(scope, looped)
-        takes = {Recurrent: lambda step: step.reads, Control: lambda step: step.inputs}
-        taken = [takes[type(step)](step) for step in steps if type(step) in takes]
+        pieces = self._pieces(scope, looped)
+        takes = {Recurrent: lambda piece: piece.reads, Control: lambda piece: piece.inputs}
+        taken = [takes[type(piece)](piece) for piece in pieces if type(piece) in takes]
         reads = {name for names in (scope.outputs, *taken) for name in names}
         initial = scope.initializers
         constants = {n: numpy_helper.to_array(initial[n]) for n in reads & initial.keys()}
-        return Body(list(scope.inputs), scope.outputs, steps, constants)
+        return Body(list(scope.inputs), scope.outputs, pieces, constants)
 
     def _control(self, scope: Scope, node: NodeProto, looped: bool) -> Control:
         graphs = {item.name: item.g for item in node.attribute if item.HasField("g")}
@@ -92,7 +93,7 @@ class _Cutter:
             [self.body(scope.body(graphs[name]), loops) for name in _BODIES[node.op_type]],
         )
 
-    def _steps(self, scope: Scope, looped: bool) -> list[Step]:
+    def _pieces(self, scope: Scope, looped: bool) -> list[Piece]:
         """Cut a scope into pieces of the host, recurrent parts and control."""
         levels = self.levels(scope)
         groups = [[level] for level in levels]
@@ -105,7 +106,7 @@ class _Cutter:
                         lower += upper
                         groups = [g for g in groups if g is not upper]
                         break
-        specials: list[Step] = [_part(scope, group, looped) for group in groups]
+        specials: list[Piece] = [_part(scope, group, looped) for group in groups]
         needed, _ = self._walk(scope, groups)
         inside = {id(level.node) for level in levels}
         hosted: list[NodeProto] = []
@@ -165,7 +166,7 @@ class _Cutter:
 
 def _reads_of_group(group: list[Level]) -> list[str]:
     found = [group[0].node.input[0]]
-    found += [input_of(q.node, place) for q in group for place in (_LENS, _H, _C)]
+    found += [name for q in group for name in (input_of(q.node, _LENS), *q.states)]
     return list(filter(None, found))
 
 
@@ -177,16 +178,17 @@ def _part(scope: Scope, group: list[Level], looped: bool) -> Recurrent:
         model = Model(cells, names[0], directions=tuple(len(q.cells) for q in group))
     except UsageError as error:
         raise UsageError(f"{scope.source}, {some(names)}: {error}") from error
-    return Recurrent(" + ".join(names), model, tuple(map(_node, group)), looped)
+    only = _sizes(scope, group[0]) if len(group) > 1 else None
+    return Recurrent(" + ".join(names), model, tuple(map(_node, group)), looped, only)
 
 
 def _node(level: Level) -> Node:
     """Name the tensors of a node."""
     node = level.node
-    x, lengths, h, c = (input_of(node, place) for place in (0, _LENS, _H, _C))
+    x, lengths = (input_of(node, place) for place in (0, _LENS))
     y, y_h, y_c = [*node.output, "", "", ""][:3]
     size, count = level.cells[0].hidden_size, len(level.cells)
-    return Node(x, lengths, h, c, y, y_h, y_c, count, size, level.batch_major)
+    return Node(x, lengths, *level.states, y, y_h, y_c, count, size, level.batch_major)
 
 
 def _host(scope: Scope, nodes: list[NodeProto]) -> Host:
@@ -207,10 +209,11 @@ def _host(scope: Scope, nodes: list[NodeProto]) -> Host:
 
 
 def _feeds(scope: Scope, lower: Level, upper: Level) -> bool:
-    """Tell whether all that a node takes is the h of another, step by step, at any size.
+    """Tell whether all that a node takes is the h of another, step by step.
 
     Nothing on the way may leave out a value, whatever the sizes are; so where it arrives in its
-    place at sizes without a common factor, it does so at all.
+    place at sizes without a common factor, it does so at all. If the file fixes the sizes, these
+    alone count.
     """
     y, lens = lower.node.output[0], [input_of(q.node, _LENS) for q in (lower, upper)]
     if not y or lower.node.op_type != upper.node.op_type or lens[0] != lens[1]:
@@ -218,11 +221,10 @@ def _feeds(scope: Scope, lower: Level, upper: Level) -> bool:
     name, passed = scope.trace(upper.node.input[0])
     if name != y or any(node.op_type not in _MOVES for node in passed):
         return False
-    states = filter(None, (input_of(upper.node, place) for place in (_H, _C)))
-    if any(lower.node in scope.part(state, {})[0] for state in states):
+    if any(lower.node in scope.part(state, {})[0] for state in filter(None, upper.states)):
         return False
-    rng = np.random.default_rng(0)
-    for batch, time in PROBES:
+    rng, only = np.random.default_rng(0), _sizes(scope, lower)
+    for batch, time in [only] if only else PROBES:
         h = marks(rng, batch, time, level_width(lower.cells))
         try:
             found = scope.evaluate(upper.node.input[0], {y: lower.outputs(h)[y]}, "x")
@@ -233,30 +235,38 @@ def _feeds(scope: Scope, lower: Level, upper: Level) -> bool:
     return True
 
 
-def _in_order(scope: Scope, hosted: list[NodeProto], specials: list[Step]) -> list[Step]:
-    """Put nodes and steps in an order with as few pieces of the host as there must be."""
-    missing = {name for step in specials for name in step.makes}
+def _sizes(scope: Scope, level: Level) -> tuple[int, int] | None:
+    """Return batch and time of a node's h, if the file fixes both."""
+    sizes = scope.sizes(level.node.output[0])
+    if len(sizes) != 4 or not all(sizes):
+        return None
+    return (sizes[0], sizes[1]) if level.batch_major else (sizes[2], sizes[0])
+
+
+def _in_order(scope: Scope, hosted: list[NodeProto], specials: list[Piece]) -> list[Piece]:
+    """Put nodes and pieces in an order with as few pieces of the host as there must be."""
+    missing = {name for piece in specials for name in piece.makes}
     missing.update(name for node in hosted for name in node.output if name)
-    ordered: list[Step] = []
+    ordered: list[Piece] = []
     while hosted or specials:
-        piece, rest = [], []
+        found, rest = [], []
         for node in hosted:  # which come in the order of execution
             if missing.isdisjoint(reads_of(node)):
-                piece.append(node)
+                found.append(node)
                 missing.difference_update(node.output)
             else:
                 rest.append(node)
-        ready = [step for step in specials if missing.isdisjoint(step.reads)]
-        missing.difference_update(name for step in ready for name in step.makes)
-        if not (piece or ready):
+        ready = [piece for piece in specials if missing.isdisjoint(piece.reads)]
+        missing.difference_update(name for piece in ready for name in piece.makes)
+        if not (found or ready):
             raise UsageError(f"{scope.source}: {some(sorted(missing))} wait for each other")
-        ordered += [*([_host(scope, piece)] if piece else []), *ready]
-        hosted, specials = rest, [step for step in specials if step not in ready]
+        ordered += [*([_host(scope, found)] if found else []), *ready]
+        hosted, specials = rest, [piece for piece in specials if piece not in ready]
     wanted = set(scope.outputs)
-    for step in reversed(ordered):
-        if isinstance(step, Host):
-            step.makes = [name for name in step.makes if name in wanted]
-        wanted.update(step.reads)
+    for piece in reversed(ordered):
+        if isinstance(piece, Host):
+            piece.makes = [name for name in piece.makes if name in wanted]
+        wanted.update(piece.reads)
     return ordered
 
 
@@ -298,8 +308,7 @@ def load_onnx(
     if len(parts) != 1:
         told = some(part.name for part in parts) or "what is under the prefix"
         raise UsageError(f"{scope.source}: {told} is no single stack; choose one by prefix")
-    model: Model = parts[0].model
-    return model
+    return replace(parts[0].model, no_head="is a part of a graph, which takes more than its h")
 
 
 def _names_under(scope: Scope, prefix: str) -> list[str]:

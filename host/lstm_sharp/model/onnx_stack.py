@@ -46,6 +46,7 @@ class Level:
     cells: tuple[Layer, ...]
     kind: np.dtype  # of its weights, and so of its h
     batch_major: bool  # layout=1: x is (batch, time, X), not (time, batch, X)
+    states: tuple[str, str] = ("", "")  # tensors of the initial h and c; empty: zeros
 
     def outputs(self, h: np.ndarray) -> dict[str, np.ndarray]:
         """Return Y, Y_h and, all NaN, Y_c of the node, by name.
@@ -213,8 +214,8 @@ class Head:
             The output in the shape and type that the graph gives it; float32 for bfloat16.
 
         Raises:
-            UsageError: nothing here computes an op of it as it should, the output takes more
-                than h, or the file fixes other sizes.
+            UsageError: nothing here computes an op of it as it should, or the file fixes other
+                sizes.
         """
         source, sizes = self.stack.graph.source, self.stack.sizes
         if any(size not in (0, given) for size, given in zip(sizes, h.shape)):
@@ -222,13 +223,7 @@ class Head:
                 f"{source}: what follows the LSTM works for batch, time "
                 f"{sizes} (0 is any) only, not {h.shape[:2]}; export with dynamic axes"
             )
-        try:
-            value = self.value(h)
-        except HiddenValueError as error:
-            raise UsageError(
-                f"{error} beside the h of the last LSTM, which alone is known here; compute it "
-                "from h and the state outside"
-            ) from None
+        value = self.value(h)
         if not isinstance(value, np.ndarray):
             raise UsageError(f"{source}: output {self.output} is a {type(value).__name__}")
         # What NumPy has no type for, few programs read.
@@ -242,31 +237,35 @@ class Head:
 
 
 def make_head(stack: Stack) -> Head | None:
-    """Return what follows the last LSTM: the first output that is more than h itself.
+    """Return what follows the last node: the output that is more than h itself.
 
     An output beside the first counts only if something is computed for it, for the states after
-    the last step are none. An output that takes more than h, as the c of the last step, is
-    returned only for want of another: it tells what it takes to whom wants it.
+    the last step are none.
 
     Returns:
         None when all that comes out is h itself in whatever order of axes.
+
+    Raises:
+        UsageError: an output takes more than h, as the c of the last step, or there are several.
     """
     states = {name for level in stack.levels for name in level.node.output}
-    wanting = None
+    heads = []
     for index, output in enumerate(stack.graph.outputs):
         if index and stack.graph.trace(output)[0] in states:
             continue
         head = Head(stack, output)
         try:
-            for h in stack.typical_h():
-                value = head.value(h)
-                if not any(same(value, each) for each in (h, h.swapaxes(0, 1))):
-                    return head
+            values = [(head.value(h), h) for h in stack.typical_h()]
+            if all(same(value, h) or same(value, h.swapaxes(0, 1)) for value, h in values):
+                continue
         except HiddenValueError:
-            wanting = wanting or head
+            raise
         except UsageError:
-            return head  # it tells what is wrong to whom wants the head; h needs none
-    return wanting
+            pass  # it tells what is wrong to whom wants the head; h needs none
+        heads.append(head)
+    if len(heads) > 1:
+        raise UsageError(f"{stack.graph.source} computes {len(heads)} outputs of h")
+    return heads[0] if heads else None
 
 
 def input_of(node: NodeProto, index: int) -> str:

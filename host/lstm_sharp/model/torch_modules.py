@@ -125,12 +125,13 @@ def _read(layer: Any, name: str) -> Model:
         places = [f"_l{index}{side}" for index in range(told["num_layers"]) for side in sides]
     names = [kind + place for place in places for kind in kinds]
     model = from_torch_names({n: partial(_array, layer, n) for n in names}, name)
+    told["mode"] = told["mode"] or _TAKEN[which].upper()  # a cell has none
     for option, value in (
         ("mode", model.kind.upper()),
         ("input_size", model.input_size),
         ("hidden_size", model.layers[0].hidden_size),
     ):
-        if told[option] not in (None, value):
+        if told[option] != value:
             raise UsageError(
                 f"{name} has {option}={told[option]}, but its weights are of {value}; make it anew"
             )

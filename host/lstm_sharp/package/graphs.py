@@ -23,7 +23,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
 from lstm_sharp.model.graph import Graph, Input
 from lstm_sharp.model.model import Model
-from lstm_sharp.model.steps import Body, Control, Host, Node, Recurrent, Step
+from lstm_sharp.model.pieces import Body, Control, Host, Node, Piece, Recurrent
 from lstm_sharp.numerics import stored
 from lstm_sharp.package import Package
 from lstm_sharp.package import folder as folders
@@ -104,7 +104,7 @@ def write(
             "notes": graph.notes,
             "body": writer.body(graph.body),
         }
-        contents = {**joined, folders.SCRIPT: _SCRIPT, **writer.pieces}
+        contents = {**joined, folders.SCRIPT: _SCRIPT, **writer.files}
         contents[CONSTANTS] = stored.npz(writer.constants)
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         text = json.dumps({_MARK: VERSION, **about, "files": sums}, indent=2) + "\n"
@@ -120,11 +120,11 @@ def write(
 
 
 class _Writer:
-    """Turns steps into JSON, and what is no JSON into files."""
+    """Turns pieces into JSON, and what is no JSON into files."""
 
     def __init__(self, folder: Path) -> None:
         self.parts: dict[str, str] = {}
-        self.pieces: dict[str, bytes] = {}
+        self.files: dict[str, bytes] = {}
         self.constants: dict[str, np.ndarray] = {}
 
     def body(self, body: Body) -> dict[str, object]:
@@ -137,33 +137,34 @@ class _Writer:
             "inputs": list(body.inputs),
             "outputs": list(body.outputs),
             "constants": held,
-            "steps": [self._step(step) for step in body.steps],
+            "pieces": [self._piece(piece) for piece in body.pieces],
         }
 
-    def _step(self, step: Step) -> dict[str, object]:
-        if isinstance(step, Recurrent):
-            nodes = [asdict(node) for node in step.nodes]
+    def _piece(self, piece: Piece) -> dict[str, object]:
+        if isinstance(piece, Recurrent):
+            nodes = [asdict(node) for node in piece.nodes]
             return {
-                "part": self.parts.get(step.name),
-                "name": step.name,
-                "looped": step.looped,
+                "part": self.parts.get(piece.name),
+                "name": piece.name,
+                "looped": piece.looped,
+                "only": piece.only,
                 "nodes": nodes,
             }
-        if isinstance(step, Control):
-            told = {name: getattr(step, name) for name in ("label", "op", "inputs", "makes")}
-            bodies = [self.body(body) for body in step.bodies]
-            return {**told, "reads": step.reads, "told": step.told, "bodies": bodies}
-        assert isinstance(step, Host)
-        piece = None
-        if step.seen is not None:
-            piece = f"piece{len(self.pieces)}.onnx"
-            made = step.graph()
-            self.pieces[piece] = made if isinstance(made, bytes) else made.SerializeToString()
+        if isinstance(piece, Control):
+            told = {name: getattr(piece, name) for name in ("label", "op", "inputs", "makes")}
+            bodies = [self.body(body) for body in piece.bodies]
+            return {**told, "reads": piece.reads, "told": piece.told, "bodies": bodies}
+        assert isinstance(piece, Host)
+        file = None
+        if piece.seen is not None:
+            file = f"piece{len(self.files)}.onnx"
+            made = piece.graph()
+            self.files[file] = made if isinstance(made, bytes) else made.SerializeToString()
         return {
-            "piece": piece,
-            "ops": list(step.ops),
-            "reads": list(step.reads),
-            "makes": list(step.makes),
+            "file": file,
+            "ops": list(piece.ops),
+            "reads": list(piece.reads),
+            "makes": list(piece.makes),
         }
 
 
@@ -197,7 +198,7 @@ def read(folder: str | Path) -> GraphPackage:
 
 
 class _Reader:
-    """Turns JSON into steps."""
+    """Turns JSON into pieces."""
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self._folder, self._source, self._sums = folder, str(about["source"]), about["files"]
@@ -215,10 +216,10 @@ class _Reader:
     def body(self, told: Mapping[str, Any]) -> Body:
         """Make a body."""
         constants = {name: self._constants[key] for name, key in told["constants"].items()}
-        steps = [self._step(step) for step in told["steps"]]
-        return Body(told["inputs"], told["outputs"], steps, constants)
+        pieces = [self._piece(piece) for piece in told["pieces"]]
+        return Body(told["inputs"], told["outputs"], pieces, constants)
 
-    def _step(self, told: Mapping[str, Any]) -> Step:
+    def _piece(self, told: Mapping[str, Any]) -> Piece:
         if "nodes" in told:
             return self._part(told)
         if "op" in told:
@@ -226,24 +227,25 @@ class _Reader:
             stored.require(told["op"] in ("If", "Loop", "Scan"), "op is If, Loop or Scan")
             names = ("label", "op", "inputs", "makes", "reads", "told")
             return Control(**{name: told[name] for name in names}, bodies=bodies)
-        piece = told["piece"]
-        data = None if piece is None else self._file(piece)
+        file = told["file"]
+        data = None if file is None else self._file(file)
 
-        def graph(step: Host, given: object) -> bytes:
+        def graph(piece: Host, given: object) -> bytes:
             if data is None:
                 raise UsageError("it is not in the package; calibrate with inputs that take it")
             return data
 
         return Host(self._source, told["ops"], told["reads"], told["makes"], graph)
 
-    def _part(self, told: Mapping[str, Any]) -> Step:
+    def _part(self, told: Mapping[str, Any]) -> Piece:
         name, place = str(told["name"]), told["part"]
         nodes = tuple(Node(**node) for node in told["nodes"])
         if place is None:
             return _Absent(self._source, name, nodes)
         stored.require(Path(place).name == place, "a part's folder has a plain name")
         self.parts[name] = held = package.read(self._folder / place)
-        return Recurrent(name, held.model, nodes, bool(told["looped"]))
+        only = told["only"] and (told["only"][0], told["only"][1])
+        return Recurrent(name, held.model, nodes, bool(told["looped"]), only)
 
 
 class _Absent:

@@ -12,7 +12,7 @@ from lstm_sharp import arrays, files
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph
-from lstm_sharp.model.steps import Values
+from lstm_sharp.model.pieces import Values
 from lstm_sharp.numerics import stored
 
 

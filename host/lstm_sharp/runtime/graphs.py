@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.graph import Graph
-from lstm_sharp.model.steps import Call, Recurrent, State, Values
+from lstm_sharp.model.pieces import Call, Recurrent, State, Values
 from lstm_sharp.numerics import reference
 from lstm_sharp.runtime import session as of_model
 from lstm_sharp.runtime.batch import by_length

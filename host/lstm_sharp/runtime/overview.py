@@ -11,7 +11,7 @@ from typing import Any
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import Levels, Model
-from lstm_sharp.model.steps import Body, Control, Host, Recurrent
+from lstm_sharp.model.pieces import Body, Control, Host, Recurrent
 from lstm_sharp.runtime.choose import choose
 
 _SHOWN = 5
@@ -63,24 +63,24 @@ def rows(model: Model | Graph, fmt: str | None = None) -> list[Row]:
 
 
 def _of_body(body: Body, depth: int, fmt: str | None) -> Iterator[Row]:
-    for step in body.steps:
-        reads = step.inputs if isinstance(step, Control) else step.reads
-        both = tuple(reads), tuple(filter(None, step.makes))
-        if isinstance(step, Host):
-            kinds = Counter(op.split()[0] for op in step.ops)
+    for piece in body.pieces:
+        reads = piece.inputs if isinstance(piece, Control) else piece.reads
+        both = tuple(reads), tuple(filter(None, piece.makes))
+        if isinstance(piece, Host):
+            kinds = Counter(op.split()[0] for op in piece.ops)
             del kinds["Constant"]
             ops = kinds.most_common()
             told = ", ".join(f"{count} {op}" for op, count in ops[:_SHOWN])
             more = f" and {len(ops) - _SHOWN} other kinds" if len(ops) > _SHOWN else ""
-            yield Row("host", depth, f"host: {len(step.ops)} nodes", (told + more,), *both)
-        elif isinstance(step, Recurrent):
-            lines = (*_told(step.model, fmt), *_states(step))
-            yield Row("engine", depth, step.name, lines, *both)
-        elif isinstance(step, Control):
-            title = step.label.partition(": ")[2] or step.label
-            yield Row("control", depth, title, (f"{step.op} of {step.inputs[0]}",), *both)
-            names = ("then", "else") if step.op == "If" else ("each turn",)
-            for name, inner in zip(names, step.bodies):
+            yield Row("host", depth, f"host: {len(piece.ops)} nodes", (told + more,), *both)
+        elif isinstance(piece, Recurrent):
+            lines = (*_told(piece.model, fmt), *_states(piece))
+            yield Row("engine", depth, piece.name, lines, *both)
+        elif isinstance(piece, Control):
+            title = piece.label.partition(": ")[2] or piece.label
+            yield Row("control", depth, title, (f"{piece.op} of {piece.inputs[0]}",), *both)
+            names = ("then", "else") if piece.op == "If" else ("each turn",)
+            for name, inner in zip(names, piece.bodies):
                 yield Row("control", depth + 1, name)
                 yield from _of_body(inner, depth + 2, fmt)
 

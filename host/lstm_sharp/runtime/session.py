@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from lstm_sharp.board import overlay as overlays
+from lstm_sharp.compiler.cycles import Prediction, add
 from lstm_sharp.compiler.launches import Call, plan_launches
 from lstm_sharp.compiler.pack import Batch
 from lstm_sharp.compiler.schedule import check_schedule
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
@@ -265,7 +267,8 @@ class Session:
             own = held.model.quantize_state(*own) if asked.state and own else own
         if held is not None and self.runs.holds is not held:  # another session took a turn
             self._take_up(held)
-        h, left, seen = self.runs.run(held, x, own, give)
+        call = Call(tuple(asked.lengths), own is not None, give, self.runs.host)
+        h, left, seen = self._in_pieces(held, x, own, call)
         after = left
         if in_float:
             h = _each(lambda v: v.astype(np.float32), h)
@@ -310,9 +313,29 @@ class Session:
             saturated_h=of_h,
             notes=tuple(notes),
         )
-        call = Call(tuple(asked.lengths), own is not None, give, self.runs.host)
         self._call = report, self._held, call, seen
         return h, after
+
+    def _in_pieces(self, held: Any, x: Any, state: Pair | None, call: Call) -> Any:
+        """Run a call on the backend, piece after piece if an engine does not count its steps."""
+        if self.backend in ("float", "golden") or max(call.lengths) <= MAX_STEPS:
+            return self.runs.run(held, x, state, call.give_state)
+        hs: list[list[np.ndarray]] = [[] for _ in x]
+        seen: list[list[jobs.Result]] = []
+        for number, piece in enumerate(_pieces(held, call)):
+            begin = number * MAX_STEPS
+            rows = [row for row, length in enumerate(call.lengths) if length > begin]
+            own = (state[0][:, rows], state[1][:, rows]) if state else None
+            part = [x[row][begin : begin + MAX_STEPS] for row in rows]
+            h, left, more = self.runs.run(held, part, own, piece.give_state)
+            for row, found in zip(rows, h):
+                hs[row].append(found)
+            if number and state and left:
+                state[0][:, rows], state[1][:, rows] = left
+            else:
+                state = left  # of all rows
+            seen = [[*a, *b[1:]] for a, b in zip(seen, more)] or list(map(list, more))
+        return [np.concatenate(parts) for parts in hs], state if call.give_state else None, seen
 
     def _told_of_x(self, asked: Request) -> list[str]:
         """Say how much of x is clipped; once as a warning too, where it is much."""
@@ -364,15 +387,20 @@ class Session:
         report, held, call, seen = self._call
         if held is None or held.find() is None:
             return report
-        lengths = call.lengths
-        size = max(lengths), len(lengths)
+        lengths, least, hls, programs = call.lengths, 0, 0, 0
+        runs: list[Prediction] = []
         try:
-            stages, on_sv = held.stages(*size), held.plans("sv", *size)
-            run, loads = deploy.predict_plans(on_sv, call)
-            least = sum(p.lower_bound(s) for p in on_sv for s in plan_launches(p, call))
-            hls, _ = deploy.own_cycles(held.plans("hls", *size), call)
+            for piece in reversed(_pieces(held, call)):
+                size = max(piece.lengths), len(piece.lengths)
+                stages, on_sv = held.stages(*size), held.plans("sv", *size)
+                run, loads = deploy.predict_plans(on_sv, piece)
+                runs.append(run)
+                least += sum(p.lower_bound(s) for p in on_sv for s in plan_launches(p, piece))
+                hls += deploy.own_cycles(held.plans("hls", *size), piece)[0]
+                programs += sum(len(plan_launches(stage.plan, piece)) for stage in stages)
         except UsageError as reason:  # too long for the engine, which this backend does not need
             return replace(report, notes=(*report.notes, str(reason)))
+        run = add(runs)
         counted = [[r.cycles for r in results] for results in seen if self.runs.counts]
         took = sum(sum(cycles[1:]) for cycles in counted)
         ideal = sum(lengths) * held.model.macs_per_step / held.engine.macs
@@ -381,7 +409,7 @@ class Session:
             config=held.engine.name,
             schedule=", ".join(dict.fromkeys(stage.plan.schedule for stage in stages)),
             stages=len(stages),
-            programs=sum(len(plan_launches(stage.plan, call)) for stage in stages),
+            programs=programs,
             cycles=took or None,
             predicted_cycles=run.cycles,
             hls_cycles=hls,
@@ -425,6 +453,21 @@ def check_backend(backend: str, overlay: object) -> None:
         raise UsageError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
     if overlay is not None and backend != "board":
         raise UsageError(f"backend {backend!r} takes no overlay; board does")
+
+
+def _pieces(held: Deployment, call: Call) -> list[Call]:
+    """Cut a call where an engine counts no more steps.
+
+    Raises:
+        UsageError: that cannot be, for a reverse layer begins at the end.
+    """
+    steps = max(call.lengths)
+    if steps > MAX_STEPS and any(cell.reverse for cell in held.model.layers):
+        raise UsageError(
+            f"a call of {steps} steps is cut into pieces of {MAX_STEPS}, which a model with "
+            f"reverse layers cannot be; give at most {MAX_STEPS}"
+        )
+    return call.pieces(MAX_STEPS)
 
 
 def _each(of: Callable[[np.ndarray], Any], values: Any) -> Any:

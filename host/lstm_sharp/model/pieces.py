@@ -1,6 +1,6 @@
-"""The steps of a cut graph: recurrent parts, pieces of the host, and control around both.
+"""The pieces of a cut graph: recurrent parts, what the host computes, and control around both.
 
-They know no file: tensors have names, and a piece is what computes some of them from others.
+They know no file: tensors have names, and a piece computes some of them from others.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _MOST_TURNS = 1 << 16
 """Of a loop around a recurrent node."""
 
 
-class Step(Protocol):
-    """One step of the graph's way from inputs to outputs."""
+class Piece(Protocol):
+    """What is run in one go on the graph's way from inputs to outputs."""
 
     def run(self, values: Values, call: Call) -> None:
         """Compute from what is there, and add to it."""
@@ -78,6 +78,8 @@ class Recurrent:
     nodes: tuple[Node, ...]
     looped: bool = False
     """Whether it lies in the body of a loop."""
+    only: tuple[int, int] | None = None
+    """Batch and time for which alone these nodes are known to feed each other."""
 
     @property
     def reads(self) -> Iterable[str]:
@@ -110,6 +112,11 @@ class Recurrent:
                 "one step are expected: check the shapes of the graph's inputs"
             )
         kind, x = x.dtype, x if first.batch_major else x.swapaxes(0, 1)
+        if self.only and x.shape[:2] != tuple(self.only):
+            raise UsageError(
+                f"{self.name}: x has batch, time {x.shape[:2]}, but the file says {self.only}; "
+                "export it with dynamic axes"
+            )
         lengths, state = self._lengths(values, *x.shape[:2]), self._state(values, len(x))
         run = x.astype(np.float64)
         if lengths is None or lengths.min() > 0:
@@ -207,9 +214,7 @@ class Host:
         kinds = tuple(getattr(value, "dtype", list) for value in given.values())
         try:
             if kinds not in self._evaluators:
-                self.seen = {
-                    name: value[:0] if np.ndim(value) else value for name, value in given.items()
-                }
+                self.seen = {name: _of_type(value) for name, value in given.items()}
                 self._evaluators[kinds] = make_evaluator(self.graph())
             found = self._evaluators[kinds](given)
         except Exception as error:  # whatever an op's implementation runs into
@@ -269,13 +274,14 @@ class Control:
             on, *found = self.bodies[0].run(values, call, given)
             carried = found[: len(names)]
             rows.append(found[len(names) :])
-        return [*carried, *self._stacked(rows, [0] * 64, [0] * 64)]
+        none = [0] * len(self.makes)
+        return [*carried, *self._stacked(rows, none, none)]
 
     def _scan(self, values: Values, call: Call) -> list[Any]:
         count = self.told["num_scan_inputs"]
         names = list(self.inputs)
         carried, scanned = [values[n] for n in names[:-count]], [values[n] for n in names[-count:]]
-        none = [0] * 64
+        none = [0] * (len(names) + len(self.makes))
         axes = self.told.get("scan_input_axes", none)
         for index, backwards in enumerate(self.told.get("scan_input_directions", none)[:count]):
             rows_first = np.moveaxis(scanned[index], axes[index], 0)
@@ -306,12 +312,12 @@ class Control:
 
 
 class Body:
-    """Steps of the top level, or of the body of a node.
+    """Pieces of the top level, or of the body of a node.
 
     Args:
         inputs: names.
         outputs: names.
-        steps: in their order.
+        pieces: in their order.
         constants: outputs, and what steps read, that the file gives.
     """
 
@@ -319,10 +325,10 @@ class Body:
         self,
         inputs: Sequence[str],
         outputs: Sequence[str],
-        steps: Sequence[Step],
+        pieces: Sequence[Piece],
         constants: Mapping[str, np.ndarray],
     ) -> None:
-        self.inputs, self.outputs, self.steps, self.constants = inputs, outputs, steps, constants
+        self.inputs, self.outputs, self.pieces, self.constants = inputs, outputs, pieces, constants
 
     def run(self, values: Values, call: Call, given: Sequence[Any] = ()) -> list[Any]:
         """Compute the outputs.
@@ -333,15 +339,15 @@ class Body:
             given: its own inputs.
         """
         own = {**values, **self.constants, **dict(zip(self.inputs, given))}
-        for step in self.steps:
-            step.run(own, call)
+        for piece in self.pieces:
+            piece.run(own, call)
         return [own[name] for name in self.outputs]
 
     def parts(self) -> Iterator[Recurrent]:
         """Yield all recurrent parts, of bodies in bodies too."""
-        for step in self.steps:
-            if isinstance(step, Recurrent):
-                yield step
-            elif isinstance(step, Control):
-                for body in step.bodies:
+        for piece in self.pieces:
+            if isinstance(piece, Recurrent):
+                yield piece
+            elif isinstance(piece, Control):
+                for body in piece.bodies:
                     yield from body.parts()
