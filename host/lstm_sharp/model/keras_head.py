@@ -72,6 +72,8 @@ def _keras(what: str) -> Any:
         os.environ.setdefault("KERAS_BACKEND", found)
     try:
         import keras
+
+        _ = keras.ops  # which Keras 2 does not have
     except Exception as error:  # of a backend, too
         raise ToolError(
             f"{what} is computed by Keras, which cannot be imported ({why(error)}); run pip "

@@ -39,8 +39,8 @@ _MOVES = frozenset({"Transpose", "Squeeze", "Unsqueeze", "Reshape", "Identity", 
 _BODIES = {"If": ("then_branch", "else_branch"), "Loop": ("body",), "Scan": ("body",)}
 _MOST_NODES = 1024
 """Recurrent ones of a graph; no model has as many, but a small file may."""
-_LENS, _H, _C = 4, 5, 6
-"""Places of sequence_lens, initial_h and initial_c among a node's inputs."""
+_LENS = 4
+"""Place of sequence_lens among a node's inputs."""
 
 
 class _Cutter:
@@ -177,7 +177,7 @@ class _Cutter:
 
 def _reads_of_group(group: list[Level]) -> list[str]:
     found = [group[0].node.input[0]]
-    found += [input_of(q.node, place) for q in group for place in (_LENS, _H, _C)]
+    found += [name for q in group for name in (input_of(q.node, _LENS), *q.states)]
     return list(filter(None, found))
 
 
@@ -189,16 +189,17 @@ def _part(scope: Scope, group: list[Level], looped: bool) -> Recurrent:
         model = Model(cells, names[0], directions=tuple(len(q.cells) for q in group))
     except UsageError as error:
         raise UsageError(f"{scope.source}, {some(names)}: {error}") from error
-    return Recurrent(" + ".join(names), model, tuple(map(_node, group)), looped)
+    only = _sizes(scope, group[0]) if len(group) > 1 else None
+    return Recurrent(" + ".join(names), model, tuple(map(_node, group)), looped, only)
 
 
 def _node(level: Level) -> Node:
     """Name the tensors of a node."""
     node = level.node
-    x, lengths, h, c = (input_of(node, place) for place in (0, _LENS, _H, _C))
+    x, lengths = (input_of(node, place) for place in (0, _LENS))
     y, y_h, y_c = [*node.output, "", "", ""][:3]
     size, count = level.cells[0].hidden_size, len(level.cells)
-    return Node(x, lengths, h, c, y, y_h, y_c, count, size, level.batch_major)
+    return Node(x, lengths, *level.states, y, y_h, y_c, count, size, level.batch_major)
 
 
 def _host(scope: Scope, nodes: list[NodeProto]) -> Host:
@@ -219,10 +220,11 @@ def _host(scope: Scope, nodes: list[NodeProto]) -> Host:
 
 
 def _feeds(scope: Scope, lower: Level, upper: Level) -> bool:
-    """Tell whether all that a node takes is the h of another, step by step, at any size.
+    """Tell whether all that a node takes is the h of another, step by step.
 
     Nothing on the way may leave out a value, whatever the sizes are; so where it arrives in its
-    place at sizes without a common factor, it does so at all.
+    place at sizes without a common factor, it does so at all. If the file fixes the sizes, these
+    alone count.
     """
     y, lens = lower.node.output[0], [input_of(q.node, _LENS) for q in (lower, upper)]
     if not y or lower.node.op_type != upper.node.op_type or lens[0] != lens[1]:
@@ -230,11 +232,10 @@ def _feeds(scope: Scope, lower: Level, upper: Level) -> bool:
     name, passed = scope.trace(upper.node.input[0])
     if name != y or any(node.op_type not in _MOVES for node in passed):
         return False
-    states = filter(None, (input_of(upper.node, place) for place in (_H, _C)))
-    if any(lower.node in scope.part(state, {})[0] for state in states):
+    if any(lower.node in scope.part(state, {})[0] for state in filter(None, upper.states)):
         return False
-    rng = np.random.default_rng(0)
-    for batch, time in PROBES:
+    rng, only = np.random.default_rng(0), _sizes(scope, lower)
+    for batch, time in [only] if only else PROBES:
         h = marks(rng, batch, time, level_width(lower.cells))
         try:
             found = scope.evaluate(upper.node.input[0], {y: lower.outputs(h)[y]}, "x")
@@ -243,6 +244,14 @@ def _feeds(scope: Scope, lower: Level, upper: Level) -> bool:
         if not same(found, h if upper.batch_major else h.swapaxes(0, 1)):
             return False
     return True
+
+
+def _sizes(scope: Scope, level: Level) -> tuple[int, int] | None:
+    """Return batch and time of a node's h, if the file fixes both."""
+    sizes = scope.sizes(level.node.output[0])
+    if len(sizes) != 4 or not all(sizes):
+        return None
+    return (sizes[0], sizes[1]) if level.batch_major else (sizes[2], sizes[0])
 
 
 def _in_order(scope: Scope, hosted: list[NodeProto], specials: list[Piece]) -> list[Piece]:

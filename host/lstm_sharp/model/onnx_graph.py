@@ -25,6 +25,9 @@ _LAYOUT_OPS = frozenset(
 )
 """Ops that can leave the values of their first input as they are, if nothing is left out."""
 
+_ZERO_OPS = _LAYOUT_OPS | {"Expand", "Tile", "Constant", "ConstantOfShape"}
+"""Ops that make zeros of zeros, or of nothing."""
+
 _MOVING_OPS = (_LAYOUT_OPS - {"Cast"}) | {"Flatten", "Shape", "Size"}
 """Ops that read no value of their data input, so that NaN comes out only where it was put in."""
 
@@ -70,7 +73,7 @@ class Scope:
         return inner
 
     def _take(self, graph: GraphProto) -> None:
-        self.own = list(graph.node)
+        self.own, self._told = list(graph.node), graph.value_info
         self.nodes = [*self.nodes, *self.own]
         self.outputs = [value.name for value in graph.output]
         own = {tensor.name: tensor for tensor in graph.initializer}
@@ -126,6 +129,37 @@ class Scope:
                 passed.append(node)
                 name = node.input[0]
         return name, passed
+
+    def is_zero(self, name: str, held: tuple[int, ...]) -> bool:
+        """Tell whether a tensor is zeros, whatever its size: moved ones, or filled in.
+
+        Zeros that the file holds as they are count as that if they have the shape ``held``.
+        """
+        from onnx import helper, numpy_helper
+
+        asked, first = [name], name
+        while asked:
+            name = asked.pop()
+            node = self.producer.get(name)
+            if name in self.initializers:
+                value = numpy_helper.to_array(self.initializers[name])
+                if value.any() or (name == first and value.shape != held):
+                    return False
+            elif node is None or node.op_type not in _ZERO_OPS:
+                return False
+            elif node.op_type in ("Constant", "ConstantOfShape"):
+                told = [helper.get_attribute_value(item) for item in node.attribute]
+                told = [numpy_helper.to_array(v) if hasattr(v, "dims") else v for v in told]
+                if any(np.any(value) for value in told):
+                    return False
+            else:
+                asked += node.input if node.op_type == "Concat" else node.input[:1]
+        return True
+
+    def sizes(self, name: str) -> list[int]:
+        """Return the sizes of a tensor that the file tells, 0 where it is open; none: no word."""
+        kind = next((v.type.tensor_type for v in self._told if v.name == name), None)
+        return [axis.dim_value for axis in kind.shape.dim] if kind is not None else []
 
     def part(self, target: str, known: Mapping[str, Any]) -> tuple[list[NodeProto], set[str]]:
         """Collect what a tensor is computed from, going no further than ``known``.

@@ -206,7 +206,10 @@ def read_level(graph: Scope, node: NodeProto) -> Level:
         )
     except UsageError as error:
         raise UsageError(f"{graph.source}, {where}: {error}") from error
-    return Level(node, cells, kind, told["layout"] == 1)
+    one = (1, len(reverse), hidden) if told["layout"] else (len(reverse), 1, hidden)
+    given = (input_of(node, index) for index in (5, 6))
+    h, c = ("" if name and graph.is_zero(name, one) else name for name in given)
+    return Level(node, cells, kind, told["layout"] == 1, (h, c))
 
 
 def _i_f_g_o(rows: np.ndarray) -> np.ndarray:

@@ -46,6 +46,7 @@ class Level:
     cells: tuple[Layer, ...]
     kind: np.dtype  # of its weights, and so of its h
     batch_major: bool  # layout=1: x is (batch, time, X), not (time, batch, X)
+    states: tuple[str, str] = ("", "")  # tensors of the initial h and c; empty: zeros
 
     def outputs(self, h: np.ndarray) -> dict[str, np.ndarray]:
         """Return Y, Y_h and, all NaN, Y_c of the node, by name.

@@ -78,6 +78,8 @@ class Recurrent:
     nodes: tuple[Node, ...]
     looped: bool = False
     """Whether it lies in the body of a loop."""
+    only: tuple[int, int] | None = None
+    """Batch and time for which alone these nodes are known to feed each other."""
 
     @property
     def reads(self) -> Iterable[str]:
@@ -110,6 +112,11 @@ class Recurrent:
                 "one step are expected: check the shapes of the graph's inputs"
             )
         kind, x = x.dtype, x if first.batch_major else x.swapaxes(0, 1)
+        if self.only and x.shape[:2] != tuple(self.only):
+            raise UsageError(
+                f"{self.name}: x has batch, time {x.shape[:2]}, but the file says {self.only}; "
+                "export it with dynamic axes"
+            )
         lengths, state = self._lengths(values, *x.shape[:2]), self._state(values, len(x))
         run = x.astype(np.float64)
         if lengths is None or lengths.min() > 0:
@@ -207,9 +214,7 @@ class Host:
         kinds = tuple(getattr(value, "dtype", list) for value in given.values())
         try:
             if kinds not in self._evaluators:
-                self.seen = {
-                    name: value[:0] if np.ndim(value) else value for name, value in given.items()
-                }
+                self.seen = {name: _of_type(value) for name, value in given.items()}
                 self._evaluators[kinds] = make_evaluator(self.graph())
             found = self._evaluators[kinds](given)
         except Exception as error:  # whatever an op's implementation runs into
@@ -270,13 +275,14 @@ class Control:
             on, *found = self.bodies[0].run(values, call, given)
             carried = found[: len(names)]
             rows.append(found[len(names) :])
-        return [*carried, *self._stacked(rows, [0] * 64, [0] * 64)]
+        none = [0] * len(self.makes)
+        return [*carried, *self._stacked(rows, none, none)]
 
     def _scan(self, values: Values, call: Call) -> list[Any]:
         count = self.told["num_scan_inputs"]
         names = list(self.inputs)
         carried, scanned = [values[n] for n in names[:-count]], [values[n] for n in names[-count:]]
-        none = [0] * 64
+        none = [0] * (len(names) + len(self.makes))
         axes = self.told.get("scan_input_axes", none)
         for index, backwards in enumerate(self.told.get("scan_input_directions", none)[:count]):
             rows_first = np.moveaxis(scanned[index], axes[index], 0)

@@ -147,6 +147,7 @@ class _Writer:
                 "part": self.parts.get(piece.name),
                 "name": piece.name,
                 "looped": piece.looped,
+                "only": piece.only,
                 "nodes": nodes,
             }
         if isinstance(piece, Control):
@@ -243,7 +244,8 @@ class _Reader:
             return _Absent(self._source, name, nodes)
         stored.require(Path(place).name == place, "a part's folder has a plain name")
         self.parts[name] = held = package.read(self._folder / place)
-        return Recurrent(name, held.model, nodes, bool(told["looped"]))
+        only = told["only"] and (told["only"][0], told["only"][1])
+        return Recurrent(name, held.model, nodes, bool(told["looped"]), only)
 
 
 class _Absent:
