@@ -122,12 +122,12 @@ def test_onnx_output_that_takes_more_than_h(tmp_path: Path, body: str, kind: str
 def test_onnx_head_is_what_is_computed(tmp_path: Path) -> None:
     """States are none; where there is more than one output of the kind, the graph is run whole."""
     body = LSTM0 + OUT + "\nc = Identity(Yc)\nl = Gather(Yh, last)\nz = MatMul(l, M)"
-    body += "\nw = Relu(z)"
+    body += '\nw = Relu(z)\nq = Constant<value_strings=["a"]>()'
     path = write_onnx(tmp_path / "m.onnx", body, "(float[B,T,3] x) => (y, Yh, c, z)")
     model = load(path)
     check(model.head(float_h(model, x_of())), path, x_of())
     assert load(write_onnx(path, body, "(float[B,T,3] x) => (y, Yh, c)")).head is None
-    for outputs in ("z, w", "y, z, w", "c, y"):
+    for outputs in ("z, w", "y, z, w", "c, y", "q, w, y"):
         graph = load(write_onnx(path, body, f"(float[B,T,3] x) => ({outputs})"))
         assert isinstance(graph, Graph)
         check(Session(graph, backend="float").run({"x": x_of()})[outputs[-1]], path, x_of())
