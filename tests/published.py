@@ -100,7 +100,10 @@ def _made(
 
 @lru_cache
 def beatnet() -> Published:
-    """Beats of music: 150 -> 150 -> 150 over 10 s of log-filtered spectra, 20 ms each."""
+    """Beats of music: 150 -> 150 -> 150 over 10 s of log-filtered spectra, 20 ms each.
+
+    The head makes likelihoods (batch, T, 3) of a beat, the first of a bar, and neither.
+    """
     tensors = torch_file.read(file("BeatNet", "BeatNet/models/model_1_weights.pt"))
     size, hop, steps = 1411, 441, 500
     hertz = np.arange(size // 2) * sounds.MUSIC_RATE / (size - 1)
@@ -117,9 +120,13 @@ def beatnet() -> Published:
         rises = np.maximum(0, np.diff(levels, axis=0, prepend=levels[:1]))
         features = np.hstack([levels, rises])[:, None]
         x = _pool(_relu(_conv(features, tensors, "conv1")), (2,), (2,)).reshape(steps, -1)
-        return x @ tensors["linear0.weight"].T + tensors["linear0.bias"]
+        return _linear(x, tensors, "linear0")
 
-    return _made("BeatNet", tensors, "lstm", draw)
+    def likelihood(h: np.ndarray) -> np.ndarray:
+        raw = np.exp(_linear(h, tensors, "linear"))
+        return raw / raw.sum(axis=-1, keepdims=True)
+
+    return _made("BeatNet", tensors, "lstm", draw, head=likelihood)
 
 
 @lru_cache
@@ -152,7 +159,7 @@ def nano_ocr() -> Published:
     )
 
     def draw(seed: int) -> np.ndarray:
-        x = _picture_of_text(seed, 32, 616)[None, None]
+        x = picture_of_text(seed, 32, 616)[None, None]
         for conv, norm, stride in layers:
             x = _conv(x, tensors, conv, pad=int(conv != "cnn.16"))
             x = _relu(_normalised(x, tensors, norm) if norm else x)
@@ -160,10 +167,7 @@ def nano_ocr() -> Published:
                 x = _pool(x, (2, 2), stride)
         return x[0, :, 0].T
 
-    def scores(h: np.ndarray) -> np.ndarray:
-        return h @ tensors["fc.weight"].T + tensors["fc.bias"]
-
-    return _made("nano_ocr", tensors, "rnn", draw, head=scores)
+    return _made("nano_ocr", tensors, "rnn", draw, head=lambda h: _linear(h, tensors, "fc"))
 
 
 @lru_cache
@@ -186,8 +190,7 @@ def resemblyzer() -> Published:
         return np.abs(spectra) ** 2 @ bands.T
 
     def embed(h: np.ndarray) -> np.ndarray:
-        linear = "model_state.linear"
-        raw = _relu(h[:, -1] @ tensors[f"{linear}.weight"].T + tensors[f"{linear}.bias"])
+        raw = _relu(_linear(h[:, -1], tensors, "model_state.linear"))
         return raw / np.linalg.norm(raw, axis=1, keepdims=True)
 
     return _made("Resemblyzer", tensors, "model_state.lstm", draw, 32, 8, embed)
@@ -222,19 +225,36 @@ def silero_vad() -> Published:
 
 @lru_cache
 def uzmorph_nn() -> Published:
-    """Uzbek words of 24 letters: 64 -> 64 + 64 -> 64 + 64."""
-    tensors = torch_file.read(file("uzmorph_nn", "uzmorph_nn/data/morph_bilstm.pth"))
+    """Uzbek words of 24 letters: 64 -> 64 + 64 -> 64 + 64. The head makes scores of tags."""
+    return _uzmorph("uzmorph_nn", "morph_bilstm.pth", "lstm")
+
+
+@lru_cache
+def uzmorph_bigru() -> Published:
+    """The same with GRUs."""
+    return _uzmorph("uzmorph_bigru", "morph_bigru.pth", "gru")
+
+
+def _uzmorph(package: str, weights: str, prefix: str) -> Published:
+    tensors = torch_file.read(file(package, f"{package}/data/{weights}"))
     embedding = tensors["char_embeddings.weight"]
-    symbols = json.loads(file("uzmorph_nn", "uzmorph_nn/data/char_vocab.json").read_text("utf-8"))
+    symbols = json.loads(file(package, f"{package}/data/char_vocab.json").read_text("utf-8"))
     letters = [index for symbol, index in symbols.items() if len(symbol) == 1]
 
     def draw(seed: int) -> np.ndarray:
         return embedding[np.random.default_rng(seed).choice(letters, 24)]
 
-    return _made("uzmorph_nn", tensors, "lstm", draw, 32, 32)
+    def scores(h: np.ndarray) -> np.ndarray:
+        return _linear(h, tensors, "hidden2tag")
+
+    return _made(package, tensors, prefix, draw, 32, 32, scores)
 
 
 PUBLISHED = (beatnet, g2p_fa, nano_ocr, resemblyzer, silero_vad, uzmorph_nn)
+
+
+def _linear(x: np.ndarray, tensors: Weights, name: str) -> np.ndarray:
+    return x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
 
 
 def _relu(x: np.ndarray) -> np.ndarray:
@@ -283,7 +303,7 @@ def line_of_text(seed: int) -> str:
     return "".join(np.random.default_rng(seed).choice(list(OCR_CHARACTERS), 80))
 
 
-def _picture_of_text(seed: int, height: int, width: int) -> np.ndarray:
+def picture_of_text(seed: int, height: int, width: int) -> np.ndarray:
     """Draw a line dark on light ground, (height, width) from -1 to 1."""
     import matplotlib
     from matplotlib.ft2font import FT2Font
@@ -292,7 +312,7 @@ def _picture_of_text(seed: int, height: int, width: int) -> np.ndarray:
     fonts = sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVu*.ttf"))
     fonts = [path for path in fonts if "Display" not in path.name]
     font = FT2Font(str(fonts[seed % len(fonts)]))
-    font.set_size(int(rng.integers(16, 23)), 72)
+    font.set_size(int(rng.integers(16, 23)) * height // 32, 72)
     font.set_text(line_of_text(seed))
     font.draw_glyphs_to_bitmap(antialiased=True)
     ink = np.asarray(font.get_image())[:height, :width] / 255

@@ -61,8 +61,9 @@ def as_float(value: np.ndarray, what: str) -> np.ndarray:
 
 def same(a: object, b: np.ndarray) -> bool:
     """Tell whether this is an array of the same shape and values, of whatever type of numbers."""
-    numbers = isinstance(a, np.ndarray) and a.dtype.kind not in "OSU"
-    return numbers and np.array_equal(a.astype(float), b.astype(float))
+    if not isinstance(a, np.ndarray) or a.dtype.kind in "OSU":
+        return False
+    return np.array_equal(a.astype(float), b.astype(float))
 
 
 def gru_layer(
