@@ -31,7 +31,7 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 # What `setup` needs of the system: command and the Debian package that brings it.
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
-.PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures tables
+.PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables
 .PHONY: bench paper clean size
 .PHONY: libpython
 
@@ -94,6 +94,9 @@ resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all
 figures: setup ## simulate the figures that the documentation shows, and model those of shapes
 	@$(RUN) -m workshop.figures
 	@$(RUN) -m workshop.shapes
+
+gallery: setup ## run published models whole, for the documentation's table, some minutes
+	@$(RUN) tests/gallery.py
 
 tables: setup ## make the documentation's tables from docs/results/
 	@$(RUN) -m workshop.tables

@@ -7,11 +7,11 @@ sounds, pictures of text, words.
 
 from __future__ import annotations
 
+import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -21,13 +21,21 @@ import numpy as np
 
 import published
 import sounds
-from lstm_sharp.engine import config
-from lstm_sharp.model import onnx_dynamic
+from lstm_sharp.model import Model, onnx_dynamic
 from lstm_sharp.model.graph import Graph
-from lstm_sharp.model.load import load
-from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.model.pieces import Recurrent
+from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.numerics.stored import load
 from lstm_sharp.runtime.choose import choose
-from lstm_sharp.runtime.graphs import GraphReport, Session, series
+from lstm_sharp.runtime.graphs import (
+    GraphReport,
+    GraphSession,
+    InFloat,
+    Session,
+    calibration_of,
+    series,
+)
 from workshop import results
 
 Values = Mapping[str, np.ndarray]
@@ -85,21 +93,54 @@ class Exhibit:
 
     def run(
         self, fmt: str, backend: str = "golden", calls: int | None = None
-    ) -> tuple[dict[str, np.ndarray], GraphReport]:
+    ) -> tuple[dict[str, np.ndarray], list[GraphReport]]:
         """Answer the first calls of the evaluation set, calibrated on the other."""
         found, reports = [], []
-        with Session(
-            self.graph,
-            self.config if backend == "rtl" else None,
-            backend,
-            format=fmt,
-            calibration=self.calibration,
-            stateful=bool(self.states),
-        ) as session:
+        with self._session(fmt, backend) as session:
             for call in self._calls(calls):
                 found.append(session.run(call))
                 reports.append(session.report)
-        return self._answers(found), GraphReport.of(reports)
+        return self._answers(found), reports
+
+    def _session(self, fmt: str, backend: str) -> GraphSession:
+        cfg = self.config if backend == "rtl" else None
+        told = {"format": fmt, "calibration": self.calibration, "stateful": bool(self.states)}
+        return Session(self.graph, cfg, backend, **told)
+
+    def causes(self, fmt: str) -> dict[str, dict[str, np.ndarray]]:
+        """Answer in float but for one thing as in integers: x, or the weights of one layer."""
+        data = calibration_of(self.graph, self.calibration)
+        made = {
+            part.name: quantize(part.model, Format.parse(fmt), data[part.name])
+            for part in self.graph.parts
+            if part.name in data
+        }
+
+        def rounded(part: Recurrent, x: np.ndarray) -> tuple[Recurrent, np.ndarray]:
+            own = made[part.name]
+            return part, own.dequantize_input(own.quantize_input(x))
+
+        def with_layer(index: int, part: Recurrent, x: np.ndarray) -> tuple[Recurrent, np.ndarray]:
+            levels = list(part.model.levels)
+            levels[index : index + 1] = made[part.name].in_float().levels[index : index + 1]
+            layers = tuple(cell for level in levels for cell in level)
+            return replace(part, model=replace(part.model, layers=layers)), x
+
+        depth = max(len(model.levels) for model in made.values())
+        ways = {f"weights of layer {n}": partial(with_layer, n) for n in range(depth)}
+        return {name: self._in_float(way) for name, way in {"x": rounded, **ways}.items()}
+
+    def _in_float(self, way: Callable[..., Any]) -> dict[str, np.ndarray]:
+        """Answer with parts in float, each changed on the way."""
+        exact, found, kept = InFloat(), [], {}
+
+        def call(part: Recurrent, x: np.ndarray, *more: Any) -> Any:
+            return exact(*way(part, x), *more)
+
+        for values in self._calls():
+            found.append(self.graph.run({**self.graph.filled(values), **kept}, call))
+            kept = {name: found[-1][out] for name, out in self.states}
+        return self._answers(found)
 
     def _calls(self, calls: int | None = None) -> Iterator[dict[str, Any]]:
         return islice(series(self.graph, self.evaluation), calls)
@@ -115,25 +156,21 @@ def errors(right: Values, found: Values) -> dict[str, float]:
     """Return the worst and the rms error in % of the output's range, the most of any output."""
     told = {"worst": 0.0, "rms": 0.0}
     for name, value in right.items():
-        off = 100 * (found[name].astype(float) - value) / np.ptp(value)
+        off = 100 * (found[name].astype(float) - value) / np.ptp(value).astype(float)
         told["worst"] = max(told["worst"], float(np.abs(off).max()))
         told["rms"] = max(told["rms"], float(np.sqrt(np.mean(off**2))))
     return told
 
 
-def silero_vad(name: str = "silero_vad", hertz: int = 16000) -> Exhibit:
-    """Chunks of 32 ms, each with the last 4 ms of the one before, of several speakers."""
-    hop, calls = hertz * 32 // 1000, 200
-
-    def chunks(seeds: range) -> np.ndarray:
-        spoken = [sounds.speech(seed, calls * 0.032) for seed in seeds]
-        sound = np.concatenate(spoken).reshape(-1, sounds.SPEECH_RATE // hertz).mean(1)
-        seen = sounds.frames(np.pad(sound, (hop // 8, 0)), hop + hop // 8, hop)
-        return seen[: calls * len(seeds), None].astype(np.float32)
-
+def silero_vad(name: str = "silero_vad", hertz: int = sounds.SPEECH_RATE) -> Exhibit:
+    """Chunks of 32 ms, each with the last 4 ms of the one before: the halves of a recording."""
+    hop = hertz * 32 // 1000
+    sound = published.recording()
+    sound = sound.reshape(-1, sounds.SPEECH_RATE // hertz).mean(axis=1)
+    chunks = sounds.frames(np.pad(sound, (hop // 8, 0)), hop + hop // 8, hop)[:, None]
     path = published.file("silero_vad", f"silero_vad/data/{name}.onnx")
     rate = {} if name.endswith(("half", "openvino_16k")) else {"sr": np.array(hertz)}
-    sets = ({"input": chunks(range(*seeds)), **rate} for seeds in ((10, 20), (7, 8)))
+    sets = ({"input": half.astype(np.float32), **rate} for half in np.array_split(chunks, 2))
     return Exhibit("silero-vad", path, "whether somebody speaks", *sets)
 
 
@@ -154,7 +191,11 @@ def dksplit() -> Exhibit:
 
     def rows(first: int, count: int) -> np.ndarray:
         text = "".join(_words()[first : first + 24 * count])[: 24 * count]
-        return (np.frombuffer(text.encode(), np.uint8) - ord("a") + 2).reshape(count, 1, 24).astype(np.int64)
+        return (
+            (np.frombuffer(text.encode(), np.uint8) - ord("a") + 2)
+            .reshape(count, 1, 24)
+            .astype(np.int64)
+        )
 
     path = published.file("dksplit", "dksplit/models/dksplit-int8.onnx")
     sets = {"chars": rows(0, 32)}, {"chars": rows(20000, 16)}
@@ -184,7 +225,12 @@ def g2p_en() -> Exhibit:
         both = np.concatenate([ordered.pop("b_ih"), ordered.pop("b_hh")], axis=1)
         return {f"{part}_{kind}": value for kind, value in {**ordered, "b": both}.items()}
 
-    constants = {**weights("enc"), **weights("dec"), "fc_w": tensors["fc_w"].T, "one": np.array([1])}
+    constants = {
+        **weights("enc"),
+        **weights("dec"),
+        "fc_w": tensors["fc_w"].T,
+        "one": np.array([1]),
+    }
     constants |= {name: tensors[name] for name in ("enc_emb", "dec_emb", "fc_b")}
     gru = {"hidden_size": tensors["fc_w"].shape[1], "linear_before_reset": 1}
     made = [
@@ -235,8 +281,97 @@ def of_weights(make: Callable[[], published.Published], what: str) -> Exhibit:
     return Exhibit(name, path, what, *sets, lambda outputs: {"answer": head(outputs["h"])})
 
 
+_ARABIC = (
+    "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق وقد وهبوا عقلا وضميرا وعليهم أن يعامل بعضهم "
+    "بعضا بروح الإخاء، لكل إنسان حق التمتع بكافة الحقوق والحريات دون أي تمييز، لكل فرد الحق في "
+    "الحياة والحرية وسلامة شخصه، لا يجوز استرقاق أي شخص ويحظر الاسترقاق وتجارة الرقيق بكافة "
+    "أوضاعهما، لا يعرض أي إنسان للتعذيب ولا للعقوبات أو المعاملات القاسية أو الوحشية، لكل إنسان "
+    "أينما وجد الحق في أن يعترف بشخصيته القانونية، كل الناس سواسية أمام القانون ولهم الحق في "
+    "التمتع بحماية متكافئة عنه دون أية تفرقة، لكل شخص الحق في أن يلجأ إلى المحاكم الوطنية"
+)
+"""Of the Universal Declaration of Human Rights."""
+
+
+def text2tashkeel(name: str = "bilstm", output: str = "input_ids") -> Exhibit:
+    """Arabic without its vowel marks, 40 letters a call."""
+    letters = "ءآأؤإئابةتثجحخدذرزسشصضطظعغـفقكلمنهوي .,،"
+
+    def rows(lines: str) -> np.ndarray:
+        text = lines[: len(lines) // 40 * 40]
+        return np.reshape([4 + letters.index(letter) for letter in text], (-1, 1, 40))
+
+    path = published.file("text2tashkeel", f"text2tashkeel/models/{name}.int8.onnx")
+    half = len(_ARABIC) // 2
+    sets = ({output: rows(text)} for text in (_ARABIC[:half], _ARABIC[half:]))
+    return Exhibit("text2tashkeel", path, "vowel marks of Arabic", *sets)
+
+
 def _written(name: str, graph: Any) -> Path:
     MADE.mkdir(parents=True, exist_ok=True)
     path = MADE / f"{name}.onnx"
     path.write_bytes(graph.SerializeToString())
     return path
+
+
+EXHIBITS: Mapping[str, Callable[[], Exhibit]] = {
+    "silero-vad, 16 kHz": silero_vad,
+    "silero-vad, 8 kHz": partial(silero_vad, hertz=8000),
+    "ddddocr": ddddocr,
+    "ddddocr, int8": partial(ddddocr, "common_old"),
+    "dksplit, int8": dksplit,
+    "text2tashkeel, int8": text2tashkeel,
+    "g2p_en": g2p_en,
+    "uzmorph_bigru": partial(of_weights, published.uzmorph_bigru, "parts of Uzbek words"),
+    "nano_ocr": partial(of_weights, published.nano_ocr, "lines of text"),
+    "BeatNet": partial(of_weights, published.beatnet, "beats of music"),
+    "Resemblyzer": partial(of_weights, published.resemblyzer, "whose voice it is"),
+}
+AIM = 1.0
+"""Of an error, in % of the output's range, from which on it is looked for where it comes from."""
+
+
+def main() -> None:
+    """Measure all exhibits, and write what is found to docs/results/gallery.json."""
+    told = []
+    for name, make in EXHIBITS.items():
+        told.append({"name": name, **measured(make())})
+        print(json.dumps(told[-1]), flush=True)
+    results.write("gallery", {"exhibits": told})
+
+
+def measured(exhibit: Exhibit) -> dict[str, Any]:
+    """Return the figures of an exhibit: errors, and cycles of a call on simulated RTL."""
+    right = exhibit.right()
+    in_float, _ = exhibit.run("W8A16", "float")
+    runs = {fmt: exhibit.run(fmt)[0] for fmt in SUPPORTED}
+    far = errors(in_float, runs["W8A16"])["worst"] > AIM
+    causes = exhibit.causes("W8A16") if far else {}
+    _, (_, report) = exhibit.run("W8A16", "rtl", 2)  # the second goes on with states
+    ran = [each for reports in report.parts.values() for each in reports]
+    parts = [part.model for part in exhibit.graph.parts if report.parts[part.name]]
+    return {
+        "file": exhibit.path.name if MADE not in exhibit.path.parents else None,
+        "what": exhibit.what,
+        "parts": [f"{model.kind.upper()} {_sizes(model)}" for model in parts],
+        "errors": {
+            "float": errors(right, in_float),
+            **{fmt: errors(right, found) for fmt, found in runs.items()},
+        },
+        "of_float": {fmt: errors(in_float, found) for fmt, found in runs.items()},
+        "causes": {name: errors(in_float, found) for name, found in causes.items()},
+        "config": exhibit.config,
+        "steps": sum(each.steps for each in ran),
+        "cycles": sum(each.cycles or 0 for each in ran),
+        "load_cycles": sum(each.load_cycles or 0 for each in ran),
+        "by_levels": any((each.stages or 1) > 1 for each in ran),
+    }
+
+
+def _sizes(model: Model) -> str:
+    """Write X, and H of each level, as 40 -> 256 -> 256; as 64 + 64 where both ways are run."""
+    levels = (" + ".join(str(cell.hidden_size) for cell in level) for level in model.levels)
+    return " → ".join([str(model.input_size), *levels])
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ here: sounds, lines of text, symbols, through the layers that the package has be
 from __future__ import annotations
 
 import json
+import wave
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -81,6 +82,14 @@ def file(package: str, path: str) -> Path:
         importlib.metadata.PackageNotFoundError: it is not installed.
     """
     return Path(str(distribution(package).locate_file(path)))
+
+
+def recording() -> np.ndarray:
+    """Return (samples,) of a man who reads six short sentences, 16 kHz, between -1 and 1."""
+    path = file("useful-moonshine-onnx", "moonshine_onnx/assets/beckett.wav")
+    with wave.open(str(path)) as held:
+        assert held.getframerate() == sounds.SPEECH_RATE
+        return np.frombuffer(held.readframes(held.getnframes()), "<i2") / 2**15
 
 
 def _made(

@@ -244,6 +244,40 @@ def _shape_resources() -> Rows:
     return rows
 
 
+def _gallery() -> Rows:
+    """Of each published model what runs on the engine, how far it is from float, and its time."""
+    head = "model|what it tells|on the engine|W8A16|W16A16|W8A8|W8A16, to ONNX Runtime"
+    rows = [[*head.split("|"), "config", "cycles a step, µs *simulated*"]]
+    for one in results.read("gallery")["exhibits"]:
+        clock, steps = config.load(one["config"]).clock_mhz, one["steps"]
+        cells = [_off(one["of_float"][fmt]) for fmt in ("W8A16", "W16A16", "W8A8")]
+        cells.append(_off(one["errors"]["W8A16"]))
+        time = f"{one['cycles'] / steps:,.0f}, {one['cycles'] / steps / clock:.1f}"
+        if one["by_levels"]:
+            time += f"; weights {one['load_cycles'] / clock:,.0f} µs a call"
+        name = one["name"] + (f", `{one['file']}`" if one["file"] else "")
+        rows.append(
+            [name, one["what"], "; ".join(one["parts"]), *cells, f"`{one['config']}`", time]
+        )
+    return rows
+
+
+def _gallery_causes() -> Rows:
+    """Where the error of those comes from that are further off than is aimed at."""
+    far = [one for one in results.read("gallery")["exhibits"] if one["causes"]]
+    names = list(dict.fromkeys(name for one in far for name in one["causes"]))
+    rows = [["model", "all, at W8A16", *names, "all, at W16A16"]]
+    for one in far:
+        causes = [_off(one["causes"][name]) if name in one["causes"] else "" for name in names]
+        ends = (_off(one["of_float"][fmt]) for fmt in ("W8A16", "W16A16"))
+        rows.append([one["name"], next(ends), *causes, next(ends)])
+    return rows
+
+
+def _off(error: dict[str, float]) -> str:
+    return f"{error['worst']:.2g} ({error['rms']:.2g})"
+
+
 def qualified() -> Rows:
     """Make a row for each board that was qualified, from docs/results/qualified/*.json.
 
@@ -294,6 +328,8 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "reconfiguration": _reconfiguration,
     "ladder": _ladder,
     "shape_resources": _shape_resources,
+    "gallery": _gallery,
+    "gallery_causes": _gallery_causes,
     "qualified": qualified,
 }
 """What makes each table, by the name in its page, but for that of the bench."""

