@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,7 @@ _NO_MEMORY = re.compile("MemoryError|nable to allocate|annot allocate|bad_alloc|
 RUN = ["run", "m.npz", "--input", "x.npy", "--output", "y.npy", "--config", "tiny"]
 FLOAT = [*RUN, "--backend", "float"]
 MODEL = ["run", "--input", "x.npy", "--output", "y.npy", "--backend", "float", "--output-of"]
+GRAPH = ["--input", "x=x.npy", "--output", "y.npz"]
 QUANTIZE = ["quantize", "m.npz", "-o", "new.npz"]
 PACKAGE = ["package", "m.npz", "--config", "tiny", "--assume-range", "-1,1", "-o", "q"]
 
@@ -81,6 +83,9 @@ TARGETS: list[tuple[str, Callable[[], int]]] = [
     ("m.onnx", _cli(MODEL[0], "m.onnx", *MODEL[1:], "head")),
     ("outside.onnx", _cli(MODEL[0], "outside.onnx", *MODEL[1:], "head")),
     ("m.bin", _cli(MODEL[0], "outside.onnx", *MODEL[1:], "head")),
+    ("g.onnx", _cli("run", "g.onnx", *GRAPH, "--backend", "float")),
+    ("g.onnx", _cli("run", "g.onnx", *GRAPH, "--config", "tiny")),
+    ("x.npy", _cli("run", "g.onnx", *GRAPH, "--backend", "float")),
     ("m.keras", _cli(MODEL[0], "m.keras", *MODEL[1:], "head")),
     ("m.h5", _cli(MODEL[0], "m.h5", *MODEL[1:], "h")),
     ("c.json", _cli(*RUN[:-1], "c.json")),
@@ -144,8 +149,33 @@ def _onnx(folder: Path) -> None:
     opsets = [onnx.helper.make_opsetid("", 17)]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
     onnx.save(model, str(folder / "m.onnx"))
+    onnx.save(_graph(tensors), str(folder / "g.onnx"))
     outside = {"save_as_external_data": True, "size_threshold": 0, "location": "m.bin"}
     onnx.save(model, str(folder / "outside.onnx"), **outside)
+
+
+def _graph(tensors: dict[str, np.ndarray]) -> Any:
+    """Recurrent nodes side by side, in a branch and in a loop."""
+    import onnx
+
+    made = onnx.parser.parse_graph("""g (float[B,T,3] x) => (y, e) {
+        one = Constant<value_ints=[1]>()
+        yes = Constant<value = bool {1}>()
+        turns = Constant<value_int=2>()
+        tm = Transpose<perm=[1,0,2]>(x)
+        Y, Yh = LSTM<hidden_size=4>(tm, W, R, B)
+        Z = LSTM<hidden_size=4, direction="reverse">(tm, W, R, B, "", Yh)
+        s = Add(Y, Z)
+        t = If(yes) <then_branch = a () => (u) { u = LSTM<hidden_size=4>(tm, W, R) },
+            else_branch = b () => (w) { w = Identity(Y) }>
+        e = Loop(turns, yes, Yh) <body = c (int64 i, bool k, float[d,f,g] h) => (k1, h1) {
+            k1 = Identity(k)
+            v, h1 = LSTM<hidden_size=4>(tm, W, R, B, "", h) }>
+        y = Add(s, t)
+    }""")
+    made.initializer.extend(onnx.numpy_helper.from_array(v, n) for n, v in tensors.items())
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    return onnx.helper.make_model(made, opset_imports=opsets, ir_version=8)
 
 
 # What is done to a file
@@ -323,7 +353,7 @@ def case(rng: Rng, good: Path, memory: int) -> str:
 
 
 def _restore(good: Path, name: str) -> None:
-    for left in map(Path, ("y.npy", "q", "new.npz")):
+    for left in map(Path, ("y.npy", "y.npz", "q", "new.npz")):
         shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     shutil.copy(good / name, name)
     if name.startswith("p/"):

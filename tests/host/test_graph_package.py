@@ -171,6 +171,8 @@ def test_folder_is_new(path: Path) -> None:
     folder = path.parent / "p"
     folder.mkdir()
     graphs.write(load(path), TINY, folder, calls(8))
+    with pytest.raises(UsageError, match="is a package of a whole graph; driver.GraphAcc"):
+        package.read(folder)
     with pytest.raises(UsageError, match="is not empty; name a new folder"):
         graphs.write(load(path), TINY, folder, calls(8))
     with pytest.raises(UsageError, match="needs the input more: bool"):

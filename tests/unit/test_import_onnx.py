@@ -14,7 +14,7 @@ import pytest
 
 from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.files import max_memory
-from lstm_sharp.model import load
+from lstm_sharp.model import load, onnx_cut, pieces
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.runtime.graphs import Session
 from models import H, X, float_h, refused, weights, x_of
@@ -122,12 +122,12 @@ def test_onnx_output_that_takes_more_than_h(tmp_path: Path, body: str, kind: str
 def test_onnx_head_is_what_is_computed(tmp_path: Path) -> None:
     """States are none; where there is more than one output of the kind, the graph is run whole."""
     body = LSTM0 + OUT + "\nc = Identity(Yc)\nl = Gather(Yh, last)\nz = MatMul(l, M)"
-    body += "\nw = Relu(z)"
+    body += '\nw = Relu(z)\nq = Constant<value_strings=["a"]>()'
     path = write_onnx(tmp_path / "m.onnx", body, "(float[B,T,3] x) => (y, Yh, c, z)")
     model = load(path)
     check(model.head(float_h(model, x_of())), path, x_of())
     assert load(write_onnx(path, body, "(float[B,T,3] x) => (y, Yh, c)")).head is None
-    for outputs in ("z, w", "y, z, w", "c, y"):
+    for outputs in ("z, w", "y, z, w", "c, y", "q, w, y"):
         graph = load(write_onnx(path, body, f"(float[B,T,3] x) => ({outputs})"))
         assert isinstance(graph, Graph)
         check(Session(graph, backend="float").run({"x": x_of()})[outputs[-1]], path, x_of())
@@ -247,7 +247,8 @@ def test_onnx_graph(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("text", GRAPHS["run"])
-def test_onnx_run_refused(tmp_path: Path, text: str) -> None:
+def test_onnx_run_refused(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_MOST_TURNS", 64)
     session = Session(load(write_onnx(tmp_path / "m.onnx", GRAPHS["run"][text], **ODD)))
     with pytest.raises(UsageError, match=re.escape(text)):
         session.run(x_of())
@@ -273,6 +274,25 @@ def test_onnx_input_refused(tmp_path: Path, kind: str, text: str) -> None:
     x = x_of().astype(int) if text.startswith("Y") else x_of()
     with pytest.raises(UsageError, match=re.escape(text)):
         Session(load(path), backend="float").run(x)
+
+
+def test_onnx_inputs_by_name(tmp_path: Path) -> None:
+    body = LSTM0 + OUT + "\nw = Cast<to=1>(n)\nq = Mul(y, w)"
+    path = write_onnx(tmp_path / "m.onnx", body, "(float[B,T,3] x, int64[1] n) => (q)")
+    session = Session(load(path), backend="float")
+    told = "its inputs are x: float32 (B, T, 3); n: int64 (1)"
+    for given, said in (
+        ({"x": x_of(), "m": [1]}, "needs the input n: int64 (1)"),
+        ({"x": x_of(), "n": [1], "m": [1]}, f"has no input m; {told}"),
+        ({"n": [1]}, "needs the input x"),
+        ({"x": x_of(), "n": [1.5]}, f"input n is float64 (1,); {told}"),
+        ({"x": x_of(), "n": [[1]]}, f"input n is int64 (1, 1); {told}"),
+        ({"x": np.full((2, 7, 3), "a"), "n": [1]}, f"input x is <U1 (2, 7, 3); {told}"),
+        ({"x": x_of() * np.nan, "n": [1]}, "input x has NaN or infinite values"),
+    ):
+        with pytest.raises(UsageError) as error:
+            session.run(given)
+        assert said in str(error.value)
 
 
 def test_onnx_prefix(tmp_path: Path) -> None:
@@ -313,6 +333,10 @@ def _function(model: onnx.ModelProto, name: str, *calls: str) -> None:
         model.graph.node.add(op_type="f0", domain="own", input=["x"], output=["more"])
 
 
+def _so() -> onnx.TensorProto:
+    return onnx.numpy_helper.from_array(np.ones(1, "f"), "so")
+
+
 def _axis(size: int) -> Callable[[onnx.ModelProto], object]:
     return lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", size)
 
@@ -327,6 +351,8 @@ HOSTILE: list[tuple[str, Callable[[onnx.ModelProto], object]]] = [
     ("is not UTF-8", lambda m: setattr(m.graph.node[-1], "name", "NOTUTF8")),
     ("is not UTF-8", lambda m: m.graph.node[-1].input.append("NOTUTF8")),
     ("LSTM Y reads Y, which nothing", lambda m: m.graph.node[1].input.__setitem__(0, "Y")),
+    ("an output reads z, which nothing has made", lambda m: m.graph.output.add(name="z")),
+    ("so is sparse, which", lambda m: m.graph.sparse_initializer.add().values.MergeFrom(_so())),
     ("reads z, which nothing has made", lambda m: m.graph.node[-1].input.append("z")),
     ("outside of the folder", _point(location="../up.bin")),
     ("outside of the folder", _point(location="/etc/passwd")),
@@ -358,6 +384,21 @@ def test_onnx_hostile(
     (folder / "m.bin").write_bytes(bytes(192))
     (folder / "link.bin").symlink_to(tmp_path / "up.bin")
     refused(_changed(write_onnx(folder / "m.onnx", LSTM0 + OUT), change), said)
+
+
+def test_onnx_more_nodes_than_any_model_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_cut, "_MOST_NODES", 1)
+    path = write_onnx(tmp_path / "m.onnx", GRAPHS["graph"]["side by side"])
+    refused(path, "m.onnx has 2 LSTMs and GRUs, 1 at most are read")
+
+
+def test_onnx_input_too_large_for_a_state(tmp_path: Path) -> None:
+    head = "(float[B,T,3] x, float[1099511627776] r) => (y, w)"
+    graph = load(write_onnx(tmp_path / "m.onnx", LSTM0 + OUT + "\nw = Relu(r)", head))
+    with pytest.raises(UsageError, match="needs the input r: float32 .1099511627776."):
+        Session(graph, backend="float").run({"x": x_of()})
 
 
 def _changed(path: Path, change: Callable[[onnx.ModelProto], object]) -> Path:

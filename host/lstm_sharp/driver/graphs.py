@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from lstm_sharp.driver.accelerator import Accelerator
-from lstm_sharp.driver.proof import overlay_in, prove
+from lstm_sharp.driver.proof import overlay_asked, overlay_in, prove
 from lstm_sharp.package import graphs
 from lstm_sharp.package.graphs import GraphPackage
 from lstm_sharp.runtime.graphs import GraphSession
-from lstm_sharp.terminal import Parser, ended, say
+from lstm_sharp.terminal import ended, say
 
 
 class GraphAccelerator(GraphSession):
@@ -60,22 +60,12 @@ class GraphAccelerator(GraphSession):
 
 
 def main(folder: str | Path, arguments: Sequence[str] | None = None) -> int:
-    """Run the vectors of all parts and print PASS, or what differs first.
-
-    Args:
-        folder: the package.
-        arguments: the command line; ``--overlay FILE`` names another overlay than the package's.
-
-    Returns:
-        The exit status: 0 only if every bit is right, 2 where it could not be found out.
-    """
-    parser = Parser(description="Run the package's test on the board.")
-    parser.add_argument("--overlay", help="the .bit; default: the one in the package")
-    options = parser.parse_args(arguments)
+    """Run the vectors of all parts, as ``proof.main`` does of one."""
+    named = overlay_asked(arguments)
 
     def test() -> int:
         held, failed = graphs.read(folder), False
-        with Accelerator(options.overlay or overlay_in(folder)) as accelerator:
+        with Accelerator(named or overlay_in(folder)) as accelerator:
             for name, part in held.parts.items():
                 accelerator.load(part)
                 wrong, cycles = prove(accelerator, part)

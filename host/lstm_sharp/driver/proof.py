@@ -30,13 +30,11 @@ def main(folder: str | Path, arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 only if every bit is right, 2 where it could not be found out.
     """
-    parser = Parser(description="Run the package's test on the board.")
-    parser.add_argument("--overlay", help="the .bit; default: the one in the package")
-    options = parser.parse_args(arguments)
+    named = overlay_asked(arguments)
 
     def test() -> int:
         held = package.read(folder)
-        with Accelerator(options.overlay or overlay_in(folder)) as accelerator:
+        with Accelerator(named or overlay_in(folder)) as accelerator:
             accelerator.load(held)
             wrong, cycles = prove(accelerator, held)
             told = _complete(Path(folder), accelerator, wrong, cycles)
@@ -44,6 +42,14 @@ def main(folder: str | Path, arguments: Sequence[str] | None = None) -> int:
         return 1 if wrong else 0
 
     return ended(test)
+
+
+def overlay_asked(arguments: Sequence[str] | None) -> str | None:
+    """Read a script's command line: the overlay that ``--overlay FILE`` names, if it does."""
+    parser = Parser(description="Run the package's test on the board.")
+    parser.add_argument("--overlay", help="the .bit; default: the one in the package")
+    named: str | None = parser.parse_args(arguments).overlay
+    return named
 
 
 def _complete(folder: Path, accelerator: Accelerator, wrong: str, cycles: int) -> str:

@@ -60,8 +60,10 @@ def as_float(value: np.ndarray, what: str) -> np.ndarray:
 
 
 def same(a: object, b: np.ndarray) -> bool:
-    """Tell whether this is an array of the same shape and values, of whatever type."""
-    return isinstance(a, np.ndarray) and np.array_equal(a.astype(float), b.astype(float))
+    """Tell whether this is an array of the same shape and values, of whatever type of numbers."""
+    if not isinstance(a, np.ndarray) or a.dtype.kind in "OSU":
+        return False
+    return np.array_equal(a.astype(float), b.astype(float))
 
 
 def gru_layer(

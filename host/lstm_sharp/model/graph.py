@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import is_float, same, some
 from lstm_sharp.model.pieces import Body, Call, Recurrent, State, Values
+
+_MOST_VALUES = 1 << 24
+"""Of a state."""
 
 
 class Input(NamedTuple):
@@ -80,10 +84,11 @@ class Graph:
             sizes.update((str(a), n) for a, n in zip(axes, values[name].shape) if a != "?")
         for name, (dtype, shape) in self.inputs.items():
             if name not in values:
-                if dtype is None or not is_float(dtype) or shape is None:
+                own = [a if isinstance(a, int) else sizes.get(a, 1) for a in shape or ()]
+                fits = dtype is not None and is_float(dtype) and shape is not None
+                if not fits or prod(own) > _MOST_VALUES:
                     raise UsageError(f"{self.source} needs the input {name}: {self.inputs[name]}")
-                open_sizes = [a if isinstance(a, int) else sizes.get(a, 1) for a in shape]
-                values[name] = np.zeros(open_sizes, dtype)
+                values[name] = np.zeros(own, dtype)
         return values
 
     def states(self, values: Mapping[str, np.ndarray]) -> tuple[tuple[str, str], ...]:

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 _MOVES = frozenset({"Transpose", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Dropout"})
 """Ops that keep all values of their first input, whatever its size."""
 _BODIES = {"If": ("then_branch", "else_branch"), "Loop": ("body",), "Scan": ("body",)}
+_MOST_NODES = 1024
+"""Recurrent ones of a graph; no model has as many, but a small file may."""
 _LENS = 4
-"""Places of sequence_lens, initial_h and initial_c among a node's inputs."""
+"""Place of sequence_lens among a node's inputs."""
 
 
 class _Cutter:
@@ -82,6 +84,15 @@ class _Cutter:
         absent = [name for name in _BODIES[node.op_type] if name not in graphs]
         if absent:
             raise UsageError(f"{where} lacks its {some(absent)}; export it again")
+        takes = 0 if node.op_type == "If" else len(node.input)
+        sizes = takes, len(node.output) + (node.op_type == "Loop")
+        for name in _BODIES[node.op_type]:
+            found = len(graphs[name].input), len(graphs[name].output)
+            if found != sizes:
+                raise UsageError(
+                    f"{where}: {name} has {found[0]} inputs and {found[1]} outputs, "
+                    f"not {sizes[0]} and {sizes[1]}; export it again"
+                )
         loops = looped or node.op_type != "If"
         return Control(
             where,
@@ -292,10 +303,16 @@ def load_onnx(
     """
     scope = Scope(file)
     cut = _Cutter(allow_host, _names_under(scope, prefix) if prefix else None)
-    in_bodies = sum(map(cut.takes, all_nodes(scope.own))) > sum(map(cut.takes, scope.own))
+    count = sum(map(cut.takes, all_nodes(scope.own)))
+    if count > _MOST_NODES:
+        raise UsageError(
+            f"{scope.source} has {count} LSTMs and GRUs, {_MOST_NODES} at most are read"
+        )
+    in_bodies = count > sum(map(cut.takes, scope.own))
     if not (whole or allow_host or in_bodies):
+        levels = cut.levels(scope)
         try:
-            return read_stack(scope, cut.levels(scope))
+            return read_stack(scope, levels)
         except UsageError:
             pass  # the graph takes all that a stack alone does not, or says why not
     body = cut.body(scope)

@@ -14,7 +14,7 @@ from lstm_sharp.errors import ToolError
 from lstm_sharp.files import refusing
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 _MOST_NODES = 1 << 20
 """Of a graph once its functions are put in place."""
@@ -44,20 +44,38 @@ def read_onnx(path: Path) -> ModelProto:
         if model.functions:
             _check_functions(model)
             model = onnx.inliner.inline_local_functions(model)
-        _check_order(model)
+        _check_names(model.graph)
         return model
 
 
-def _check_order(model: ModelProto) -> None:
-    """Refuse nodes that read what nothing has made before them: readers take them in order."""
-    graph = model.graph
-    made = {"", *(value.name for value in (*graph.input, *graph.initializer))}
-    made.update(sparse.values.name for sparse in graph.sparse_initializer)
+def _check_names(graph: GraphProto, around: Iterable[str] = ("",)) -> None:
+    """Refuse names that stand for two tensors, or for one that nothing has made before."""
+    made = set(around)
+
+    def make(names: Iterable[str], what: str) -> None:
+        for name in filter(None, names):
+            if name in made:
+                raise ValueError(f"{what} makes {name}, which is there already")
+            made.add(name)
+
+    def check(name: str, what: str) -> None:
+        if name not in made:
+            raise ValueError(f"{what} reads {name}, which nothing has made before it")
+
+    inputs = dict.fromkeys(value.name for value in graph.input)
+    make(inputs, "an input")
+    # Before IR version 4 initializers are listed as inputs, too.
+    make((t.name for t in graph.initializer if t.name not in inputs), "an initializer")
+    if graph.sparse_initializer:
+        raise ValueError(f"{graph.sparse_initializer[0].values.name} is sparse, which is not read")
     for node in graph.node:
         for name in node.input:
-            if name not in made:
-                raise ValueError(f"{label(node)} reads {name}, which nothing has made before it")
-        made.update(node.output)
+            check(name, label(node))
+        for body in bodies_of(node):
+            _check_names(body, made)
+        make(node.output, label(node))
+    for value in graph.output:
+        check(value.name, "an output")
 
 
 def _read_tensors(model: ModelProto, root: str) -> None:
@@ -122,9 +140,14 @@ def all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
     """Yield nodes and those in the bodies of If, Loop and Scan, each before what is in it."""
     for node in nodes:
         yield node
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from all_nodes(body.node)
+        for body in bodies_of(node):
+            yield from all_nodes(body.node)
+
+
+def bodies_of(node: NodeProto) -> Iterator[GraphProto]:
+    """Yield the graphs in a node's attributes."""
+    for attribute in node.attribute:
+        yield from (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs
 
 
 def label(node: NodeProto) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
 from lstm_sharp.model.common import is_float, some
-from lstm_sharp.model.onnx_file import read_onnx
+from lstm_sharp.model.onnx_file import bodies_of, read_onnx
 from lstm_sharp.model.onnx_run import Evaluator, make_evaluator
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ _ZERO_OPS = _LAYOUT_OPS | {"Expand", "Tile", "Constant", "ConstantOfShape"}
 
 _MOVING_OPS = (_LAYOUT_OPS - {"Cast"}) | {"Flatten", "Shape", "Size"}
 """Ops that read no value of their data input, so that NaN comes out only where it was put in."""
+
+
+_SECONDS = 2.0
+"""That a Loop in what is computed of constants may take: a file must not hold up its reader."""
 
 
 class HiddenValueError(UsageError):
@@ -219,7 +223,10 @@ class Scope:
         given = {name: known[name] for name in sorted(reads) if name in known}
         if key not in self._evaluators:
             names = [name for node in nodes for name in node.output if name]
-            self._evaluators[key] = make_evaluator(self.model_of(nodes, given, names)), names
+            self._evaluators[key] = (
+                make_evaluator(self.model_of(nodes, given, names), _SECONDS),
+                names,
+            )
         evaluator, names = self._evaluators[key]
         return {**known, **dict(zip(names, evaluator(given)))}
 
@@ -227,12 +234,12 @@ class Scope:
 def reads_of(node: NodeProto) -> Iterator[str]:
     """Yield the tensors that a node reads, from the bodies of If, Loop and Scan, too."""
     yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        body = attribute.g
+    for body in bodies_of(node):
         own = {value.name for value in (*body.input, *body.initializer)}
         own.update(name for inner in body.node for name in inner.output)
-        for inner in body.node:
-            yield from (name for name in reads_of(inner) if name not in own)
+        reads = [name for inner in body.node for name in reads_of(inner)]
+        reads += [value.name for value in body.output]
+        yield from (name for name in reads if name not in own)
 
 
 def _typed(name: str, value: Any) -> ValueInfoProto:

@@ -9,6 +9,7 @@ other, with onnx's own tests of each op at every opset and with other attributes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +39,12 @@ _WRONG: tuple[tuple[str, _Wrong], ...] = (
 """Ops that the reference evaluator computes wrongly, at which opset and with which attributes."""
 
 
-def make_evaluator(part: ModelProto | bytes) -> Evaluator:
+def make_evaluator(part: ModelProto | bytes, seconds: float = 60) -> Evaluator:
     """Returns what computes a graph.
 
     Args:
         part: a model whose outputs need no types; or one as a file has it, for ONNX Runtime alone.
+        seconds: that a run may take if there is a Loop in it: whether that ends, nobody can tell.
 
     Raises:
         UsageError: ONNX Runtime is not there or does not take the graph, and the reference
@@ -50,9 +52,9 @@ def make_evaluator(part: ModelProto | bytes) -> Evaluator:
         Exception: of the reference evaluator, when it does not know an op.
     """
     if isinstance(part, bytes):
-        return _runtime(part)
+        return _runtime(part, seconds)
     try:
-        return _runtime(part)
+        return _runtime(part, seconds)
     except Exception as error:  # of onnxruntime: an op, type or opset that it does not know
         missing = isinstance(error, ImportError)
         absent = "is not installed; run pip install onnxruntime"
@@ -61,7 +63,7 @@ def make_evaluator(part: ModelProto | bytes) -> Evaluator:
     return _reference(part)
 
 
-def _runtime(part: ModelProto | bytes) -> Evaluator:
+def _runtime(part: ModelProto | bytes, seconds: float) -> Evaluator:
     """Lets ONNX Runtime compute a graph; raises whatever it raises."""
     import onnxruntime
 
@@ -77,13 +79,23 @@ def _runtime(part: ModelProto | bytes) -> Evaluator:
     session = onnxruntime.InferenceSession(data, options, providers=providers)
     if any("bfloat16" in value.type for value in (*session.get_inputs(), *session.get_outputs())):
         raise TypeError("its Python interface has no bfloat16")
+    loops = b"Loop" in data
 
     def run(feeds: Mapping[str, np.ndarray]) -> list[Any]:
+        bound = onnxruntime.RunOptions()
+        timer = Timer(seconds, setattr, (bound, "terminate", True))
+        timer.daemon = True
+        if loops:
+            timer.start()
         try:
-            return list(session.run(None, dict(feeds)))
+            return list(session.run(None, dict(feeds), bound))
         except Exception as error:  # of onnxruntime, with places in its own source
+            if bound.terminate:
+                raise TimeoutError(f"a Loop in it takes longer than {seconds:g} s") from None
             told = why(error).rpartition("Status Message: ")[2].rpartition("was false. ")[2]
             raise RuntimeError(told) from error
+        finally:
+            timer.cancel()
 
     return run
 

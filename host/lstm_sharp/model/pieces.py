@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.files import why
+from lstm_sharp.files import refusing, why
 from lstm_sharp.model.common import is_float, some
 from lstm_sharp.model.onnx_run import Evaluator, make_evaluator
 
@@ -26,7 +26,7 @@ State = tuple[np.ndarray, np.ndarray]
 Call = Callable[["Recurrent", np.ndarray, "State | None", "np.ndarray | None"], Any]
 """Runs a recurrent part on x (batch, time, X), a state or None, and the steps of each sequence or
 None; gives h (batch, time, hidden), and h and c after the last steps."""
-_MOST_TURNS = 1 << 16
+_MOST_TURNS = 1 << 14
 """Of a loop around a recurrent node."""
 
 
@@ -256,7 +256,8 @@ class Control:
     def run(self, values: Values, call: Call) -> None:
         """Carry it out."""
         of = {"If": self._branch, "Loop": self._loop, "Scan": self._scan}[self.op]
-        values.update(zip(self.makes, of(values, call)))
+        with refusing(f"{self.label} cannot be carried out", "export it again"):
+            values.update(zip(self.makes, of(values, call)))
 
     def _branch(self, values: Values, call: Call) -> list[Any]:
         taken = bool(np.asarray(values[self.inputs[0]]).all())

@@ -24,6 +24,8 @@ from lstm_sharp.files import why
 VERSION = 3
 """Of the format; a reader refuses any other."""
 ABOUT = "package.json"
+GRAPH = "graph.json"
+"""What tells a package of a whole graph, see package/graphs.py."""
 _MARK = "lstm_sharp_package"
 """The key that tells a package from other JSON; its value is the version."""
 MODEL, VECTORS = "model.npz", "vectors.npz"
@@ -70,6 +72,11 @@ def read(folder: Path, needed: Sequence[str]) -> tuple[dict[str, Any], dict[str,
         UsageError: no package, another version, a file that is missing or was changed.
     """
     path = folder / ABOUT
+    if not path.exists() and (folder / GRAPH).is_file():
+        raise UsageError(
+            f"{folder} is a package of a whole graph; driver.GraphAccelerator runs it, and each "
+            "part in it is a package"
+        )
     about = files.parse_json(_read_file(path), str(path))
     if not isinstance(about, dict) or _MARK not in about:
         raise UsageError(f"{path} is of something else: it lacks {_MARK!r}")

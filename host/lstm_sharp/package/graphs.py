@@ -31,7 +31,7 @@ from lstm_sharp.runtime.graphs import calibration_of
 
 VERSION = 1
 """Of the format; a reader refuses any other."""
-ABOUT, CONSTANTS = "graph.json", "constants.npz"
+ABOUT, CONSTANTS = folders.GRAPH, "constants.npz"
 _MARK = "lstm_sharp_graph"
 _JSON_BYTES = 1 << 26
 _SCRIPT = folders.SCRIPT_TEXT.replace(b"driver.proof", b"driver.graphs")
@@ -166,11 +166,6 @@ class _Writer:
             "reads": list(piece.reads),
             "makes": list(piece.makes),
         }
-
-
-def is_graph(folder: str | Path) -> bool:
-    """Tell whether a folder is a package of a graph."""
-    return (Path(folder) / ABOUT).is_file()
 
 
 def read(folder: str | Path) -> GraphPackage:
