@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError
 
@@ -23,8 +24,12 @@ INT8 = 1.5
 
 @lru_cache
 def _made(name: str) -> Exhibit:
+    return _or_skip(EXHIBITS[name])
+
+
+def _or_skip(make: Callable[..., Exhibit], *arguments: str) -> Exhibit:
     try:
-        return EXHIBITS[name]()
+        return make(*arguments)
     except PackageNotFoundError as error:
         pytest.skip(f"{error}: pip install --no-deps '.[published]'")
 
@@ -88,13 +93,14 @@ def test_sets_are_disjoint(name: str) -> None:
     "name", ["silero_vad_half", "silero_vad_16k_op15", "silero_vad_openvino_16k"]
 )
 def test_other_files_of_silero_vad(name: str) -> None:
-    exhibit = gallery.silero_vad(name)
+    exhibit = _or_skip(gallery.silero_vad, name)
     assert gallery.errors(exhibit.right(), exhibit.run("W8A16", "float")[0])["worst"] < 1e-3
 
 
 def test_unrolled_file_of_silero_vad_is_refused_by_name() -> None:
+    exhibit = _or_skip(gallery.silero_vad, "silero_vad_op18_ifless")
     with pytest.raises(UsageError, match="one of 8 beside 4 Tanh.*export the layer as one LSTM"):
-        gallery.silero_vad("silero_vad_op18_ifless").run("W8A16")
+        exhibit.run("W8A16")
 
 
 def test_speech_is_found_in_a_recording() -> None:
