@@ -111,7 +111,9 @@ module mfu
       place_latch <= place_q;
       band_q <= latch;
       turn_q <= place_latch;
-      scales <= band_q[place_bits(Passes)'(turn_q % place_t'(Passes))];
+      // Reset, so that no shift register is made of it and of those beside it: what follows in the
+      // lanes has no time for one.
+      scales <= rst_n ? band_q[place_bits(Passes)'(turn_q % place_t'(Passes))] : '0;
     end
   end else begin : gen_shared
     assign scales = {4 * Lanes{{FactorBits'(0), act_shift_q}}};

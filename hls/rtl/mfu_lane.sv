@@ -72,14 +72,8 @@ module mfu_lane
     logic sign_q;
     assign wide = (WideBits - 1)'(WideBits'(scaled) <<< Left)
                   ^ {(WideBits - 1) {scaled[ScaledBits-1]}};
-    // Two small choices, of a place and of four: one of all would be a level deeper.
-    logic [3:0][ShiftedBits-2:0] near, far;
-    for (genvar n = 0; n < 4; n++) begin : gen_shift
-      assign near[n] = (ShiftedBits - 1)'(wide >> (Right + Sigma + n));
-      assign far[n] = near[act_shift[1:0]] >> (4 * n);
-    end
     always_ff @(posedge clk) begin
-      shifted_q <= far[act_shift[3:2]];
+      shifted_q <= (ShiftedBits - 1)'((wide >> (Right + Sigma)) >> act_shift);
       sign_q <= scaled[ScaledBits-1];
     end
     tanh_table #(.InBits(ShiftedBits)) u_table (
@@ -192,8 +186,10 @@ module mfu_lane
                                                   : {cell_c[CBits], {(CBits - 1) {~cell_c[CBits]}}};
   logic [BaseBits-1:0] c_y;
   logic c_negative;
+  // Of a GRU the table gives -t, which is subtracted from c: the sign is turned where there is time.
   tanh_table #(.InBits(CellWide + 1)) u_cell_table (
-      .clk, .magnitude(cell_magnitude), .sign(cell_c[CBits]), .y(c_y), .negative(c_negative)
+      .clk, .magnitude(cell_magnitude), .sign(cell_c[CBits] ^ (Gru == 1 && gru)),
+      .y(c_y), .negative(c_negative)
   );
 
   // o waits for tanh(c): edges 5 to 11, and 12 in the DSP
@@ -227,7 +223,7 @@ module mfu_lane
     factor_t t_added;
     assign kept = gru && !c_zero_q[CReadEdge+OutputWait] ? before_q[OutputWait-1] : '0;
     assign upper = (OperandBits - Finer)'(signed'(kept[CBits-1:Finer]))
-                   + (OperandBits - Finer)'(centre(c_y, c_negative ^ gru));
+                   + (OperandBits - Finer)'(centre(c_y, c_negative));
     always_ff @(posedge clk) begin
       c_read <= c_mem[c_addr_q[CAddrEdge]];
       n_h_q <= {n_h_q[HeldWait-3:0], held_q[0]};
@@ -235,7 +231,7 @@ module mfu_lane
       before_q <= {before_q[OutputWait-2:0], c_read};
       cell_q <= {cell_q[CWriteEdge-CellEdge-2:0], c_cell};
       t_q <= {upper, kept[Finer-1:0]};
-      t_added <= gru ? centre(c_y, c_negative) : '0;
+      t_added <= gru ? centre(c_y, !c_negative) : '0;
       above <= (OutBits'(t_added) <<< GruCFrac) | (OutBits'(gru) << (SigmaFrac - 1));
     end
     assign n_h = n_h_q[HeldWait-2];

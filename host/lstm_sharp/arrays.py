@@ -37,15 +37,19 @@ _MAKES = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
 _SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
-def read_npy(path: Name) -> np.ndarray:
+def read_npy(path: Name, kinds: str = "fiu") -> np.ndarray:
     """Read a .npy file of numbers.
+
+    Args:
+        path: its name.
+        kinds: of NumPy's types, those that are read.
 
     Raises:
         UsageError: missing, too large, damaged, or not an array of numbers.
     """
     what = f"{os.fspath(path)} is no .npy array"
     with files.opened(path) as (file, size), refusing(what, "write it with numpy.save as float32"):
-        return _npy(file, size)
+        return _npy(file, size, kinds)
 
 
 @contextmanager
@@ -141,7 +145,7 @@ def read_state(path: Name) -> tuple[np.ndarray, np.ndarray]:
         return held["h"](), held["c"]()
 
 
-def _npy(file: IO[bytes], size: int) -> np.ndarray:
+def _npy(file: IO[bytes], size: int, kinds: str = "fiu") -> np.ndarray:
     """Read an array and the header before it, which are all of a stream of ``size`` bytes."""
     version = np.lib.format.read_magic(file)[0]
     if version not in _HEADERS:
@@ -152,7 +156,7 @@ def _npy(file: IO[bytes], size: int) -> np.ndarray:
             shape, in_columns, dtype = _HEADERS[version](file)
     except Exception:  # it is Python that is parsed
         raise ValueError("its header is not that of an array of numbers") from None
-    if dtype.kind not in "fiu" or dtype.itemsize > 8:
+    if dtype.kind not in kinds or dtype.itemsize > 8:
         raise ValueError(f"it has type {dtype}; float16, float32, float64 or integers are read")
     here, takes = size - file.tell(), prod(shape) * dtype.itemsize
     if takes != here:

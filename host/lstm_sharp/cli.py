@@ -30,7 +30,7 @@ from lstm_sharp.numerics.stored import load, load_model
 from lstm_sharp.runtime import accuracy_report, graph_files, overview
 from lstm_sharp.runtime.batch import head_by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
-from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series
+from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series, stacked
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, Session
 from lstm_sharp.terminal import Parser, ended, ends, say, size
@@ -206,8 +206,7 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
         (options.json, *([] if graph_files.is_folder(options.output) else [options.output])),
         (options.model, *graph_files.paths([*options.input, *(options.calibration or [])])),
     )
-    if graph_files.is_folder(options.output) and not Path(options.output).is_dir():
-        raise UsageError(f"{options.output} is no folder; make it first")
+    graph_files.check(graph, options.output)
     calls = list(series(graph, graph_files.read(graph, options.input)))
     steps = max((np.shape(v)[1] for v in calls[0].values() if np.ndim(v) > 1), default=1)
     data = options.calibration and graph_files.read(graph, options.calibration)
@@ -233,7 +232,7 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
             reports += [session.report] if session.report else []
     report, found = GraphReport.of(reports), answers[0]
     if len(calls) > 1:
-        found = {name: np.stack([answer[name] for answer in answers]) for name in found}
+        found = stacked(answers)
     graph_files.write(options.output, found, [out for _, out in report.states])
     told = [f"{name}: {n}" for name, each in report.parts.items() for r in each for n in r.notes]
     for note in dict.fromkeys([*report.notes, *told]):

@@ -17,14 +17,16 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.terminal import Parser, ended
 from workshop import resources, results, synth, tables
 
-_HALF = {"chains": 2, "sequence_words": 256}
+_LSTM = {"gru": 0}
+"""What is compared is shapes; so no engine has more than LSTMs take."""
+_HALF = {"chains": 2, "sequence_words": 256, **_LSTM}
 """Bands of 4 rows for four chains would be stored sums 1,024 deep: 5 LUT levels with one bank."""
 _TILES = {  # MACs: config whose other knobs they have, what is other, and all K's
     208: ("pynq-z2", {"rows": 4, "columns": 52, **_HALF}, (4, 8, 16)),
     192: ("pynq-z2", {"rows": 4, "columns": 48, **_HALF}, (4, 8, 16, 32)),
     1024: (
         "zcu104",
-        {"rows": 16, "columns": 64, "uram_columns": 48, "sequence_words": 1024},
+        {"rows": 16, "columns": 64, "uram_columns": 48, "sequence_words": 1024, **_LSTM},
         (16, 32, 64, 128),
     ),
 }

@@ -39,13 +39,14 @@ class GraphAccelerator(GraphSession):
         take_over: bool = False,
     ) -> None:
         held = source if isinstance(source, GraphPackage) else graphs.read(source)
+        folder = "." if isinstance(source, GraphPackage) else source
         goes_on = held.stateful if stateful is None else stateful
         first: Accelerator | None = None
         sessions: dict[str, Any] = {}
         try:
             for part in held.graph.parts:
                 if first is None:
-                    first = one = Accelerator(overlay, take_over)
+                    first = one = Accelerator(overlay or overlay_in(folder), take_over)
                 else:
                     one = Accelerator.__new__(Accelerator)
                     one.runs = first.runs

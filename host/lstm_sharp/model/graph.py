@@ -151,9 +151,19 @@ class Graph:
                     f"{self.source}: input {name} is {value.dtype} {value.shape}; "
                     f"its inputs are {wants}"
                 )
-            if both_float and not np.isfinite(np.asarray(value, float)).all():
-                raise UsageError(f"{self.source}: input {name} has NaN or infinite values")
-            found[name] = value if dtype is None else value.astype(dtype)
+            if not value.size:
+                raise UsageError(f"{self.source}: input {name} has no values, {value.shape}")
+            with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is told
+                found[name] = cast = value if dtype is None else value.astype(dtype)
+            if both_float and (np.isnan(cast) | (np.isinf(cast) & np.isfinite(value))).any():
+                raise UsageError(
+                    f"{self.source}: input {name} has NaN, or values beyond {dtype}; clean it first"
+                )
+            if both_whole and not np.array_equal(cast, value):
+                raise UsageError(
+                    f"{self.source}: input {name} has {value.min()} to {value.max()}, which "
+                    f"{dtype} does not hold"
+                )
         return found
 
 

@@ -65,6 +65,8 @@ def load(
             the accelerator would not compute as the file means it.
     """
     if not isinstance(source, str | os.PathLike):
+        if whole or allow_host:
+            raise UsageError("a module is no graph to be run whole; export it, and give the file")
         return from_module(source, prefix)
     file = Path(source)
     if file.is_dir():

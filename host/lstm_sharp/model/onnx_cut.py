@@ -57,6 +57,7 @@ class _Cutter:
     def __init__(self, allow_host: bool, names: Collection[str] | None = None) -> None:
         self._allow_host, self._names = allow_host, names
         self.notes: list[str] = []
+        self._named: dict[str, int] = {}
         self._read: dict[int, Level] = {}  # each keeps its node, and so the node its id
 
     def takes(self, node: NodeProto) -> bool:
@@ -117,7 +118,7 @@ class _Cutter:
                         lower += upper
                         groups = [g for g in groups if g is not upper]
                         break
-        specials: list[Piece] = [_part(scope, group, looped) for group in groups]
+        specials: list[Piece] = [self._part(scope, group, looped) for group in groups]
         needed, _ = self._walk(scope, groups)
         inside = {id(level.node) for level in levels}
         hosted: list[NodeProto] = []
@@ -132,6 +133,22 @@ class _Cutter:
             else:
                 hosted.append(node)
         return _in_order(scope, hosted, specials)
+
+    def _part(self, scope: Scope, group: list[Level], looped: bool) -> Recurrent:
+        """Make the recurrent part of nodes that feed each other, under a name of its own."""
+        names = [level.node.name or level.node.output[0] or label(level.node) for level in group]
+        cells = tuple(cell for level in group for cell in level.cells)
+        try:
+            model = Model(cells, names[0], directions=tuple(len(q.cells) for q in group))
+        except UsageError as error:
+            raise UsageError(f"{scope.source}, {some(names)}: {error}") from error
+        only = _sizes(scope, group[0]) if len(group) > 1 else None
+        name = told = " + ".join(names)
+        while name in self._named:  # other scopes, and nodes without one, may have the same
+            self._named[told] += 1
+            name = f"{told} ({self._named[told]})"
+        self._named[name] = 1
+        return Recurrent(name, model, tuple(map(_node, group)), looped, only)
 
     def levels(self, scope: Scope) -> list[Level]:
         """Read the recurrent nodes of a scope that an output of it needs."""
@@ -179,18 +196,6 @@ def _reads_of_group(group: list[Level]) -> list[str]:
     found = [group[0].node.input[0]]
     found += [name for q in group for name in (input_of(q.node, _LENS), *q.states)]
     return list(filter(None, found))
-
-
-def _part(scope: Scope, group: list[Level], looped: bool) -> Recurrent:
-    """Make the recurrent part of nodes that feed each other."""
-    names = [level.node.name or level.node.output[0] or label(level.node) for level in group]
-    cells = tuple(cell for level in group for cell in level.cells)
-    try:
-        model = Model(cells, names[0], directions=tuple(len(q.cells) for q in group))
-    except UsageError as error:
-        raise UsageError(f"{scope.source}, {some(names)}: {error}") from error
-    only = _sizes(scope, group[0]) if len(group) > 1 else None
-    return Recurrent(" + ".join(names), model, tuple(map(_node, group)), looped, only)
 
 
 def _node(level: Level) -> Node:
@@ -345,6 +350,9 @@ def _input_of(info: Any) -> Input:
     """Read what a file says of an input."""
     from onnx import helper
 
+    which = info.type.WhichOneof("value")
+    if which not in (None, "tensor_type"):
+        raise ValueError(f"input {info.name} is a {which.partition('_')[0]}, not a tensor")
     kind = info.type.tensor_type
     dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type) if kind.elem_type else None
     if not kind.HasField("shape"):

@@ -107,7 +107,8 @@ def write(
         contents = {**joined, folders.SCRIPT: _SCRIPT, **writer.files}
         contents[CONSTANTS] = stored.npz(writer.constants)
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-        text = json.dumps({_MARK: VERSION, **about, "files": sums}, indent=2) + "\n"
+        told = {_MARK: VERSION, **about, "files": sums}
+        text = json.dumps({**told, "sha256": digest(told)}, indent=2) + "\n"
         for name, each in {**contents, ABOUT: text.encode()}.items():
             (beside / name).write_bytes(each)
         made = read(beside)
@@ -117,6 +118,12 @@ def write(
         raise UsageError(f"{target} cannot be written ({why(error)})") from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def digest(about: Mapping[str, object]) -> str:
+    """Return the SHA-256 of all in graph.json but the sum itself."""
+    rest = {name: value for name, value in about.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 class _Writer:
@@ -182,12 +189,14 @@ def read(folder: str | Path) -> GraphPackage:
             "the package again"
         )
     with files.refusing(f"{folder} is damaged", "make the package again"):
+        stored.require(about["sha256"] == digest(about), f"{ABOUT} is as it was written")
         reader = _Reader(folder, about)
         body = reader.body(about["body"])
         inputs = {
             str(name): Input(None if kind is None else np.dtype(kind), shape and tuple(shape))
             for name, (kind, shape) in about["inputs"].items()
         }
+        stored.require(reader.parts, "there is at least one part")
         graph = Graph(str(about["source"]), body, inputs, list(map(str, about["notes"])))
         return GraphPackage(graph, reader.parts, bool(about["stateful"]))
 

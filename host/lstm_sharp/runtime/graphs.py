@@ -6,15 +6,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lstm_sharp.compiler.schedule import check_schedule
 from lstm_sharp.errors import UsageError
+from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.pieces import Call, Recurrent, State, Values
 from lstm_sharp.numerics import reference
+from lstm_sharp.numerics.formats import Format
 from lstm_sharp.runtime import session as of_model
+from lstm_sharp.runtime.backends import Progress
 from lstm_sharp.runtime.batch import by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.report import Report
@@ -105,8 +110,8 @@ class GraphSession:
 
     Args:
         graph: cut at its recurrent parts.
-        calibration: typical inputs by name, as ``stream`` takes them; by default those of the first
-            call, which is little to choose scales on if it has few steps.
+        calibration: typical inputs as ``series`` takes them, or the first one; by default those of
+            the first call, which is little to choose scales on if it has few steps.
         stateful: inputs that are states go on from where the last call ended, until ``reset``, as
             do recurrent parts that the graph gives no state.
 
@@ -129,36 +134,42 @@ class GraphSession:
         config: Any = None,
         backend: str = "golden",
         *,
-        calibration: Mapping[str, np.ndarray] | None = None,
+        format: str | None = None,
+        schedule: str = "best",
+        calibration: Mapping[str, np.ndarray] | np.ndarray | None = None,
+        build: Path | None = None,
         steps: int = 1,
         stateful: bool = False,
+        overlay: str | Path | None = None,
         compare: bool = False,
-        **more: Any,
+        progress: Progress | None = None,
     ) -> None:
-        overlay = more.get("overlay")
         of_model.check_backend(backend, overlay)
+        check_schedule(schedule)
+        self._format = str(Format.parse(format or DEFAULT_FORMAT))
         self._begin(graph, backend, stateful, {}, compare)
         if graph.parts and overlay is None and (backend not in ("float", "golden") or config):
             models = [part.model for part in graph.parts]
-            config = choose(models, config, more.get("format"), True, steps)
+            config = choose(models, config, format, True, steps)
         beside: of_model.Session | None = None
-        if backend == "float":  # which takes no sessions, for it has no scales
-            self._format = str(more.get("format") or DEFAULT_FORMAT)
-            return
-        for part in graph.parts:
+        for part in graph.parts if backend != "float" else ():  # which has no scales
             beside = self.sessions[part.name] = of_model.Session(
                 part.model,
                 beside.cfg if beside and overlay is not None else config,
                 backend,
+                format=format,
+                schedule=schedule,
+                build=build,
                 steps=steps,
                 stateful=stateful and part.keeps_state,
+                overlay=overlay,
                 compare=compare,
+                progress=progress,
                 beside=beside,
-                **more,
             )
-        self._to_calibrate = any(part.looped for part in graph.parts)
+        self._to_calibrate = backend != "float" and any(part.looped for part in graph.parts)
         if calibration is not None:
-            self._calibrate(calibration)
+            self._calibrate(self._named(calibration))
 
     def _begin(
         self,
@@ -208,7 +219,7 @@ class GraphSession:
             BoardError: the run failed on a board; call ``reset``.
         """
         named = isinstance(x, Mapping)
-        given = dict(x) if isinstance(x, Mapping) else {next(iter(self.graph.inputs)): x}
+        given = self._named(x)
         values = self.graph.filled(given)
         left_out = values.keys() - given.keys()
         states = self.graph.states(values) if self.stateful or left_out else ()
@@ -226,16 +237,24 @@ class GraphSession:
             exact = self._exact.run(values, states, left_out)
             errors = {name: _error(found[name], exact[name]) for name in found}
         kept = "goes on from call to call" if self.stateful else "begins at zero"
-        notes = [f"{name} is the state that {out} ends as; it {kept}" for name, out in states]
+        notes = [
+            f"{name} is the state that {out} ends as; it {kept}"
+            for name, out in states
+            if name in left_out
+        ]
         reports = {name: tuple(each) for name, each in self._reports.items()}
         self.report = GraphReport(reports, seconds, errors, states, (*self.graph.notes, *notes))
         ends = [name for name in found if name not in dict(states).values()]
         return found if named or len(ends) != 1 else found[ends[0]]
 
+    def _named(self, x: Mapping[str, np.ndarray] | np.ndarray) -> Values:
+        return dict(x) if isinstance(x, Mapping) else {next(iter(self.graph.inputs)): x}
+
     def _calibrate(self, calibration: Mapping[str, np.ndarray]) -> None:
         self._to_calibrate = False
         for name, x in calibration_of(self.graph, calibration, self.stateful).items():
-            self.sessions[name].calibrate(x)
+            if name in self.sessions:
+                self.sessions[name].calibrate(x)
 
     def _run_part(
         self, part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
@@ -249,6 +268,8 @@ class GraphSession:
         session = self.sessions[part.name]
         steps = x.shape[0] * x.shape[1]
         little = not session.calibrated and steps < _FEW
+        if little and x.min() == x.max():
+            session.calibrate(_varied(x))
         try:
             answer = session.run(x, state, True, lengths)
         except UsageError as error:
@@ -281,7 +302,7 @@ def calibration_of(
     for call in series(graph, values):
         filled = graph.filled(call)
         course.run(filled, graph.states(filled), filled.keys() - call.keys())
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name, xs in exact.seen.items():
         if name in exact.went_on and len({len(x) for x in xs}) == 1:
             found[name] = np.concatenate(xs, axis=1)
@@ -289,7 +310,13 @@ def calibration_of(
             found[name] = np.concatenate(xs, axis=0)
         else:
             found[name] = np.concatenate([x.reshape(1, -1, x.shape[2]) for x in xs], axis=1)
-    return found
+    return {name: _varied(x) if x.min() == x.max() else x for name, x in found.items()}
+
+
+def _varied(x: np.ndarray) -> np.ndarray:
+    """Draw x of the reach of one that is the same throughout, as a decoder's first symbol is."""
+    reach = float(np.abs(x).max()) or 1.0
+    return np.random.default_rng(0).uniform(-reach, reach, x.shape)
 
 
 class _Course:
@@ -306,7 +333,7 @@ class _Course:
         going_on = {name: self.kept[name] for name in left_out & self.kept.keys()}
         found = self.graph.run({**values, **going_on}, self.call)
         if self.stateful:
-            self.kept = {name: found[out] for name, out in states}
+            self.kept = {name: np.array(found[out]) for name, out in states}
         return found
 
 
@@ -333,6 +360,11 @@ class InFloat:
             state = self._kept.get(part.name)
         if state is not None:
             self.went_on.add(part.name)
+            if state[0].shape[1] != len(x):
+                raise UsageError(
+                    f"{part.name} goes on with {state[0].shape[1]} sequences, {len(x)} were given; "
+                    "call reset() first"
+                )
 
         def run(x: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
             found = reference.run(part.model, x, state)
@@ -363,6 +395,8 @@ def series(graph: Graph, values: Mapping[str, np.ndarray]) -> Iterator[Values]:
     }
     if len(set(long.values())) > 1:
         raise UsageError(f"{graph.source}: series of calls are of one length, not {long}")
+    if 0 in long.values():
+        raise UsageError(f"{graph.source}: a series of 0 calls was given; give at least one")
     for call in range(next(iter(long.values()), 1)):
         yield {name: value[call] if name in long else value for name, value in values.items()}
 
@@ -377,9 +411,32 @@ class Session(of_model.Session):
         return super().__new__(cls)
 
 
+def stacked(answers: Sequence[Values]) -> Values:
+    """Put the outputs of the calls of a series together, along a new first axis.
+
+    Raises:
+        UsageError: an output whose shape is another in another call.
+    """
+    found = {}
+    for name in answers[0]:
+        shapes = {np.shape(answer[name]) for answer in answers}
+        if len(shapes) > 1:
+            raise UsageError(
+                f"output {name} has shapes {some(sorted(shapes))} in calls of the series; run "
+                "them one by one"
+            )
+        found[name] = np.stack([answer[name] for answer in answers])
+    return found
+
+
 def _error(found: Any, exact: Any) -> tuple[float, float]:
-    """Return the largest difference, and the largest value."""
-    a, b = (np.asarray(v).astype(np.float64) for v in (found, exact))
-    if a.shape != b.shape:
-        return float("inf"), float(np.abs(b).max(initial=0))
-    return float(np.abs(a - b).max(initial=0)), float(np.abs(b).max(initial=0))
+    """Return the largest difference, and the largest value; infinity where shape or text differ."""
+    if isinstance(found, list):
+        both = [_error(a, b) for a, b in zip(found, exact)]
+        return max((e for e, _ in both), default=0.0), max((v for _, v in both), default=0.0)
+    if found.dtype.kind in "OSU" or found.shape != exact.shape:
+        return (0.0 if np.array_equal(found, exact) else float("inf")), 0.0
+    a, b = (v.astype(np.float64) for v in (found, exact))
+    with np.errstate(invalid="ignore"):  # of infinities
+        off = np.where(a == b, 0.0, np.abs(a - b))
+    return float(off.max(initial=0)), float(np.abs(b).max(initial=0))
