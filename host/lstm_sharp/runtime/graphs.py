@@ -316,7 +316,8 @@ def calibration_of(
 def _varied(x: np.ndarray) -> np.ndarray:
     """Draw x of the reach of one that is the same throughout, as a decoder's first symbol is."""
     reach = float(np.abs(x).max()) or 1.0
-    return np.random.default_rng(0).uniform(-reach, reach, x.shape)
+    drawn = np.random.default_rng(0).uniform(-reach, reach, x.shape)
+    return np.concatenate([np.full_like(x[:, :1], reach), drawn], axis=1)
 
 
 class _Course:
