@@ -46,9 +46,7 @@ def test_resources_of_shapes_are_of_this_rtl(place: int, tmp_path: Path) -> None
     told, renew = seen[place], "run python -m workshop.shape_resources"
     sources = tools.digest(verilate.synthesised(tmp_path))
     assert (told["identity"], told["sources"]) == (cfg.digest, sources), renew
-    # One path where a gate's sum is shifted, with 64 columns and one or two K's: docs/shapes.md
-    assert told["witness"] or (cfg.columns == 64 and len(told["failing"]) == 1)
-    assert all("shifted_q" in path and path.startswith("5 LUT:") for path in told["failing"])
+    assert told["witness"] and not told["failing"]
     one = next(entry for entry in seen if entry["macs"] == cfg.macs)
     assert told["used"]["lut"] <= 2 * one["used"]["lut"]
 
