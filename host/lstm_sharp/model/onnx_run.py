@@ -39,7 +39,7 @@ _WRONG: tuple[tuple[str, _Wrong], ...] = (
 """Ops that the reference evaluator computes wrongly, at which opset and with which attributes."""
 
 
-def make_evaluator(part: ModelProto | bytes, seconds: float = 60) -> Evaluator:
+def make_evaluator(part: ModelProto | bytes, seconds: float = 8) -> Evaluator:
     """Returns what computes a graph.
 
     Args:
