@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import weakref
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from lstm_sharp.virtual.faults import Fault, Faults
 
 _U64 = ctypes.c_uint64
 _CONTROL, _INTERRUPT = ENGINE["CTRL"].offset, ENGINE["IP_ISR"].offset
+
+
+def _close(library: ctypes.CDLL, board: int, owner: int) -> None:
+    """Free a board, but not in a fork: the threads that it would wait for are not there."""
+    if os.getpid() == owner:
+        library.virtual_close(board)
 
 
 class EngineAssertion(EngineError):
@@ -66,7 +73,7 @@ class Engine:
             function = getattr(self._library, f"virtual_{name}")
             function.restype, function.argtypes = result, arguments
         self._board = self._library.virtual_open()
-        self._close = weakref.finalize(self, self._library.virtual_close, self._board)
+        self._close = weakref.finalize(self, _close, self._library, self._board, os.getpid())
         self._shared = self._library.virtual_shared(self._board).contents
         self.weights, self.x, self.h = self._shared.weights, self._shared.x, self._shared.h
         self._faults = faults
