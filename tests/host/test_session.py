@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -356,6 +357,7 @@ def test_a_simulated_engine_ends_with_its_session() -> None:
     pid = session.runs.process.pid
     child = os.fork()
     if not child:
+        gc.disable()  # what other tests have left may wait for threads that a fork does not have
         right = np.array_equal(session.run(X), wanted) and session.runs.process.pid != pid
         session.close()
         os._exit(not right)
