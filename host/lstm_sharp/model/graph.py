@@ -36,7 +36,7 @@ class Graph:
 
     Args:
         source: the file, for errors.
-        body: its steps.
+        body: its pieces.
         inputs: by name.
         notes: what the host computes because no engine does.
 

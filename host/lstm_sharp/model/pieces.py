@@ -319,7 +319,7 @@ class Body:
         inputs: names.
         outputs: names.
         pieces: in their order.
-        constants: outputs, and what steps read, that the file gives.
+        constants: outputs, and what pieces read, that the file gives.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -297,14 +297,20 @@ def calibration_of(
         x (batch, time, X) of each part that ran. Calls that go on, or differ in length, are one
         long sequence; others lie side by side.
     """
-    exact = InFloat(stateful)
-    course = _Course(graph, exact, stateful=True)
+    seen: dict[str, list[np.ndarray]] = {}
+    went_on: set[str] = set()
+
+    def watch(name: str, x: np.ndarray, goes_on: bool) -> None:
+        seen.setdefault(name, []).append(x)
+        went_on.update([name] if goes_on else [])
+
+    course = _Course(graph, InFloat(stateful, watch), stateful=True)
     for call in series(graph, values):
         filled = graph.filled(call)
         course.run(filled, graph.states(filled), filled.keys() - call.keys())
     found: dict[str, np.ndarray] = {}
-    for name, xs in exact.seen.items():
-        if name in exact.went_on and len({len(x) for x in xs}) == 1:
+    for name, xs in seen.items():
+        if name in went_on and len({len(x) for x in xs}) == 1:
             found[name] = np.concatenate(xs, axis=1)
         elif len({x.shape[1:] for x in xs}) == 1:
             found[name] = np.concatenate(xs, axis=0)
@@ -341,31 +347,30 @@ class _Course:
 class InFloat:
     """Runs recurrent parts in float64.
 
-    Attributes:
-        seen: x of each part, call after call.
-        went_on: names of the parts that began with a state.
+    Args:
+        stateful: parts that the graph gives no state go on from call to call.
+        watch: called with each part's name and x, and whether it begins with a state.
     """
 
-    def __init__(self, stateful: bool = False) -> None:
-        self._stateful = stateful
+    def __init__(
+        self, stateful: bool = False, watch: Callable[[str, np.ndarray, bool], None] | None = None
+    ) -> None:
+        self._stateful, self._watch = stateful, watch
         self._kept: dict[str, State] = {}
-        self.seen: dict[str, list[np.ndarray]] = {}
-        self.went_on: set[str] = set()
 
     def __call__(
         self, part: Recurrent, x: np.ndarray, state: State | None, lengths: np.ndarray | None
     ) -> tuple[np.ndarray, State]:
-        """Run a part; see ``model.graph.Call``."""
-        self.seen.setdefault(part.name, []).append(x)
+        """Run a part; see ``model.pieces.Call``."""
         if state is None and self._stateful and part.keeps_state:
             state = self._kept.get(part.name)
-        if state is not None:
-            self.went_on.add(part.name)
-            if state[0].shape[1] != len(x):
-                raise UsageError(
-                    f"{part.name} goes on with {state[0].shape[1]} sequences, {len(x)} were given; "
-                    "call reset() first"
-                )
+        if state is not None and state[0].shape[1] != len(x):
+            raise UsageError(
+                f"{part.name} goes on with {state[0].shape[1]} sequences, {len(x)} were given; "
+                "call reset() first"
+            )
+        if self._watch:
+            self._watch(part.name, x, state is not None)
 
         def run(x: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
             found = reference.run(part.model, x, state)
