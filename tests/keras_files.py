@@ -203,3 +203,23 @@ def _steps(
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-z))
+
+
+LSTM = cell("LSTM", "a", 4)
+"""A layer to have a file of."""
+
+
+def save(folder: Path, *layers: Config, suffix: str = ".keras", **more: Any) -> Path:
+    """Write a Sequential with weights drawn."""
+    return write(folder / f"m{suffix}", sequential(*layers, **more), weights(*layers))
+
+
+def weights(*layers: Config) -> dict[str, list[list[np.ndarray]]]:
+    found, width = {}, X
+    for seed, layer in enumerate(layers):
+        if layer["class_name"] in ("LSTM", "GRU", "Bidirectional"):
+            found[layer["config"]["name"]] = draw(layer, width, seed)
+            width = sum(one["units"] for one in cells_of(layer))
+            if layer["config"].get("merge_mode") in ("sum", "ave", "mul"):
+                width //= 2
+    return found
