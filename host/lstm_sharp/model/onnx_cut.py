@@ -62,7 +62,7 @@ class _Cutter:
 
     def takes(self, node: NodeProto) -> bool:
         """Tell whether a node is recurrent, and for an engine."""
-        own = {node.name, input_of(node, 1)}
+        own = {_name(node), input_of(node, 1)}
         return is_recurrent(node) and (self._names is None or not own.isdisjoint(self._names))
 
     def body(self, scope: Scope, looped: bool = False) -> Body:
@@ -136,7 +136,7 @@ class _Cutter:
 
     def _part(self, scope: Scope, group: list[Level], looped: bool) -> Recurrent:
         """Make the recurrent part of nodes that feed each other, under a name of its own."""
-        names = [level.node.name or level.node.output[0] or label(level.node) for level in group]
+        names = [_name(level.node) for level in group]
         cells = tuple(cell for level in group for cell in level.cells)
         try:
             model = Model(cells, names[0], directions=tuple(len(q.cells) for q in group))
@@ -190,6 +190,11 @@ class _Cutter:
                 nodes.add(id(node))
                 wanted.update(parts.get(id(node)) or reads_of(node))
         return nodes, wanted
+
+
+def _name(node: NodeProto) -> str:
+    """Return what a recurrent node is called, which in ONNX need not have a name."""
+    return node.name or next((name for name in node.output if name), label(node))
 
 
 def _reads_of_group(group: list[Level]) -> list[str]:
@@ -336,7 +341,7 @@ def load_onnx(
 def _names_under(scope: Scope, prefix: str) -> list[str]:
     """Return the names under a prefix: of recurrent nodes, or else of their weights."""
     nodes = [node for node in all_nodes(scope.own) if is_recurrent(node)]
-    for names in ([node.name for node in nodes], [input_of(node, 1) for node in nodes]):
+    for names in ([_name(node) for node in nodes], [input_of(node, 1) for node in nodes]):
         chosen = match_prefix(filter(None, names), prefix)
         if chosen:
             return chosen
