@@ -124,7 +124,8 @@ def _run(options: Namespace) -> None:
     model = load(options.model, options.prefix, whole=whole, allow_host=options.allow_host)
     if isinstance(model, Graph):
         return _run_graph(options, model)
-    (options.input,), (options.calibration,) = options.input, options.calibration or (None,)
+    options.input = _one("--input", options.input)
+    options.calibration = _one("--calibration", options.calibration)
     if options.output_of == "head" and model.head is None:
         raise UsageError(f"{options.model} {model.no_head}; leave out --output-of head")
     calibration = _read(options.calibration)
@@ -410,8 +411,8 @@ def _package(options: Namespace) -> None:
     model = load(options.model, options.prefix, allow_host=options.allow_host)
     if isinstance(model, Graph):
         return _package_graph(options, model)
-    (path,) = options.calibration or (None,)
-    calibration, assume = _read(path), options.assume_range
+    calibration = _read(_one("--calibration", options.calibration))
+    assume = options.assume_range
     fmt = stored.own_format(model, options.format, assume if calibration is None else calibration)
     cfg = config.load(options.config).with_format(fmt)
     with _overlay_for(options, cfg) as (cfg, overlay):
@@ -522,6 +523,15 @@ def _perf(options: Namespace) -> None:
     files.check_outputs((options.json,), ())
     given = {k: v for k, v in vars(options).items() if k not in ("command", "json")}
     _tell(options.json, perf(**given))
+
+
+def _one(option: str, given: Sequence[str] | None) -> str | None:
+    """Return what a stack takes of an option that a graph takes for each of its inputs."""
+    if given and len(given) > 1:
+        raise UsageError(
+            f"{option} is given {len(given)} times; one stack has one input: give it once"
+        )
+    return given[0] if given else None
 
 
 def _read(path: str | None) -> np.ndarray | None:

@@ -147,6 +147,28 @@ def test_options(tmp_path: Path, how: dict[str, Any], said: str, backend: str) -
     Session(load(path, whole=True), backend=backend, calibration=x_of())  # of the first input
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "run m.onnx --node y --input x.npy --input x.npy --output y.npy",
+        "run m.onnx --node y --input x.npy --calibration x.npy --calibration x.npy --output y.npy",
+        "package m.onnx --node y --config tiny --calibration x.npy --calibration x.npy -o p",
+    ],
+)
+def test_a_stack_has_one_input(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made(tmp_path, "float[t, n, 4] x -> float y", "y = LSTM<hidden_size=4>(x, W, R)")
+    np.save("x.npy", x_of())
+    assert cli.main(asked.split()) == 2
+    assert "is given 2 times; one stack has one input: give it once" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "x.npy"]
+
+
 def test_outputs_as_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,8 @@ def write(
                 assert isinstance(part.model, Model)
                 x, place = data[part.name], beside / f"part{index}"
                 package.write(part.model, cfg, place, schedule, x)
+        if not writer.parts:
+            raise UsageError(f"{graph.source}: no recurrent part of it ran on an engine")
         about = {
             "source": graph.source,
             "creator": f"lstm-sharp {__version__}",
