@@ -28,11 +28,10 @@ from lstm_sharp.numerics.formats import SUPPORTED, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
 from lstm_sharp.numerics.stored import load, load_model
 from lstm_sharp.runtime import accuracy_report, graph_files, overview
-from lstm_sharp.runtime.batch import head_by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series, stacked
 from lstm_sharp.runtime.inputs import check_input
-from lstm_sharp.runtime.session import BACKENDS, Session
+from lstm_sharp.runtime.session import BACKENDS, OUTPUTS, Session
 from lstm_sharp.terminal import Parser, ended, ends, say, size
 
 _ANY = {"max_shift": DEFAULT_MAX_SHIFT, "row_scales": True}
@@ -111,7 +110,7 @@ def _add_run(run: Parser) -> None:
     _option(run, "--state", metavar="S.npz", help=f"h and c to begin with, {s}")
     _option(run, "--state-out", metavar="S.npz", help="h and c after each sequence's last step")
     head = "write h, or what the model computes after the LSTM"
-    _option(run, "--output-of", choices=("h", "head"), default="h", help=head)
+    _option(run, "--output-of", choices=OUTPUTS, default="h", help=head)
     _option(run, "--json")
 
 
@@ -152,10 +151,9 @@ def _run(options: Namespace) -> None:
     ):
         warnings.simplefilter("ignore")  # the report's notes say the same
         x = check_input(model, x, "input")
-        if options.state_out:
-            y, after = session.run(x, state, True, lengths)
-        else:
-            y, after = session.run(x, state, False, lengths), None
+        give = options.state_out is not None
+        found = session.run(x, state, give, lengths, options.output_of)
+        y, after = found if give else (found, None)
         # Figures of an engine that took no part take a plan for it: only where a file holds them.
         report = session.report if options.json or session.runs.engine else session.ran
     assert report is not None
@@ -176,8 +174,6 @@ def _run(options: Namespace) -> None:
                 report.format, {report.format: own, wide: found or np.inf}
             )
             report = replace(report, notes=(*report.notes, *filter(None, [told])))
-    if options.output_of == "head" and model.head is not None:
-        y = model.head(y) if lengths is None else head_by_length(model.head, y, lengths)
     files.write_array(options.output, y)
     if after:
         files.write_state(options.state_out, *after)
@@ -452,7 +448,9 @@ def _package_graph(options: Namespace, graph: Graph) -> None:
         say(f"{part.name}: {told}")
     engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
     say(f"{options.output}: {graph.source} for {engine}, {len(made.parts)} parts on it")
-    say("what lies around them is computed by ONNX Runtime, on the board or on a laptop")
+    runtime = made.needs_runtime
+    by = f"ONNX Runtime ({runtime})" if runtime else "NumPy"
+    say(f"what lies around them is computed by {by}, on the board or on a laptop")
 
 
 @contextmanager
