@@ -323,6 +323,7 @@ class Session:
             max_abs_error=error.worst if self.compare else None,
             signal_to_error=error.decibels if np.isfinite(error.decibels) else None,
             seconds=seconds,
+            largest=error.largest if self.compare else None,
             saturated_x=self.clipped if scaled else None,
             saturated_c=c,
             saturated_h=of_h,
@@ -422,6 +423,7 @@ class Session:
         return replace(
             report,
             config=held.engine.name,
+            clock_mhz=held.engine.clock_mhz,
             schedule=", ".join(dict.fromkeys(stage.plan.schedule for stage in stages)),
             stages=len(stages),
             programs=programs,
