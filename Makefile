@@ -6,8 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 
-CONFIG ?= pynq-z2
-BOARD ?= $(CONFIG)
+CONFIG ?= $(or $(BOARD),pynq-z2)
 RTL ?= sv
 ENGINE ?= hls
 BUILD ?= build
@@ -36,7 +35,7 @@ TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 .PHONY: libpython
 
 help: ## list the verbs
-	@echo "make VERB [CONFIG=$(CONFIG)] [BOARD=$(BOARD)] [RTL=$(RTL)] [ENGINE=$(ENGINE)] [BUILD=$(BUILD)]"
+	@echo "make VERB [CONFIG=$(CONFIG)] [BOARD=$(or $(BOARD),the config's)] [RTL=$(RTL)] [ENGINE=$(ENGINE)] [BUILD=$(BUILD)]"
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' Makefile | expand -t 14
 
 setup: $(READY) ## make .venv with all that the other verbs need (they do it themselves)
@@ -81,10 +80,10 @@ hls: setup ## Vitis HLS: C simulation, synthesis, cosimulation, IP (XILINX_SETTI
 	@$(VITIS)
 
 overlay: setup ## Vivado: BOARD's bitstream and .hwh, with the ENGINE hls (after 'make hls') or sv
-	@$(RUN) -m lstm_sharp.vendor.vivado "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
+	@$(RUN) -m lstm_sharp.vendor.vivado $(BOARD) --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
 qualify: setup libpython ## all of hls, cosim, overlay for BOARD, and a package that the board completes
-	@$(RUN) -m lstm_sharp.vendor.qualify "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
+	@$(RUN) -m lstm_sharp.vendor.qualify $(BOARD) --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
 resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all configs, or CONFIG=
 	@$(RUN) -m workshop.resources $(if $(filter file,$(origin CONFIG)),,$(CONFIG))

@@ -19,6 +19,7 @@ from lstm_sharp import __version__, arrays, files
 from lstm_sharp.compiler import by_gate
 from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine import config
+from lstm_sharp.engine.boards import looking_in
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import AccuracyError, UsageError
 from lstm_sharp.model.graph import Graph
@@ -49,6 +50,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--calibration": {"metavar": "X.npy"},
     "--steps": {"type": int, "default": 100, "metavar": "T", "help": "of one call; default 100"},
     "--json": {"metavar": "FILE", "help": "write what was seen; - for stdout"},
+    "--board-dir": {"metavar": "DIR", "help": "with boards of your own: DIR/BOARD/board.json"},
     "--max-memory": {"type": size, "metavar": "SIZE", "help": "of a file read; default 2G"},
 }
 """What the commands' options of these names have in common."""
@@ -77,14 +79,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(run.__name__[1:], help=told, description=run.__doc__)
         command.set_defaults(command=run)
         add(command)
+        _option(command, "--board-dir")
         if run is not _perf:
             _option(command, "model", nargs="?" if run is _render else None)
             _option(command, "--format")
             _option(command, "--node", "--prefix")
             _option(command, "--max-memory")
     options = parser.parse_args(arguments)
-    with files.max_memory(vars(options).pop("max_memory", None)):
-        return ended(lambda: options.command(options), "lstm-sharp: ")
+    given = vars(options)
+
+    def act() -> None:
+        with looking_in(given.pop("board_dir")), files.max_memory(given.pop("max_memory", None)):
+            options.command(options)
+
+    return ended(act, "lstm-sharp: ")
 
 
 def _option(to: Any, *names: str, **own: Any) -> None:

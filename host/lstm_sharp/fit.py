@@ -129,10 +129,7 @@ def fit(model: AnyModel, on: str | None = None, fmt: str | None = None, steps: i
     """
     check_range("steps", steps, 1, MAX_STEPS)
     shipped = [config.load(name) for name in config.shipped()]
-    known = sorted({cfg.board for cfg in shipped})
-    if on is not None and on not in known:
-        raise UsageError(f"board {on!r} has no config; choose one of {', '.join(known)}")
-    shown = [cfg for cfg in shipped if on in (None, cfg.board)]
+    shown = shipped if on is None else config.of_board(on)
     here = [cfg for cfg in shown if on is not None or cfg.board != "none"]
     elsewhere = [cfg for cfg in shipped if cfg not in shown and cfg.board != "none"]
     fits = tuple(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in shown)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from lstm_sharp import __version__, arrays, files, paths
+from lstm_sharp import __version__, arrays, files
 from lstm_sharp.compiler.launches import Call
 from lstm_sharp.compiler.schedule import SCHEDULES
-from lstm_sharp.engine import config
+from lstm_sharp.engine import boards, config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
@@ -152,7 +152,7 @@ def for_overlay(cfg: Config, overlay: str | Path | None = None) -> tuple[Config,
     Raises:
         UsageError: the overlay's ``.hwh`` cannot be read, or names no engine.
     """
-    built = paths.overlays() / cfg.board / f"{cfg.name}.bit"
+    built = boards.folder(cfg.board) / f"{cfg.name}.bit"
     if overlay is None and built.is_file() and built.with_suffix(".hwh").is_file():
         overlay = built
     return cfg.of(folders.overlay_engine(overlay) if overlay else "hls"), overlay
