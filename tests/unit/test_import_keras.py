@@ -174,7 +174,10 @@ def test_layers_by_prefix(tmp_path: Path) -> None:
     drawn = weights(*layers)
     path = kf.write(tmp_path / "m.keras", sequential(*layers), drawn)
     refused(path, "m.keras: a is called on e, not on the one input or an LSTM or GRU")
-    refused(path, "choose by prefix a, deep, gru, or export it whole: model.export('model.onnx'")
+    refused(
+        path,
+        "choose by prefix a, deep, gru, or export it whole, after a call: model(x); model.export",
+    )
     refused(path, "no LSTM or GRU under the prefix z; it has a, deep, gru", "z")
     assert [cell.hidden_size for cell in load(path, "deep").layers] == [5]
     assert load(path, "gru").kind == "gru" and load(path, "gru").input_size == 5
@@ -192,7 +195,7 @@ HEADS = {
             (entry("Dense", "c", units=4), call(("a", 0, 0))),
             (entry("Add", "d"), call(("a", 0, 0), ("c", 0, 0))),
         ),
-        "has more than one path from a to outputs; export it whole: model.export",
+        "has more than one path from a to outputs; export it whole, after a call",
     ),
     "None": (
         sequential(both("a", cell("LSTM", "f", 4), None)),
@@ -382,7 +385,7 @@ def test_what_is_left_out_is_told(
     with_dense(tmp_path, entry("Lambda", "l"))
     np.save("x.npy", x_of().astype("f"))
     run = ["run", "m.keras", "--input", "x.npy", "--output", "y.npy", "--backend", "float"]
-    told = "m.keras is followed by Lambda l, which is not computed here; export it whole: "
+    told = "m.keras is followed by Lambda l, which is not computed here; export it whole"
     assert cli.main(run) == 0 and f"note: {told}" in capsys.readouterr().err
     assert cli.main([*run, "--output-of", "head"]) == 2
     assert f"lstm-sharp: {told}" in capsys.readouterr().err
