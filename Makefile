@@ -31,7 +31,7 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
 .PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables
-.PHONY: bench paper clean size wheel
+.PHONY: bench paper clean size wheel notebooks
 .PHONY: libpython
 
 help: ## list the verbs
@@ -96,6 +96,9 @@ figures: setup ## simulate the figures that the documentation shows, and model t
 
 gallery: setup ## run published models whole, for the documentation's table, some minutes
 	@$(RUN) tests/gallery.py
+
+notebooks: setup ## run the notebooks on a virtual board, and store what they show
+	@$(RUN) -m workshop.notebooks
 
 tables: setup ## make the documentation's tables from docs/results/
 	@$(RUN) -m workshop.tables
