@@ -6,8 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 
-CONFIG ?= pynq-z2
-BOARD ?= $(CONFIG)
+CONFIG ?= $(or $(BOARD),pynq-z2)
 RTL ?= sv
 ENGINE ?= hls
 BUILD ?= build
@@ -32,11 +31,11 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
 .PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables
-.PHONY: bench paper clean size
+.PHONY: bench paper clean size wheel
 .PHONY: libpython
 
 help: ## list the verbs
-	@echo "make VERB [CONFIG=$(CONFIG)] [BOARD=$(BOARD)] [RTL=$(RTL)] [ENGINE=$(ENGINE)] [BUILD=$(BUILD)]"
+	@echo "make VERB [CONFIG=$(CONFIG)] [BOARD=$(or $(BOARD),the config's)] [RTL=$(RTL)] [ENGINE=$(ENGINE)] [BUILD=$(BUILD)]"
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' Makefile | expand -t 14
 
 setup: $(READY) ## make .venv with all that the other verbs need (they do it themselves)
@@ -81,10 +80,10 @@ hls: setup ## Vitis HLS: C simulation, synthesis, cosimulation, IP (XILINX_SETTI
 	@$(VITIS)
 
 overlay: setup ## Vivado: BOARD's bitstream and .hwh, with the ENGINE hls (after 'make hls') or sv
-	@$(RUN) -m lstm_sharp.vendor.vivado "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
+	@$(RUN) -m lstm_sharp.vendor.vivado $(BOARD) --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
 qualify: setup libpython ## all of hls, cosim, overlay for BOARD, and a package that the board completes
-	@$(RUN) -m lstm_sharp.vendor.qualify "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
+	@$(RUN) -m lstm_sharp.vendor.qualify $(BOARD) --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
 resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all configs, or CONFIG=
 	@$(RUN) -m workshop.resources $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
@@ -100,6 +99,10 @@ gallery: setup ## run published models whole, for the documentation's table, som
 
 tables: setup ## make the documentation's tables from docs/results/
 	@$(RUN) -m workshop.tables
+
+wheel: setup ## write dist/lstm_sharp-*.whl, to install elsewhere
+	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/lstm_sharp-*.whl
 
 bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 10 minutes
 	@OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN) -m bench.bench

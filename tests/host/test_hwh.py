@@ -66,7 +66,7 @@ def test_memory_side_is_not_narrower_than_the_stream() -> None:
 def test_what_is_unknown_is_refused() -> None:
     with pytest.raises(UsageError, match="engine 'vhdl' is unknown; choose one of hls, sv"):
         TINY.of("vhdl")
-    with pytest.raises(UsageError, match="board 'none' is unknown; there are pynq-z2, zcu104"):
+    with pytest.raises(UsageError, match="board 'none' is unknown; there are .*pynq-z2"):
         design(TINY, "none")
 
 

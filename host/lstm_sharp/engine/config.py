@@ -1,4 +1,4 @@
-"""Engine configs by name or file."""
+"""Engine configs by name or file; a board's name is that of a config, too."""
 
 from __future__ import annotations
 
@@ -8,35 +8,52 @@ from pathlib import Path
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine import storage
-from lstm_sharp.engine.boards import board, boards
-from lstm_sharp.engine.knobs import LIMITS, Config, Knobs, from_knobs, resized
+from lstm_sharp.engine.boards import board, boards, facts, own_folder
+from lstm_sharp.engine.knobs import LIMITS, MEANINGS, Config, Knobs, from_knobs, resized
 from lstm_sharp.errors import UsageError
 
 __all__ = [
     "LIMITS",
+    "MEANINGS",
     "Config",
     "Knobs",
     "board_problems",
     "from_knobs",
     "load",
+    "names",
+    "of_board",
     "resized",
     "shipped",
 ]
 
 
 def load(name_or_path: str) -> Config:
-    """Load a shipped config by name or any config by path.
+    """Load a config by name, or any by path.
+
+    A name is that of a file in the folder of one's own boards, of a shipped config, or of a board:
+    one without a config has that of the board with its part, under its own name.
 
     Raises:
-        UsageError: no such config, not JSON, impossible values, or memories that its board has not.
+        UsageError: no such config, not JSON, impossible values, an unknown board, or memories that
+            its board has not.
     """
-    path = Path(name_or_path)
+    name, path = name_or_path, Path(name_or_path)
     if path.suffix != ".json":
-        path = paths.configs() / f"{name_or_path}.json"
+        places = [place / f"{name}.json" for place in (*own_folder(), paths.configs())]
+        path = next(filter(os.path.isfile, places), places[-1])
+        if not path.is_file() and name in boards():
+            part = facts(name).part
+            for cfg in _shipped():
+                if cfg.board != "none" and facts(cfg.board).part == part:
+                    return resized(cfg, name=name, board=name)
+            raise UsageError(
+                f"board {name!r} has no config: write {name}.json beside its folder, or take one "
+                "of your own by its path; see docs/adding-a-board.md"
+            )
     if not os.path.isfile(path):
         raise UsageError(
-            f"config {name_or_path!r} not found; shipped are {', '.join(shipped())}, "
-            "or give the path of a .json file"
+            f"config {name!r} not found; there are {', '.join(names())}, or give the path of a "
+            ".json file"
         )
     knobs = files.read_json(path)
     if not isinstance(knobs, dict):
@@ -48,14 +65,37 @@ def load(name_or_path: str) -> Config:
 
 
 def shipped() -> list[str]:
-    """Names of the shipped configs, fewest MACs first."""
-    found = paths.configs().glob("*.json")
-    return sorted((p.stem for p in found), key=lambda name: load(name).macs)
+    """Names of the shipped configs, smallest first: by MACs, then by weights held."""
+    return [cfg.name for cfg in _shipped()]
+
+
+def _shipped() -> list[Config]:
+    found = [load(path.stem) for path in paths.configs().glob("*.json")]
+    return sorted(found, key=lambda cfg: (cfg.macs, cfg.macs * cfg.weight_tiles, cfg.name))
+
+
+def names() -> list[str]:
+    """All that ``load`` takes but paths: shipped configs, smallest first, and boards."""
+    return list(dict.fromkeys([*shipped(), *boards()]))
+
+
+def of_board(name: str) -> list[Config]:
+    """Return the shipped configs made for a board, smallest first; none made: that of its name.
+
+    Raises:
+        UsageError: there is none, or no such board.
+    """
+    known = board(name)
+    return [cfg for cfg in _shipped() if cfg.board == name] or ([load(name)] if known else [])
 
 
 def board_problems(cfg: Config) -> Iterator[str]:
-    """What a config's board has too little of for the memories of either engine."""
-    made = board(cfg.board) if cfg.board in boards() else None
+    """What a config's board has too little of for the memories of either engine.
+
+    Raises:
+        UsageError: there is no such board.
+    """
+    made = board(cfg.board)
     for kind, taken in storage.most(cfg).items():
         if made and taken > made.free(kind):
             yield (

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from math import ceil, gcd, log2
-from typing import Annotated, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from lstm_sharp.engine import tile
 from lstm_sharp.engine.pipeline import Stage, tail_stages
@@ -36,43 +36,49 @@ INTERFACE_VERSION = 2
 
 @dataclass(frozen=True)
 class Knobs:
-    """What a config file says; each number has its least and its most."""
+    """What a config file says: of each number its least and its most, of each what it is."""
 
-    name: str  # names build folder, reports and JSON
-    board: str  # a folder of overlays/, or "none"
-    format: str  # default number format, such as W8A16
-    rows: Annotated[int, 4, 1024]  # K: rows of a tile, a quarter of them for each gate
-    columns: Annotated[int, 1, 1024]  # N: columns of a tile, one VS unit each
-    lanes: Annotated[int, 1, 256]  # neurons that the MFU starts in one cycle
-    # columns of a tile whose weights lie in UltraRAM, the others' in BRAM
-    uram_columns: Annotated[int, 0, 1024]
-    # sequences, or directions, of the largest layer that run side by side
-    chains: Annotated[int, 1, 64]
-    max_input: Annotated[int, 1, 4096]  # largest X
-    max_hidden: Annotated[int, 1, 4096]  # largest H
-    weight_tiles: Annotated[int, 2, 65536]  # depth of the weight memory in tiles
-    # bands of bias (row blocks, with one shape), all resident layers together
-    bias_blocks: Annotated[int, 1, 65536]
-    # h vectors kept between stacked layers, in words of N elements
-    sequence_words: Annotated[int, 2, 65536]
-    max_shift: Annotated[int, 0, 15]  # largest x_shift, see numerics.quantize
-    stream_bits: Annotated[int, 32, 1024]  # width of the AXI4-Streams
-    # clock the board is meant to run; times are only estimates from it
-    clock_mhz: Annotated[int, 1, 1000]
-    # least D of the hls engine, whose pipeline the tool makes deeper
-    min_tail: Annotated[int, 0, 4096] = 0
-    # 1: weights have a scale a row and c one a layer, see numerics.quantized
-    row_scales: Annotated[int, 0, 1] = 0
-    gru: Annotated[int, 0, 1] = 0  # 1: runs GRUs as well, see docs/arithmetic.md
-    k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
+    name: Annotated[str, "names build folder, reports and JSON"]
+    board: Annotated[str, "a board's name, or none"]
+    format: Annotated[str, "default number format: bits of weights and of activations"]
+    rows: Annotated[int, 4, 1024, "K: rows of a tile, a quarter of them for each gate"]
+    columns: Annotated[int, 1, 1024, "N: columns of a tile, one VS unit each"]
+    lanes: Annotated[int, 1, 256, "neurons that the MFU starts in one cycle"]
+    uram_columns: Annotated[
+        int, 0, 1024, "columns of a tile whose weights lie in UltraRAM, the others' in BRAM"
+    ]
+    chains: Annotated[
+        int, 1, 64, "sequences, or directions, of the largest layer that run side by side"
+    ]
+    max_input: Annotated[int, 1, 4096, "largest X"]
+    max_hidden: Annotated[int, 1, 4096, "largest H"]
+    weight_tiles: Annotated[int, 2, 65536, "tiles of weights that are held"]
+    bias_blocks: Annotated[
+        int, 1, 65536, "bands of biases that are held: K rows each, of all resident layers"
+    ]
+    sequence_words: Annotated[
+        int, 2, 65536, "room for h between stacked layers, in words of N elements"
+    ]
+    max_shift: Annotated[int, 0, 15, "how far x and h products may lie apart, in bits"]
+    stream_bits: Annotated[int, 32, 1024, "width of a beat of the AXI4-Streams"]
+    clock_mhz: Annotated[int, 1, 1000, "clock aimed at; times are only estimates from it"]
+    min_tail: Annotated[
+        int, 0, 4096, "least D of the hls engine, whose pipeline the tool makes deeper"
+    ] = 0
+    row_scales: Annotated[int, 0, 1, "1: weights have a scale a gate row, and c one a layer"] = 0
+    gru: Annotated[int, 0, 1, "1: runs GRUs as well"] = 0
+    k_list: Annotated[
+        tuple[int, ...], "all K's that a tile can have at run time, the first being rows"
+    ] = ()
 
 
-LIMITS: dict[str, tuple[int, int]] = {
-    name: hint.__metadata__
-    for name, hint in get_type_hints(Knobs, include_extras=True).items()
-    if hasattr(hint, "__metadata__")
+_DECLARED: dict[str, tuple[Any, ...]] = {
+    name: hint.__metadata__ for name, hint in get_type_hints(Knobs, include_extras=True).items()
 }
+LIMITS: dict[str, tuple[int, int]] = {n: told[:2] for n, told in _DECLARED.items() if told[1:]}
 """Least and most of each knob that is a number."""
+MEANINGS: dict[str, str] = {name: told[-1] for name, told in _DECLARED.items()}
+"""What each knob is."""
 
 
 @dataclass(frozen=True)
