@@ -15,6 +15,7 @@ import numpy as np
 from lstm_sharp import files, paths
 from lstm_sharp.compiler import cycles, pack
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.knobs import MEANINGS
 from lstm_sharp.engine.program import Program, Status
 from lstm_sharp.engine.registers import ENGINE_MAP, ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
@@ -98,6 +99,7 @@ def write(model: Model | None, cfg: Config, out: Path) -> None:
         "ports": ports(cfg),
         "map": ENGINE_MAP,
         "knobs": cfg.knobs(),
+        "meanings": MEANINGS,
         "sources": [path.name for path in verilate.sources(out)],
         "counts": {f"{name.capitalize()}Count": len(rows) for name, rows in lines.items()},
         "vectors": [path.relative_to("sim").as_posix() for path in texts],
