@@ -529,9 +529,11 @@ def _add_render(render: Parser) -> None:
 def _render(options: Namespace) -> None:
     """Write the HLS project and the SystemVerilog engine of a config.
 
-    With a model also a job for the HLS kernel with its packed weights and test vectors.
+    The engine's folder stands alone: its README says how to simulate and integrate it. With a model
+    the simulation plays its test vectors, and there is a job for the HLS kernel too.
     """
     from lstm_sharp.flow.render import check_target, render
+    from lstm_sharp.vendor import standalone
     from lstm_sharp.vendor.vectors import write_vectors
 
     model = load_model(options.model, options.prefix) if options.model else None
@@ -541,9 +543,11 @@ def _render(options: Namespace) -> None:
         raise UsageError("'' is no folder to write to; name one")
     out = Path(options.output)
     check_target(out)
+    standalone.check_target(out)
     if model is not None:
         write_vectors(model, cfg.of("hls"), out)
     render(cfg, out)
+    standalone.write(model, cfg, out)
     both = ", ".join(f"{engine} {cfg.of(engine).digest}" for engine in ENGINE_VLNVS)
     say(f"{out}: {cfg.name} ({both})")
 

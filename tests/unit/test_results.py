@@ -9,7 +9,7 @@ import pytest
 from lstm_sharp.engine import config, storage
 from lstm_sharp.flow import tools, verilate
 from lstm_sharp.flow.render import render
-from workshop import results, shape_resources, tables
+from workshop import results, shape_resources, tables, waves
 
 
 def test_tables_are_those_of_the_results() -> None:
@@ -25,6 +25,14 @@ def test_a_changed_result_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _instead(name: str, read, seen):  # type: ignore[no-untyped-def]
     return seen if name == "resources" else read(name)
+
+
+def test_timing_diagrams_are_those_of_their_sources() -> None:
+    pytest.importorskip("wavedrom")
+    drawn = waves.drawn()
+    assert len(drawn) == 3
+    for path, text in drawn.items():
+        assert path.read_text(encoding="utf-8") == text, "run python -m workshop.waves"
 
 
 @pytest.mark.parametrize("name", config.shipped())

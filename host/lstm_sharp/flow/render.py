@@ -243,7 +243,10 @@ def _table() -> dict[str, object]:
     return {
         "segments": 1 << activation.SEGMENT_BITS,
         "cpp_lines": _lines([f"0x{entry:07x}" for entry in entries], 8),
-        "sv_lines": _lines([f"{width}'h{entry:07x}" for entry in entries], 6),
+        "sv_groups": [
+            _lines([f"{width}'h{entry:07x}" for entry in group], 6)
+            for group in entries.reshape(-1, 64)
+        ],
     }
 
 
