@@ -34,6 +34,7 @@ def test_resources_are_of_this_rtl(name: str, tmp_path: Path) -> None:
     sources = tools.digest(verilate.synthesised(tmp_path))
     assert (seen["identity"], seen["sources"]) == (cfg.digest, sources), "run make resources"
     assert seen["witness"]
+    assert seen["used"]["dsp"] == cfg.dsps
     if seen["free"]:
         assert all(seen["used"][kind] <= seen["free"][kind] for kind in seen["free"])
 
