@@ -31,7 +31,7 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
 .PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables
-.PHONY: bench paper clean size
+.PHONY: bench paper clean size wheel
 .PHONY: libpython
 
 help: ## list the verbs
@@ -99,6 +99,10 @@ gallery: setup ## run published models whole, for the documentation's table, som
 
 tables: setup ## make the documentation's tables from docs/results/
 	@$(RUN) -m workshop.tables
+
+wheel: setup ## write dist/lstm_sharp-*.whl, to install elsewhere
+	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/lstm_sharp-*.whl
 
 bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 10 minutes
 	@OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN) -m bench.bench

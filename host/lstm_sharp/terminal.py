@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn, TextIO
 
@@ -61,6 +62,27 @@ def say(text: object, stream: TextIO | None = None, most: int = MOST) -> None:
     to = stream or sys.stdout
     code = getattr(to, "encoding", None) or "utf-8"
     print(printable(text, most).encode(code, "backslashreplace").decode(code), file=to)
+
+
+class Progress:
+    """Tells how far long work is, with the time left, on a terminal; nothing where stderr is none.
+
+    Args:
+        what: the work, as "simulating".
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what, self._began, self._wide = what, time.monotonic(), 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say that so much of it is done; all of it clears the line."""
+        if not sys.stderr.isatty():
+            return
+        took = time.monotonic() - self._began
+        left = f", about {took / done * (total - done):.0f} s left" if done else ""
+        text = f"{self._what}: {done} of {total}{left}" if done < total else ""
+        print(f"\r{text.ljust(self._wide)}", end="" if text else "\r", file=sys.stderr, flush=True)
+        self._wide = len(text)
 
 
 def ended(command: Callable[[], int | None], prefix: str = "") -> int:

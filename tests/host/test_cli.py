@@ -140,7 +140,7 @@ def test_render_writes_a_project(folder: Path, capsys: pytest.CaptureFixture[str
 def test_perf_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     def perf(size: str, macs: str, *more: str) -> dict:
         sizes = ["--input-size", size, "--hidden-size", size, "--macs", macs]
-        assert cli.main(["perf", *sizes, *more]) == 0
+        assert cli.main(["perf", *sizes, "--json", "-", *more]) == 0
         return json.loads(capsys.readouterr().out)
 
     report = perf("64", "208")

@@ -31,6 +31,7 @@ __all__ = [
     "Config",
     "Knobs",
     "board_problems",
+    "counted_as",
     "from_knobs",
     "load",
     "names",
@@ -113,6 +114,12 @@ def of_board(name: str) -> list[Config]:
     """
     known = board(name)
     return [cfg for cfg in _shipped() if cfg.board == name] or ([load(name)] if known else [])
+
+
+def counted_as(cfg: Config) -> Config:
+    """Return the shipped config that is the same engine under its own name; itself if none is."""
+    same = (one for one in _shipped() if replace(cfg, name=one.name, board=one.board) == one)
+    return next(same, cfg)
 
 
 def board_problems(cfg: Config) -> Iterator[str]:
