@@ -56,8 +56,8 @@ lint: setup ## check style, types, and both engines' sources
 	.venv/bin/lint-imports --no-logo
 	$(RUN) -m workshop.size --quiet
 	$(CPP) | xargs -r .venv/bin/clang-format --dry-run -Werror
-	$(RUN) -m lstm_sharp.flow.verilate --lint tiny pynq-z2 zcu104
-	$(RUN) -m workshop.checker tiny pynq-z2 zcu104
+	$(RUN) -m lstm_sharp.flow.verilate --lint tiny pynq-z2 ultra96-v2 kv260 zcu104
+	$(RUN) -m workshop.checker
 	$(RUN) -m workshop.tables --check
 
 size: setup ## count code lines by room and file, against their budgets

@@ -297,7 +297,7 @@ def assess(model: AnyModel, cfg: Config, steps: int, name: str | None = None) ->
         used=storage.most(cfg),
         free={kind: made.free(kind) for kind in MEMORIES} if made else None,
         clock_mhz=cfg.clock_mhz,
-        identity=cfg.of("sv").digest,
+        identity=config.counted_as(cfg).digest,
         alone=alone,
         beside=beside,
     )

@@ -1,6 +1,6 @@
 """Runs the notebooks on a virtual board and stores what they print and draw: ``make notebooks``.
 
-Numbers with a point may be seconds of this machine; all other text is the same on any.
+Numbers with a point, and steps a second, may be of this machine; all other text is of any.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run(path: Path, where: Path) -> Any:
 def text(notebook: Any) -> str:
     """Return all that a notebook printed, without numbers that may be seconds."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return re.sub(r"\d+\.\d+", "#", "".join(output.get("text", "") for output in outputs))
+    return re.sub(r"\d+(\.\d+| steps/s)", "#", "".join(output.get("text", "") for output in outputs))
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ def test_a_changed_result_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = results.read("resources")
     seen["pynq-z2"]["used"]["lut"] += 1
     monkeypatch.setattr(results, "read", lambda name, read=results.read: _instead(name, read, seen))
-    assert tables.rewrite(check=True) == ["engines.md", "resources.md"]
+    assert tables.rewrite(check=True) == ["docs/engines.md", "docs/resources.md"]
 
 
 def _instead(name: str, read, seen):  # type: ignore[no-untyped-def]
@@ -42,6 +42,7 @@ def test_resources_are_of_this_rtl(name: str, tmp_path: Path) -> None:
     sources = tools.digest(verilate.synthesised(tmp_path))
     assert (seen["identity"], seen["sources"]) == (cfg.digest, sources), "run make resources"
     assert seen["witness"]
+    assert seen["used"]["dsp"] == cfg.dsps
     if seen["free"]:
         assert all(seen["used"][kind] <= seen["free"][kind] for kind in seen["free"])
 

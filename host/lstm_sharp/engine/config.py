@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine import storage
 from lstm_sharp.engine.boards import board, boards, facts, own_folder
-from lstm_sharp.engine.knobs import LIMITS, MEANINGS, Config, Knobs, from_knobs, resized
+from lstm_sharp.engine.knobs import (
+    LIMITS,
+    MEANINGS,
+    Config,
+    Knobs,
+    from_knobs,
+    nearest,
+    problems,
+    resized,
+    works,
+)
 from lstm_sharp.errors import UsageError
 
 __all__ = [
@@ -18,6 +31,7 @@ __all__ = [
     "Config",
     "Knobs",
     "board_problems",
+    "counted_as",
     "from_knobs",
     "load",
     "names",
@@ -25,6 +39,18 @@ __all__ = [
     "resized",
     "shipped",
 ]
+
+_LEAST = {
+    "weight_tiles": 512,
+    "max_hidden": 64,
+    "max_input": 64,
+    "chains": 1,
+    "bias_blocks": 64,
+    "sequence_words": 64,
+    "stream_bits": 64,
+    "min_tail": 64,
+}
+"""Knobs that give up memory when they shrink, and how far they are let."""
 
 
 def load(name_or_path: str) -> Config:
@@ -60,7 +86,8 @@ def load(name_or_path: str) -> Config:
         raise UsageError(f"{path} must hold one JSON object of knobs, not a {type(knobs).__name__}")
     cfg = from_knobs(knobs, str(path))
     for problem in board_problems(cfg):
-        raise UsageError(f"{path}: the engine {problem}")
+        instead = works(cfg.knobs(), _smaller(cfg)) or "; choose a smaller config"
+        raise UsageError(f"{path}: the engine {problem}{instead}")
     return cfg
 
 
@@ -89,16 +116,56 @@ def of_board(name: str) -> list[Config]:
     return [cfg for cfg in _shipped() if cfg.board == name] or ([load(name)] if known else [])
 
 
+def counted_as(cfg: Config) -> Config:
+    """Return the shipped config that is the same engine under its own name; itself if none is."""
+    same = (one for one in _shipped() if replace(cfg, name=one.name, board=one.board) == one)
+    return next(same, cfg)
+
+
 def board_problems(cfg: Config) -> Iterator[str]:
-    """What a config's board has too little of for the memories of either engine.
+    """What a config's board has too little of: DSPs, or memories for either engine.
 
     Raises:
         UsageError: there is no such board.
     """
     made = board(cfg.board)
-    for kind, taken in storage.most(cfg).items():
+    for kind, taken in {"dsp": cfg.dsps, **storage.most(cfg)}.items():
         if made and taken > made.free(kind):
-            yield (
-                f"takes {taken:g} {kind.upper()}, the {made.name} has {made.free(kind)} for it; "
-                "choose fewer weight bits or a smaller config"
-            )
+            yield f"takes {taken:g} {kind.upper()}, the {made.name} has {made.free(kind)} for it"
+
+
+def _smaller(cfg: Config) -> Config | None:
+    """Find a config for the board of one that is too large for it.
+
+    If one memory is enough it alone is made smaller, that of which most is left; else the tile is
+    as large as the board has room for, and memories go with it.
+    """
+    alone = ((knob, _with_most(cfg, knob, getattr(cfg, knob))) for knob in _LEAST)
+    if enough := {getattr(made, knob) / getattr(cfg, knob): made for knob, made in alone if made}:
+        return enough[max(enough)]
+    on = facts(cfg.board)
+    urams = cfg.uram_columns if on.free("uram") else 0
+    most = min(1.0, on.free("dsp") / cfg.dsps) ** 0.5
+    for part in (most * 0.95**n for n in range(100)):
+        tile: dict[str, Any] = {
+            "rows": max(4, int(cfg.rows * part)),
+            "columns": max(1, int(cfg.columns * part)),
+        }
+        tile |= {knob: min(size, getattr(cfg, knob)) for knob, size in _LEAST.items()}
+        small = nearest(replace(cfg, **tile, uram_columns=int(urams * part)))
+        if small and not any(board_problems(small)):
+            for knob in _LEAST:
+                small = _with_most(small, knob, getattr(cfg, knob)) or small
+            return small
+    return None
+
+
+def _with_most(cfg: Config, knob: str, most: int) -> Config | None:
+    """Give a knob the largest round value, or ``most``, for which the board has room, if any."""
+    sizes: set[Any] = {most, *(eighth << n for eighth in (4, 5, 6, 7) for n in range(14))}
+    for size in sorted(sizes, reverse=True):
+        if min(_LEAST[knob], most) <= size <= most:
+            made = replace(cfg, **{knob: size})
+            if not any(chain(problems(made), board_problems(made))):
+                return made
+    return None
