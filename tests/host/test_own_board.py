@@ -13,7 +13,7 @@ import pytest
 
 from lstm_sharp import cli, package
 from lstm_sharp.board import overlay
-from lstm_sharp.engine import config
+from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.boards import OWN, boards, facts, folder, looking_in
 from lstm_sharp.errors import UsageError
 from lstm_sharp.fit import fit
@@ -53,7 +53,8 @@ def test_boards_of_one_part_share_a_config(name: str) -> None:
     assert facts(name).part == facts("pynq-z2").part and facts(name).name != facts("pynq-z2").name
     assert overlay.config_of(cfg.of("hls").identity) == cfg.of("hls")
     answer = fit(pytorch_like(0, [3, 6]), name)
-    assert [found.config for found in answer.configs] == [answer.best] == [name]
+    (found,) = answer.configs
+    assert found.config == answer.best == name and storage.counted(found.identity)
 
 
 def test_every_shipped_board_has_a_config() -> None:
