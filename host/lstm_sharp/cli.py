@@ -234,19 +234,20 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
         ) as session,
     ):
         warnings.simplefilter("ignore")  # the report's notes say the same
-        answers, reports = [], []
+        outputs, reports = [], []
         for call in calls:
-            answers.append(session.run(call))
+            outputs.append(session.run(call))
             reports += [session.report] if session.report else []
-    report, found = GraphReport.of(reports), answers[0]
+    report, found = GraphReport.of(reports), outputs[0]
     if len(calls) > 1:
-        found = stacked(answers)
+        found = stacked(outputs)
     graph_files.write(options.output, found, [out for _, out in report.states])
     told = [f"{name}: {n}" for name, each in report.parts.items() for r in each for n in r.notes]
     for note in dict.fromkeys([*report.notes, *told]):
         say(f"note: {note}", sys.stderr)
     aside = sys.stderr if files.is_stdout(options.output) else sys.stdout
-    _tell(options.json, report.as_dict(), [*report.lines()], aside)
+    lines = answers.of_graph(report, options.config is None)
+    _tell(options.json, report.as_dict(), lines, aside)
 
 
 def _add_compare(compare: Parser) -> None:

@@ -50,9 +50,8 @@ def run(path: Path, where: Path) -> Any:
 def text(notebook: Any) -> str:
     """Return all that a notebook printed, without numbers that may be seconds."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return re.sub(
-        r"\d+(\.\d+| steps/s)", "#", "".join(output.get("text", "") for output in outputs)
-    )
+    printed = "".join(output.get("text", "") for output in outputs)
+    return re.sub(r"\d+(\.\d+| steps/s)", "#", printed)
 
 
 def main() -> None:

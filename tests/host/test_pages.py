@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import pytest
 
+from lstm_sharp.flow import verilate
+
 pytest.importorskip("pynq")
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/start-keras.md", "docs/api.md"]
+PAGES = ["README.md", "docs/start-keras.md", "docs/rtl.md", "docs/api.md"]
 RUNS = {"python", "sh"}
 NOT_HERE = {"a fresh clone": 1, "Vitis": 1}
 """What snippets need that no test has, and how many do: CI's first steps, and AMD's tools."""
@@ -58,7 +60,8 @@ def test_only_what_no_test_has_is_left_out() -> None:
 def test_a_page_runs_as_it_stands(page: str, tmp_path: Path) -> None:
     Path("build").mkdir(exist_ok=True)  # engines that other tests have built
     (tmp_path / "build").symlink_to(Path("build").resolve(), target_is_directory=True)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    simulator = Path(verilate.verilator_of(verilate.environment())).parent
+    path = os.pathsep.join(map(str, (Path(sys.executable).parent, simulator, os.environ["PATH"])))
     places = [str(ROOT / "host")]
     for one in snippets(page):
         if one.needs in NOT_HERE:

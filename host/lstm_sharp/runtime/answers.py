@@ -16,7 +16,7 @@ from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import SUPPORTED
-from lstm_sharp.runtime.graphs import GraphSession, Session
+from lstm_sharp.runtime.graphs import GraphReport, GraphSession, Session, series, stacked
 from lstm_sharp.runtime.report import Report
 
 RAN_ON = {
@@ -32,6 +32,7 @@ LIMITS = {
     "stream": "the stream, which brings x too slowly",
     "recurrence": "the recurrence: the tiles of a step wait for the h of the step before",
 }
+_CHOSEN = ", the smallest that holds the model; --config NAME takes another"
 _FILLED = 0.9
 """Share of multiplications that tiles do for the layer, below which padding is named."""
 
@@ -64,8 +65,7 @@ def of_run(report: Report, virtual: bool = False, chosen: bool = False) -> list[
         return [f"ran on  {where}"]
     rows = [("ran on", f"{where}; {report.format}")]
     if report.config:
-        why = ", the smallest that holds the model; --config NAME takes another" if chosen else ""
-        rows.append(("config", f"{report.config}{why}"))
+        rows.append(("config", f"{report.config}{_CHOSEN * chosen}"))
     cycles, kind = report.cycles, "simulated"
     if report.backend == "board" and not virtual:
         kind = "counted by the board's engine"
@@ -88,6 +88,17 @@ def of_run(report: Report, virtual: bool = False, chosen: bool = False) -> list[
         held = f"{report.utilization:.0%} of the multipliers' time is used"
         rows.append(("limited by", f"{limit(report.limited_by, report.utilization)}; {held}"))
     return columns(rows)
+
+
+def of_graph(report: GraphReport, chosen: bool) -> list[str]:
+    """Say what a call of a graph did; arguments are those of ``of_run``."""
+    every = report.as_dict()
+    if every["backend"] == "float":
+        return [f"ran on  {RAN_ON['float']}", *report.lines()]
+    rows = [("ran on", f"{RAN_ON.get(str(every['backend']), 'the host')}; {every['format']}")]
+    if every["config"]:
+        rows.append(("config", f"{every['config']}{_CHOSEN * chosen}"))
+    return [*columns(rows), *report.lines()]
 
 
 def of_perf(found: Mapping[str, Any]) -> list[str]:
@@ -175,7 +186,8 @@ def compare(
     Args:
         model: a stack, whose head is what is compared if it has one, or a graph, whose first
             output that is no state is compared.
-        x: (batch, time, X) float; of a graph inputs by name, of one call.
+        x: (batch, time, X) float; of a graph inputs by name, of one call or of several, see
+            ``graphs.series``.
         labels: what is right, whole numbers: (batch,) or as many as the output tells. The output's
             last axis has a number a class, of which the largest counts; one number is yes or no,
             above 0.5 if all lie within 0 and 1, else above 0. Where the output has every step, and
@@ -201,9 +213,12 @@ def compare(
         how: dict[str, Any] = {} if own is not None or backend == "float" else {"format": fmt}
         if backend != "float" and own is None:
             how["calibration"] = x if calibration is None else calibration
+        calls = list(series(model, x)) if isinstance(model, Graph) else []
+        how["stateful"] = len(calls) > 1
         with Session(model, None if backend == "float" else config, backend, **how) as session:
             if isinstance(session, GraphSession):
-                every = session.run(x)
+                found = [session.run(call) for call in calls]
+                every = stacked(found) if len(found) > 1 else found[0]
                 states = [out for _, out in session.report.states] if session.report else []
                 return np.asarray(next(v for name, v in every.items() if name not in states))
             return np.asarray(session.run(x, output_of="h" if of_h else "head"))
