@@ -21,18 +21,15 @@ CLASSES = 3
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(with_engines: Path) -> Path:
     """A working folder: a classifier, inputs, and the engines that tests have built."""
-    Path("build").mkdir(exist_ok=True)
-    (tmp_path / "build").symlink_to(Path("build").resolve(), target_is_directory=True)
-    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     named = {f"lstm.{n}": v for n, v in torch_names(pytorch_like(0, [3, 6])).items()}
     named |= {"fc.weight": rng.normal(size=(CLASSES, 6)), "fc.bias": np.zeros(CLASSES)}
     np.savez("m.npz", **{name: value.astype(np.float32) for name, value in named.items()})
     np.savez("h.npz", **torch_names(pytorch_like(0, [3, 6])))
     np.save("x.npy", rng.uniform(-1, 1, (8, 5, 3)).astype(np.float32))
-    return tmp_path
+    return with_engines
 
 
 def test_formats_side_by_side(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
