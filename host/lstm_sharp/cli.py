@@ -44,7 +44,7 @@ _WIDE = 10_000
 _OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"metavar": "MODEL", "help": ".onnx, .keras, .h5, .safetensors or .npz"},
     "--prefix": {"default": "", "dest": "prefix", "help": "one LSTM of those in the file"},
-    "--config": {"help": "a config's name or file"},
+    "--config": {"help": "name of a config or a board, or a file"},
     "--format": {"help": f"number format instead of the config's: {', '.join(SUPPORTED)}"},
     "--schedule": {"default": "best", "help": f"{', '.join(SCHEDULES)} or best"},
     "--calibration": {"metavar": "X.npy"},
@@ -112,7 +112,7 @@ def _add_run(run: Parser) -> None:
     _option(run, "--lengths", metavar="L.npy", help="whole numbers (batch,): steps of each")
     _option(run, "--backend", default="golden", help=f"{', '.join(BACKENDS)}; default: golden")
     _option(run, "--overlay", metavar="FILE.bit", help="for board; default: that of the config")
-    _option(run, "--config", help=f"a config's name or file; {smallest}")
+    _option(run, "--config", help=f"name of a config or a board, or a file; {smallest}")
     _option(run, "--schedule")
     x = "inputs that set the scale of x; default: the input itself"
     _option(run, "--calibration", action="append", help=x)

@@ -23,6 +23,7 @@ from lstm_sharp.engine.boards import KINDS, boards, facts
 from lstm_sharp.engine.config import LIMITS, MEANINGS, Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow.design import divided
+from lstm_sharp.numerics.formats import SUPPORTED
 from lstm_sharp.terminal import Parser, ended
 from workshop import bench_table, results
 from workshop.recurrence import MOST_CHAINS, STEPS
@@ -48,6 +49,8 @@ _OTHER: dict[str, dict[str, Any]] = {
     "k_list": {"k_list": (32, 64, 128)},
 }
 """Other values than twice as much that show it; none where it costs nothing of this."""
+_VALUES = {"format": ", ".join(SUPPORTED), "k_list": "a list of up to 8"}
+"""What knobs may be that are no numbers."""
 Rows = list[list[str]]
 
 
@@ -175,7 +178,7 @@ def _knobs() -> Rows:
     rows.append(["", "", "", "as it is", *(f"{n:,g}" for n in before)])
     for name, what in MEANINGS.items():
         least, most = LIMITS.get(name, (None, None))
-        value = "" if least is None else f"{least} to {most:,}"
+        value = _VALUES.get(name, "a text") if least is None else f"{least} to {most:,}"
         other = _OTHER.get(name, {name: 2 * getattr(base, name)} if least is not None else {})
         after = _costs(config.resized(base, **other)) if other else before
         cells = [f"{b - a:+,g}" if a != b else "" for a, b in zip(before, after)]

@@ -12,9 +12,9 @@ import pytest
 from lstm_sharp.engine import config, registers
 from lstm_sharp.engine.boards import boards, facts
 from lstm_sharp.engine.config import resized
-from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, ENGINE_MAP, WEIGHTS_DMA_CELL
+from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, ENGINE_MAP, SPAN, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import UsageError
-from lstm_sharp.flow.design import SPAN, Design, design, divided
+from lstm_sharp.flow.design import Design, design, divided
 from lstm_sharp.package.folder import overlay_engine
 
 pytest.importorskip("jinja2")

@@ -98,6 +98,7 @@ def test_it_goes_before_a_shipped_one(own: Path, monkeypatch: pytest.MonkeyPatch
         ({"yosys_family": "ice40"}, "yosys_family is 'ice40', none of xc7, xcup"),
         ({"hp_bits": "64"}, "hp_bits is '64', none of 32, 64, 128"),
         ({"addresses": {"engine": "0x43C00000"}}, "addresses are of other cells"),
+        ({"ddr_bytes": "0x80000000"}, "multiples of 0x10000 from ddr_bytes = 0x80000000 on"),
         ({"dsp": "many"}, "no board"),
         ({"pll_mhz": None}, "no board"),
     ],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lstm_sharp import files, paths
-from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, WEIGHTS_DMA_CELL
+from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, SPAN, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import UsageError
 
 VIRTUAL = "LSTM_SHARP_VIRTUAL"
@@ -119,6 +119,12 @@ def facts(name: str) -> Board:
                 raise ValueError(f"{key} is {told[key]!r}, none of {', '.join(map(str, known))}")
         if set(told["addresses"]) != {ENGINE_CELL, DMA_CELL, WEIGHTS_DMA_CELL}:
             raise ValueError("addresses are of other cells")
+        ddr = int(told["ddr_bytes"], 16)
+        addresses = {cell: int(base, 16) for cell, base in told["addresses"].items()}
+        if min(addresses.values()) < ddr or any(base % SPAN for base in addresses.values()):
+            raise ValueError(
+                f"addresses must be multiples of {SPAN:#x} from ddr_bytes = {ddr:#x} on"
+            )
         return Board(
             told["name"],
             told["yosys_family"],
@@ -129,6 +135,6 @@ def facts(name: str) -> Board:
             told["ps"],
             told["hp_bits"],
             float(told["pll_mhz"]),
-            int(told["ddr_bytes"], 16),
-            {cell: int(base, 16) for cell, base in told["addresses"].items()},
+            ddr,
+            addresses,
         )
