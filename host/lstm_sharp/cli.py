@@ -550,7 +550,7 @@ def _render(options: Namespace) -> None:
     render(cfg, out)
     standalone.write(model, cfg, out)
     both = ", ".join(f"{engine} {cfg.of(engine).digest}" for engine in ENGINE_VLNVS)
-    say(f"{out}: {cfg.name} ({both})")
+    say(f"{out}: {cfg.name} ({both}); simulate it: make -C {out / 'sim'}")
 
 
 def _add_perf(perf: Parser) -> None:

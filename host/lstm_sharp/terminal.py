@@ -6,8 +6,10 @@ import argparse
 import os
 import re
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
 from lstm_sharp.errors import MOST, EngineError, LstmSharpError, UsageError, printable
@@ -76,13 +78,35 @@ class Progress:
 
     def __call__(self, done: int, total: int) -> None:
         """Say that so much of it is done; all of it clears the line."""
-        if not sys.stderr.isatty():
-            return
         took = time.monotonic() - self._began
         left = f", about {took / done * (total - done):.0f} s left" if done else ""
-        text = f"{self._what}: {done} of {total}{left}" if done < total else ""
-        print(f"\r{text.ljust(self._wide)}", end="" if text else "\r", file=sys.stderr, flush=True)
-        self._wide = len(text)
+        self._show(f"{self._what}: {done} of {total}{left}" if done < total else "")
+
+    @contextmanager
+    def expecting(self, seconds: float) -> Iterator[None]:
+        """Count the seconds of work that tells nothing of itself, and takes about so many."""
+        over = threading.Event()
+
+        def tell() -> None:
+            while not over.wait(1):
+                took = time.monotonic() - self._began
+                left = f"about {seconds - took:.0f} s left" if took < seconds else "nearly done"
+                self._show(f"{self._what}: {took:.0f} s, {left}")
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            over.set()
+            teller.join()
+            self._show("")
+
+    def _show(self, text: str) -> None:
+        if sys.stderr is not None and sys.stderr.isatty():
+            line = text.ljust(self._wide)
+            print(f"\r{line}", end="" if text else "\r", file=sys.stderr, flush=True)
+            self._wide = len(text)
 
 
 def ended(command: Callable[[], int | None], prefix: str = "") -> int:

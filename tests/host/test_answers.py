@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from lstm_sharp import cli, load
+from lstm_sharp import cli, load, terminal
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Model
 from lstm_sharp.numerics import golden, reference
@@ -21,18 +25,15 @@ CLASSES = 3
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(with_engines: Path) -> Path:
     """A working folder: a classifier, inputs, and the engines that tests have built."""
-    Path("build").mkdir(exist_ok=True)
-    (tmp_path / "build").symlink_to(Path("build").resolve(), target_is_directory=True)
-    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     named = {f"lstm.{n}": v for n, v in torch_names(pytorch_like(0, [3, 6])).items()}
     named |= {"fc.weight": rng.normal(size=(CLASSES, 6)), "fc.bias": np.zeros(CLASSES)}
     np.savez("m.npz", **{name: value.astype(np.float32) for name, value in named.items()})
     np.savez("h.npz", **torch_names(pytorch_like(0, [3, 6])))
     np.save("x.npy", rng.uniform(-1, 1, (8, 5, 3)).astype(np.float32))
-    return tmp_path
+    return with_engines
 
 
 def test_formats_side_by_side(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,3 +166,46 @@ def test_what_limits_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> Non
     assert cli.main(["perf", "--input-size", "64", "--hidden-size", "64", "--macs", "208"]) == 0
     told = capsys.readouterr().out
     assert "208 multipliers: K x N = 8 x 26" in told and "modelled, not measured" in told
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_long_work_tells_how_far_it_is_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    for stream, told in (
+        (Screen(), "\rsimulating: 0 of 8\rsimulating: 2 of 8, about 15 s left\r" + " " * 35 + "\r"),
+        (io.StringIO(), ""),
+    ):
+        monkeypatch.setattr(sys, "stderr", stream)
+        now[0] = 0
+        progress = terminal.Progress("simulating")
+        for second, done in ((0, 0), (5, 2), (20, 8)):
+            now[0] = second
+            progress(done, 8)
+        assert stream.getvalue() == told
+
+
+def test_work_that_tells_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seconds are those of a clock that the test moves: each look at it is a second later."""
+    screen, seconds = Screen(), iter(range(100))
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(seconds))
+    waits = iter([False, False, False, True])
+    event = SimpleNamespace(wait=lambda timeout: next(waits), set=lambda: None)
+
+    def thread(target: Callable[[], None], daemon: bool) -> SimpleNamespace:
+        return SimpleNamespace(start=target, join=lambda: None)
+
+    threads = SimpleNamespace(Event=lambda: event, Thread=thread)
+    monkeypatch.setattr(terminal, "threading", threads)
+    with terminal.Progress("compiling").expecting(3):
+        pass
+    told = screen.getvalue().split("\r")
+    assert told[1].startswith("compiling: 1 s, about 2 s left")
+    assert told[3].startswith("compiling: 3 s, nearly done")

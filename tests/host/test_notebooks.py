@@ -34,14 +34,12 @@ SAYS = {
 @pytest.mark.rtl
 @pytest.mark.parametrize("name", SAYS)
 def test_notebook_runs_and_is_stored_as_it_ran(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    with_engines: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     if name == "speech" and not all(map(find_spec, ("silero_vad", "moonshine_onnx"))):
         pytest.skip("needs packages of the extra published")
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    Path("build").mkdir(exist_ok=True)  # engines that other tests have built
-    (tmp_path / "build").symlink_to(Path("build").resolve(), target_is_directory=True)
-    ran = notebooks.run(FOLDER / f"{name}.ipynb", tmp_path)
+    ran = notebooks.run(FOLDER / f"{name}.ipynb", with_engines)
     stored = nbformat.read(FOLDER / f"{name}.ipynb", 4)
     assert SAYS[name] in notebooks.text(ran)
     assert notebooks.text(stored) == notebooks.text(ran), "run make notebooks"

@@ -57,9 +57,7 @@ def test_only_what_no_test_has_is_left_out() -> None:
 
 @pytest.mark.rtl
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_runs_as_it_stands(page: str, tmp_path: Path) -> None:
-    Path("build").mkdir(exist_ok=True)  # engines that other tests have built
-    (tmp_path / "build").symlink_to(Path("build").resolve(), target_is_directory=True)
+def test_a_page_runs_as_it_stands(page: str, with_engines: Path) -> None:
     simulator = Path(verilate.verilator_of(verilate.environment())).parent
     path = os.pathsep.join(map(str, (Path(sys.executable).parent, simulator, os.environ["PATH"])))
     places = [str(ROOT / "host")]
@@ -68,7 +66,9 @@ def test_a_page_runs_as_it_stands(page: str, tmp_path: Path) -> None:
             continue
         if one.needs and find_spec(STAND_INS[one.needs]) is None:
             places.append(str(ROOT / "tests" / "pages"))
-        file = tmp_path / (one.file or ("snippet.py" if one.language == "python" else "snippet.sh"))
+        file = with_engines / (
+            one.file or ("snippet.py" if one.language == "python" else "snippet.sh")
+        )
         file.write_text(one.text)
         if one.file and not one.needs:
             continue  # a shell snippet runs it
@@ -79,7 +79,7 @@ def test_a_page_runs_as_it_stands(page: str, tmp_path: Path) -> None:
         )
         done = subprocess.run(
             run,
-            cwd=tmp_path,
+            cwd=with_engines,
             env={**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(places)},
             capture_output=True,
             text=True,
