@@ -81,7 +81,9 @@ def test_every_command_takes_it(
         assert PART in Path("r/hls/run_hls.tcl").read_text()
 
 
-def test_it_goes_before_a_shipped_one(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_before_a_shipped_one(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     own_board(own, "pynq-z2", bram36=40)
     with looking_in(str(own)):
         assert folder("pynq-z2") == own / "pynq-z2" and facts("pynq-z2").has["bram36"] == 40
@@ -89,6 +91,9 @@ def test_it_goes_before_a_shipped_one(own: Path, monkeypatch: pytest.MonkeyPatch
     assert config.load("pynq-z2").macs == 208
     monkeypatch.setenv(OWN, str(own))
     assert NAME in boards() and facts("zcu104").name == "ZCU104"
+    (own / "pynq-z2" / "board.json").write_text("{")
+    assert cli.main(["fit", "m.npz"]) == 2
+    assert "pynq-z2/board.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -81,10 +81,7 @@ def load(name_or_path: str) -> Config:
             f"config {name!r} not found; there are {', '.join(names())}, or give the path of a "
             ".json file"
         )
-    knobs = files.read_json(path)
-    if not isinstance(knobs, dict):
-        raise UsageError(f"{path} must hold one JSON object of knobs, not a {type(knobs).__name__}")
-    cfg = from_knobs(knobs, str(path))
+    cfg = _read(path)
     for problem in board_problems(cfg):
         instead = works(cfg.knobs(), _smaller(cfg)) or "; choose a smaller config"
         raise UsageError(f"{path}: the engine {problem}{instead}")
@@ -96,8 +93,16 @@ def shipped() -> list[str]:
     return [cfg.name for cfg in _shipped()]
 
 
+def _read(path: Path) -> Config:
+    """Read a config, whatever its board."""
+    knobs = files.read_json(path)
+    if not isinstance(knobs, dict):
+        raise UsageError(f"{path} must hold one JSON object of knobs, not a {type(knobs).__name__}")
+    return from_knobs(knobs, str(path))
+
+
 def _shipped() -> list[Config]:
-    found = [load(path.stem) for path in paths.configs().glob("*.json")]
+    found = map(_read, paths.configs().glob("*.json"))
     return sorted(found, key=lambda cfg: (cfg.macs, cfg.macs * cfg.weight_tiles, cfg.name))
 
 
