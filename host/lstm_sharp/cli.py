@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 import warnings
@@ -271,7 +272,7 @@ def _compare(options: Namespace) -> None:
     files.check_outputs((options.json,), (options.model, options.labels))
     whole = graph_files.named(options.input, "") and not options.prefix
     model = load(options.model, options.prefix, whole=whole, allow_host=options.allow_host)
-    labels = arrays.read_npy(options.labels, "iu") if options.labels else None
+    labels = arrays.read_npy(options.labels, "fiub") if options.labels else None
     if isinstance(model, Graph):
         x: Any = graph_files.read(model, options.input)
         data: Any = options.calibration and graph_files.read(model, options.calibration)
@@ -340,7 +341,7 @@ def _fit(options: Namespace) -> None:
         fmt, made = stored.own_format(model, options.format), model.quantized
         parts, notes = [made or model], made.notes if made else ()
     found = [fit(part, options.board, fmt, options.steps) for part in parts]
-    if not files.is_stdout(options.json):
+    if not any(map(files.is_stdout, (options.json, options.write_config))):
         for line in "\n\n".join(map(table, found)).split("\n"):
             say(line, most=_WIDE)
     best = best_of(found)
@@ -354,9 +355,11 @@ def _fit(options: Namespace) -> None:
     for note in notes:
         say(f"note: {note}", sys.stderr)
     if options.write_config:
-        taken = own_config(found, best, Path(options.write_config).stem)
+        out = Path(options.write_config)
+        taken = own_config(found, best, re.sub("[^A-Za-z0-9_-]+|^-$", "own", out.stem))
         files.write_text(options.write_config, json.dumps(taken.knobs(), indent=2) + "\n")
-        say(f"{options.write_config}: {taken.macs} multipliers, {taken.format}, for {taken.board}")
+        line = f"{out}: {taken.macs} multipliers, {taken.format}, for {taken.board}"
+        say(line, sys.stderr if files.is_stdout(str(out)) else sys.stdout)
     if best is None:
         where = "for any board" if options.board is None else f"for board {options.board}"
         sys.stdout.flush()
