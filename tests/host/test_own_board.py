@@ -122,5 +122,14 @@ def test_what_is_missing_is_said(own: Path) -> None:
             looking_in(path).__enter__()
     assert OWN not in os.environ
     (own / f"{NAME}.json").unlink()
-    with looking_in(str(own)), pytest.raises(UsageError, match=f"'{NAME}' has no config: write"):
-        config.load(NAME)
+    with looking_in(str(own)):
+        said = f"'{NAME}' has no config: write {NAME}.json .*; ([a-z0-9-]+) with (.*) works$"
+        with pytest.raises(UsageError, match=said) as error:
+            config.load(NAME)
+        base, told = re.search(said, str(error.value)).groups()  # type: ignore[union-attr]
+        knobs: dict[str, object] = {**config.load(base).knobs()}
+        for name, value in (each.split(" = ") for each in told.split(", ")):
+            knobs[name] = int(value) if value.isdecimal() else value
+        (own / f"{NAME}.json").write_text(json.dumps(knobs))
+        made = config.load(NAME)
+        assert (base, made.name, made.board) == ("pynq-z2", NAME, NAME) and made.macs >= 60

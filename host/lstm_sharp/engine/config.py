@@ -43,8 +43,8 @@ __all__ = [
 _LEAST = {
     "weight_tiles": 512,
     "max_hidden": 64,
-    "max_input": 64,
     "chains": 1,
+    "max_input": 64,
     "bias_blocks": 64,
     "sequence_words": 64,
     "stream_bits": 64,
@@ -68,14 +68,7 @@ def load(name_or_path: str) -> Config:
         places = [place / f"{name}.json" for place in (*own_folder(), paths.configs())]
         path = next(filter(os.path.isfile, places), places[-1])
         if not path.is_file() and name in boards():
-            part = facts(name).part
-            for cfg in _shipped():
-                if cfg.board != "none" and facts(cfg.board).part == part:
-                    return resized(cfg, name=name, board=name)
-            raise UsageError(
-                f"board {name!r} has no config: write {name}.json beside its folder, or take one "
-                "of your own by its path; see docs/adding-a-board.md"
-            )
+            return _of_part(name)
     if not os.path.isfile(path):
         raise UsageError(
             f"config {name!r} not found; there are {', '.join(names())}, or give the path of a "
@@ -86,6 +79,21 @@ def load(name_or_path: str) -> Config:
         instead = works(cfg.knobs(), _smaller(cfg)) or "; choose a smaller config"
         raise UsageError(f"{path}: the engine {problem}{instead}")
     return cfg
+
+
+def _of_part(name: str) -> Config:
+    """Return the engine of a board that has no config: that of a shipped one with its part."""
+    on, offers = facts(name), []
+    for cfg in _shipped():
+        if cfg.board != "none" and (made := facts(cfg.board)).family == on.family:
+            own = resized(cfg, name=name, board=name)
+            if made.part == on.part:
+                return own
+            if fitting := _smaller(own):
+                told = works(cfg.knobs(), fitting).removeprefix("; ")
+                offers.append((fitting.macs, f"; {cfg.name} with {told}"))
+    _, offer = max(offers, default=(0, "; see docs/adding-a-board.md"))
+    raise UsageError(f"board {name!r} has no config: write {name}.json beside its folder{offer}")
 
 
 def shipped() -> list[str]:
