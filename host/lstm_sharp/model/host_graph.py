@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import erf
+from math import erf, pi, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +80,14 @@ def _batch_normalised(x: Any, *own: Any, epsilon: float = 1e-5) -> Any:
     return (x - mean) / np.sqrt(var + var.dtype.type(epsilon)) * scale + b
 
 
+def _gelu(x: Any, approximate: str = "none") -> Any:
+    if approximate == "tanh":
+        inner = np.tanh(x.dtype.type(sqrt(2 / pi)) * (x + x.dtype.type(0.044715) * x**3))
+    else:
+        inner = OPS["Erf"](x * x.dtype.type(sqrt(0.5)))
+    return x * (1 + inner) / 2
+
+
 OPS: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "Sub": np.subtract,
@@ -110,6 +118,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "HardSigmoid": lambda x, alpha=0.2, beta=0.5: np.clip(alpha * x + beta, 0, 1),
     "Softplus": lambda x: np.logaddexp(x, np.zeros_like(x)),
     "Erf": lambda x: np.vectorize(erf, otypes=[x.dtype])(x),
+    "Gelu": _gelu,
     "Softmax": _softmax,
     "LogSoftmax": _log_softmax,
     "LayerNormalization": _normalised,
@@ -138,6 +147,8 @@ _TYPES |= {name: name for name in ("float16", "int8", "uint8", "int32", "int64",
 _NUMBERS: dict[str, Any] = dict.fromkeys(("value_int", "value_ints"), np.int64)
 _NUMBERS |= dict.fromkeys(("value_float", "value_floats"), np.float32)
 """Numbers that a Constant may have instead of a tensor."""
+_USUAL = {"noop_with_empty_axes": 0, "training_mode": 0, "stash_type": 1, "start": 0}
+"""Attributes, beside the momentum of training, whose usual value says nothing."""
 _ALL_AXES = {"Softmax", "LogSoftmax"}
 """Ops that below opset 13 take all axes from ``axis`` on for one."""
 
@@ -180,8 +191,9 @@ class HostGraph:
         if self.onnx:
             return self._evaluator({name: given[name] for name in self.reads})
         values: dict[str, Any] = {**self.constants, **given, "": None}
-        for op in self.ops:
-            values[op.makes[0]] = OPS[op.op](*(values[name] for name in op.reads), **op.told)
+        with np.errstate(all="ignore"):  # ONNX's ops warn of nothing
+            for op in self.ops:
+                values[op.makes[0]] = OPS[op.op](*(values[name] for name in op.reads), **op.told)
         return [values[name] for name in self.makes]
 
     @cached_property
@@ -214,8 +226,9 @@ class HostGraph:
             if node.op_type == "Cast":
                 to = TensorProto.DataType.Name(told["to"]).lower()
                 told["to"] = _TYPES.get(to, told["to"])
-            if node.op_type == "BatchNormalization":
-                told.pop("momentum", None)  # of training
+            for name, value in told.items():
+                told[name] = value.decode() if isinstance(value, bytes) else value
+            told = {n: v for n, v in told.items() if n != "momentum" and _USUAL.get(n) != v}
             ops.append(Op(node.op_type, tuple(node.input), tuple(node.output), told))
             plain &= _is_plain(ops[-1], opset)
         kinds = {value.dtype.name for value in constants.values()}

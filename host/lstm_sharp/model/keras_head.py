@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),
     "elu": ("Elu", {}),
+    "gelu": ("Gelu", {}),
     "sigmoid": ("Sigmoid", {}),
     "tanh": ("Tanh", {}),
     "softplus": ("Softplus", {}),
@@ -86,12 +86,6 @@ class Tail:
         x = self.x
         if name in ("silu", "swish"):
             self._then("Sigmoid")
-            self.x = self.made.add("Mul", x, self.x)
-        elif name == "gelu":
-            self._then("Mul", np.array(sqrt(0.5), np.float32))
-            self._then("Erf")
-            self._then("Add", np.array(1, np.float32))
-            self._then("Mul", np.array(0.5, np.float32))
             self.x = self.made.add("Mul", x, self.x)
         elif name not in (None, "linear"):
             op, told = _ACTIVATIONS[name]
