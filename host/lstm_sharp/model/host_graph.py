@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.files import why
+from lstm_sharp.files import parse_json, why
 from lstm_sharp.model.common import some
 from lstm_sharp.model.onnx_run import Evaluator, make_evaluator
 
@@ -320,7 +320,7 @@ def from_arrays(tensors: Mapping[str, Callable[[], np.ndarray]]) -> tuple[HostGr
         Exception: anything, where it is damaged.
     """
     graphs = []
-    for told in json.loads(tensors[MARK]().tobytes()):
+    for told in parse_json(tensors[MARK]().tobytes(), MARK):
         ops = tuple(Op(o, tuple(r), tuple(m), dict(t)) for o, r, m, t in told["ops"])
         data = tensors[told["onnx"]]().tobytes() if told["onnx"] else b""
         unknown = [op.op for op in ops if op.op not in OPS]
