@@ -11,7 +11,6 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -29,10 +28,6 @@ settings.load_profile("lstm-sharp")
 # Under `make test`, the outer make's flags would reach the makes that tests start.
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(name, None)
-# Engines of one run share what of them is the same.
-os.environ["OBJCACHE"] = str(Path(__file__).with_name("objcache.sh"))
-os.environ["LSTM_SHARP_RTL_LEVEL"] = "-O1"
-os.environ["LSTM_SHARP_OBJECTS"] = str(Path("build/verilator").resolve())
 
 
 _MAY_BE_ABSENT = ("vitis", "board")

@@ -33,15 +33,18 @@ FLAGS = (
 """For every simulation: assertions on; what is not reset starts at random where a run is given
 ``+verilator+rand+reset+2``, as the tests do, and else at zero."""
 
-_LEVEL = os.environ.get("LSTM_SHARP_RTL_LEVEL", "-O2")
-"""How well a simulation is compiled: tests take -O1, soon there and a quarter slower."""
 QUICK = (
-    "--output-split",
-    "0",  # one file: each of several would read Verilator's headers anew
-    "-MAKEFLAGS",  # -Os, Verilator's default, is half as fast
-    f"OPT_FAST={_LEVEL} OPT_SLOW=-O1 OPT_GLOBAL={_LEVEL}",
+    *("--output-split", "0"),  # one file: each of several would read Verilator's headers anew
+    # The time that g++ takes grows faster than a function; shorter ones than these cost speed.
+    *("--output-split-cfuncs", "1000"),
+    *("-MAKEFLAGS", "OPT_FAST=-O2"),  # -Os, Verilator's default, is half as fast
+    *("-CFLAGS", "-fno-gcse -fno-tree-pre -fno-code-hoisting"),  # long searches, for nothing
 )
 """For a simulation that is soon there, and as fast as one that took longer to compile."""
+
+
+_OBJECTS = ("-march=native", "-fPIC", "-fvisibility=hidden", "-DVL_USER_FATAL")
+"""How all that a harness is linked of is compiled."""
 
 
 def environment() -> dict[str, str]:
@@ -158,23 +161,51 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
                 "give the RTL a build folder, and Verilator a place, without one"
             )
     bench = folder / "hls" / "tb"
-    main = bench / "rtl_main.cpp"
+    parts = [bench / "rtl_main.cpp", bench / "rtl_once.cpp"]
+    runtime = _runtime(folder.parent, env)
+    # Of one unit: the harness and what of the engine runs often, what runs once.
+    env |= {n: f"../hls/tb/{p.stem}" for n, p in zip(("VM_FAST", "VM_SLOW"), parts)}
     command = [
-        *(verilator_of(env), "--cc", "--exe", "--build", "-j", "2", "-O3", *rtl.flags, *QUICK),
+        *(verilator_of(env), "--cc", "--exe", "--build", "-O3", *rtl.flags, *QUICK),
+        *(
+            "-MAKEFLAGS",
+            "VM_GLOBAL_FAST=",
+            "-LDFLAGS",
+            f"../../{runtime.parent.name}/{runtime.name}",
+        ),
         *("--top-module", rtl.top, "--prefix", f"V{TOP}", "-Mdir", place, "-CFLAGS"),
-        "-march=native -fPIC -fvisibility=hidden -DVL_USER_FATAL "
+        f"{' '.join(_OBJECTS)} -Wno-attributes "
         # Relative, for make and the shell see it: the folder's own name may be anything.
         f"-DRTL_{rtl.kind.upper()} -I../hls/tb",
-        *(os.path.relpath(p, folder) for p in [*rtl.sources, main]),
+        *(os.path.relpath(p, folder) for p in rtl.sources),
         *("-o", tools.fresh("rtl")),
     ]
     return tools.build(
         folder / place / "rtl",
-        [*rtl.sources, main, *sorted(bench.glob("*.hpp")), folder / "hls" / "config.hpp"],
+        [
+            *rtl.sources,
+            *parts,
+            *sorted(bench.glob("*.hpp")),
+            folder / "hls" / "config.hpp",
+            runtime,
+        ],
         command,
         folder,
         env,
     )
+
+
+def _runtime(build_dir: Path, env: dict[str, str]) -> Path:
+    """Compile what of Verilator all engines share, once for all; it is called a few times a run."""
+    asked = [verilator_of(env), "--getenv", "VERILATOR_ROOT"]
+    told = subprocess.run(asked, env=env, capture_output=True, text=True, check=True)
+    include = Path(told.stdout.strip(), "include")
+    units = [include / f"{name}.cpp" for name in ("verilated", "verilated_threads")]
+    target = build_dir / "verilator" / "runtime.o"
+    given = [word for unit in units for word in ("-include", unit)]
+    options = ["-O0", *_OBJECTS, "-DVERILATOR=1", "-I", include, "-I", include / "vltstd"]
+    command = ["g++", "-c", *options, *given, "-x", "c++", os.devnull]
+    return tools.build(target, units, [*command, "-o", tools.fresh(target.name)], target.parent)
 
 
 def library(cfg: Config, build_dir: Path) -> Path:
@@ -187,12 +218,11 @@ def library(cfg: Config, build_dir: Path) -> Path:
     rendered = tools.build_folder(cfg, build_dir)
     render(cfg, rendered)
     harness = _build(cfg, rendered, engine(rendered), "verilated")
-    folder = harness.parent
-    objects = ["rtl_main.o", *sorted(p.name for p in folder.glob("verilated*.o"))]
+    folder, runtime = harness.parent, _runtime(rendered.parent, environment())
     return tools.build(
         folder / "libvirtual.so",
         [harness.with_name("rtl.made-from")],
-        ["g++", "-shared", "-o", tools.fresh("libvirtual.so"), *objects, f"V{TOP}__ALL.a"],
+        ["g++", "-shared", "-o", tools.fresh("libvirtual.so"), f"V{TOP}__ALL.o", runtime],
         folder,
     )
 
