@@ -204,8 +204,9 @@ def _runtime(build_dir: Path, env: dict[str, str]) -> Path:
     units = [include / f"{name}.cpp" for name in ("verilated", "verilated_threads")]
     target = build_dir / "verilator" / "runtime.o"
     given = [word for unit in units for word in ("-include", unit)]
-    options = ["-O0", *_OBJECTS, "-DVERILATOR=1", "-I", include, "-I", include / "vltstd"]
-    command = ["g++", "-c", *options, *given, "-x", "c++", os.devnull]
+    places: list[str | Path] = ["-I", include, "-I", include / "vltstd"]
+    command = ["g++", "-c", "-O0", *_OBJECTS, "-DVERILATOR=1", *places, *given]
+    command += ["-x", "c++", os.devnull]
     return tools.build(target, units, [*command, "-o", tools.fresh(target.name)], target.parent)
 
 
