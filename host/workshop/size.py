@@ -17,7 +17,7 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 10_950, "workshop": 2_620, "hardware": 4_580, "tests": 13_100}
+BUDGET = {"product": 10_955, "workshop": 2_655, "hardware": 4_580, "tests": 13_120}
 """Most code lines of each part."""
 PHYSICAL = {"hardware": 5_580}
 """Most lines of any kind."""
