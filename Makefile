@@ -6,8 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 
-CONFIG ?= pynq-z2
-BOARD ?= $(CONFIG)
+CONFIG ?= $(or $(BOARD),pynq-z2)
 RTL ?= sv
 ENGINE ?= hls
 BUILD ?= build
@@ -32,11 +31,11 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
 .PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables pictures
-.PHONY: bench paper clean size
+.PHONY: bench paper clean size wheel notebooks
 .PHONY: libpython
 
 help: ## list the verbs
-	@echo "make VERB [CONFIG=$(CONFIG)] [BOARD=$(BOARD)] [RTL=$(RTL)] [ENGINE=$(ENGINE)] [BUILD=$(BUILD)]"
+	@echo "make VERB [CONFIG=$(CONFIG)] [BOARD=$(or $(BOARD),the config's)] [RTL=$(RTL)] [ENGINE=$(ENGINE)] [BUILD=$(BUILD)]"
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' Makefile | expand -t 14
 
 setup: $(READY) ## make .venv with all that the other verbs need (they do it themselves)
@@ -57,8 +56,8 @@ lint: setup ## check style, types, and both engines' sources
 	.venv/bin/lint-imports --no-logo
 	$(RUN) -m workshop.size --quiet
 	$(CPP) | xargs -r .venv/bin/clang-format --dry-run -Werror
-	$(RUN) -m lstm_sharp.flow.verilate --lint tiny pynq-z2 zcu104
-	$(RUN) -m workshop.checker tiny pynq-z2 zcu104
+	$(RUN) -m lstm_sharp.flow.verilate --lint tiny pynq-z2 ultra96-v2 kv260 zcu104
+	$(RUN) -m workshop.checker
 	$(RUN) -m workshop.tables --check
 
 size: setup ## count code lines by room and file, against their budgets
@@ -81,10 +80,10 @@ hls: setup ## Vitis HLS: C simulation, synthesis, cosimulation, IP (XILINX_SETTI
 	@$(VITIS)
 
 overlay: setup ## Vivado: BOARD's bitstream and .hwh, with the ENGINE hls (after 'make hls') or sv
-	@$(RUN) -m lstm_sharp.vendor.vivado "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
+	@$(RUN) -m lstm_sharp.vendor.vivado $(BOARD) --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
 qualify: setup libpython ## all of hls, cosim, overlay for BOARD, and a package that the board completes
-	@$(RUN) -m lstm_sharp.vendor.qualify "$(BOARD)" --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
+	@$(RUN) -m lstm_sharp.vendor.qualify $(BOARD) --config "$(CONFIG)" --engine "$(ENGINE)" --build "$(BUILD)"
 
 resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all configs, or CONFIG=
 	@$(RUN) -m workshop.resources $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
@@ -98,12 +97,19 @@ figures: setup ## simulate the figures that the documentation shows, and model t
 gallery: setup ## run published models whole, for the documentation's table, some minutes
 	@$(RUN) tests/gallery.py
 
+notebooks: setup ## run the notebooks on a virtual board, and store what they show
+	@$(RUN) -m workshop.notebooks
+
 tables: setup ## make the documentation's tables from docs/results/
 	@$(RUN) -m workshop.tables
 
 pictures: setup ## draw the documentation's pictures from docs/results/
 	@$(RUN) -m workshop.pictures
 	@PYTHONPATH=tests $(RUN) -m bench.chart
+
+wheel: setup ## write dist/lstm_sharp-*.whl, to install elsewhere
+	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/lstm_sharp-*.whl
 
 bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 12 minutes
 	@OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN) -m bench.bench

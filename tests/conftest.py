@@ -11,6 +11,7 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -139,3 +140,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{count:5} {reason}")
     if not skipped:
         terminalreporter.line("    0")
+
+
+@pytest.fixture
+def with_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder, the current one, in which the engines lie that other tests have built."""
+    Path("build").mkdir(exist_ok=True)
+    (tmp_path / "build").symlink_to(Path("build").resolve(), target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -99,6 +99,7 @@ def draw(layer: Config, width: int, seed: int) -> list[list[np.ndarray]]:
 
 
 _SNAKE = {"TimeDistributed": "time_distributed", "InputLayer": "input_layer"}
+_SNAKE |= {f"{kind}Normalization": f"{kind.lower()}_normalization" for kind in ("Batch", "Layer")}
 """What layers of a class are called in a .keras, if it is not its name in small letters."""
 _PLACES = {
     "LSTM": ["/cell"],

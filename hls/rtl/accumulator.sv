@@ -7,7 +7,7 @@
 module accumulator
   import lstm_config_pkg::*, lstm_pkg::*;
 (
-    input  logic                                      clk,
+    input  logic                                      clk, rst_n,
     input  slot_t                                     slot_bias,   // one edge before slot_read
     input  slot_t                                     slot_read,
     input  slot_t                                     slot_shift,
@@ -46,6 +46,10 @@ module accumulator
   localparam int BiasPlaces = (BiasBlocks + Bands - 1) / Bands;
   localparam int PlaceBits = place_bits(Places);
   localparam int BiasPlaceBits = place_bits(BiasPlaces);
+  // As slot_read has it. Reset, so that no shift register ends here: a deep memory of stored sums has
+  // no time for one.
+  logic [PlaceBits-1:0] place_q;
+  always_ff @(posedge clk) place_q <= rst_n ? PlaceBits'(slot_bias.row >> BandBits) : '0;
   for (genvar j = 0; j < Bands; j++) begin : gen_bank
     logic [Rows-1:0][BiasWordBits-1:0] bias_mem[BiasPlaces];
     logic [Rows-1:0][BiasWordBits-1:0] bias_latch, bias_q;
@@ -61,7 +65,7 @@ module accumulator
     logic [Rows-1:0][AccBits-1:0] stored_q, sum_q;
     always_ff @(posedge clk) begin
       if (store_q[j]) stored_mem[PlaceBits'(slot_sum.row >> BandBits)] <= sum_q;
-      stored_q <= stored_mem[PlaceBits'(slot_read.row >> BandBits)];
+      stored_q <= stored_mem[place_q];
     end
 
     for (genvar k = 0; k < Rows; k++) begin : gen_row

@@ -160,13 +160,14 @@ module control
   logic [DrainBits-1:0] drain_q;
   logic [31:0] cycles_q;
   logic c_saturated_q;
+  outcome_t outcome;
+  assign outcome = run_q == Prepare ? program_outcome : dispatch_outcome;
   assign busy = run_q != Idle;
   assign start = !busy && start_q;
   assign run = program_ready && !program_empty;
   assign ap_done = program_refused || (program_ready && program_empty)
                    || (run_q == Drain && drain_q == 0 && h_empty);
-  assign outputs = '{Identity, 32'(run_q == Prepare ? program_outcome : dispatch_outcome)
-                               | 32'(c_saturated_q) << CSaturated, cycles_q};
+  assign outputs = '{Identity, 32'(outcome) | 32'(c_saturated_q) << CSaturated, cycles_q};
   always_ff @(posedge clk) begin
     if (!rst_n || ap_done) begin
       run_q <= Idle;

@@ -33,7 +33,7 @@ module dispatcher
 
   // Where the instruction stands: no-op slots, then tiles and, where a row finishes too soon for
   // the lanes, filling slots; or a load.
-  logic nop_q, tile_q, fill_q, load_q, idle_q;
+  logic nop_q, tile_q, fill_q, load_q, load_start_q, idle_q;
   logic last_nop_q, last_column_q, last_slot_q, last_row_q, emits_q;
   logic [15:0] nops_left_q;
   logic [ColumnBits-1:0] columns_left_q, slots_left_q, column_q, column_next;
@@ -48,7 +48,7 @@ module dispatcher
 
   assign column_next = column_q + ColumnBits'(cur.step);
   always_ff @(posedge clk) begin
-    load.start <= 1'b0;
+    load_start_q <= 1'b0;
     if (!rst_n || give_up_q) begin
       {nop_q, tile_q, fill_q, load_q, last_slot_q} <= '0;
       idle_q <= 1'b1;
@@ -57,14 +57,14 @@ module dispatcher
       nop_q <= next_valid && next.has_nops;
       tile_q <= next_valid && !next.has_nops && !next.is_load;
       load_q <= next_valid && !next.has_nops && next.is_load;
-      load.start <= next_valid && !next.has_nops && next.is_load;
+      load_start_q <= next_valid && !next.has_nops && next.is_load;
       fill_q <= 1'b0;
       last_slot_q <= next_valid && next.one_slot && !next.is_load;
     end else if (nop_q && last_nop_q) begin
       nop_q <= 1'b0;
       tile_q <= !cur.is_load;
       load_q <= cur.is_load;
-      load.start <= cur.is_load;
+      load_start_q <= cur.is_load;
     end else if (!nop_q && !wait_here && !load_q) begin
       tile_q <= last_slot_q || (tile_q && !last_column_q);
       fill_q <= !last_slot_q && (fill_q || last_column_q);
@@ -139,10 +139,8 @@ module dispatcher
   // Buffers that move on with steps and layers
   logic half_q;
   logic [SeqBits-1:0] seq_read_q, seq_write_q;
-  assign load.instr = cur.instr;
-  assign load.last = cur.last;
-  assign load.half = half_q;
-  assign load.stop = give_up_q;
+  assign load = '{
+      start: load_start_q, instr: cur.instr, last: cur.last, half: half_q, stop: give_up_q};
   assign ring_pull = tile_q && pull_here_q && !wait_here;
   assign ring_pop = row_done && last_row_q && cur.instr.pop && cur.instr.source == SourceX;
   // Words of x that were pulled and not used up yet. A word is pulled in its turn, and read

@@ -21,14 +21,14 @@ module h_credits
   localparam int UnitBits = $clog2(MostUnits + 1);
   localparam int MostBeats = (MostUnits + BeatUnits - 1) / BeatUnits;
   logic [CreditBits-1:0] credits_q;
-  logic [UnitBits-1:0] begun_q, units, beats_q;
+  logic [UnitBits-1:0] begun_q, count, beats_q;
   logic rest, partial_q;
-  assign units = begun_q + UnitBits'(16'(gang) * 16'(Block / Unit));
-  assign rest = units % UnitBits'(BeatUnits) != 0;
+  assign count = begun_q + UnitBits'(16'(gang) * 16'(Block / Unit));
+  assign rest = count % UnitBits'(BeatUnits) != 0;
   always_ff @(posedge clk) begin
     room <= credits_q >= CreditBits'(3 * MostBeats);
     partial_q <= emits && ends_vector && rest;
-    beats_q <= emits ? units / UnitBits'(BeatUnits) : '0;
+    beats_q <= emits ? count / UnitBits'(BeatUnits) : '0;
     if (!rst_n || start) begin
       credits_q <= CreditBits'(FifoBeats);
       begun_q <= '0;
@@ -36,7 +36,7 @@ module h_credits
       // States are given while the pipeline is empty.
       credits_q <= credits_q + CreditBits'(credit) - CreditBits'(give || partial_q)
                    - CreditBits'(beats_q);
-      if (emits) begun_q <= ends_vector ? '0 : units % UnitBits'(BeatUnits);
+      if (emits) begun_q <= ends_vector ? '0 : count % UnitBits'(BeatUnits);
     end
   end
 endmodule

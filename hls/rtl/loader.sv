@@ -21,7 +21,9 @@ module loader
   // Beats move down from the top, so that an item of n beats ends up in the n highest places.
   logic [ItemBeatsMax-1:0][StreamBits-1:0] item_q;
   logic [BeatBits-1:0] beat_q, item_beats;
-  logic [15:0] left_q;
+  logic [15:0] left_q, addr_q;
+  logic [WordBits-1:0] word_q;
+  logic [LaneBits-1:0] lane_q;
   op_e op_q;
   logic start, write_q, take, item_done;
 
@@ -50,30 +52,30 @@ module loader
       op_q <= load.instr.op;
       beat_q <= '0;
       unique case (load.instr.op)
-        OpLoadBias: write.addr <= load.instr.bias_base;
-        OpLoadState: write.addr <= load.instr.row_first * 16'(Passes);
-        default: write.addr <= load.instr.weight_base;
+        OpLoadBias: addr_q <= load.instr.bias_base;
+        OpLoadState: addr_q <= load.instr.row_first * 16'(Passes);
+        default: addr_q <= load.instr.weight_base;
       endcase
-      write.word <= WordBits'(load.instr.h_word);
-      write.lane <= '0;
+      word_q <= WordBits'(load.instr.h_word);
+      lane_q <= '0;
     end else begin
       if (take) beat_q <= item_done ? '0 : beat_q + 1'b1;
       if (write_q) begin
-        write.addr <= write.addr + 1'b1;
-        {write.word, write.lane} <= after_neurons(Lanes, write.word, write.lane);
+        addr_q <= addr_q + 1'b1;
+        {word_q, lane_q} <= after_neurons(Lanes, word_q, lane_q);
       end
     end
     if (take) item_q <= {weights.data, item_q[ItemBeatsMax-1:1]};
   end
 
   assign done = write_q && left_q == 0;
-  assign write.weights = write_q && op_q == OpLoadWeights;
-  assign write.bias = write_q && op_q == OpLoadBias;
-  assign write.state = write_q && op_q == OpLoadState;
+  assign write = '{
+      weights: write_q && op_q == OpLoadWeights, bias: write_q && op_q == OpLoadBias,
+      state: write_q && op_q == OpLoadState, addr: addr_q, word: word_q, lane: lane_q};
 
   logic [TileBeats-1:0][StreamBits-1:0] tile;
   assign tile = item_q[ItemBeatsMax-1-:TileBeats];
-  assign load_weights = tile[0+:TileBeats];
+  assign load_weights = (Macs * WeightBits)'(tile);
   for (genvar k = 0; k < Rows; k++) begin : gen_bias
     logic [StreamBits-1:0] beat;
     assign beat = item_q[ItemBeatsMax-Rows+k];

@@ -131,7 +131,7 @@ package lstm_pkg;
   // Banks of the bands that its row block covers
   function automatic logic [Bands-1:0] banks_of(slot_t slot);
     for (int j = 0; j < Bands; j++) begin
-      banks_of[j] = ((BandBits + 1)'(BankBits'(slot.row) ^ BankBits'(j))
+      banks_of[j] = ((bands_t'(BankBits'(slot.row)) ^ bands_t'(j))
                      & (bands_t'(Bands) - slot.gang)) == 0;
     end
   endfunction

@@ -99,6 +99,7 @@ module mfu
   logic [4*Lanes-1:0][ScaleBits-1:0] scales;
   if (RowScales == 1) begin : gen_scales
     localparam int PassBits = $clog2(Passes);
+    localparam int PlaceBits = place_bits(Passes);
     typedef logic [Passes-1:0][4*Lanes-1:0][ScaleBits-1:0] band_t;
     typedef logic [BiasAddrBits+PassBits-1:0] place_t;  // band, and turn within it
     (* ram_style = "block" *) band_t scale_mem[BiasBlocks];
@@ -113,7 +114,7 @@ module mfu
       turn_q <= place_latch;
       // Reset, so that no shift register is made of it and of those beside it: what follows in the
       // lanes has no time for one.
-      scales <= rst_n ? band_q[place_bits(Passes)'(turn_q % place_t'(Passes))] : '0;
+      scales <= rst_n ? band_q[PlaceBits'(turn_q % place_t'(Passes))] : '0;
     end
   end else begin : gen_shared
     assign scales = {4 * Lanes{{FactorBits'(0), act_shift_q}}};

@@ -84,13 +84,14 @@ module mfu_lane
       localparam int Bits = CBits - 1 - Sigma;
       logic [larger(ShiftedBits - 1, Bits)-1:0] magnitude;
       logic [Bits-1:0] held;
-      logic beyond;
+      logic beyond, beyond_m;
+      assign beyond_q[gate] = beyond_m;
       assign magnitude = $bits(magnitude)'(shifted_q);
       assign beyond = |(magnitude >> Bits);
       assign held = (magnitude[Bits-1:0] | {Bits{beyond}}) ^ {Bits{sign_q}};
       always_ff @(posedge clk) begin
         held_q[gate] <= gru ? CBits'({sign_q, held, 1'b1} >> (1 - Sigma)) : '0;
-        beyond_q[gate] <= beyond;
+        beyond_m <= beyond;
       end
     end else begin : gen_none
       assign held_q[gate] = '0;

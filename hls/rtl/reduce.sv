@@ -91,7 +91,7 @@ module reduce
       localparam int Bits = ProductBits + $clog2(Segment << Span);
       localparam int Wait = ReduceLevels - TapLevels[Span];
       for (genvar i = 0; i < Gangs[s]; i++) begin : gen_tap
-        logic [Wait:0][Bits-1:0] wait_q;
+        logic [Bits-1:0] wait_q[Wait+1];
         assign wait_q[0] = Bits'(gen_span[Span].node[i]);
         for (genvar e = 0; e < Wait; e++) begin : gen_wait
           always_ff @(posedge clk) wait_q[e+1] <= wait_q[e];

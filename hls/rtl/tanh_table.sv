@@ -26,8 +26,7 @@ module tanh_table
   logic [EntryBits-1:0] group_entry[Groups];
   logic [EntryBits-1:0] entry;
   for (genvar g = 0; g < Groups; g++) begin : gen_group
-    localparam logic [EntryBits-1:0] Part[64] = TanhTable[64*g+:64];
-    assign group_entry[g] = Part[magnitude[FracBits+:6]];
+    assign group_entry[g] = TanhTable[g][magnitude[FracBits+:6]];
   end
   assign entry = group_entry[magnitude[ZBits-2:FracBits+6]];
 

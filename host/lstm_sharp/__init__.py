@@ -1,11 +1,29 @@
-"""LSTM-Sharp: LSTM inference on FPGAs, from a trained model to a running board."""
+"""LSTM-Sharp: LSTM inference on FPGAs, from a trained model to a running board.
+
+    model = lstm_sharp.load("model.onnx")
+    with lstm_sharp.Session(model, "pynq-z2", backend="rtl", calibration=x) as session:
+        h = session.run(x)  # (batch, time, features) to (batch, time, hidden)
+
+``lstm_sharp.driver`` drives a board, ``lstm_sharp.package`` writes what goes to it. docs/api.md has
+it all on a page.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Format", "Graph", "Model", "Session", "UsageError", "load", "quantize"]
+__all__ = [
+    "Config",
+    "Format",
+    "Graph",
+    "Model",
+    "Session",
+    "UsageError",
+    "compare",
+    "load",
+    "quantize",
+]
 
 if TYPE_CHECKING:
     from lstm_sharp.engine.config import Config
@@ -15,6 +33,7 @@ if TYPE_CHECKING:
     from lstm_sharp.numerics.formats import Format
     from lstm_sharp.numerics.quantize import quantize
     from lstm_sharp.numerics.stored import load
+    from lstm_sharp.runtime.answers import compare
     from lstm_sharp.runtime.graphs import Session
 
 _WHERE = {
@@ -24,6 +43,7 @@ _WHERE = {
     "Model": "lstm_sharp.model",
     "Session": "lstm_sharp.runtime.graphs",
     "UsageError": "lstm_sharp.errors",
+    "compare": "lstm_sharp.runtime.answers",
     "load": "lstm_sharp.numerics.stored",
     "quantize": "lstm_sharp.numerics.quantize",
 }
@@ -38,3 +58,8 @@ def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List what is imported on first use, too, for help() and completion."""
+    return sorted([*globals(), *__all__])

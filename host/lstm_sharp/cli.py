@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 import warnings
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from lstm_sharp import __version__, arrays, files
 from lstm_sharp.compiler import by_gate
 from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.engine import config
+from lstm_sharp.engine.boards import looking_in
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import AccuracyError, UsageError
 from lstm_sharp.model.graph import Graph
@@ -27,13 +29,12 @@ from lstm_sharp.numerics import stored
 from lstm_sharp.numerics.formats import SUPPORTED, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
 from lstm_sharp.numerics.stored import load, load_model
-from lstm_sharp.runtime import accuracy_report, graph_files, overview
-from lstm_sharp.runtime.batch import head_by_length
+from lstm_sharp.runtime import accuracy_report, answers, graph_files, overview
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
 from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series, stacked
 from lstm_sharp.runtime.inputs import check_input
-from lstm_sharp.runtime.session import BACKENDS, Session
-from lstm_sharp.terminal import Parser, ended, ends, say, size
+from lstm_sharp.runtime.session import BACKENDS, OUTPUTS, Session
+from lstm_sharp.terminal import Parser, Progress, ended, ends, say, size
 
 _ANY = {"max_shift": DEFAULT_MAX_SHIFT, "row_scales": True}
 """What an engine holds of scales, where no shipped config holds the model."""
@@ -44,12 +45,13 @@ _WIDE = 10_000
 _OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"metavar": "MODEL", "help": ".onnx, .keras, .h5, .safetensors or .npz"},
     "--prefix": {"default": "", "dest": "prefix", "help": "one LSTM of those in the file"},
-    "--config": {"help": "a config's name or file"},
+    "--config": {"help": "name of a config or a board, or a file"},
     "--format": {"help": f"number format instead of the config's: {', '.join(SUPPORTED)}"},
     "--schedule": {"default": "best", "help": f"{', '.join(SCHEDULES)} or best"},
     "--calibration": {"metavar": "X.npy"},
     "--steps": {"type": int, "default": 100, "metavar": "T", "help": "of one call; default 100"},
     "--json": {"metavar": "FILE", "help": "write what was seen; - for stdout"},
+    "--board-dir": {"metavar": "DIR", "help": "with boards of your own: DIR/BOARD/board.json"},
     "--max-memory": {"type": size, "metavar": "SIZE", "help": "of a file read; default 2G"},
 }
 """What the commands' options of these names have in common."""
@@ -67,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for run, told, add in (
         (_run, "run a model on an input", _add_run),
+        (_compare, "hold the number formats against the float model", _add_compare),
         (_inspect, "tell what is in a model, and draw it", _add_inspect),
         (_fit, "ask which engine holds a model", _add_fit),
         (_quantize, "choose scales on data, and tell how far from float that is", _add_quantize),
@@ -77,14 +80,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(run.__name__[1:], help=told, description=run.__doc__)
         command.set_defaults(command=run)
         add(command)
+        _option(command, "--board-dir")
         if run is not _perf:
             _option(command, "model", nargs="?" if run is _render else None)
             _option(command, "--format")
             _option(command, "--node", "--prefix")
             _option(command, "--max-memory")
     options = parser.parse_args(arguments)
-    with files.max_memory(vars(options).pop("max_memory", None)):
-        return ended(lambda: options.command(options), "lstm-sharp: ")
+    given = vars(options)
+
+    def act() -> None:
+        with looking_in(given.pop("board_dir")), files.max_memory(given.pop("max_memory", None)):
+            options.command(options)
+
+    return ended(act, "lstm-sharp: ")
 
 
 def _option(to: Any, *names: str, **own: Any) -> None:
@@ -102,16 +111,16 @@ def _add_run(run: Parser) -> None:
     _option(run, "--output", required=True, metavar="Y.npy", help=f"{y}; {whole}")
     _option(run, "--allow-host", action="store_true", help=_ALLOW_HOST)
     _option(run, "--lengths", metavar="L.npy", help="whole numbers (batch,): steps of each")
-    _option(run, "--backend", default="golden", help=", ".join(BACKENDS))
+    _option(run, "--backend", default="golden", help=f"{', '.join(BACKENDS)}; default: golden")
     _option(run, "--overlay", metavar="FILE.bit", help="for board; default: that of the config")
-    _option(run, "--config", help=f"a config's name or file; {smallest}")
+    _option(run, "--config", help=f"name of a config or a board, or a file; {smallest}")
     _option(run, "--schedule")
     x = "inputs that set the scale of x; default: the input itself"
     _option(run, "--calibration", action="append", help=x)
     _option(run, "--state", metavar="S.npz", help=f"h and c to begin with, {s}")
     _option(run, "--state-out", metavar="S.npz", help="h and c after each sequence's last step")
     head = "write h, or what the model computes after the LSTM"
-    _option(run, "--output-of", choices=("h", "head"), default="h", help=head)
+    _option(run, "--output-of", choices=OUTPUTS, default="h", help=head)
     _option(run, "--json")
 
 
@@ -147,17 +156,16 @@ def _run(options: Namespace) -> None:
             calibration=calibration,
             steps=np.shape(x)[1] if np.ndim(x) == 3 else 1,
             overlay=options.overlay,
+            progress=Progress("simulating"),
             compare=True,
         ) as session,
     ):
         warnings.simplefilter("ignore")  # the report's notes say the same
         x = check_input(model, x, "input")
-        if options.state_out:
-            y, after = session.run(x, state, True, lengths)
-        else:
-            y, after = session.run(x, state, False, lengths), None
-        # Figures of an engine that took no part take a plan for it: only where a file holds them.
-        report = session.report if options.json or session.runs.engine else session.ran
+        give = options.state_out is not None
+        found = session.run(x, state, give, lengths, options.output_of)
+        y, after = found if give else (found, None)
+        report, virtual = session.report, session.runs.virtual
     assert report is not None
     own, wide = report.signal_to_error, SUPPORTED[0]
     clipped = (
@@ -176,8 +184,6 @@ def _run(options: Namespace) -> None:
                 report.format, {report.format: own, wide: found or np.inf}
             )
             report = replace(report, notes=(*report.notes, *filter(None, [told])))
-    if options.output_of == "head" and model.head is not None:
-        y = model.head(y) if lengths is None else head_by_length(model.head, y, lengths)
     files.write_array(options.output, y)
     if after:
         files.write_state(options.state_out, *after)
@@ -186,7 +192,8 @@ def _run(options: Namespace) -> None:
     if model.head is None and model.no_head not in (NOTHING_AFTER, WEIGHTS_ALONE):
         say(f"note: {options.model} {model.no_head}", sys.stderr)
     aside = any(map(files.is_stdout, (options.output, options.state_out)))
-    _tell(options.json, report.as_dict(), sys.stderr if aside else sys.stdout)
+    lines = answers.of_run(report, virtual, options.config is None)
+    _tell(options.json, report.as_dict(), lines, sys.stderr if aside else sys.stdout)
 
 
 def _run_graph(options: Namespace, graph: Graph) -> None:
@@ -221,30 +228,64 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
             schedule=options.schedule,
             steps=steps,
             overlay=options.overlay,
+            progress=Progress("simulating"),
             calibration=data,
             stateful=len(calls) > 1,
             compare=True,
         ) as session,
     ):
         warnings.simplefilter("ignore")  # the report's notes say the same
-        answers, reports = [], []
+        outputs, reports = [], []
         for call in calls:
-            answers.append(session.run(call))
+            outputs.append(session.run(call))
             reports += [session.report] if session.report else []
-    report, found = GraphReport.of(reports), answers[0]
+    report, found = GraphReport.of(reports), outputs[0]
     if len(calls) > 1:
-        found = stacked(answers)
+        found = stacked(outputs)
     graph_files.write(options.output, found, [out for _, out in report.states])
     told = [f"{name}: {n}" for name, each in report.parts.items() for r in each for n in r.notes]
     for note in dict.fromkeys([*report.notes, *told]):
         say(f"note: {note}", sys.stderr)
     aside = sys.stderr if files.is_stdout(options.output) else sys.stdout
-    nested = ("parts", "outputs", "states")
-    whole = report.as_dict()
-    brief = whole if options.json else {k: v for k, v in whole.items() if k not in nested}
-    _tell(options.json, brief, aside)
-    for line in () if options.json else report.lines():
-        say(line, aside, _WIDE)
+    lines = answers.of_graph(report, options.config is None)
+    _tell(options.json, report.as_dict(), lines, aside)
+
+
+def _add_compare(compare: Parser) -> None:
+    x = "float32 (batch, time, features); each input of a graph: NAME=X.npy or NAME=NUMBER"
+    _option(compare, "--input", required=True, metavar="X.npy", action="append", help=x)
+    y = "what is right, whole numbers (batch,), or one for each step"
+    _option(compare, "--labels", metavar="Y.npy", help=y)
+    x = "inputs that set the scales; default: the input itself"
+    _option(compare, "--calibration", action="append", help=x)
+    _option(compare, "--config", help="whose limits count; default: the smallest that fits")
+    _option(compare, "--allow-host", action="store_true", help=_ALLOW_HOST)
+    _option(compare, "--json")
+
+
+def _compare(options: Namespace) -> None:
+    """Hold float and each number format side by side: errors, labels, accuracy.
+
+    What is compared is the model's own output, or h where it has no other. The golden model
+    computes it, which has the engine's bits. --format gives one format alone.
+    """
+    files.check_outputs((options.json,), (options.model, options.labels))
+    whole = graph_files.named(options.input, "") and not options.prefix
+    model = load(options.model, options.prefix, whole=whole, allow_host=options.allow_host)
+    labels = arrays.read_npy(options.labels, "fiub") if options.labels else None
+    if isinstance(model, Graph):
+        x: Any = graph_files.read(model, options.input)
+        data: Any = options.calibration and graph_files.read(model, options.calibration)
+    else:
+        x = check_input(model, arrays.read_npy(_one("--input", options.input) or ""), "input")
+        data = _read(_one("--calibration", options.calibration))
+    formats = (options.format,) if options.format else SUPPORTED
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = answers.compare(model, x, labels, data, formats, options.config)
+    _tell(options.json, found.as_dict(), found.lines())
+    scales = "other inputs" if data is not None else "the input itself"
+    say(f"note: scales are chosen on {scales}", sys.stderr)
 
 
 def _add_inspect(inspect: Parser) -> None:
@@ -278,6 +319,8 @@ def _add_fit(fit: Parser) -> None:
     _option(fit, "--board", metavar="NAME", help="this board's configs alone; none: no board")
     _option(fit, "--steps")
     _option(fit, "--json", help="write the answer; - for stdout, no table then")
+    told = "write the config to take, for --config and make; where none fits, one that would"
+    _option(fit, "--write-config", metavar="FILE.json", help=told)
 
 
 def _fit(options: Namespace) -> None:
@@ -286,10 +329,10 @@ def _fit(options: Namespace) -> None:
     If none for a board does (of the board, with --board), what would, and exit status 2. All
     figures are modelled.
     """
-    from lstm_sharp.fit import best_of, fit, table
+    from lstm_sharp.fit import best_of, fit, own_config, table
     from lstm_sharp.runtime.deploy import level_shapes
 
-    files.check_outputs((options.json,), (options.model,))
+    files.check_outputs((options.json, options.write_config), (options.model,))
     model = load(options.model, options.prefix)
     if isinstance(model, Graph):
         parts = list({str(level_shapes(p.model)): p.model for p in model.parts}.values())
@@ -297,20 +340,26 @@ def _fit(options: Namespace) -> None:
     else:
         fmt, made = stored.own_format(model, options.format), model.quantized
         parts, notes = [made or model], made.notes if made else ()
-    answers = [fit(part, options.board, fmt, options.steps) for part in parts]
-    if not files.is_stdout(options.json):
-        for line in "\n\n".join(map(table, answers)).split("\n"):
+    found = [fit(part, options.board, fmt, options.steps) for part in parts]
+    if not any(map(files.is_stdout, (options.json, options.write_config))):
+        for line in "\n\n".join(map(table, found)).split("\n"):
             say(line, most=_WIDE)
-    best = best_of(answers)
+    best = best_of(found)
     if isinstance(model, Graph):
         say(f"{best or 'no one config'} holds all parts of {model.source}", sys.stderr)
     if options.json:
-        told = answers[0].as_dict()
+        told = found[0].as_dict()
         if isinstance(model, Graph):
-            told = {"best": best, "parts": [answer.as_dict() for answer in answers]}
+            told = {"best": best, "parts": [answer.as_dict() for answer in found]}
         _tell(options.json, told)
     for note in notes:
         say(f"note: {note}", sys.stderr)
+    if options.write_config:
+        out = Path(options.write_config)
+        taken = own_config(found, best, re.sub("[^A-Za-z0-9_-]+|^-$", "own", out.stem))
+        files.write_text(options.write_config, json.dumps(taken.knobs(), indent=2) + "\n")
+        line = f"{out}: {taken.macs} multipliers, {taken.format}, for {taken.board}"
+        say(line, sys.stderr if files.is_stdout(str(out)) else sys.stdout)
     if best is None:
         where = "for any board" if options.board is None else f"for board {options.board}"
         sys.stdout.flush()
@@ -452,7 +501,9 @@ def _package_graph(options: Namespace, graph: Graph) -> None:
         say(f"{part.name}: {told}")
     engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
     say(f"{options.output}: {graph.source} for {engine}, {len(made.parts)} parts on it")
-    say("what lies around them is computed by ONNX Runtime, on the board or on a laptop")
+    runtime = made.needs_runtime
+    by = f"ONNX Runtime ({runtime})" if runtime else "NumPy"
+    say(f"what lies around them is computed by {by}, on the board or on a laptop")
 
 
 @contextmanager
@@ -482,9 +533,11 @@ def _add_render(render: Parser) -> None:
 def _render(options: Namespace) -> None:
     """Write the HLS project and the SystemVerilog engine of a config.
 
-    With a model also a job for the HLS kernel with its packed weights and test vectors.
+    The engine's folder stands alone: its README says how to simulate and integrate it. With a model
+    the simulation plays its test vectors, and there is a job for the HLS kernel too.
     """
     from lstm_sharp.flow.render import check_target, render
+    from lstm_sharp.vendor import standalone
     from lstm_sharp.vendor.vectors import write_vectors
 
     model = load_model(options.model, options.prefix) if options.model else None
@@ -494,11 +547,13 @@ def _render(options: Namespace) -> None:
         raise UsageError("'' is no folder to write to; name one")
     out = Path(options.output)
     check_target(out)
+    standalone.check_target(out)
     if model is not None:
         write_vectors(model, cfg.of("hls"), out)
     render(cfg, out)
+    standalone.write(model, cfg, out)
     both = ", ".join(f"{engine} {cfg.of(engine).digest}" for engine in ENGINE_VLNVS)
-    say(f"{out}: {cfg.name} ({both})")
+    say(f"{out}: {cfg.name} ({both}); simulate it: make -C {out / 'sim'}")
 
 
 def _add_perf(perf: Parser) -> None:
@@ -513,7 +568,7 @@ def _add_perf(perf: Parser) -> None:
     _option(perf, "--chains", type=int, default=1, help="sequences side by side")
     _option(perf, "--steps")
     _option(perf, "--tail", type=int, metavar="L", help="instead of the engine's own tail")
-    _option(perf, "--json", default="-", help="default: - for stdout")
+    _option(perf, "--json")
 
 
 def _perf(options: Namespace) -> None:
@@ -522,7 +577,8 @@ def _perf(options: Namespace) -> None:
 
     files.check_outputs((options.json,), ())
     given = {k: v for k, v in vars(options).items() if k not in ("command", "json")}
-    _tell(options.json, perf(**given))
+    found = perf(**given)
+    _tell(options.json, found, answers.of_perf(found))
 
 
 def _one(option: str, given: Sequence[str] | None) -> str | None:
@@ -539,13 +595,18 @@ def _read(path: str | None) -> np.ndarray | None:
     return arrays.read_npy(path) if path else None
 
 
-def _tell(where: str | None, report: dict[str, object], stream: TextIO | None = None) -> None:
-    """Write a report as JSON; a few of its figures to the terminal where no file takes it."""
+def _tell(
+    where: str | None,
+    report: dict[str, object],
+    lines: Iterable[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Write a report as JSON where it is asked for, and lines for people but beside JSON."""
     text = json.dumps(report, indent=2)
     if files.is_stdout(where):
         print(text)
-    elif where:
+        return
+    if where:
         files.write_text(where, text + "\n")
-    else:
-        told = (f"{k} {v}" for k, v in report.items() if v not in (None, ()) and k != "notes")
-        say(", ".join(told), stream, _WIDE)
+    for line in lines:
+        say(line, stream, _WIDE)

@@ -6,9 +6,10 @@ that a config aims at.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from lstm_sharp.compiler.launches import Call
@@ -21,6 +22,7 @@ from lstm_sharp.errors import UsageError, check_range, printable
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import SUPPORTED
 from lstm_sharp.numerics.quantized import QuantModel
+from lstm_sharp.runtime.answers import limit
 from lstm_sharp.runtime.deploy import break_even, level_shapes, plans, predict_plans
 
 MEMORIES = {"bram36": "BRAM36", "uram": "URAM"}
@@ -37,15 +39,12 @@ _TILES_STEP = 512
 """How finely the room for weights is found: the depth of the shallowest BRAM."""
 _MOST_TILES = 65536
 
-_COLUMNS = ("config", "board", "format", "runs", "tiles", *MEMORIES.values())
-_SPEED_COLUMNS = ("steps/s", "all chains", "utilised", "limit", "load cycles", "break-even")
+_COUNTED = {"lut": "LUT", "dsp": "DSP"}
+"""What Yosys has counted of shipped configs beside block memories, and what people call it."""
+_WIDTH = 80
 _NOTE = """\
-modelled, not measured; the clock is the one aimed at, not one that was met
-steps/s: of one sequence; the next three columns: of one sequence a chain
-"""
-_RELOADS = """\
-by levels: each call loads the weights of each level anew, and steps/s include that
-break-even: the least batch that takes as long to run as to load
+Modelled: cycles by the cycle model, at the clock that the config aims at; LUT
+and DSP as Yosys counts them, not placed. No board or vendor tool has seen it.
 """
 
 
@@ -80,6 +79,7 @@ class Fit:
     used: Mapping[str, float]  # memories of the engine with more of them, by kind
     free: Mapping[str, int] | None  # memories of the board, None without one
     clock_mhz: int
+    identity: str  # of the sv engine, with the format
     alone: Speed | None  # one sequence; None if it does not run
     beside: Speed | None  # as many sequences as the engine has chains
 
@@ -129,10 +129,7 @@ def fit(model: AnyModel, on: str | None = None, fmt: str | None = None, steps: i
     """
     check_range("steps", steps, 1, MAX_STEPS)
     shipped = [config.load(name) for name in config.shipped()]
-    known = sorted({cfg.board for cfg in shipped})
-    if on is not None and on not in known:
-        raise UsageError(f"board {on!r} has no config; choose one of {', '.join(known)}")
-    shown = [cfg for cfg in shipped if on in (None, cfg.board)]
+    shown = shipped if on is None else config.of_board(on)
     here = [cfg for cfg in shown if on is not None or cfg.board != "none"]
     elsewhere = [cfg for cfg in shipped if cfg not in shown and cfg.board != "none"]
     fits = tuple(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in shown)
@@ -164,47 +161,106 @@ def best_of(answers: Sequence[Answer]) -> str | None:
     return None
 
 
+def own_config(answers: Sequence[Answer], best: str | None, name: str) -> Config:
+    """Return a config to take under a name of one's own: the best, or else what would hold it.
+
+    Raises:
+        UsageError: no config would, or there are several models and no best.
+    """
+    shipped = {found.config: found for found in answers[0].configs}
+    if best is not None:
+        return replace(config.load(best).with_format(shipped[best].format), name=name)
+    for option in answers[0].instead if len(answers) == 1 else ():
+        if option.config is not None:
+            made = config.load(option.config).with_format(option.format)
+            return resized(made, name=name, **option.knobs)
+    raise UsageError("no config would hold it, so there is none to write")
+
+
 def table(answer: Answer) -> str:
-    """Lay the answer out for people."""
+    """Lay the answer out for people: the verdict first, then what it rests on."""
+    taken = next((found for found in answer.configs if found.config == answer.best), None)
+    others = [found for found in answer.configs if found.config != answer.best]
+    lines = []
+    if taken:
+        lines += [_verdict(taken, answer.steps), *_told_of(taken, answer.steps)]
+    else:
+        where = "no shipped config" if answer.board is None else f"no config for {answer.board}"
+        lines.append(f"{where} holds it")
+        if answer.instead:
+            lines += ["what would:", *(f"- {option.text}" for option in answer.instead)]
+    also = [found for found in others if found.runs != "no"]
+    lines += ["", *(f"also: {_verdict(found, answer.steps)}" for found in also)] if also else []
+    no = [f"{_name(f)} does not hold it: {f.reason}" for f in others if f.runs == "no"]
+    lines += ["", *no] if no else []
+    wrapped = [
+        textwrap.fill(line, _WIDTH, subsequent_indent="  " * bool(line[:1].strip()))
+        for line in [_what(answer), "", *lines, ""]
+    ]
+    return "\n".join([*wrapped, _NOTE.rstrip()])
+
+
+def _what(answer: Answer) -> str:
+    """Say what the model is."""
     sizes = [str(answer.layers[0][0]), *(" + ".join([str(h)] * n) for _, h, n in answer.layers)]
     if len(sizes) > 6:
         sizes[3:-1] = ["..."]
-    rows = [_COLUMNS + _SPEED_COLUMNS, *map(_row, answer.configs)]
-    widest = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
-        f"{printable(answer.model)}: {' -> '.join(sizes)}, {answer.weights:,} weights in "
-        f"{answer.weight_bytes:,} bytes, {answer.steps} steps",
-        "",
-        *("  ".join(cell.ljust(w) for cell, w in zip(row, widest)).rstrip() for row in rows),
-        _NOTE + (_RELOADS if any(found.runs == "by levels" for found in answer.configs) else ""),
-        *(f"{found.config}: {found.reason}" for found in answer.configs if found.reason),
-    ]
-    for found in answer.configs:
-        if found.config == answer.best:
-            how = "whole" if found.runs == "whole" else "level by level, none whole"
-            lines.append(f"take {found.config} at {found.format}, the smallest that holds it {how}")
-    if answer.instead:
-        lines += ["what would hold it:", *(f"  {option.text}" for option in answer.instead)]
-    return "\n".join(lines)
-
-
-def _row(found: Fit) -> tuple[str, ...]:
-    memories = [
-        f"{found.used[kind]:g}" + (f"/{found.free[kind]}" if found.free else "")
-        for kind in MEMORIES
-    ]
-    tiles = f"{found.tiles}/{found.weight_tiles}"
-    row = (found.config, found.board, found.format, found.runs, tiles, *memories)
-    if found.alone is None or found.beside is None:
-        return row + ("",) * len(_SPEED_COLUMNS)
-    return row + (
-        f"{found.alone.steps_per_second:,.0f}",
-        f"{found.beside.steps_per_second:,.0f}",
-        f"{found.beside.utilization:.3f}",
-        found.beside.limited_by,
-        f"{found.beside.load_cycles:,}",
-        str(found.beside.break_even_batch or ""),
+    return (
+        f"{printable(answer.model)}: {' -> '.join(sizes)}, {answer.weights:,} weights, "
+        f"{answer.steps} steps"
     )
+
+
+def _name(found: Fit) -> str:
+    """Name a config's board, as its maker does, or the config where it is for none."""
+    made = board(found.board)
+    return made.name if made else f"{found.config}, an engine for tests,"
+
+
+def _verdict(found: Fit, steps: int) -> str:
+    """Say in one sentence that it fits, and how fast it is."""
+    assert found.alone is not None
+    speed = found.alone
+    cycles = speed.cycles + (speed.load_cycles if found.runs == "by levels" else 0)
+    return (
+        f"fits {_name(found)} ({found.config}, {found.format}): "
+        f"{cycles / found.clock_mhz / 1e3:.3g} ms for {steps} steps "
+        f"at {found.clock_mhz} MHz, modelled"
+    )
+
+
+def _told_of(found: Fit, steps: int) -> Iterator[str]:
+    """Say what the verdict rests on."""
+    assert found.alone is not None and found.beside is not None
+    one, every = found.alone, found.beside
+    made = board(found.board)
+    used = [
+        f"{found.used[kind]:g} of {found.free[kind]} {MEMORIES[kind]}"
+        for kind in MEMORIES
+        if found.free and found.free[kind]
+    ]
+    counted = storage.counted(found.identity)
+    if made and counted:
+        used += [f"{counted[k]:,} of {made.free(k):,} {name}" for k, name in _COUNTED.items()]
+    if used:
+        yield f"- takes {', '.join(used)} that the board has beside DMA and interconnect"
+    yield f"- weights take {found.tiles:,} of {found.weight_tiles:,} tiles of its memory"
+    if found.runs == "by levels":
+        batch = one.break_even_batch
+        yield (
+            "- not all weights fit at once: each call loads those of one level after the other, "
+            f"{one.load_cycles:,} cycles, which {batch} sequences side by side would outweigh"
+        )
+    yield (
+        f"- one sequence: {one.steps_per_second:,.0f} steps a second, "
+        f"{one.utilization:.0%} of the multipliers' time used; limited by "
+        f"{limit(one.limited_by, one.utilization)}"
+    )
+    if every.sequences > 1:
+        yield (
+            f"- {every.sequences} sequences side by side: {every.steps_per_second:,.0f} steps a "
+            f"second, {every.utilization:.0%} used"
+        )
 
 
 def assess(model: AnyModel, cfg: Config, steps: int, name: str | None = None) -> Fit:
@@ -241,6 +297,7 @@ def assess(model: AnyModel, cfg: Config, steps: int, name: str | None = None) ->
         used=storage.most(cfg),
         free={kind: made.free(kind) for kind in MEMORIES} if made else None,
         clock_mhz=cfg.clock_mhz,
+        identity=config.counted_as(cfg).digest,
         alone=alone,
         beside=beside,
     )

@@ -8,9 +8,9 @@ _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parent.parent
 
 
-def _find(name: str) -> Path:
-    inside = _PACKAGE / "data" / name
-    return inside if inside.is_dir() else _CHECKOUT / name
+def _find(name: str, inside: str = "") -> Path:
+    held = _PACKAGE / "data" / (inside or name)
+    return held if held.is_dir() else _CHECKOUT / name
 
 
 def configs() -> Path:
@@ -31,6 +31,11 @@ def templates() -> Path:
 def overlays() -> Path:
     """Folder of the boards."""
     return _find("overlays")
+
+
+def counts() -> Path:
+    """File of what Yosys counts of shipped configs."""
+    return _find("docs/results", "results") / "resources.json"
 
 
 def examples() -> Path:

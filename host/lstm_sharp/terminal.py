@@ -6,7 +6,10 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
 from lstm_sharp.errors import MOST, EngineError, LstmSharpError, UsageError, printable
@@ -61,6 +64,49 @@ def say(text: object, stream: TextIO | None = None, most: int = MOST) -> None:
     to = stream or sys.stdout
     code = getattr(to, "encoding", None) or "utf-8"
     print(printable(text, most).encode(code, "backslashreplace").decode(code), file=to)
+
+
+class Progress:
+    """Tells how far long work is, with the time left, on a terminal; nothing where stderr is none.
+
+    Args:
+        what: the work, as "simulating".
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what, self._began, self._wide = what, time.monotonic(), 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say that so much of it is done; all of it clears the line."""
+        took = time.monotonic() - self._began
+        left = f", about {took / done * (total - done):.0f} s left" if done else ""
+        self._show(f"{self._what}: {done} of {total}{left}" if done < total else "")
+
+    @contextmanager
+    def expecting(self, seconds: float) -> Iterator[None]:
+        """Count the seconds of work that tells nothing of itself, and takes about so many."""
+        over = threading.Event()
+
+        def tell() -> None:
+            while not over.wait(1):
+                took = time.monotonic() - self._began
+                left = f"about {seconds - took:.0f} s left" if took < seconds else "nearly done"
+                self._show(f"{self._what}: {took:.0f} s, {left}")
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            over.set()
+            teller.join()
+            self._show("")
+
+    def _show(self, text: str) -> None:
+        if sys.stderr is not None and sys.stderr.isatty():
+            line = text.ljust(self._wide)
+            print(f"\r{line}", end="" if text else "\r", file=sys.stderr, flush=True)
+            self._wide = len(text)
 
 
 def ended(command: Callable[[], int | None], prefix: str = "") -> int:

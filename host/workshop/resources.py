@@ -15,7 +15,7 @@ from typing import Any
 
 from lstm_sharp.engine import storage
 from lstm_sharp.engine.boards import KINDS, Board, board
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.config import Config, resized
 from lstm_sharp.errors import check_range
 from lstm_sharp.flow import tools, verilate
 from lstm_sharp.terminal import Parser
@@ -89,6 +89,30 @@ def account(verdict: Verdict, most: int) -> str:
     return "\n".join(lines + [f"  {path}" for path in verdict.failing])
 
 
+def remedies(cfg: Config, verdict: Verdict) -> list[str]:
+    """Say which knob shortens the paths that are too long, and to what to set it."""
+    told, most = [], 4 * witness.MAX_CARRY4
+    if any(path.carry4 > witness.MAX_CARRY4 for path in verdict.failing):
+        bits = [_widest(resized(cfg, max_shift=shift)) for shift in range(cfg.max_shift + 1)]
+        fits = sum(width <= most for width in bits)
+        if bits[-1] > most:
+            told.append(
+                f"sums of {bits[-1]} bits make chains of more than {most}; "
+                f"max_shift = {fits - 1} would do"
+            )
+    if any(path.luts > netlist.MAX_LUTS for path in verdict.failing):
+        knob, value = ("chains", cfg.chains) if cfg.chains > 1 else ("max_hidden", cfg.max_hidden)
+        told.append(
+            f"memories of {cfg.chain_blocks // cfg.bands} stored sums and {cfg.groups} places of c "
+            f"are chosen from by more LUTs than their half; {knob} = {value // 2} would halve them"
+        )
+    return told
+
+
+def _widest(cfg: Config) -> int:
+    return max(cfg.acc_bits, cfg.scaled_bits)
+
+
 def tail(cfg: Config) -> str:
     """List the stages from a slot's issue to its last h being readable."""
     lines = [f"tail: {cfg.tail} cycles from a slot's issue to its last h being readable"]
@@ -129,6 +153,8 @@ def _fails(cfg: Config, options: Namespace) -> bool:
     print(f"{cfg.name} on {where}: engine alone, Yosys mapping, not placed")
     print(table(used, made))
     print(account(verdict, options.paths))
+    for remedy in remedies(cfg, verdict):
+        print(f"  {remedy}")
     print(kernel(cfg, made))
     print(tail(cfg) + "\n")
     seen |= {"yosys": synth.version(), "ends": verdict.ends, "board": made and made.name}

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.progress import track
+
 from lstm_sharp import files
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
@@ -60,7 +63,9 @@ def of_each_config(
     """
     parser.add_argument("configs", nargs="*", metavar="CONFIG", default=config.shipped())
     options = parser.parse_args(arguments)
-    return ended(lambda: max([fails(config.load(name), options) for name in options.configs]))
+    shown = Console(stderr=True)
+    each = track(options.configs, parser.prog, console=shown, disable=not shown.is_terminal)
+    return ended(lambda: max([fails(config.load(name), options) for name in each]))
 
 
 def markdown(rows: Sequence[Sequence[str]], right: int = 0) -> str:

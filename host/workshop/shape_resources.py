@@ -20,7 +20,7 @@ from workshop import resources, results, synth, tables
 _LSTM = {"gru": 0}
 """What is compared is shapes; so no engine has more than LSTMs take."""
 _HALF = {"chains": 2, "sequence_words": 256, **_LSTM}
-"""Bands of 4 rows for four chains would be stored sums 1,024 deep: 5 LUT levels with one bank."""
+"""Bands of 4 rows are twice as many as of 8: with half the chains memories are as deep."""
 _TILES = {  # MACs: config whose other knobs they have, what is other, and all K's
     208: ("pynq-z2", {"rows": 4, "columns": 52, **_HALF}, (4, 8, 16)),
     192: ("pynq-z2", {"rows": 4, "columns": 48, **_HALF}, (4, 8, 16, 32)),

@@ -17,9 +17,9 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 10_955, "workshop": 2_655, "hardware": 4_580, "tests": 13_120}
+BUDGET = {"product": 11_225, "workshop": 2_740, "hardware": 4_815, "tests": 13_495}
 """Most code lines of each part."""
-PHYSICAL = {"hardware": 5_580}
+PHYSICAL = {"hardware": 5_840}
 """Most lines of any kind."""
 _PARTS = {
     "product": ("host/lstm_sharp/**/*.py",),
@@ -31,6 +31,7 @@ _PARTS = {
     ),
     "tests": ("tests/**/*.py",),
 }
+_PROSE = ":(exclude,glob)**/*.md.j2"
 _NO_CODE = re.compile(r"/\*.*?\*/|//(?!%)[^\n]*|^\s*(?:#\s*include|import )[^\n]*", re.S | re.M)
 """Of C++, SystemVerilog and their templates, whose own lines begin with //%."""
 _NO_TCL = re.compile(r"^(//)?#[^\n]*", re.M)
@@ -58,7 +59,7 @@ def code_lines(path: Path) -> int:
 def files(part: str) -> list[Path]:
     """Return the files of a part that git knows of."""
     root = paths.hardware().parent
-    told = ["git", "ls-files", *(f":(glob){pattern}" for pattern in _PARTS[part])]
+    told = ["git", "ls-files", _PROSE, *(f":(glob){pattern}" for pattern in _PARTS[part])]
     names = subprocess.run(told, cwd=root, capture_output=True, text=True, check=True).stdout
     return [root / name for name in names.splitlines()]
 

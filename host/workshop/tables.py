@@ -1,7 +1,8 @@
 """Tables of the documentation, made from docs/results/*.json.
 
 ``python -m workshop.tables`` rewrites what stands between ``<!-- table: NAME -->`` and
-``<!-- end -->`` in README.md and docs/; ``--check`` fails if that would change anything.
+``<!-- end -->`` in README.md, docs/ and configs/README.md; ``--check`` fails if that would change
+anything.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from functools import partial
 from typing import Any
 
 from lstm_sharp import files
+from lstm_sharp.compiler.cycles import predict
+from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import largest_square
-from lstm_sharp.compiler.schedule import SCHEDULES
+from lstm_sharp.compiler.schedule import SCHEDULES, make_plan
 from lstm_sharp.engine import config, storage
-from lstm_sharp.engine.boards import KINDS
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.boards import KINDS, boards, facts
+from lstm_sharp.engine.config import LIMITS, MEANINGS, Config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.flow.design import divided
+from lstm_sharp.numerics.formats import SUPPORTED
 from lstm_sharp.terminal import Parser, ended
 from workshop import bench_table, pictures, results
 from workshop.recurrence import MOST_CHAINS, STEPS
@@ -30,6 +35,22 @@ _LEVELS = {
     "csim": "csim: HLS C++ kernel",
     "rtl": "rtl: SystemVerilog engine, Verilated",
 }
+_BASE, _SIZE, _STEPS = "zcu104", 256, 100
+"""Engine, X = H and steps that show what a knob costs."""
+_KINDS = {"dsp": "DSP", "bram36": "BRAM36", "uram": "UltraRAM", "lutram": "LUTRAM"}
+_OTHER: dict[str, dict[str, Any]] = {
+    "format": {"format": "W16A16"},
+    "uram_columns": {"uram_columns": 0},
+    "max_shift": {"max_shift": 15},
+    "clock_mhz": {},
+    "min_tail": {},
+    "row_scales": {"row_scales": 0},
+    "gru": {"gru": 0},
+    "k_list": {"k_list": (32, 64, 128)},
+}
+"""Other values than twice as much that show it; none where it costs nothing of this."""
+_VALUES = {"format": ", ".join(SUPPORTED), "k_list": "a list of up to 8"}
+"""What knobs may be that are no numbers."""
 Rows = list[list[str]]
 
 
@@ -58,11 +79,12 @@ def rewrite(check: bool = False) -> list[str]:
         UsageError: a result is missing, or a page names a table that there is not.
     """
     changed = []
-    for page in (results.DOCS.parent / "README.md", *sorted(results.DOCS.glob("*.md"))):
+    root = results.DOCS.parent
+    for page in (root / "README.md", root / "configs/README.md", *sorted(root.glob("docs/*.md"))):
         text = page.read_text(encoding="utf-8")
         new = _MARKED.sub(lambda found: f"{found[1]}{_table(found[2])}\n{found[3]}", text)
         if new != text:
-            changed.append(page.name)
+            changed.append(str(page.relative_to(root)))
             if not check:
                 files.write_text(str(page), new)
     return changed
@@ -96,9 +118,14 @@ def _demo() -> Rows:
 
 
 def _engines() -> Rows:
-    """One column a board config, what it is and what it reaches."""
-    columns = [_engine(cfg) for cfg in map(config.load, config.shipped()) if cfg.board != "none"]
+    """One column a board config that is simulated, what it is and what it reaches."""
+    simulated = {run["config"] for run in results.read("figures")["runs"]}
+    columns = [_engine(cfg) for cfg in _of_boards() if cfg.name in simulated]
     return [[title, *(column[title] for column in columns)] for title in columns[0]]
+
+
+def _kib(cfg: Config) -> float:
+    return cfg.weight_tiles * cfg.macs * cfg.fmt.weight_bits / 8 / 1024
 
 
 def _engine(cfg: Config) -> dict[str, str]:
@@ -111,20 +138,64 @@ def _engine(cfg: Config) -> dict[str, str]:
                 best[run["size"]] = max(best.get(run["size"], 0), run["utilization"])
         return ", ".join(f"{size}: {value:.3f}" for size, value in sorted(best.items()))
 
-    kilobytes = cfg.weight_tiles * cfg.macs * cfg.fmt.weight_bits // 8 / 1024
     of_steps = f"of {figures['steps']} steps *simulated*"
     used, free = seen["used"], seen["free"]
     return {
         "engine config": f"`{cfg.name}`",
         "board, format": f"{seen['board']}, {cfg.format}",
         "tile K x N": f"{cfg.rows} x {cfg.columns} = {cfg.macs:,} MACs a cycle",
-        "weights held": f"{kilobytes:,.0f} KiB, X = H up to {largest_square(cfg)}",
+        "weights held": f"{_kib(cfg):,.0f} KiB, X = H up to {largest_square(cfg)}",
         f"utilisation at X = H, one sequence {of_steps}": utilization(1),
         f"utilisation at X = H, four side by side {of_steps}": utilization(4),
         "tail D, cycles *simulated*": str(cfg.tail),
         **{f"{k.upper()} of those free *estimated*": f"{used[k]:,g} of {free[k]:,}" for k in KINDS},
         "paths of at most 4 LUTs and a carry chain": "passes" if seen["witness"] else "**fails**",
     }
+
+
+def _of_boards() -> list[Config]:
+    return [cfg for cfg in map(config.load, config.shipped()) if cfg.board != "none"]
+
+
+def _boards() -> Rows:
+    """What each board has, and the engine that its name stands for."""
+    head = ("board", "device", *("LUT", "BRAM36", "UltraRAM", "DSP"), "config", "K x N")
+    rows = [[*head, "weights held", "clock, MHz"]]
+    engines = {facts(cfg.board).part: cfg for cfg in _of_boards()}
+    for name in sorted(boards(), key=lambda name: (config.load(name).macs, name)):
+        on = facts(name)
+        cfg = engines[on.part]
+        cells = [f"`{name}`", f"`{on.part}`"]
+        cells += [f"{on.has[kind]:,}" for kind in ("lut", "bram36", "uram", "dsp")]
+        cells += [f"`{cfg.name}`", f"{cfg.rows} x {cfg.columns} = {cfg.macs:,}"]
+        cells += [f"{_kib(cfg):,.0f} KiB, X = H up to {largest_square(cfg)}"]
+        rows.append([*cells, f"{divided(on.pll_mhz, cfg.clock_mhz)[0]:.4g}"])
+    return rows
+
+
+def _knobs() -> Rows:
+    """Each knob as it is declared, and what another value of it costs on one engine."""
+    head = ("knob", "value", "what", f"`{_BASE}` with", *_KINDS.values(), "cycles a step")
+    rows, base = [list(head)], config.resized(config.load(_BASE), board="none")
+    before = _costs(base)
+    rows.append(["", "", "", "as it is", *(f"{n:,g}" for n in before)])
+    for name, what in MEANINGS.items():
+        least, most = LIMITS.get(name, (None, None))
+        value = _VALUES.get(name, "a text") if least is None else f"{least} to {most:,}"
+        other = _OTHER.get(name, {name: 2 * getattr(base, name)} if least is not None else {})
+        after = _costs(config.resized(base, **other)) if other else before
+        cells = [f"{b - a:+,g}" if a != b else "" for a, b in zip(before, after)]
+        told = ", ".join(f"{v:,}" if isinstance(v, int) else str(v) for v in other.values())
+        rows.append([f"`{name}`", value, what, told, *cells])
+    return rows
+
+
+def _costs(cfg: Config) -> list[float]:
+    """DSPs, memories of the engine with more of them, and cycles a step of one sequence."""
+    plan = make_plan([LayerShape(_SIZE, _SIZE)], cfg, "best", sequences=1)
+    cycles = predict(cfg, plan.program([_STEPS])).cycles / _STEPS
+    taken = storage.most(cfg)
+    return [cfg.dsps, *(taken[kind] for kind in list(_KINDS)[1:]), round(cycles)]
 
 
 def _schedules() -> Rows:
@@ -167,7 +238,8 @@ def _resources() -> Rows:
 
 def _recurrences() -> Rows:
     """LUT levels and carry chains of each update of the C++ kernel."""
-    seen = results.read("recurrences")
+    read = results.read("recurrences")
+    seen = {name: read[name] for name in config.shipped()}
     rows = [["update of", *(f"`{name}`, {of['clock_mhz']} MHz" for name, of in seen.items())]]
     for step, what in STEPS.items():
         found = [of["updates"][step] for of in seen.values()]
@@ -324,6 +396,8 @@ def _qualification(seen: dict[str, Any]) -> list[str]:
 TABLES: dict[str, Callable[[], Rows]] = {
     "demo": _demo,
     "engines": _engines,
+    "boards": _boards,
+    "knobs": _knobs,
     "schedules": _schedules,
     "resources": _resources,
     "recurrences": _recurrences,

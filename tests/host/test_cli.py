@@ -24,16 +24,13 @@ JSON_KEYS = (
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(with_engines: Path) -> Path:
     """The working folder: a model, an input, a state, and the engines that tests have built."""
-    Path("build").mkdir(exist_ok=True)
-    (tmp_path / "build").symlink_to(Path("build").resolve(), target_is_directory=True)
-    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     np.savez("m.npz", **torch_names(pytorch_like(0, [3, 6, 4])))
     np.save("x.npy", rng.uniform(-1, 1, (2, 5, 3)).astype(np.float32))
     np.savez("s.npz", **{n: rng.uniform(-1, 1, (2, 2, 6)).astype(np.float32) for n in "hc"})
-    return tmp_path
+    return with_engines
 
 
 def _run(*more: str, x: str = "x.npy") -> int:
@@ -140,7 +137,7 @@ def test_render_writes_a_project(folder: Path, capsys: pytest.CaptureFixture[str
 def test_perf_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     def perf(size: str, macs: str, *more: str) -> dict:
         sizes = ["--input-size", size, "--hidden-size", size, "--macs", macs]
-        assert cli.main(["perf", *sizes, *more]) == 0
+        assert cli.main(["perf", *sizes, "--json", "-", *more]) == 0
         return json.loads(capsys.readouterr().out)
 
     report = perf("64", "208")

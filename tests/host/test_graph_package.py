@@ -118,6 +118,34 @@ def test_reading_takes_no_onnx(path: Path) -> None:
     ]
 
 
+def test_where_there_is_no_onnx_runtime_numpy_computes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = graphs.write(load(path), TINY, path.parent / "p", calls(12))
+    assert held.needs_runtime.startswith("Mul small, Conv a, Transpose tm")
+    model = onnx.load(path)
+    conv = next(node for node in model.graph.node if node.op_type == "Conv")
+    model.graph.node[1].CopyFrom(
+        onnx.helper.make_node("Concat", ["small", "small"], conv.output, axis=1)
+    )
+    onnx.save(model, path)
+    plain = graphs.write(load(path), TINY, path.parent / "q", calls(12))
+    assert plain.needs_runtime == ""
+
+    def zeros(part: Any, x: np.ndarray, state: Any, lengths: Any) -> Any:
+        h = np.full((*x.shape[:2], part.model.hidden_size), 0.5)
+        return h, (h[:, 0][None], h[:, 0][None])
+
+    given = {"x": np.ones((2, 3, 4), np.float32), "state": np.ones((2, 2, 4), np.float32)}
+    given["more"] = np.array(False)
+    want = plain.graph.run(given, zeros)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(graphs, "find_spec", lambda name: None)
+    found = graphs.read(path.parent / "q").graph.run(given, zeros)
+    for name, value in want.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-6)
+
+
 def test_a_branch_that_is_taken(path: Path) -> None:
     folder, data = path.parent / "p", calls(12, more=True)
     made = graphs.write(load(path), TINY, folder, data)

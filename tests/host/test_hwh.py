@@ -12,9 +12,9 @@ import pytest
 from lstm_sharp.engine import config, registers
 from lstm_sharp.engine.boards import boards, facts
 from lstm_sharp.engine.config import resized
-from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, ENGINE_MAP, WEIGHTS_DMA_CELL
+from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, ENGINE_MAP, SPAN, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import UsageError
-from lstm_sharp.flow.design import SPAN, Design, design, divided
+from lstm_sharp.flow.design import Design, design, divided
 from lstm_sharp.package.folder import overlay_engine
 
 pytest.importorskip("jinja2")
@@ -66,7 +66,7 @@ def test_memory_side_is_not_narrower_than_the_stream() -> None:
 def test_what_is_unknown_is_refused() -> None:
     with pytest.raises(UsageError, match="engine 'vhdl' is unknown; choose one of hls, sv"):
         TINY.of("vhdl")
-    with pytest.raises(UsageError, match="board 'none' is unknown; there are pynq-z2, zcu104"):
+    with pytest.raises(UsageError, match="board 'none' is unknown; there are .*pynq-z2"):
         design(TINY, "none")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,9 +16,10 @@ from lstm_sharp import overlays, package, paths
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
+from workshop import notebooks
 
 pytest.importorskip("pynq")
-nbclient = pytest.importorskip("nbclient")
+pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 
 FOLDER = Path(lstm_sharp.notebooks.__path__[0])
@@ -31,29 +31,25 @@ SAYS = {
 }
 
 
-def test_notebooks_are_shipped_without_outputs() -> None:
-    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(SAYS)
-    for path in FOLDER.glob("*.ipynb"):
-        cells = json.loads(path.read_text())["cells"]
-        assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
-
-
 @pytest.mark.rtl
 @pytest.mark.parametrize("name", SAYS)
-def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_notebook_runs_and_is_stored_as_it_ran(
+    with_engines: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     if name == "speech" and not all(map(find_spec, ("silero_vad", "moonshine_onnx"))):
         pytest.skip("needs packages of the extra published")
-    monkeypatch.delenv("BOARD", raising=False)
-    monkeypatch.delenv("LSTM_SHARP_VIRTUAL", raising=False)
-    Path("build").mkdir(exist_ok=True)  # engines that other tests have built
-    (tmp_path / "build").symlink_to(Path("build").resolve(), target_is_directory=True)
-    notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
-    where = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=600, resources=where).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert SAYS[name] in "".join(output.get("text", "") for output in outputs)
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
-    assert not [output for output in outputs if "Error" in output.get("text", "")]
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    ran = notebooks.run(FOLDER / f"{name}.ipynb", with_engines)
+    stored = nbformat.read(FOLDER / f"{name}.ipynb", 4)
+    assert SAYS[name] in notebooks.text(ran)
+    assert notebooks.text(stored) == notebooks.text(ran), "run make notebooks"
+    for held in (ran, stored):
+        shown = [output for cell in held.cells for output in cell.get("outputs", [])]
+        assert sum("image/png" in output.get("data", {}) for output in shown) == 1
+
+
+def test_all_notebooks_are_tested() -> None:
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(SAYS)
 
 
 @pytest.mark.parametrize(

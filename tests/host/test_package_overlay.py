@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_sharp import package
+from lstm_sharp import package, paths
 from lstm_sharp.engine import config, registers
 from lstm_sharp.errors import UsageError
 from models import contents, package_cli, pytorch_like, torch_names
@@ -53,7 +53,7 @@ def test_overlay_comes_along_under_the_name_of_its_config(folder: Path) -> None:
 
 
 def test_overlay_that_is_built_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package.paths, "overlays", lambda: folder)
+    monkeypatch.setattr(paths, "overlays", lambda: folder)
     (folder / "none").mkdir()
     Path("made.bit").rename("none/tiny.bit")
     assert package_cli("p") == 0 and set(contents("p")) == WITHOUT
@@ -85,7 +85,7 @@ def test_package_is_for_the_engine_of_its_overlay(
         shutil.copy(f"made{suffix}", f"none/tiny{suffix}")
     for options in (("--overlay", "made.bit"), ()):  # named, or found
         if not options:
-            monkeypatch.setattr(package.paths, "overlays", lambda: folder)
+            monkeypatch.setattr(paths, "overlays", lambda: folder)
         assert package_cli("p", *options) == 0
         assert package.read("p").cfg == TINY.of(engine)
         assert package_cli("p", *options, "--engine", engine) == 0

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_sharp import cli
 from lstm_sharp.compiler import schedule
 from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.compiler.launches import Call
@@ -26,7 +25,7 @@ from lstm_sharp.runtime import session as session_module
 from lstm_sharp.runtime.batch import head_by_length
 from lstm_sharp.runtime.choose import DEFAULT_FORMAT
 from lstm_sharp.runtime.session import Session
-from models import pytorch_like, torch_names
+from models import pytorch_like
 
 TINY = config.load("tiny")
 MODEL = pytorch_like(0, [3, 6, 4])
@@ -244,7 +243,7 @@ def test_a_head_sees_each_sequences_own_steps() -> None:
 
 @pytest.mark.parametrize("backend", ["golden", "float"])
 def test_no_engine_is_planned_before_its_figures_are_asked_for(
-    backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned: list[object] = []
     plan = schedule.make_plan
@@ -254,14 +253,6 @@ def test_no_engine_is_planned_before_its_figures_are_asked_for(
         assert session.ran and session.ran.steps == 15 and not planned
         assert session.report and session.report.config == "tiny" and planned
         assert session.report.predicted_cycles and session.cfg == TINY
-    planned.clear()
-    np.savez(tmp_path / "m.npz", **torch_names(MODEL))
-    np.save(tmp_path / "x.npy", X)
-    files = [str(tmp_path / name) for name in ("m.npz", "x.npy", "y.npy", "r.json")]
-    words = ["run", files[0], "--input", files[1], "--output", files[2], "--backend", backend]
-    for config_named in ([], ["--config", "tiny"]):
-        assert cli.main([*words, *config_named]) == 0 and not planned
-    assert cli.main([*words, "--json", files[3]]) == 0 and planned
 
 
 def test_what_is_quantised_without_an_engine_fits_each() -> None:

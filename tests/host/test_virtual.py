@@ -21,6 +21,7 @@ from cases import saturating
 from lstm_sharp.board.runner import Runner
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.launches import Call
+from lstm_sharp.engine.boards import OWN, boards
 from lstm_sharp.engine.registers import ENGINE, S2MM_OFFSET, Dma, DmaStatus
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
@@ -29,6 +30,7 @@ from lstm_sharp.runtime import deploy
 from lstm_sharp.virtual.device import STUCK_SECONDS, VirtualDevice
 from lstm_sharp.virtual.engine import EngineAssertion
 from lstm_sharp.virtual.overlay import virtual_overlay
+from own_board import NAME, own_board
 from pynq_user import (
     BOARDS,
     STEPS,
@@ -73,7 +75,22 @@ def test_a_c_that_saturates_is_told_and_no_error(overlay: Any) -> None:
     assert [runner.execute(run).c_saturated for run in saturating(TINY)] == [False, True, False]
 
 
-@pytest.mark.parametrize("device", BOARDS, indirect=True)
+def test_a_board_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_board(tmp_path, ddr_bytes="0x10000000")
+    monkeypatch.setenv(OWN, str(tmp_path))
+    before, made = pynq.Device.active_device, VirtualDevice(NAME)
+    made.activate()
+    try:
+        overlay = pynq.Overlay(str(virtual_overlay(TINY, tmp_path, board=NAME)))
+        result = play_one(overlay, run_of())
+        assert (result.status, result.identity) == (0, TINY.identity)
+        with pytest.raises(RuntimeError):
+            pynq.allocate((1 << 28,), np.uint8)
+    finally:
+        before.activate()
+
+
+@pytest.mark.parametrize("device", boards(), indirect=True)
 def test_what_pynq_makes_of_an_overlay(device: VirtualDevice, overlay: Any) -> None:
     assert isinstance(overlay.dma, pynq.lib.dma.DMA)
     assert overlay.dma.buffer_max_size == (1 << 26) - 1

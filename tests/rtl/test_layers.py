@@ -75,6 +75,16 @@ def test_four_shapes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("backend", "kind"), [("rtl", "sv"), ("csim", "hls")])
+@pytest.mark.parametrize("name", ["ultra96-v2", "kv260"])
+def test_engines_of_boards(name: str, backend: str, kind: str) -> None:
+    """Those that no quicker test simulates."""
+    cfg = config.load(name).of(kind)
+    built = engines.build(backend, cfg)
+    assert not [said for seed in range(8) if (said := draw(cfg, seed).play(built)[0])]
+
+
+@pytest.mark.slow
 def test_padding_reconfiguration_fills_the_multipliers() -> None:
     """X = H = 340, which whole tiles of no single shape fill."""
     x = np.random.default_rng(1).uniform(-1, 1, (1, STEPS, 340))

@@ -8,9 +8,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lstm_sharp.engine import config
+from lstm_sharp.engine.boards import boards
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import csim, verilate
 from lstm_sharp.numerics.formats import SUPPORTED
@@ -20,7 +22,7 @@ TINY = config.load("tiny")
 
 
 def test_shipped_configs_load_smallest_first() -> None:
-    assert config.shipped() == ["tiny", "pynq-z2", "zcu104"]
+    assert config.shipped() == ["tiny", "pynq-z2", "ultra96-v2", "kv260", "zcu104"]
     z2 = config.load("pynq-z2")
     assert (z2.rows, z2.columns, z2.macs, z2.format) == (8, 26, 208, "W8A16")
     assert z2.tail == 26 and config.resized(z2, row_scales=0).tail == 24
@@ -94,16 +96,18 @@ def test_a_config_for_the_other_engine_is_refused(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"rows": 12}, "rows = 12 must be 4, 8, 16"),
-        ({"rows": 16, "columns": 6}, "rows / 4 = 4 must divide columns = 6.*columns = 8 would do"),
-        ({"lanes": 3}, "lanes = 3 must divide"),
+        ({"rows": 12, "columns": 16}, "; rows = 16, columns = 12 works$"),
+        ({"rows": 16, "columns": 6}, "rows / 4 = 4 must divide columns = 6.*; columns = 8 works$"),
+        ({"lanes": 3}, "lanes = 3 must divide.*; lanes = 2 works$"),
         ({"rows": 64, "columns": 16, "lanes": 16}, "lanes = 16 make more h than a beat of 4"),
         ({"k_list": 8}, "k_list = 8 must be a list of whole numbers"),
         ({"k_list": [8, "16"]}, "must be a list of whole numbers"),
-        ({"k_list": [16, 32]}, "k_list begins with 16 and rows is 8"),
-        ({"k_list": [8, 24]}, "k_list has 24 after 8; take 8 times 2, 4, 8"),
+        ({"k_list": [16, 32]}, "k_list begins with 16 .*; k_list = \\[8, 16, 32\\] works$"),
+        ({"k_list": [0, 8]}, "k_list begins with 0"),
+        ({"k_list": [8, 24]}, "k_list has 24 after 8; each is 8 times 2, 4, 8"),
         ({"k_list": [8, 32, 16]}, "k_list has 16 after 32"),
         ({"k_list": [8, 16, 64]}, "K = 64 would make N = columns / 8 of columns = 4"),
-        ({"k_list": [8, 16], "columns": 6}, "K / 4 = 4 must divide columns = 6"),
+        ({"k_list": [8, 16], "columns": 6}, "K / 4 = 4 must divide columns = 6.*; columns = 8 wo"),
         ({"columns": 0}, "columns = 0 must be a whole number 1 to 1024"),
         ({"columns": "4"}, "columns = '4' must be a whole number"),
         ({"columns": True}, "columns = True must be a whole number"),
@@ -120,6 +124,67 @@ def test_impossible_configs(tmp_path: Path, change: dict[str, object], said: str
     path.write_text(json.dumps({**TINY.knobs(), **change}))
     with pytest.raises(UsageError, match=said):
         config.load(str(path))
+
+
+def _advised(path: Path) -> str:
+    """Do what a refusal says would work; return what was wrong, nothing if it is a config."""
+    try:
+        config.load(str(path))
+    except UsageError as error:
+        knobs, said = json.loads(path.read_text()), str(error)
+        told = re.findall(
+            r"(\w+) = (\[.*?\]|[^,]+)", said[said.rindex(";") :].removesuffix(" works")
+        )
+        assert said.endswith(" works") and told and len(said) < 300
+        texts = ("name", "board", "format")
+        knobs |= {name: v if name in texts else json.loads(v) for name, v in told}
+        path.write_text(json.dumps(knobs))
+        return said
+    return ""
+
+
+def test_what_a_refusal_advises_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng, path, refused = np.random.default_rng(0), Path("c.json"), set()
+    for _ in range(50):
+        knobs = {**TINY.knobs(), "board": str(rng.choice(["none", *boards()]))}
+        for name in rng.choice([*config.LIMITS], 4, replace=False):
+            least, most = config.LIMITS[name]
+            low, high = np.log2([max(1, least / 2), most * 2])
+            knobs[name] = int(2 ** rng.uniform(low, high)) - (rng.random() < 0.1)
+        if rng.random() < 0.5:
+            k = rng.choice([-8, 0, 4, 8, 12, 16, 32, 64, 128], rng.integers(1, 5))
+            knobs["k_list"] = [int(knobs["rows"]), *map(int, k)][int(rng.random() < 0.3) :]
+        path.write_text(json.dumps(knobs))
+        if first := _advised(path):
+            refused.add(re.sub(r"[^a-zA-Z]+", " ", first.partition(":")[2])[:18])
+            if _advised(path):  # a config that is possible may still be too large for its board
+                assert "the engine takes" not in first and not _advised(path)
+    assert len(refused) > 10
+
+
+@pytest.mark.parametrize(
+    ("base", "change", "said"),
+    [
+        ("pynq-z2", {"columns": 28}, "takes 232 DSP, the PYNQ-Z2 has 220 .*; columns = 24 works"),
+        ("pynq-z2", {"weight_tiles": 3072}, "takes 154 BRAM36.*; weight_tiles = 2560 works"),
+        ("zcu104", {"weight_tiles": 8192}, "BRAM36, the ZCU104 has 296 .*; weight_tiles = 4096 w"),
+        ("zcu104", {"board": "pynq-z2"}, "takes 1056 DSP, .*uram_columns = 0"),
+        ("kv260", {"columns": 40}, "takes 159.5 BRAM36, the KV260 has 128 .*; weight_tiles = 2048"),
+        (
+            "pynq-z2",
+            dict.fromkeys(("weight_tiles", "bias_blocks"), 65536),
+            "; weight_tiles = 2560, b",
+        ),
+    ],
+)
+def test_what_fits_a_board_is_advised(
+    tmp_path: Path, base: str, change: dict[str, object], said: str
+) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({**config.load(base).knobs(), **change}))
+    assert re.search(said, _advised(path))
+    assert not _advised(path)
 
 
 @pytest.mark.parametrize(

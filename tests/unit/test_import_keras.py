@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
+import math
 import os
 import re
-import sys
 import zipfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,7 @@ from keras_files import (
     weights,
 )
 from lstm_sharp import cli
-from lstm_sharp.errors import ToolError, UsageError
-from lstm_sharp.model import Model, hdf5, keras_head, load
+from lstm_sharp.model import Model, hdf5, load
 from lstm_sharp.model.hdf5_contents import contents
 from lstm_sharp.model.keras_config import OPTIONS
 from lstm_sharp.numerics import reference
@@ -175,7 +174,10 @@ def test_layers_by_prefix(tmp_path: Path) -> None:
     drawn = weights(*layers)
     path = kf.write(tmp_path / "m.keras", sequential(*layers), drawn)
     refused(path, "m.keras: a is called on e, not on the one input or an LSTM or GRU")
-    refused(path, "choose by prefix a, deep, gru, or export it whole: model.export('model.onnx'")
+    refused(
+        path,
+        "choose by prefix a, deep, gru, or export it whole, after a call: model(x); model.export",
+    )
     refused(path, "no LSTM or GRU under the prefix z; it has a, deep, gru", "z")
     assert [cell.hidden_size for cell in load(path, "deep").layers] == [5]
     assert load(path, "gru").kind == "gru" and load(path, "gru").input_size == 5
@@ -193,7 +195,7 @@ HEADS = {
             (entry("Dense", "c", units=4), call(("a", 0, 0))),
             (entry("Add", "d"), call(("a", 0, 0), ("c", 0, 0))),
         ),
-        "has more than one path from a to outputs; export it whole: model.export",
+        "has more than one path from a to outputs; export it whole, after a call",
     ),
     "None": (
         sequential(both("a", cell("LSTM", "f", 4), None)),
@@ -265,34 +267,6 @@ def test_graphs_refused(tmp_path: Path) -> None:
 # What follows
 
 
-class Dense:
-    """A stand-in for Keras's."""
-
-    def __init__(self, units: int, activation: str, use_bias: bool, **_: Any) -> None:
-        assert activation == "linear" and use_bias
-        self.units = units
-
-    @classmethod
-    def from_config(cls, config: Config) -> Dense:
-        return cls(**config)
-
-    def build(self, shape: tuple[int, ...]) -> None:
-        self.shape = (shape[-1], self.units)
-
-    def set_weights(self, weights: list[np.ndarray]) -> None:
-        self.kernel, self.bias = weights
-        assert self.kernel.shape == self.shape
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        return x @ self.kernel + self.bias
-
-
-def stand_in() -> Any:
-    layers = SimpleNamespace(Dense=Dense, TimeDistributed=lambda layer, name: layer)
-    ops = SimpleNamespace(convert_to_tensor=np.asarray, convert_to_numpy=np.asarray)
-    return SimpleNamespace(layers=layers, ops=ops)
-
-
 def dense(name: str, units: int, **options: Any) -> Config:
     zeros = {"module": "keras.initializers", "class_name": "Zeros", "config": {}}
     usual = {"units": units, "activation": "linear", "use_bias": True, "kernel_initializer": zeros}
@@ -307,10 +281,7 @@ def with_dense(folder: Path, *tail: Config, suffix: str = ".keras", steps: bool 
 
 
 @SUFFIXES
-def test_what_follows_is_computed_by_keras(
-    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "keras", stand_in())
+def test_what_follows_is_computed(tmp_path: Path, suffix: str) -> None:
     one, two = (entry("Dropout", name, rate=0.5) for name in "op")
     spread = entry("TimeDistributed", "d", layer=dense("inner", 2))
     for steps, tail in ((True, dense("d", 2)), (False, dense("d", 2)), (True, spread)):
@@ -322,27 +293,89 @@ def test_what_follows_is_computed_by_keras(
         np.testing.assert_array_equal(model.head(h), (h if steps else h[:, -1]) @ kernel + bias)
 
 
-def test_what_keras_does_not_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "keras", stand_in())
+def erf(x: np.ndarray) -> np.ndarray:
+    return np.vectorize(math.erf)(x)
+
+
+def spread_of(x: np.ndarray) -> np.ndarray:
+    """Take the mean away and divide by the deviation, over the last axis."""
+    off = x - x.mean(-1, keepdims=True)
+    return off / np.sqrt((off**2).mean(-1, keepdims=True) + 1e-3)
+
+
+MEAN, VARIANCE, GAMMA, BETA = (np.array(v) for v in np.arange(1.0, 17).reshape(4, 4) / 8)
+NORMAL = {"momentum": 0.9, "renorm": False, "renorm_momentum": 0.99, "epsilon": 0.01}
+FOLLOWS: dict[str, tuple[Config, list[np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
+    "relu": (
+        entry("ReLU", "d", max_value=0.5, negative_slope=0.1, threshold=0.0),
+        [],
+        lambda h: np.minimum(np.where(h < 0, h / 10, h), 0.5),
+    ),
+    "leaky": (entry("LeakyReLU", "d"), [], lambda h: np.where(h < 0, 0.3 * h, h)),
+    "old leaky": (entry("LeakyReLU", "d", alpha=0.2), [], lambda h: np.where(h < 0, h / 5, h)),
+    "silu": (entry("Activation", "d", activation="silu"), [], lambda h: h / (1 + np.exp(-h))),
+    "gelu": (
+        entry("Activation", "d", activation="gelu"),
+        [],
+        lambda h: h * (1 + erf(h / np.sqrt(2))) / 2,
+    ),
+    "elu": (
+        entry("Activation", "d", activation="elu"),
+        [],
+        lambda h: np.where(h < 0, np.exp(h) - 1, h),
+    ),
+    "batch": (
+        entry("BatchNormalization", "d", axis=[2], center=True, scale=True, **NORMAL),
+        [GAMMA, BETA, MEAN, VARIANCE],
+        lambda h: (h - MEAN) / np.sqrt(VARIANCE + 0.01) * GAMMA + BETA,
+    ),
+    "batch alone": (
+        entry("BatchNormalization", "d", axis=-1, center=False, scale=False, **NORMAL),
+        [MEAN, VARIANCE],
+        lambda h: (h - MEAN) / np.sqrt(VARIANCE + 0.01),
+    ),
+    "layer": (entry("LayerNormalization", "d", scale=False), [BETA], lambda h: spread_of(h) + BETA),
+    "layer alone": (entry("LayerNormalization", "d", center=False, scale=False), [], spread_of),
+    "mean": (entry("GlobalAveragePooling1D", "d"), [], lambda h: h.mean(1)),
+    "largest": (
+        entry("GlobalMaxPooling1D", "d", keepdims=True, data_format="channels_last"),
+        [],
+        lambda h: h.max(1, keepdims=True),
+    ),
+    "flat": (entry("Flatten", "d"), [], lambda h: h.reshape(len(h), -1)),
+    "reshape": (entry("Reshape", "d", target_shape=[-1, 2]), [], lambda h: h.reshape(2, -1, 2)),
+}
+
+
+@pytest.mark.parametrize("which", FOLLOWS)
+def test_layers_that_follow(tmp_path: Path, which: str) -> None:
+    layer, held, right = FOLLOWS[which]
+    drawn = {**weights(SEQUENCE), "d": [held]}
+    if held:
+        short = load(kf.write(tmp_path / "s.keras", sequential(SEQUENCE, layer), weights(SEQUENCE)))
+        assert short.head is None and f"0 weights for {len(held)}" in short.no_head
+    head = load(kf.write(tmp_path / "m.keras", sequential(SEQUENCE, layer), drawn)).head
+    h = np.random.default_rng(7).normal(size=(2, 5, 4))
+    assert head is not None
+    np.testing.assert_allclose(head(h), right(h), rtol=0, atol=1e-6)
+
+
+def test_what_is_not_computed(tmp_path: Path) -> None:
     code = {"module": "mine", "class_name": "function", "config": "f"}
+    ends = entry("Softmax", "d", axis=1)
     for layer, told in (
-        (dense("d", 10**9), "(d has 1000000000 units, weights of another size)"),
-        (dense("d", 2, activation=code), "(d has activation of a class of its own)"),
-        (dense("d", 2, lora={"rank": 1}), "(d has lora of a class of its own)"),
-        (dense("d", 2, activation=None), "m.keras: Keras does not compute d ("),
+        (dense("d", 10**9), "Dense d, which is not computed here: 1000000000 units, weights of"),
+        (dense("d", 2, activation=code), "Dense d with activation, which is not computed"),
+        (dense("d", 2, lora={"rank": 1}), "Dense d with lora, which is not computed"),
+        (dense("d", 2, lora_rank=4), "Dense d with lora_rank, which is not computed"),
+        (dense("d", 2, activation="hard_sigmoid"), "Dense d, which is not computed here: 'hard"),
+        (entry("ReLU", "d", threshold=1.0), "not computed here: threshold=1.0"),
+        (ends, "not computed here: axis=[1] of 3"),
+        (entry("Reshape", "d", target_shape=[3]), "cannot be computed of h (1, 2, 4)"),
     ):
         model = load(with_dense(tmp_path, layer))
-        with pytest.raises(UsageError) as error:
-            head_of(model, x_of())
-        assert told in str(error.value)
-    monkeypatch.setitem(sys.modules, "keras", None)
-    with pytest.raises(ToolError, match="d after the recurrent layers is computed by Keras, which"):
-        head_of(model, x_of())
-    monkeypatch.delitem(sys.modules, "keras")
-    monkeypatch.setattr(keras_head, "find_spec", lambda name: None)
-    model = load(with_dense(tmp_path, dense("d", 2)))
-    told = "is followed by d, which Keras computes; run pip install keras jax"
-    assert (model.head, model.no_head) == (None, told)
+        assert model.head is None and told in model.no_head
+        assert model.no_head.endswith("model.export('model.onnx', format='onnx')")
 
 
 def test_what_is_left_out_is_told(
@@ -352,7 +385,7 @@ def test_what_is_left_out_is_told(
     with_dense(tmp_path, entry("Lambda", "l"))
     np.save("x.npy", x_of().astype("f"))
     run = ["run", "m.keras", "--input", "x.npy", "--output", "y.npy", "--backend", "float"]
-    told = "m.keras is followed by Lambda l, which is not computed here; export it whole: "
+    told = "m.keras is followed by Lambda l, which is not computed here; export it whole"
     assert cli.main(run) == 0 and f"note: {told}" in capsys.readouterr().err
     assert cli.main([*run, "--output-of", "head"]) == 2
     assert f"lstm-sharp: {told}" in capsys.readouterr().err

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from lstm_sharp.engine import config
 from lstm_sharp.engine.boards import KINDS, boards, facts
+from lstm_sharp.engine.config import Config
 from workshop import resources, witness
 from workshop.netlist import Netlist
-from workshop.witness import Verdict
+from workshop.witness import Route, Verdict
 
 
 class Maker:
@@ -217,6 +219,21 @@ def test_usage_against_a_board() -> None:
     assert resources.too_much(used, made) == ["lutram", "bram36", "dsp"]
     assert resources.table(used, made).count("TOO MUCH") == 3
     assert resources.too_much(used, None) == []
+
+
+def test_what_fails_says_what_to_change() -> None:
+    def said(cfg: Config, luts: int, carry4: int) -> list[str]:
+        path = Route("a", "b", luts, 1, carry4, ())
+        return resources.remedies(cfg, Verdict((path,), (path,) * path.fails, (), (), (), 1))
+
+    wide = config.load("pynq-z2").with_format("W16A16")
+    assert said(wide, 4, 12) == []
+    (told,) = said(wide, 1, 13)
+    assert told == "sums of 51 bits make chains of more than 48; max_shift = 5 would do"
+    assert said(config.resized(wide, max_shift=5), 1, 13) == []
+    large = config.resized(wide, max_shift=0, max_input=4096, max_hidden=4096, chains=1)
+    assert "chains = 2 would halve" in said(wide, 5, 0)[0]
+    assert "max_hidden = 2048 would halve" in said(large, 5, 0)[0]
 
 
 @pytest.mark.parametrize("name", boards())

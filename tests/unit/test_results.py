@@ -9,7 +9,7 @@ import pytest
 from lstm_sharp.engine import config, storage
 from lstm_sharp.flow import tools, verilate
 from lstm_sharp.flow.render import render
-from workshop import pictures, results, shape_resources, tables
+from workshop import pictures, results, shape_resources, tables, waves
 
 
 def test_tables_are_those_of_the_results() -> None:
@@ -20,7 +20,7 @@ def test_a_changed_result_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = results.read("resources")
     seen["pynq-z2"]["used"]["lut"] += 1
     monkeypatch.setattr(results, "read", lambda name, read=results.read: _instead(name, read, seen))
-    assert tables.rewrite(check=True) == ["README.md", "resources.md"]
+    assert tables.rewrite(check=True) == ["docs/engines.md", "docs/resources.md"]
 
 
 def test_pictures_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +33,14 @@ def _instead(name: str, read, seen):  # type: ignore[no-untyped-def]
     return seen if name == "resources" else read(name)
 
 
+def test_timing_diagrams_are_those_of_their_sources() -> None:
+    pytest.importorskip("wavedrom")
+    drawn = waves.drawn()
+    assert len(drawn) == 3
+    for path, text in drawn.items():
+        assert path.read_text(encoding="utf-8") == text, "run python -m workshop.waves"
+
+
 @pytest.mark.parametrize("name", config.shipped())
 def test_resources_are_of_this_rtl(name: str, tmp_path: Path) -> None:
     cfg, seen = config.load(name), results.read("resources")[name]
@@ -40,6 +48,7 @@ def test_resources_are_of_this_rtl(name: str, tmp_path: Path) -> None:
     sources = tools.digest(verilate.synthesised(tmp_path))
     assert (seen["identity"], seen["sources"]) == (cfg.digest, sources), "run make resources"
     assert seen["witness"]
+    assert seen["used"]["dsp"] == cfg.dsps
     if seen["free"]:
         assert all(seen["used"][kind] <= seen["free"][kind] for kind in seen["free"])
 

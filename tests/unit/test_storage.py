@@ -91,7 +91,7 @@ def test_a_config_that_its_board_cannot_hold_is_refused(
 ) -> None:
     knobs = json.loads((paths.configs() / f"{name}.json").read_text())
     (tmp_path / "large.json").write_text(json.dumps({**knobs, **changes}))
-    with pytest.raises(UsageError, match=says + "; choose fewer weight bits or a smaller config$"):
+    with pytest.raises(UsageError, match=says + r"; \w+ = \d+ works$"):
         config.load(str(tmp_path / "large.json"))
     (tmp_path / "large.json").write_text(json.dumps({**knobs, **changes, "board": "none"}))
     assert config.load(str(tmp_path / "large.json")).weight_tiles

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from lstm_sharp import paths
 from lstm_sharp.engine import config
-from lstm_sharp.engine.boards import boards
+from lstm_sharp.engine.boards import OWN, boards
 from lstm_sharp.errors import ToolError, UsageError
 from lstm_sharp.flow import hls_rtl, tools, verilate, xilinx
 from lstm_sharp.flow.design import design
 from lstm_sharp.flow.render import render
 from lstm_sharp.vendor import vivado
+from own_board import PART, own_board
 from vivado_user import Stub
 
 pytest.importorskip("jinja2")
@@ -94,7 +93,7 @@ def test_settings_are_sourced_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize("board", boards())
+@pytest.mark.parametrize("board", [name for name in config.shipped() if name in boards()])
 def test_packaged_top_fits_the_engine(board: str, tmp_path: Path) -> None:
     cfg = config.load(board)
     folder = tmp_path / "project"
@@ -106,13 +105,16 @@ def test_packaged_top_fits_the_engine(board: str, tmp_path: Path) -> None:
     tools.run([verilate.verilator_of(env), *flags, *rtl], folder, folder / "lint.log", env)
 
 
-@pytest.mark.parametrize("board", ["pynq-z1", "kv260"])
-def test_worked_examples(stub: Stub, board: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (paths.examples().parent / "docs" / "adding-a-board.md").read_text()
-    (text,) = re.findall(rf"`overlays/{board}/board.json`:\n\n```json\n(.*?)```", page, re.DOTALL)
-    overlays = shutil.copytree(paths.overlays(), stub.folder / "overlays")
-    (overlays / board).mkdir()
-    (overlays / board / "board.json").write_text(text)
-    monkeypatch.setattr(paths, "overlays", lambda: overlays)
-    assert stub.build(config.load("tiny"), board).is_file()
-    assert design(config.load("tiny"), board).system.part in stub.script
+def test_a_board_of_ones_own(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The overlay's board is the one named, else the config's; its config the one of its name."""
+    own_board(stub.folder / "own")
+    monkeypatch.setenv(OWN, str(stub.folder / "own"))
+    of_file = ["--config", str(stub.folder / "own" / "z7-10.json")]
+    for named in (["z7-10"], ["z7-10", "--config", "tiny"], of_file):
+        assert vivado.main([*named, "--engine", "sv", "--build", str(stub.folder)]) == 0
+        assert "overlay-z7-10-sv/built/" in capsys.readouterr().out
+    assert PART in next(stub.folder.glob(f"z7-10-*/*/{vivado.SCRIPT}")).read_text()
+    assert vivado.main(["--config", "tiny", "--engine", "sv", "--build", str(stub.folder)]) == 0
+    assert "overlay-pynq-z2-sv/built/" in capsys.readouterr().out

@@ -30,7 +30,7 @@ set needs {
     open_solution {open_project} set_part {open} create_clock {set_part} csim_design {tb top part clock}
     csynth_design {files top part clock} cosim_design {csynth_design tb} export_design {csynth_design}
 }
-set parts {xc7z020clg400-1 xczu7ev-ffvc1156-2-e}
+set parts {xc7z010clg400-1 xc7z020clg400-1 xczu3eg-sbva484-1-i xczu7ev-ffvc1156-2-e xck26-sfvc784-2LV-c}
 set done {}
 
 proc known {command arguments} {

@@ -12,7 +12,7 @@ set fails [split $env(STUB_FAIL)]
 set ps [expr {$release < "2023" ? "3.4" : "3.5"}]
 set catalogue [list xilinx.com:ip:processing_system7:5.5 xilinx.com:ip:zynq_ultra_ps_e:$ps \
     xilinx.com:ip:axi_dma:7.1 xilinx.com:ip:smartconnect:1.0 xilinx.com:ip:proc_sys_reset:5.0]
-set parts {xc7z020clg400-1 xczu7ev-ffvc1156-2-e xck26-sfvc784-2LV-c}
+set parts {xc7z010clg400-1 xc7z020clg400-1 xczu3eg-sbva484-1-i xczu7ev-ffvc1156-2-e xck26-sfvc784-2LV-c}
 set widths {32 64 128 256 512 1024}
 
 # Parameters that may be set, and their values; a pattern where there are many.

@@ -8,9 +8,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from lstm_sharp import paths
 from lstm_sharp.board.errors import OverlayGone, WrongOverlay
-from lstm_sharp.engine import config
+from lstm_sharp.engine import boards, config
 from lstm_sharp.engine.boards import VIRTUAL
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import DMA_CELL, DMA_VLNV, ENGINE_VLNVS, WEIGHTS_DMA_CELL
@@ -111,7 +110,7 @@ def overlay_of(cfg: Config, build: Path | None = None) -> Path:
     Raises:
         UsageError: there is none.
     """
-    built = paths.overlays() / cfg.board / f"{cfg.name}.bit"
+    built = boards.folder(cfg.board) / f"{cfg.name}.bit"
     if built.is_file():
         return built
     virtual = os.environ.get(VIRTUAL)
@@ -126,13 +125,14 @@ def overlay_of(cfg: Config, build: Path | None = None) -> Path:
 
 
 def config_of(identity: int) -> Config:
-    """Return the shipped config, format and engine that have an identity.
+    """Return the shipped or a board's config, format and engine that have an identity.
 
     Raises:
         WrongOverlay: none has.
     """
-    for name, fmt, engine in product(config.shipped(), SUPPORTED, ENGINE_VLNVS):
-        cfg = config.load(name).with_format(fmt).of(engine)
+    known = map(config.load, config.names())
+    for own, fmt, engine in product(known, SUPPORTED, ENGINE_VLNVS):
+        cfg = own.with_format(fmt).of(engine)
         if cfg.identity == identity:
             return cfg
     raise WrongOverlay(f"engine {identity:08x} is no shipped config; name the config's file")

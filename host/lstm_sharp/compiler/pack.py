@@ -118,13 +118,37 @@ def unpack_h(
         after: gets their h and c of the plan's cells, (cells, B, at least H) each; None if the
             program gave no states.
     """
+    _walk_h(beats, plan, launch, h, after)
+
+
+def pack_h(h: Batch, plan: Plan, launch: Launch, after: State | None = None) -> np.ndarray:
+    """Pack what the h stream of a launch must give, uint8: ``unpack_h`` the other way round.
+
+    Where no h and no state lies, as in neurons that fill up a row block, it is 0.
+    """
+    beats = zeros(h_beats(plan, launch, after is not None) * plan.cfg.stream_bits // 8)
+    _walk_h(beats, plan, launch, h, after, back=True)
+    return beats
+
+
+def _walk_h(
+    beats: np.ndarray,
+    plan: Plan,
+    launch: Launch,
+    h: Batch,
+    after: State | None,
+    back: bool = False,
+) -> None:
+    """Take h and states out of beats, or put them back."""
     for g in launch:
         size = h_beats(plan, (g,), after is not None) * plan.cfg.stream_bits // 8
         own, beats = beats[:size], beats[size:]
-        _unpack_group(own, plan, g, h, after)
+        _walk_group(own, plan, g, h, after, back)
 
 
-def _unpack_group(beats: np.ndarray, plan: Plan, g: Group, h: Batch, after: State | None) -> None:
+def _walk_group(
+    beats: np.ndarray, plan: Plan, g: Group, h: Batch, after: State | None, back: bool
+) -> None:
     """Level after level vectors, of the top alone, and states leave where sequences end."""
     vectors = _elements(beats, plan.cfg.fmt.activation_bits, plan, g)
     pairs = _elements(beats, 32, plan, g)
@@ -137,26 +161,31 @@ def _unpack_group(beats: np.ndarray, plan: Plan, g: Group, h: Batch, after: Stat
             shape = (g.repeats, steps, item.lanes, len(top), -1)
             block = vectors[:, at : at + count].reshape(shape)[..., :hidden]
             for found, side, values in _sides(block, h, g, item.begin):
-                values[..., side * hidden : (side + 1) * hidden] = found
+                own = values[..., side * hidden : (side + 1) * hidden]
+                np.copyto(*((found, own) if back else (own, found)), casting="unsafe")
         elif after is None:
             continue
         else:
-            count = _unpack_states(pairs[:, at:], plan, g, item, after)
+            count = _walk_states(pairs[:, at:], plan, g, item, after, back)
         at += count
 
 
-def _unpack_states(pairs: np.ndarray, plan: Plan, g: Group, item: States, after: State) -> int:
-    """Unpack h and c of the cells of a level after the last steps of some sequences."""
+def _walk_states(
+    pairs: np.ndarray, plan: Plan, g: Group, item: States, after: State, back: bool
+) -> int:
+    """Take h and c of the cells of a level after the last steps of some sequences, or put them."""
     cells = plan.levels[item.level]
     hidden, neurons = cells[0].shape.hidden_size, cells[0].neurons(plan.cfg)
     rows = np.array(g.indices)[:, item.lanes]
     count = rows.shape[1] * len(cells) * neurons
     block = pairs[:, :count].reshape(*rows.shape, len(cells), neurons, -1)
     for cell in range(len(cells)):
-        found = block[rows >= 0][:, cell, :hidden]
         for half, values in enumerate((after.h, after.c)):
             own = values[item.level * len(cells) + cell]
-            own[rows[rows >= 0], :hidden] = found[..., half]
+            if back:
+                block[rows >= 0, cell, :hidden, half] = own[rows[rows >= 0], :hidden]
+            else:
+                own[rows[rows >= 0], :hidden] = block[rows >= 0, cell, :hidden, half]
     return count
 
 

@@ -128,4 +128,6 @@ class Accelerator(Session):
 
             pack, copy, compute, unpack = np.median(timed(x), axis=0).tolist()
             cycles, latency = self.cycles, float(np.median(timed(x[0]).sum(axis=1)))
-        return Throughput(batch, steps, pack, copy, compute, unpack, latency, cycles, clock_mhz)
+        phases = pack, copy, compute, unpack
+        virtual = self.runs.virtual
+        return Throughput(batch, steps, *phases, latency, cycles, clock_mhz, virtual)

@@ -62,7 +62,7 @@ def _complete(folder: Path, accelerator: Accelerator, wrong: str, cycles: int) -
         "bits": wrong or "all right",
         "cycles": cycles,
         "clock_mhz": round(accelerator.runner.check_clock(accelerator.cfg), 1),
-        "virtual": hasattr(accelerator.runner.device, "inject"),
+        "virtual": accelerator.runs.virtual,
     }
     with files.refusing(f"{begun} is damaged", "make the package again"):
         whole = {**files.read_json(begun), "on_board": seen}

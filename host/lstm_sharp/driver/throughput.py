@@ -25,6 +25,7 @@ class Throughput:
     latency: float  # of a call with a single sequence, all phases
     cycles: int  # counted by the engine
     clock_mhz: float  # seen
+    virtual: bool = False  # whether the board is: then copy and compute are simulated
 
     @property
     def steps_per_second(self) -> float:
@@ -38,8 +39,9 @@ class Throughput:
 
     def __str__(self) -> str:
         parts = ", ".join(f"{name} {1e3 * getattr(self, name):.3f} ms" for name in PHASES)
+        kind = "simulated, on a virtual board" if self.virtual else "measured"
         return (
-            f"{self.batch} x {self.steps} steps: {parts}; pack + unpack "
+            f"{kind}: {self.batch} x {self.steps} steps: {parts}; pack + unpack "
             f"{100 * self.overhead:.2f} % of compute; {self.steps_per_second:.0f} steps/s at "
             f"{self.clock_mhz:.1f} MHz; one sequence of {self.steps} steps: "
             f"{1e3 * self.latency:.3f} ms"

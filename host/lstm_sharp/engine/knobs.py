@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from math import ceil, gcd, log2
-from typing import Annotated, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from lstm_sharp.engine import tile
 from lstm_sharp.engine.pipeline import Stage, tail_stages
@@ -36,43 +36,49 @@ INTERFACE_VERSION = 2
 
 @dataclass(frozen=True)
 class Knobs:
-    """What a config file says; each number has its least and its most."""
+    """What a config file says: of each number its least and its most, of each what it is."""
 
-    name: str  # names build folder, reports and JSON
-    board: str  # a folder of overlays/, or "none"
-    format: str  # default number format, such as W8A16
-    rows: Annotated[int, 4, 1024]  # K: rows of a tile, a quarter of them for each gate
-    columns: Annotated[int, 1, 1024]  # N: columns of a tile, one VS unit each
-    lanes: Annotated[int, 1, 256]  # neurons that the MFU starts in one cycle
-    # columns of a tile whose weights lie in UltraRAM, the others' in BRAM
-    uram_columns: Annotated[int, 0, 1024]
-    # sequences, or directions, of the largest layer that run side by side
-    chains: Annotated[int, 1, 64]
-    max_input: Annotated[int, 1, 4096]  # largest X
-    max_hidden: Annotated[int, 1, 4096]  # largest H
-    weight_tiles: Annotated[int, 2, 65536]  # depth of the weight memory in tiles
-    # bands of bias (row blocks, with one shape), all resident layers together
-    bias_blocks: Annotated[int, 1, 65536]
-    # h vectors kept between stacked layers, in words of N elements
-    sequence_words: Annotated[int, 2, 65536]
-    max_shift: Annotated[int, 0, 15]  # largest x_shift, see numerics.quantize
-    stream_bits: Annotated[int, 32, 1024]  # width of the AXI4-Streams
-    # clock the board is meant to run; times are only estimates from it
-    clock_mhz: Annotated[int, 1, 1000]
-    # least D of the hls engine, whose pipeline the tool makes deeper
-    min_tail: Annotated[int, 0, 4096] = 0
-    # 1: weights have a scale a row and c one a layer, see numerics.quantized
-    row_scales: Annotated[int, 0, 1] = 0
-    gru: Annotated[int, 0, 1] = 0  # 1: runs GRUs as well, see docs/arithmetic.md
-    k_list: tuple[int, ...] = ()  # all K's that a tile can have at run time, the first being rows
+    name: Annotated[str, "names build folder, reports and JSON"]
+    board: Annotated[str, "a board's name, or none"]
+    format: Annotated[str, "default number format: bits of weights and of activations"]
+    rows: Annotated[int, 4, 1024, "K: rows of a tile, a quarter of them for each gate"]
+    columns: Annotated[int, 1, 1024, "N: columns of a tile, one VS unit each"]
+    lanes: Annotated[int, 1, 256, "neurons that the MFU starts in one cycle"]
+    uram_columns: Annotated[
+        int, 0, 1024, "columns of a tile whose weights lie in UltraRAM, the others' in BRAM"
+    ]
+    chains: Annotated[
+        int, 1, 64, "sequences, or directions, of the largest layer that run side by side"
+    ]
+    max_input: Annotated[int, 1, 4096, "largest X"]
+    max_hidden: Annotated[int, 1, 4096, "largest H"]
+    weight_tiles: Annotated[int, 2, 65536, "tiles of weights that are held"]
+    bias_blocks: Annotated[
+        int, 1, 65536, "bands of biases that are held: K rows each, of all resident layers"
+    ]
+    sequence_words: Annotated[
+        int, 2, 65536, "room for h between stacked layers, in words of N elements"
+    ]
+    max_shift: Annotated[int, 0, 15, "how far x and h products may lie apart, in bits"]
+    stream_bits: Annotated[int, 32, 1024, "width of a beat of the AXI4-Streams"]
+    clock_mhz: Annotated[int, 1, 1000, "clock aimed at; times are only estimates from it"]
+    min_tail: Annotated[
+        int, 0, 4096, "least D of the hls engine, whose pipeline the tool makes deeper"
+    ] = 0
+    row_scales: Annotated[int, 0, 1, "1: weights have a scale a gate row, and c one a layer"] = 0
+    gru: Annotated[int, 0, 1, "1: runs GRUs as well"] = 0
+    k_list: Annotated[
+        tuple[int, ...], "all K's that a tile can have at run time, the first being rows"
+    ] = ()
 
 
-LIMITS: dict[str, tuple[int, int]] = {
-    name: hint.__metadata__
-    for name, hint in get_type_hints(Knobs, include_extras=True).items()
-    if hasattr(hint, "__metadata__")
+_DECLARED: dict[str, tuple[Any, ...]] = {
+    name: hint.__metadata__ for name, hint in get_type_hints(Knobs, include_extras=True).items()
 }
+LIMITS: dict[str, tuple[int, int]] = {n: told[:2] for n, told in _DECLARED.items() if told[1:]}
 """Least and most of each knob that is a number."""
+MEANINGS: dict[str, str] = {name: told[-1] for name, told in _DECLARED.items()}
+"""What each knob is."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,11 @@ class Config(Knobs):
     def macs(self) -> int:
         """M = K * N, multipliers and multiply-accumulates a cycle."""
         return self.rows * self.columns
+
+    @property
+    def dsps(self) -> int:
+        """DSPs: M products, and eight of the MFU's in each lane."""
+        return self.macs + 8 * self.lanes
 
     @property
     def block(self) -> int:
@@ -329,7 +340,7 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
 
     Raises:
         UsageError: unknown or missing keys, values of the wrong type or out of range, shapes that
-            do not fit together.
+            do not fit together; where only numbers are wrong, with those that would do.
     """
     names = [f.name for f in fields(Knobs)]
     needed = {f.name for f in fields(Knobs) if f.default is MISSING}
@@ -340,21 +351,77 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
     for name in ("name", "board", "format"):
         if not isinstance(knobs[name], str):
             raise UsageError(f"{where}: {name} = {knobs[name]!r} must be a text")
+    within, ranges = dict(knobs), []
     for name, (least, most) in LIMITS.items():
         value = knobs.get(name, 0)
-        if type(value) is not int or not least <= value <= most:
-            raise UsageError(
-                f"{where}: {name} = {value!r} must be a whole number {least} to {most}"
-            )
+        problem = f"{name} = {value!r} must be a whole number {least} to {most}"
+        if type(value) is not int:
+            raise UsageError(f"{where}: {problem}")
+        if not least <= value <= most:
+            within[name] = min(max(value, least), most)
+            ranges.append(problem)
     k_list = knobs.get("k_list", ())
     if not isinstance(k_list, list | tuple) or any(type(k) is not int for k in k_list):
         raise UsageError(f"{where}: k_list = {k_list!r} must be a list of whole numbers")
     # One K is what a config without a list has.
-    knobs = {**knobs, "k_list": () if list(k_list) == [knobs["rows"]] else tuple(k_list)}
-    config = Config(**knobs)  # type: ignore[arg-type]  # each value was checked just above
-    for problem in _problems(config):
-        raise UsageError(f"{where}: {problem}")
+    within["k_list"] = () if list(k_list) == [knobs["rows"]] else tuple(k_list)
+    config = Config(**within)  # type: ignore[arg-type]  # each value was checked just above
+    for problem in (*ranges, *problems(config)):
+        raise UsageError(f"{where}: {problem}{works(knobs, nearest(config))}")
     return config
+
+
+def works(knobs: Mapping[str, Any], instead: Config | None) -> str:
+    """Say which knobs are others in a config that works."""
+    if instead is None:
+        return ""
+    given = {**{f.name: f.default for f in fields(Knobs)}, **knobs}
+    given["k_list"] = tuple(given["k_list"])  # of a file it is a list
+    new = ((name, getattr(instead, name)) for name in given)
+    told = (f"{name} = {list(n) if name == 'k_list' else n}" for name, n in new if n != given[name])
+    return f"; {', '.join(told)} works"
+
+
+def nearest(cfg: Config) -> Config | None:
+    """Find the possible config nearest to an impossible one whose numbers are within their limits.
+
+    It has as many MACs if that can be, a K and an N near those wanted, and of the rest as much as
+    they allow.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", cfg.name).lstrip("._-")[:64] or "mine"
+    rest = replace(cfg, name=name, format=cfg.format if cfg.format in SUPPORTED else SUPPORTED[1])
+    least = max(cfg.stream_bits, rest.fmt.bias_bits, 64)
+    rest = replace(rest, stream_bits=min(1 << (least - 1).bit_length(), LIMITS["stream_bits"][1]))
+
+    def far(tile: tuple[int, int, tuple[int, ...]]) -> float:
+        rows, columns, k_list = tile
+        off = 2 * abs(log2(rows * columns / cfg.macs)) + 2 * len(set(cfg.k_list) - set(k_list))
+        return off + abs(log2(rows / cfg.rows)) + abs(log2(columns / cfg.columns))
+
+    for rows, columns, k_list in sorted(_tiles(cfg), key=far):
+        lanes = range(min(cfg.lanes, rest.beat_elements), 0, -1)
+        made = replace(
+            rest,
+            rows=rows,
+            columns=columns,
+            k_list=k_list if k_list != (rows,) else (),
+            lanes=next(n for n in lanes if gcd(rows // 4, columns) % n == 0),
+            uram_columns=min(cfg.uram_columns, columns),
+        )
+        if not any(problems(made)):
+            return made
+    return None
+
+
+def _tiles(cfg: Config) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    """List K, N and a beginning of the list of K's of tiles that a config could have."""
+    (_, tallest), (_, widest) = LIMITS["rows"], LIMITS["columns"]
+    for rows in (4 << i for i in range(tallest.bit_length() - 2)):
+        more = sorted(k for k in set(cfg.k_list) if k > rows and log2(k / rows) % 1 == 0)
+        for columns in range(1, widest + 1):
+            if columns % (rows // 4) == 0 or rows // 4 % columns == 0:
+                for count in range(min(len(more), 7) + 1):
+                    yield rows, columns, (rows, *more[:count])
 
 
 def resized(cfg: Config, **knobs: str | int | tuple[int, ...]) -> Config:
@@ -362,7 +429,7 @@ def resized(cfg: Config, **knobs: str | int | tuple[int, ...]) -> Config:
     return from_knobs({**cfg.knobs(), **knobs}).of(cfg.engine)
 
 
-def _problems(cfg: Config) -> Iterator[str]:
+def problems(cfg: Config) -> Iterator[str]:
     """What is impossible about a config whose single values are fine; both numbers, the remedy."""
     if cfg.format not in SUPPORTED:
         yield f"format {cfg.format!r} is unknown; choose one of {', '.join(SUPPORTED)}"
@@ -375,14 +442,10 @@ def _problems(cfg: Config) -> Iterator[str]:
         return
     yield from _list_problems(cfg)
     if cfg.columns % cfg.block and cfg.block % cfg.columns:
-        yield (
-            f"rows / 4 = {cfg.block} must divide columns = {cfg.columns} or the reverse; "
-            f"columns = {ceil(cfg.columns / cfg.block) * cfg.block} would do"
-        )
+        yield f"rows / 4 = {cfg.block} must divide columns = {cfg.columns} or the reverse"
     if cfg.block % cfg.lanes or cfg.columns % cfg.lanes:
         yield (
-            f"lanes = {cfg.lanes} must divide rows / 4 = {cfg.block} and columns = "
-            f"{cfg.columns}; {gcd(cfg.block, cfg.columns)} would do"
+            f"lanes = {cfg.lanes} must divide rows / 4 = {cfg.block} and columns = {cfg.columns}"
         )
     if cfg.uram_columns > cfg.columns:
         yield f"uram_columns = {cfg.uram_columns} must be 0 to columns = {cfg.columns}"
@@ -390,11 +453,11 @@ def _problems(cfg: Config) -> Iterator[str]:
         yield f"stream_bits = {cfg.stream_bits} must be a power of two"
     if cfg.lanes > cfg.beat_elements:
         yield (
-            f"lanes = {cfg.lanes} make more h than a beat of {cfg.beat_elements} elements "
-            f"takes; widen stream_bits = {cfg.stream_bits} or take fewer lanes"
+            f"lanes = {cfg.lanes} make more h than a beat of {cfg.beat_elements} elements takes, "
+            f"of stream_bits = {cfg.stream_bits}"
         )
     if cfg.stream_bits < max(fmt.bias_bits, 64):
-        yield f"stream_bits = {cfg.stream_bits} must hold a state of 64 bits; take 64 or more"
+        yield f"stream_bits = {cfg.stream_bits} must hold a state of 64 bits"
 
 
 def _list_problems(cfg: Config) -> Iterator[str]:
@@ -403,14 +466,11 @@ def _list_problems(cfg: Config) -> Iterator[str]:
     for place, k in enumerate(cfg.k_list):
         if place == 0 and k != cfg.rows:
             yield f"k_list begins with {k} and rows is {cfg.rows}; both name the smallest K"
+            return
         if place and (k <= last or k % cfg.rows or (k // cfg.rows) & (k // cfg.rows - 1)):
-            yield f"k_list has {k} after {last}; take {cfg.rows} times 2, 4, 8 ... in this order"
+            yield f"k_list has {k} after {last}; each is {cfg.rows} times 2, 4, 8 ... in this order"
         elif cfg.columns % (k // cfg.rows):
-            yield (
-                f"K = {k} would make N = columns / {k // cfg.rows} of columns = {cfg.columns}; "
-                f"take columns = {ceil(cfg.columns * cfg.rows / k) * (k // cfg.rows)} or leave "
-                f"{k} out of k_list"
-            )
+            yield f"K = {k} would make N = columns / {k // cfg.rows} of columns = {cfg.columns}"
         elif cfg.columns % (k // 4) and (k // 4) % cfg.columns:
             yield f"K / 4 = {k // 4} must divide columns = {cfg.columns} or the reverse"
         last = k

@@ -16,6 +16,8 @@ ENGINE_VLNVS = {"hls": "xilinx.com:hls:lstm_sharp:1.0", "sv": "lstm-sharp:sv:lst
 DMA_VLNV = "xilinx.com:ip:axi_dma:7.1"
 ENGINE_CELL, DMA_CELL, WEIGHTS_DMA_CELL = "engine", "dma", "dma_weights"
 """Cells of the block design, and so attributes of a ``pynq.Overlay``."""
+SPAN = 1 << 16
+"""Bytes of address space of each of them."""
 
 
 @dataclass(frozen=True)

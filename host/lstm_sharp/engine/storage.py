@@ -8,11 +8,12 @@ here; the SystemVerilog engine's counts are held against Yosys's by a test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
+from lstm_sharp import files, paths
 from lstm_sharp.engine.beats import SCALE
 from lstm_sharp.engine.knobs import BRAM18, BRAM36_DEEPEST, URAM_BITS, URAM_DEPTH, Config
 from lstm_sharp.numerics.formats import C_BITS
@@ -59,6 +60,13 @@ def most(cfg: Config) -> dict[str, float]:
     engines = memories(cfg.of("sv")), kernel_memories(cfg.of("hls"))
     kinds = ("bram36", "uram", "lutram")
     return {kind: max(total(engine, kind) for engine in engines) for kind in kinds}
+
+
+def counted(identity: str) -> Mapping[str, float] | None:
+    """Return what Yosys has counted of an engine of this identity; None where it has not."""
+    path = paths.counts()
+    told = files.read_json(path) if path.is_file() else {}
+    return next((one["used"] for one in told.values() if one["identity"] == identity), None)
 
 
 def total(of: Iterable[Memory], kind: str) -> float:

@@ -74,4 +74,5 @@ def build(cfg: Config, build_dir: Path, variant: Variant = RELEASE) -> Path:
         [*headers, *(folder / unit for unit in units)],
         [*command, "-I", "hls", *units, "-o", tools.fresh(variant.name)],
         folder,
+        seconds=5,
     )

@@ -12,13 +12,11 @@ from typing import Any, NamedTuple
 
 from lstm_sharp.engine.boards import Board, facts
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.registers import DMA_VLNV, ENGINE_VLNVS
+from lstm_sharp.engine.registers import DMA_VLNV, ENGINE_VLNVS, SPAN
 from lstm_sharp.flow.render import filled
 
 LENGTH_BITS = 26
 """Of the DMAs' length registers; the most that there is."""
-SPAN = 1 << 16
-"""Bytes of address space of each cell with registers."""
 DIVISOR_MAX = 63
 """Of each of the two divisors of a PL clock: 6 bits."""
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine import beats, program, storage
-from lstm_sharp.engine.boards import facts
+from lstm_sharp.engine.boards import DEFAULT, facts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.pipeline import SPANS, span
 from lstm_sharp.engine.registers import ENGINE, ENGINE_MAP, ENGINE_SPAN, ENGINE_VLNVS
@@ -37,7 +37,7 @@ _SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
 
 def board_of(cfg: Config) -> str:
     """Name the board that a config is synthesised for; a config without one takes the smallest."""
-    return "pynq-z2" if cfg.board == "none" else cfg.board
+    return DEFAULT if cfg.board == "none" else cfg.board
 
 
 def hls_settings(cfg: Config) -> dict[str, object]:
@@ -243,7 +243,10 @@ def _table() -> dict[str, object]:
     return {
         "segments": 1 << activation.SEGMENT_BITS,
         "cpp_lines": _lines([f"0x{entry:07x}" for entry in entries], 8),
-        "sv_lines": _lines([f"{width}'h{entry:07x}" for entry in entries], 6),
+        "sv_groups": [
+            _lines([f"{width}'h{entry:07x}" for entry in group], 6)
+            for group in entries.reshape(-1, 64)
+        ],
     }
 
 

@@ -7,13 +7,13 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import ToolError, UsageError
+from lstm_sharp.terminal import Progress
 
 
 def need(tool: str) -> Path:
@@ -132,12 +132,13 @@ def build(
     command: Sequence[str | Path],
     cwd: Path,
     env: Mapping[str, str] | None = None,
+    seconds: float = 1,
 ) -> Path:
     """Run the command that makes a target, unless the same made it from the same sources.
 
     Of several processes that want it one makes it, and the others wait. The command writes to
     ``fresh(target.name)``; what it made then takes the target's place in one step, also where the
-    old one is being run.
+    old one is being run. ``seconds`` is what it takes, about.
 
     Raises:
         ToolError: the command failed.
@@ -148,9 +149,8 @@ def build(
         if target.is_file() and stamp.is_file() and stamp.read_text() == made_from:
             return target
         stamp.unlink(missing_ok=True)
-        if sys.stderr.isatty():
-            print(f"building {target.name} in {cwd}, once ...", file=sys.stderr)
-        run(command, cwd, target.with_name(target.name + ".log"), env, [lock])
+        with Progress(f"compiling {target.name} for {cwd.name}, once").expecting(seconds):
+            run(command, cwd, target.with_name(target.name + ".log"), env, [lock])
         os.replace(target.with_name(fresh(target.name)), target)
         stamp.write_text(made_from)
     return target

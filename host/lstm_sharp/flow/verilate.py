@@ -192,6 +192,7 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
         command,
         folder,
         env,
+        seconds=10 + cfg.macs / 30,
     )
 
 

@@ -20,7 +20,7 @@ PASSIVE = {
     "ActivityRegularization",
 }
 """Layers that do nothing but in training."""
-EXPORT = "export it whole: model.export('model.onnx', format='onnx')"
+EXPORT = "export it whole, after a call: model(x); model.export('model.onnx', format='onnx')"
 
 
 class Only(NamedTuple):

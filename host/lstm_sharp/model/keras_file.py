@@ -20,9 +20,10 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.files import refusing
 from lstm_sharp.model.common import gru_layer, some
 from lstm_sharp.model.hdf5 import Hdf5, read_hdf5
+from lstm_sharp.model.host_graph import Head, Maker
 from lstm_sharp.model.keras_config import EXPORT, PASSIVE, Entry, Layers, choose, read_layers
-from lstm_sharp.model.keras_head import Head, make_head, why_not
-from lstm_sharp.model.model import NOTHING_AFTER, Layer, Model
+from lstm_sharp.model.keras_head import Tail
+from lstm_sharp.model.model import NOTHING_AFTER, Layer, Model, level_width
 
 Weights = Callable[[Entry], list[list[np.ndarray]]]
 """Gives the arrays of a layer, of any float type, those of each of its cells apart."""
@@ -30,6 +31,8 @@ _KINDS = ("kernel", "recurrent_kernel", "bias")
 _CONFIG, _WEIGHTS, _ATTRIBUTE = "config.json", "model.weights.h5", "model_config"
 _BYTES = 4 << 20
 """Of a config; one of 1,000 layers has 1 MB."""
+_STEPS = 2
+"""On which a head is tried, where the file does not say how many there are."""
 _SAVE = "save the whole model: model.save('model.keras')"
 
 
@@ -59,10 +62,10 @@ def load_keras(file: Path, prefix: str = "") -> Model:
         cells = tuple(cell for output in outputs for cell in output.cells)
         directions = tuple(len(output.cells) for output in outputs)
         if prefix:
-            head, no_head = _own(outputs[-1], stack[-1])
+            head, no_head = _own(outputs[-1], stack[-1], what)
             return Model(cells, file.stem, head, directions, no_head=no_head)
-        head, no_head = _head(outputs[-1], stack[-1], layers, weights, what)
         sizes = _sizes(layers.first, cells[0].input_size, what)
+        head, no_head = _head(outputs[-1], stack[-1], layers, weights, sizes[1], what)
         return Model(cells, file.stem, head, directions, sizes, no_head=no_head)
 
 
@@ -127,14 +130,15 @@ class _Output(NamedTuple):
     turned: bool
     """Whether the last step comes first."""
 
-    def of(self, h: np.ndarray) -> np.ndarray:
-        """Compute it from h (batch, time, width) of the cells, side by side."""
-        sides = np.split(h, len(self.cells), axis=2)
+    def of(self, made: Maker) -> str:
+        """Write what computes it from h (batch, time, width) of the cells, side by side."""
+        sides = made.cells(len(self.cells), level_width(self.cells))
         if not self.all_steps:  # the last that the cell has taken
-            sides = [h[:, 0 if c.reverse else -1] for h, c in zip(sides, self.cells)]
+            sides = [made.step(h, 0 if c.reverse else -1) for h, c in zip(sides, self.cells)]
         elif self.turned:
-            sides = [h[:, ::-1] for h in sides]
-        return _MERGES[self.merge](sides)
+            back = (np.array([at]) for at in (-1, -(1 << 31), 1, -1))
+            sides = [made.add("Slice", h, *back) for h in sides]
+        return _MERGES[self.merge](made, *sides)
 
     def rows(self, kernel: np.ndarray) -> np.ndarray:
         """Return the rows of the layer above that h of the cells, side by side, meets."""
@@ -142,11 +146,12 @@ class _Output(NamedTuple):
         return np.concatenate([kernel.astype(np.float64) * twice] * 2) if twice else kernel
 
 
-_MERGES: dict[str | None, Callable[[list[np.ndarray]], np.ndarray]] = {
-    "concat": lambda sides: np.concatenate(sides, axis=-1),
-    "sum": lambda sides: sides[0] + sides[1],
-    "ave": lambda sides: (sides[0] + sides[1]) / 2,
-    "mul": lambda sides: sides[0] * sides[1],
+_HALF = np.array(0.5, np.float32)
+_MERGES: dict[str | None, Callable[..., str]] = {
+    "concat": lambda made, *sides: made.add("Concat", *sides, axis=-1),
+    "sum": lambda made, *sides: made.add("Add", *sides),
+    "ave": lambda made, *sides: made.add("Mul", made.add("Add", *sides), _HALF),
+    "mul": lambda made, *sides: made.add("Mul", *sides),
 }
 
 
@@ -192,17 +197,18 @@ def _sizes(first: Entry, inputs: int, what: str) -> tuple[int, int]:
     return batch or 0, time or 0
 
 
-def _own(top: _Output, last: Entry) -> tuple[Head | None, str]:
+def _own(top: _Output, last: Entry, what: str) -> tuple[Head | None, str]:
     """Return what leads from h to a layer's own output, or why nothing does."""
     if top.merge is None:
         return None, f"gives two outputs of {last.name}, which lie side by side in h"
     if top.merge == "concat" and top.all_steps and not top.turned:
         return None, NOTHING_AFTER
-    return top.of, ""
+    made = Maker()
+    return Head(what, (made.graph(top.of(made)),)), ""
 
 
 def _head(
-    top: _Output, last: Entry, layers: Layers, weights: Weights, what: str
+    top: _Output, last: Entry, layers: Layers, weights: Weights, time: int, what: str
 ) -> tuple[Head | None, str]:
     """Return what leads from h of the last recurrent layer to the model's output, or why not."""
     tail = layers.path[layers.path.index(last) + 1 :]
@@ -210,12 +216,18 @@ def _head(
     if layers.outputs != [(layers.path[-1].name, 0, 0)]:
         return None, f"has more than one path from {last.name} to outputs; {EXPORT}"
     if not acting or top.merge is None:
-        return _own(top, last)
-    reason = why_not(acting)
-    if reason:
-        return None, reason
-    after = make_head([(e, [np.array(v) for v in weights(e)[0]]) for e in acting], what)
-    return lambda h: after(top.of(h)), ""
+        return _own(top, last, what)
+    made = Maker()
+    after = Tail(made, top.of(made), 3 if top.all_steps else 2)
+    held = [(entry, weights(entry)[0]) for entry in acting]
+    try:
+        for entry, own in held:
+            after.add(entry, own)
+        head = Head(what, (made.graph(after.x),))
+        head(np.zeros((1, time or _STEPS, level_width(top.cells)), np.float32))
+    except (ValueError, UsageError) as error:
+        return None, f"{error}; {EXPORT}"
+    return head, ""
 
 
 def _cell(

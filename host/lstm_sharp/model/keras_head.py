@@ -1,99 +1,188 @@
-"""What follows the LSTM and GRU layers of a Keras model, computed by Keras if it is installed."""
+"""What follows the LSTM and GRU layers of a Keras model, written as ops that the host computes.
+
+Layers are read from the plain values of their configs; none of them runs code out of a file.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lstm_sharp.errors import ToolError
-from lstm_sharp.files import refusing, why
-from lstm_sharp.model.keras_config import EXPORT, Entry, read_entry
+from lstm_sharp.model.common import some
+from lstm_sharp.model.host_graph import Maker
+from lstm_sharp.model.keras_config import Entry, read_entry
 
-Head = Callable[[np.ndarray], np.ndarray]
-
-TAKEN = {
-    *("Dense", "TimeDistributed", "Activation", "ReLU", "LeakyReLU", "Softmax"),
-    *("Flatten", "Reshape", "BatchNormalization", "LayerNormalization"),
-    *("GlobalAveragePooling1D", "GlobalMaxPooling1D"),
-}
-"""Layers that are made; none of them runs code out of a file or reads another file."""
-_BACKENDS = ("tensorflow", "torch", "jax")
-"""What Keras computes by; the first that is there, where the user has not chosen."""
-_INSTALL = f"keras {_BACKENDS[-1]}"
+_PASSIVE = {"name", "trainable", "dtype", "batch_input_shape", "data_format"}
+_PASSIVE |= {"momentum", "renorm_momentum"}
 _INITIAL = ("_initializer", "_regularizer", "_constraint")
+"""How options end that only training needs."""
+_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "linear": ("Identity", {}),
+    "relu": ("Relu", {}),
+    "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),
+    "elu": ("Elu", {}),
+    "gelu": ("Gelu", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "softplus": ("Softplus", {}),
+    "exponential": ("Exp", {}),
+    "softmax": ("Softmax", {"axis": -1}),
+    "log_softmax": ("LogSoftmax", {"axis": -1}),
+}
+"""By Keras's names, but for hard_sigmoid, which Keras 2 and 3 compute differently."""
 
 
-def why_not(tail: Sequence[Entry]) -> str:
-    """Tell why layers are not computed, and what to do; nothing if they are."""
-    for entry in tail:
-        inner = read_entry(entry.config["layer"]) if entry.kind == "TimeDistributed" else entry
-        if inner.kind not in TAKEN:
-            return f"is followed by {inner.kind} {entry.name}, which is not computed here; {EXPORT}"
-    if "keras" not in sys.modules and find_spec("keras") is None:
-        return f"is followed by {tail[0].name}, which Keras computes; run pip install {_INSTALL}"
-    return ""
+@dataclass
+class Tail:
+    """Layers, one after the other.
 
-
-def make_head(tail: Sequence[tuple[Entry, list[np.ndarray]]], what: str) -> Head:
-    """Return what computes layers one after the other.
-
-    Args:
-        tail: layers that ``why_not`` lets pass, with the weights of each as Keras orders them.
-        what: how an error calls the file.
-
-    Returns:
-        A function of the first layer's input. It raises ToolError where Keras is not installed.
+    Attributes:
+        made: the graph.
+        x: what the next layer takes.
+        rank: of that.
     """
-    names = ", ".join(entry.name for entry, _ in tail)
 
-    def head(h: np.ndarray) -> np.ndarray:
-        keras = _keras(f"{what}: {names} after the recurrent layers")
-        with refusing(f"{what}: Keras does not compute {names}", "export the model as ONNX"):
-            value = keras.ops.convert_to_tensor(h)
-            for entry, arrays in tail:
-                layer = _made(keras, entry, arrays)
-                layer.build(value.shape)
-                layer.set_weights(arrays)
-                value = layer(value)
-            return np.asarray(keras.ops.convert_to_numpy(value))
+    made: Maker
+    x: str
+    rank: int
 
-    return head
+    def add(self, entry: Entry, arrays: Sequence[np.ndarray]) -> None:
+        """Add a layer with its weights, as Keras orders them.
+
+        Raises:
+            ValueError: a layer, an option or weights that are not taken; it begins as
+                "is followed by".
+        """
+        layer = entry
+        if entry.kind == "TimeDistributed":
+            inner = read_entry(entry.config["layer"])
+            if inner.kind in _EVERY_STEP or inner.kind not in _LAYERS:
+                layer = inner  # on each step the same as on all
+        told_of = f"is followed by {layer.kind} {entry.name}"
+        if layer.kind not in _LAYERS:
+            raise ValueError(f"{told_of}, which is not computed here")
+        add, takes = _LAYERS[layer.kind]
+        told = {
+            key: value
+            for key, value in layer.config.items()
+            if key not in _PASSIVE and not key.endswith(_INITIAL)
+        }
+        odd = [key for key in told if key not in takes and told[key]]
+        classes = [key for key in told if isinstance(told[key], dict)]
+        if odd or classes:
+            raise ValueError(f"{told_of} with {some(classes or odd)}, which is not computed here")
+        try:
+            add(self, {**takes, **told}, list(arrays))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(f"{told_of}, which is not computed here: {error}") from error
+
+    def _then(self, op: str, *more: np.ndarray, **told: Any) -> None:
+        self.x = self.made.add(op, self.x, *more, **told)
+
+    def _activation(self, name: str | None) -> None:
+        x = self.x
+        if name in ("silu", "swish"):
+            self._then("Sigmoid")
+            self.x = self.made.add("Mul", x, self.x)
+        elif name not in (None, "linear"):
+            op, told = _ACTIVATIONS[name]
+            self._then(op, **told)
+
+    def _dense(self, told: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
+        kernel, *bias = arrays
+        shapes = [kernel.shape[:1] + (told["units"],), *[(told["units"],)] * told["use_bias"]]
+        if [v.shape for v in arrays] != shapes or len(shapes[0]) != 2:
+            raise ValueError(f"{told['units']} units, weights of {some(v.shape for v in arrays)}")
+        self._then("MatMul", kernel)
+        for value in bias:
+            self._then("Add", value)
+        self._activation(told["activation"])
+
+    def _relu(self, told: Mapping[str, Any], arrays: object) -> None:
+        if told["threshold"]:
+            raise ValueError(f"threshold={told['threshold']}")
+        self._then("LeakyRelu", alpha=float(told["negative_slope"] or 0))
+        if told["max_value"] is not None:
+            self._then("Min", np.array(told["max_value"], np.float32))
+
+    def _leaky_relu(self, told: Mapping[str, Any], arrays: object) -> None:
+        slope = told["negative_slope"] if told["alpha"] is None else told["alpha"]
+        self._then("LeakyRelu", alpha=float(slope))
+
+    def _softmax(self, told: Mapping[str, Any], arrays: object) -> None:
+        self._then("Softmax", axis=self._axis(told) or -1)
+
+    def _axis(self, told: Mapping[str, Any]) -> int:
+        """Check that a layer works on the last axis."""
+        axes = told["axis"] if isinstance(told["axis"], list) else [told["axis"]]
+        if axes not in ([-1], [self.rank - 1]):
+            raise ValueError(f"axis={axes} of {self.rank}")
+        return -1
+
+    def _count(self, arrays: list[np.ndarray], count: int) -> None:
+        if len(arrays) != count:
+            raise ValueError(f"{len(arrays)} weights for {count}")
+
+    def _flatten(self, told: object, arrays: object) -> None:
+        self._then("Flatten", axis=1)
+        self.rank = 2
+
+    def _reshape(self, told: Mapping[str, Any], arrays: object) -> None:
+        self._then("Reshape", np.array([0, *told["target_shape"]]))
+        self.rank = 1 + len(told["target_shape"])
+
+    def _batch_normalization(self, told: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
+        self._axis(told)
+        self._count(arrays, 2 + told["scale"] + told["center"])
+        mean, variance = arrays[-2:]
+        scale = 1 / np.sqrt(variance + variance.dtype.type(told["epsilon"]))
+        if told["scale"]:
+            scale = scale * arrays[0]
+        self._then("Mul", scale)
+        bias = arrays[-3] if told["center"] else np.zeros_like(mean)
+        self._then("Add", bias - mean * scale)
+
+    def _layer_normalization(self, told: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
+        self._axis(told)
+        self._count(arrays, told["scale"] + told["center"])
+        own = [*arrays] if told["scale"] else [np.ones(1, np.float32), *arrays]
+        self._then("LayerNormalization", *own, axis=-1, epsilon=float(told["epsilon"]))
+
+    def _average(self, told: Mapping[str, Any], arrays: object) -> None:
+        self._pooled("ReduceMean", told)
+
+    def _largest(self, told: Mapping[str, Any], arrays: object) -> None:
+        self._pooled("ReduceMax", told)
+
+    def _pooled(self, op: str, told: Mapping[str, Any]) -> None:
+        if self.rank != 3:
+            raise ValueError(f"of {self.rank} axes")
+        self._then(op, axes=[1], keepdims=int(told["keepdims"]))
+        self.rank = 3 if told["keepdims"] else 2
 
 
-def _keras(what: str) -> Any:
-    """Import Keras with a backend that is installed."""
-    if "keras" not in sys.modules:
-        found = next(filter(find_spec, _BACKENDS), _BACKENDS[-1])
-        os.environ.setdefault("KERAS_BACKEND", found)
-    try:
-        import keras
-
-        _ = keras.ops  # which Keras 2 does not have
-    except Exception as error:  # of a backend, too
-        raise ToolError(
-            f"{what} is computed by Keras, which cannot be imported ({why(error)}); run pip "
-            f"install {_INSTALL}"
-        ) from error
-    return keras
-
-
-def _made(keras: Any, entry: Entry, arrays: Sequence[np.ndarray]) -> Any:
-    """Make a layer of the plain values of its config; what only training needs is left out."""
-    config = {key: v for key, v in entry.config.items() if not key.endswith(_INITIAL)}
-    if entry.kind == "TimeDistributed":
-        inner = _made(keras, read_entry(config.pop("layer")), arrays)
-        return keras.layers.TimeDistributed(inner, name=entry.name)
-    dtype = config.get("dtype")
-    if isinstance(dtype, dict):
-        config["dtype"] = dtype["config"]["name"]
-    nested = [key for key, v in config.items() if isinstance(v, dict)]
-    if nested:
-        raise ValueError(f"{entry.name} has {nested[0]} of a class of its own")
-    if entry.kind == "Dense" and config["units"] != arrays[0].shape[-1]:
-        raise ValueError(f"{entry.name} has {config['units']} units, weights of another size")
-    return getattr(keras.layers, entry.kind).from_config(config)
+_Add = Callable[[Tail, dict[str, Any], list[np.ndarray]], None]
+_LAYERS: dict[str, tuple[_Add, dict[str, Any]]] = {
+    "Dense": (Tail._dense, {"units": None, "activation": None, "use_bias": True}),
+    "Activation": (lambda t, told, _: t._activation(told["activation"]), {"activation": None}),
+    "ReLU": (Tail._relu, {"max_value": None, "negative_slope": 0, "threshold": 0}),
+    "LeakyReLU": (Tail._leaky_relu, {"negative_slope": 0.3, "alpha": None}),
+    "Softmax": (Tail._softmax, {"axis": -1}),
+    "Flatten": (Tail._flatten, {}),
+    "Reshape": (Tail._reshape, {"target_shape": None}),
+    "BatchNormalization": (
+        Tail._batch_normalization,
+        {"axis": -1, "epsilon": 1e-3, "center": True, "scale": True},
+    ),
+    "LayerNormalization": (
+        Tail._layer_normalization,
+        {"axis": -1, "epsilon": 1e-3, "center": True, "scale": True},
+    ),
+    "GlobalAveragePooling1D": (Tail._average, {"keepdims": False}),
+    "GlobalMaxPooling1D": (Tail._largest, {"keepdims": False}),
+}
+"""Layers that are computed, and what their options are where a file does not say."""
+_EVERY_STEP = {"Dense", "Activation", "ReLU", "LeakyReLU"}

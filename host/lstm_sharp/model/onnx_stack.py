@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_sharp.errors import UsageError
+from lstm_sharp.model import host_graph
 from lstm_sharp.model.common import is_float, same
 from lstm_sharp.model.model import Layer, level_width
 from lstm_sharp.model.onnx_file import label
@@ -141,6 +142,32 @@ class Stack:
             feeds.update(level.outputs(h))
         return feeds
 
+    def write(self, name: str, made: host_graph.Maker) -> str:
+        """Write what makes Y or Y_h of the last node of h, or a tensor of the shape of x.
+
+        Raises:
+            UsageError: it is another tensor.
+        """
+        top, widths = self.levels[-1], self._widths
+        y, y_h = [*top.node.output, ""][:2]
+        if name == y:
+            parts = np.array([0, 0, len(top.cells), -1])
+            y = made.add("Reshape", "h", parts)
+            return y if top.batch_major else made.add("Transpose", y, perm=[1, 2, 0, 3])
+        if name == y_h:
+            sides = made.cells(len(top.cells), widths[-1])
+            ends = [made.step(h, 0 if c.reverse else -1) for h, c in zip(sides, top.cells)]
+            ends = [made.add("Unsqueeze", h, np.array([int(top.batch_major)])) for h in ends]
+            return made.add("Concat", *ends, axis=int(top.batch_major))
+        if name == self._x:
+            sizes = made.add("Slice", made.add("Shape", "h"), np.array([0]), np.array([2]))
+            shape = made.add("Concat", sizes, np.array([widths[0]]), axis=0)
+            x = made.add("Expand", np.zeros((1, 1, 1), np.float32), shape)
+            return x if self.batch_first else made.add("Transpose", x, perm=[1, 0, 2])
+        raise UsageError(
+            f"{self.graph.source}: what follows its LSTM or GRU takes {name}, which is not h"
+        )
+
     @property
     def _x_type(self) -> np.dtype:
         """Type of the graph's input; where the file does not say, that of the weights."""
@@ -229,6 +256,34 @@ class Head:
         # What NumPy has no type for, few programs read.
         exotic = is_float(value.dtype) and value.dtype.kind != "f"
         return value.astype(np.float32) if exotic else value
+
+    def saved(self) -> host_graph.Head:
+        """Give the same as ops that need neither this file nor onnx.
+
+        Raises:
+            UsageError: it takes more than h of the last node and the shape of x, or would not give
+                what this gives.
+        """
+        stack, graph = self.stack, self.stack.graph
+        h = stack.typical_h()[0]
+        feeds, made = stack.feeds(h), host_graph.Maker()
+        nodes, reads = graph.part(self.output, feeds)
+        given = {name: feeds[name] for name in sorted(reads & feeds.keys())}
+        for name, value in given.items():
+            made.add("Cast", stack.write(name, made), name=name, to=value.dtype.name)
+        after = graph.model_of(nodes, given, [self.output])
+        rest = host_graph.HostGraph.of_model(after, [*given])
+        head = host_graph.Head(graph.source, (made.graph(*given), rest))
+        right, found = self(h), head(h)
+        close = (
+            right.dtype == found.dtype
+            and right.dtype.kind in "fiub"
+            and right.shape == found.shape
+            and np.allclose(right.astype(float), found.astype(float), rtol=1e-4, atol=1e-5)
+        )
+        if not close:
+            raise UsageError(f"{graph.source}: what follows its LSTM or GRU is not computed alike")
+        return head
 
     def value(self, h: np.ndarray) -> np.ndarray:
         """Compute the output as it is, of whatever type."""

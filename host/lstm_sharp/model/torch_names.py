@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
 from lstm_sharp.arrays import Tensors
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import as_float, gru_layer, match_prefix, some
+from lstm_sharp.model.common import as_float, gru_layer, is_float, match_prefix, some
+from lstm_sharp.model.host_graph import Head, Maker
 from lstm_sharp.model.model import WEIGHTS_ALONE, Layer, Model
 
 _NAME = re.compile(
@@ -17,6 +20,7 @@ _NAME = re.compile(
     r"(?P<place>_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"
 )
 
+_EXPORT = "export it whole: torch.onnx.export(model.eval(), (x,), 'model.onnx')"
 _REPARAMETRIZED = re.compile(r"weight_[ih]h(_l\d+(_reverse)?)?(_g|_v|_orig|\.original[01]?)")
 """What weight norm and spectral norm leave instead of a weight."""
 
@@ -25,8 +29,8 @@ def from_torch_names(tensors: Tensors, name: str = "model", prefix: str = "") ->
     """Build the stack of ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ...
 
     Names that end in ``_reverse`` make every layer bidirectional; without ``_l0`` they are of a
-    single cell. An absent bias is zero. Other tensors, as of a linear head, are left unread: the
-    accelerator's output is the last layer's h.
+    single cell. An absent bias is zero. What else a file holds is the head, computed at each step,
+    if it is one Linear that takes h; of anything else names do not tell what becomes of h.
 
     Args:
         tensors: by name; of an LSTM ``weight_ih_l0`` is (4H, X), ``weight_hh_l0`` (4H, H), biases
@@ -54,8 +58,34 @@ def from_torch_names(tensors: Tensors, name: str = "model", prefix: str = "") ->
         depth = 1 + max(int(match["layer"] or 0) for match in found)
         levels = [[f"_l{index}{side}" for side in sides] for index in range(depth)]
     cells = [_cell(tensors, own, level, place, name) for level in levels for place in level]
-    directions = tuple(map(len, levels))
-    return Model(tuple(cells), name, no_head=WEIGHTS_ALONE, directions=directions)
+    model = Model(tuple(cells), name, directions=tuple(map(len, levels)))
+    head, no_head = _head(tensors, own.values(), model)
+    return replace(model, head=head, no_head=no_head)
+
+
+def _head(tensors: Tensors, own: Collection[str], model: Model) -> tuple[Head | None, str]:
+    """Return what a Linear beside the recurrent layers makes of h, or why there is no head."""
+    rest = sorted(tensors.keys() - {*own})
+    if not rest:
+        return None, WEIGHTS_ALONE
+    found: dict[str, np.ndarray] = {}
+    with suppress(UsageError):  # one of another type does no harm
+        found = {name.rpartition(".")[2]: tensors[name]() for name in rest[:2]}
+    weight, bias = found.get("weight"), found.get("bias")
+    if (
+        weight is not None
+        and len(rest) == len(found) == 1 + (bias is not None)
+        and len({name.rpartition(".")[0] for name in rest}) == 1
+        and (weight.ndim, weight.shape[-1:]) == (2, (model.hidden_size,))
+        and (bias is not None or model.hidden_size != model.input_size)  # it may be an Embedding's
+        and (bias is None or bias.shape == weight.shape[:1])
+        and all(is_float(value.dtype) for value in found.values())
+    ):
+        made = Maker()
+        y = made.add("MatMul", "h", np.ascontiguousarray(weight.T, np.float32))
+        y = y if bias is None else made.add("Add", y, bias.astype(np.float32))
+        return Head(model.name, (made.graph(y),)), ""
+    return None, f"holds {some(rest)} too, and no word of what they do to x or h; {_EXPORT}"
 
 
 def _choose(found: list[str], tensors: Tensors, name: str, prefix: str) -> str:

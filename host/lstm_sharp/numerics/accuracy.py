@@ -13,6 +13,7 @@ class Error(NamedTuple):
     signal: float = 0.0  # sum of squares
     error: float = 0.0  # likewise
     worst: float = 0.0  # largest absolute error
+    largest: float = 0.0  # largest absolute value of the signal
 
     @classmethod
     def of(cls, signal: np.ndarray, found: np.ndarray) -> Error:
@@ -20,12 +21,14 @@ class Error(NamedTuple):
         signal = np.asarray(signal, dtype=np.float64)
         error = found - signal
         worst = np.abs(error).max(initial=0)
-        return cls(float(np.square(signal).sum()), float(np.square(error).sum()), float(worst))
+        largest = float(np.abs(signal).max(initial=0))
+        sums = float(np.square(signal).sum()), float(np.square(error).sum())
+        return cls(*sums, float(worst), largest)
 
     def and_of(self, other: Error) -> Error:
         """Give the error of both sets together."""
-        worst = max(self.worst, other.worst)
-        return Error(self.signal + other.signal, self.error + other.error, worst)
+        both = self.signal + other.signal, self.error + other.error
+        return Error(*both, max(self.worst, other.worst), max(self.largest, other.largest))
 
     @property
     def decibels(self) -> float:

@@ -86,7 +86,7 @@ class Scales(NamedTuple):
 
 def quantize(
     model: Model,
-    fmt: Format,
+    fmt: Format | str,
     calibration: np.ndarray,
     max_shift: int = DEFAULT_MAX_SHIFT,
     row_scales: int = True,
@@ -96,7 +96,7 @@ def quantize(
 
     Args:
         model: the float model.
-        fmt: widths of weights and activations.
+        fmt: widths of weights and activations, or their name, such as W8A16.
         calibration: x as the model will see it, (batch, time, X) or (time, X) float, which values
             that are all the same do not tell.
         max_shift: the largest x_shift of the engine.
@@ -110,6 +110,7 @@ def quantize(
     if method not in METHODS:
         raise UsageError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     x = _checked(model, calibration)
+    fmt = Format.parse(fmt) if isinstance(fmt, str) else fmt
     rules = Rules(fmt, max_shift, row_scales, method)
     fit, rest = _split(x)
     met, _ = _met(model, fit, len(model.layers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -72,6 +73,7 @@ class QuantModel(Levels[QuantLayer]):
     layers: tuple[QuantLayer, ...]
     name: str = "model"
     head: Callable[[np.ndarray], np.ndarray] | None = None
+    no_head: ClassVar[str] = "has no head with it"
     notes: tuple[str, ...] = field(default=())
     """What was coarsened beyond the format, in words."""
     directions: tuple[int, ...] | None = None

@@ -10,7 +10,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load as load_float
 from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph
-from lstm_sharp.model.model import GATES, WEIGHTS_ALONE, Layer, Levels, Model
+from lstm_sharp.model.host_graph import MARK as MARK_OF_HEAD
+from lstm_sharp.model.host_graph import Head, from_arrays, to_arrays
+from lstm_sharp.model.model import GATES, NOTHING_AFTER, WEIGHTS_ALONE, Layer, Levels, Model
 from lstm_sharp.numerics.formats import MAX_C_SHIFT, Format
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
@@ -69,9 +72,12 @@ def load(source: str | os.PathLike[str] | Any, prefix: str = "", **how: bool) ->
                 same = w_ih.shape == cell.w_ih.shape and w_hh.shape == cell.w_hh.shape
                 require(same, "float weights have the shapes of the integers")
                 cells.append(Layer(w_ih, w_hh, b, cell.reverse, cell.kind))
+            head = read_head(file.stem, tensors)
+            quantized = replace(quantized, head=head)
             return Model(
                 tuple(cells),
                 file.stem,
+                head,
                 no_head=WEIGHTS_ALONE,
                 directions=quantized.directions,
                 quantized=quantized,
@@ -99,17 +105,49 @@ def write(path: files.Name, model: Model, about: Mapping[str, object]) -> None:
 
     Args:
         path: ends in ``.npz``.
-        model: both; what is computed after the LSTM is left out.
+        model: both, and the head if ``with_head`` gives one.
         about: more that JSON takes.
 
     Raises:
         UsageError: it cannot be written.
     """
-    held = {**_torch_names(model), **typed(*arrays_of(model.quantized))}
+    held = {
+        **_torch_names(model),
+        **typed(*arrays_of(model.quantized)),
+        **head_arrays(with_head(model)[0]),
+    }
     facts = {"version": VERSION, "format": str(model.quantized.fmt), **facts_of(model.quantized)}
     text = json.dumps({**facts, **about, "sha256": _digest(held)})
     held[MARK] = np.frombuffer(text.encode(), np.uint8)
     files.write_bytes(path, npz(held))
+
+
+def with_head(model: Model) -> tuple[Head | None, tuple[str, ...]]:
+    """Return what follows a model's LSTMs as files hold it, and what there is to say of it."""
+    if model.head is None:
+        dropped = model.no_head not in (NOTHING_AFTER, WEIGHTS_ALONE)
+        return None, (f"{model.name} {model.no_head}",) * dropped
+    saved: Callable[[], Head] | None = getattr(model.head, "saved", None)
+    try:
+        head = saved() if saved else model.head
+    except UsageError as error:
+        return None, (f"h alone is kept: {error}",)
+    assert isinstance(head, Head)
+    return head, ()
+
+
+def head_arrays(head: Head | None) -> dict[str, np.ndarray]:
+    """Return the arrays of a head in files; none of none."""
+    return to_arrays(head.graphs) if head else {}
+
+
+def read_head(name: str, tensors: arrays.Tensors) -> Head | None:
+    """Read a head, if it is among the arrays of a file.
+
+    Raises:
+        Exception: anything, where it is damaged.
+    """
+    return Head(name, from_arrays(tensors)) if MARK_OF_HEAD in tensors else None
 
 
 def own_format(model: Model, asked: str | None, calibration: object = None) -> str | None:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lstm_sharp import __version__, arrays, files, paths
+from lstm_sharp import __version__, arrays, files
 from lstm_sharp.compiler.launches import Call
 from lstm_sharp.compiler.schedule import SCHEDULES
-from lstm_sharp.engine import config
+from lstm_sharp.engine import boards, config
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import UsageError
@@ -79,10 +79,13 @@ def write(
     folders.check_target(target)
     joined = folders.read_overlay(overlay, cfg) if overlay else {}
     quantized, stages, made, data = vectors.prepare(model, cfg, schedule, calibration, assume)
+    head, told = stored.with_head(model)
+    quantized = replace(quantized, head=head, notes=(*quantized.notes, *told))
     contents = {
         folders.MODEL: _npz(*stored.arrays_of(quantized)),
         folders.VECTORS: _npz(vars(made), _vector_layout(quantized, *made.x.shape[:2])),
         folders.SCRIPT: folders.SCRIPT_TEXT,
+        **({folders.HEAD: stored.npz(stored.head_arrays(head))} if head else {}),
         **joined,
         **(more or {}),
     }
@@ -123,6 +126,9 @@ def read(folder: str | Path) -> Package:
             )
         with arrays.open_npz(contents[folders.MODEL], str(folder / folders.MODEL)) as tensors:
             model = stored.read_model(about, cfg.fmt, tensors)
+        if folders.HEAD in contents:
+            with arrays.open_npz(contents[folders.HEAD], str(folder / folders.HEAD)) as tensors:
+                model = replace(model, head=stored.read_head(model.name, tensors))
         told = about["vectors"]
         count, steps = (stored.whole(told[name], name, 1) for name in ("sequences", "steps"))
         stored.require(count % 2 == 0, "sequences is even")
@@ -146,7 +152,7 @@ def for_overlay(cfg: Config, overlay: str | Path | None = None) -> tuple[Config,
     Raises:
         UsageError: the overlay's ``.hwh`` cannot be read, or names no engine.
     """
-    built = paths.overlays() / cfg.board / f"{cfg.name}.bit"
+    built = boards.folder(cfg.board) / f"{cfg.name}.bit"
     if overlay is None and built.is_file() and built.with_suffix(".hwh").is_file():
         overlay = built
     return cfg.of(folders.overlay_engine(overlay) if overlay else "hls"), overlay

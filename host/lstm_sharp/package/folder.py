@@ -28,12 +28,12 @@ GRAPH = "graph.json"
 """What tells a package of a whole graph, see package/graphs.py."""
 _MARK = "lstm_sharp_package"
 """The key that tells a package from other JSON; its value is the version."""
-MODEL, VECTORS = "model.npz", "vectors.npz"
+MODEL, VECTORS, HEAD = "model.npz", "vectors.npz", "head.npz"
 QUALIFICATION = "qualification.json"
 """What `make qualify` puts into a package: how its overlay was built."""
 SCRIPT = "run.py"
 _OURS = re.compile(
-    "|".join(map(re.escape, (ABOUT, MODEL, VECTORS, QUALIFICATION, SCRIPT)))
+    "|".join(map(re.escape, (ABOUT, MODEL, VECTORS, HEAD, QUALIFICATION, SCRIPT)))
     + r"|[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.(?:bit|hwh)"
 )
 """All files that are ever written into a package; the overlay has its config's name."""

@@ -1,6 +1,7 @@
 """Packages of whole graphs: a package of each recurrent part, and ONNX files of what lies around.
 
-docs/package.md is the format's page. Reading needs NumPy alone, running the pieces ONNX Runtime.
+docs/package.md is the format's page. Reading needs NumPy alone, running the pieces ONNX Runtime
+or, where NumPy computes all of a piece, nothing more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,9 @@ from lstm_sharp import __version__, arrays, files, package
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
+from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph, Input
+from lstm_sharp.model.host_graph import HostGraph, from_arrays, to_arrays
 from lstm_sharp.model.model import Model
 from lstm_sharp.model.pieces import Body, Control, Host, Node, Piece, Recurrent
 from lstm_sharp.numerics import stored
@@ -47,6 +51,8 @@ class GraphPackage:
     """Of each recurrent part, by its name."""
     stateful: bool
     """Whether parts that the graph gives no state go on from call to call."""
+    needs_runtime: str = ""
+    """The ops that take ONNX Runtime, in words."""
 
 
 def write(
@@ -164,13 +170,19 @@ class _Writer:
             bodies = [self.body(body) for body in piece.bodies]
             return {**told, "reads": piece.reads, "told": piece.told, "bodies": bodies}
         assert isinstance(piece, Host)
-        file = None
+        file = short = None
         if piece.seen is not None:
             file = f"piece{len(self.files)}.onnx"
             made = piece.graph()
-            self.files[file] = made if isinstance(made, bytes) else made.SerializeToString()
+            assert not isinstance(made, bytes | HostGraph)  # what a file of ONNX was cut into
+            self.files[file] = made.SerializeToString()
+            held = HostGraph.of_model(made, piece.reads)
+            if not held.onnx:
+                short = f"piece{len(self.files)}.npz"
+                self.files[short] = stored.npz(to_arrays([held]))
         return {
             "file": file,
+            "numpy": short,
             "ops": list(piece.ops),
             "reads": list(piece.reads),
             "makes": list(piece.makes),
@@ -200,7 +212,8 @@ def read(folder: str | Path) -> GraphPackage:
         }
         stored.require(reader.parts, "there is at least one part")
         graph = Graph(str(about["source"]), body, inputs, list(map(str, about["notes"])))
-        return GraphPackage(graph, reader.parts, bool(about["stateful"]))
+        needs = some(reader.beyond_numpy)
+        return GraphPackage(graph, reader.parts, bool(about["stateful"]), needs)
 
 
 class _Reader:
@@ -209,6 +222,7 @@ class _Reader:
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self._folder, self._source, self._sums = folder, str(about["source"]), about["files"]
         self.parts: dict[str, Package] = {}
+        self.beyond_numpy: list[str] = []
         with arrays.open_npz(self._file(CONSTANTS), str(folder / CONSTANTS)) as tensors:
             self._constants = {name: read() for name, read in tensors.items()}
 
@@ -233,13 +247,18 @@ class _Reader:
             stored.require(told["op"] in ("If", "Loop", "Scan"), "op is If, Loop or Scan")
             names = ("label", "op", "inputs", "makes", "reads", "told")
             return Control(**{name: told[name] for name in names}, bodies=bodies)
-        file = told["file"]
-        data = None if file is None else self._file(file)
+        file, short = told["file"], told.get("numpy")
+        if file is not None and short is None:
+            self.beyond_numpy += told["ops"]
+        made: bytes | HostGraph | None = None if file is None else self._file(file)
+        if short is not None and find_spec("onnxruntime") is None:
+            with arrays.open_npz(self._file(short), str(self._folder / short)) as tensors:
+                (made,) = from_arrays(tensors)
 
-        def graph(piece: Host, given: object) -> bytes:
-            if data is None:
+        def graph(piece: Host, given: object) -> bytes | HostGraph:
+            if made is None:
                 raise UsageError("it is not in the package; calibrate with inputs that take it")
-            return data
+            return made
 
         return Host(self._source, told["ops"], told["reads"], told["makes"], graph)
 

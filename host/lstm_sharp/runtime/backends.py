@@ -45,6 +45,8 @@ class Backend:
     """Whether the cycles that it gives are those of an engine."""
     holds: Deployment | None = None
     """The model that was taken up last."""
+    virtual = False
+    """Whether it is a board that is simulated."""
 
     def __init__(self) -> None:
         self._turn = threading.RLock()
@@ -209,6 +211,7 @@ class Board(Backend):
                 self._seat.leave()
                 raise
         self.engine = self.runner.engine_kind
+        self.virtual = hasattr(self.runner.device, "inject")  # faults, which a real one has anyway
         self._loads: dict[object, jobs.Result] = {}
         self._beat_bits = 0
         self.start_cycles = START_CYCLES

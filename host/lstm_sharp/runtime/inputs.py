@@ -13,7 +13,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.numerics.quantized import QuantModel
-from lstm_sharp.runtime.batch import Pair
+from lstm_sharp.runtime.batch import Head, Pair, head_by_length
 
 Limits = tuple[float, "float | np.ndarray"]
 """Largest abs(h), and abs(c), of each cell or of all."""
@@ -49,6 +49,18 @@ class Request:
         else:
             h = np.asarray(h)
         return h if after is None else (h, after)
+
+    def headed(self, head: Head, h: Any) -> Any:
+        """Give what a head makes of h: for the batch, or for each sequence of a list.
+
+        Raises:
+            UsageError: as ``Head``, or ``head_by_length``.
+        """
+        if self.time is not None:
+            return head_by_length(head, self.answer(h, None), self.lengths)
+        if isinstance(self.x, list):
+            return [head(one[None]) for one in h]
+        return head(np.asarray(h))
 
 
 def read_request(

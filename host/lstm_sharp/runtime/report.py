@@ -20,6 +20,8 @@ class Report:
     max_abs_error: float | None  # against the float model, over all h; if that was asked for
     signal_to_error: float | None  # in dB, likewise; None also where nothing differs
     seconds: float
+    largest: float | None = None  # abs h of the float model, if that was asked for
+    clock_mhz: int | None = None  # that the config aims at
     config: str | None = None
     schedule: str | None = None
     stages: int | None = None  # 1: all resident; more: level by level, weights reloaded between

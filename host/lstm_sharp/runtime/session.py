@@ -44,8 +44,8 @@ from lstm_sharp.runtime.report import Report
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
 """Ways to run a model: in float, in integers, on the HLS C++ kernel, on the simulated engine, on a
 board."""
-
-
+OUTPUTS = ("h", "head")
+"""What a run gives: the last level's h, or what the model computes of it on the host."""
 _MUCH = 0.01
 """Share of x that is clipped from which on a warning says so."""
 
@@ -214,6 +214,7 @@ class Session:
         state: Pair | None = None,
         return_state: bool = False,
         lengths: Sequence[int] | np.ndarray | None = None,
+        output_of: str = "h",
     ) -> Any:
         """Run sequences.
 
@@ -226,16 +227,25 @@ class Session:
                 session is stateful.
             return_state: also return h and c after each sequence's last step.
             lengths: steps of each sequence of a batch, (B,) 1 to T; by default all have T steps.
+            output_of: one of ``OUTPUTS``: h, or what the host computes of it, as logits.
 
         Returns:
             The last level's h in x's own form, (..., width): float32, or integers where x is; zero
-            after a sequence's last step. With ``return_state`` also (h, c).
+            after a sequence's last step. With ``output_of`` the head what that gives for the batch,
+            float; for a list, for each sequence. With ``return_state`` also (h, c).
 
         Raises:
-            UsageError: x, state or lengths of the wrong shape or type, NaN, or too long for the
-                engine.
+            UsageError: x, state or lengths of the wrong shape or type, NaN, too long for the
+                engine, or no head.
             BoardError: the run failed on a board; call ``reset``.
         """
+        head = self.model.head
+        if output_of not in OUTPUTS:
+            raise UsageError(f"there is no output {output_of!r:.40}; give {' or '.join(OUTPUTS)}")
+        if output_of == "head" and head is None:
+            raise UsageError(
+                f"{self.model.name} {self.model.no_head}; take h, which is what it has"
+            )
         bits = 0 if self.backend == "float" else self.fmt.activation_bits
         limits = FLOAT_LIMITS
         if bits:
@@ -243,6 +253,11 @@ class Session:
         with self.runs.turn():
             asked = read_request(self.model, x, state, lengths, bits, limits)
             h, after = self._run(asked, return_state or self.stateful)
+            if output_of == "head" and not asked.floats:
+                h = _each(self._deployed.model.dequantize_h, h)
+        if output_of == "head" and head is not None:
+            found = asked.headed(head, h)
+            return (found, after) if return_state else found
         return asked.answer(h, after if return_state else None)
 
     def _run(self, asked: Request, give: bool) -> tuple[Any, Pair | None]:
@@ -308,6 +323,7 @@ class Session:
             max_abs_error=error.worst if self.compare else None,
             signal_to_error=error.decibels if np.isfinite(error.decibels) else None,
             seconds=seconds,
+            largest=error.largest if self.compare else None,
             saturated_x=self.clipped if scaled else None,
             saturated_c=c,
             saturated_h=of_h,
@@ -407,6 +423,7 @@ class Session:
         return replace(
             report,
             config=held.engine.name,
+            clock_mhz=held.engine.clock_mhz,
             schedule=", ".join(dict.fromkeys(stage.plan.schedule for stage in stages)),
             stages=len(stages),
             programs=programs,

@@ -15,10 +15,12 @@ from typing import Any
 
 from lstm_sharp import __version__, files, package
 from lstm_sharp.engine import config
+from lstm_sharp.engine.boards import DEFAULT
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import hls_rtl, tools, xilinx
+from lstm_sharp.flow.render import board_of
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.stored import load_model
 from lstm_sharp.package.folder import QUALIFICATION
@@ -95,7 +97,7 @@ def _simulated(folder: Path, engine: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Qualify a board's engine."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("board", metavar="BOARD")
+    parser.add_argument("board", nargs="?", metavar="BOARD", help="default: the config's")
     parser.add_argument("--config", help="engine config (default: the board's)")
     parser.add_argument("--engine", choices=sorted(ENGINE_VLNVS), default="hls")
     parser.add_argument("--model", metavar="MODEL", help="default: a small one")
@@ -103,9 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
 
     def act() -> None:
-        cfg = config.load(asked.config or asked.board).of(asked.engine)
+        cfg = config.load(asked.config or asked.board or DEFAULT).of(asked.engine)
         model = load_model(asked.model) if asked.model else vitis.small_model()
-        out = qualify(cfg, asked.board, model, asked.build)
+        out = qualify(cfg, asked.board or board_of(cfg), model, asked.build)
         print(f"{out}: copy it to the board and run `python {out.name}/run.py` there")
 
     return ended(act)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,20 +67,48 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
     files.write_array(folder / "c_end.npy", made.c_end)
 
 
+class Call(NamedTuple):
+    """Half of the test vectors on a stage: what goes in and what must come out, integers."""
+
+    x: np.ndarray  # (B / 2, T, width)
+    state: State | None
+    h: np.ndarray
+    end: State
+
+
+def stage_calls(
+    stages: Sequence[Stage], made: Vectors
+) -> Iterator[tuple[Stage, tuple[Call, Call], np.ndarray]]:
+    """Yield each stage, its two calls, and the h that both must give, (B, T, width) integers.
+
+    The first half of the vectors begins at zeros, the second with a state. The stage below is taken
+    to have given the golden h.
+    """
+    x, fresh, resumed = made.x, slice(made.half), slice(made.half, None)
+    for stage in stages:
+        own = stage.cells, slice(None), slice(max(q.hidden_size for q in stage.model.layers))
+        start = State(made.h_start[own], made.c_start[own])
+        end = State(made.h_end[own], made.c_end[own])
+        h, _ = golden.run(stage.model, x, start)
+        calls = (
+            Call(x[fresh], None, h[fresh], _rows(end, fresh)),
+            Call(x[resumed], _rows(start, resumed), h[resumed], _rows(end, resumed)),
+        )
+        yield stage, calls, h
+        x = h
+
+
+def _rows(state: State, rows: slice) -> State:
+    return State(state.h[:, rows], state.c[:, rows])
+
+
 def stage_jobs(
     stages: Sequence[Stage], made: Vectors
 ) -> Iterator[tuple[list[jobs.Run], np.ndarray]]:
     """Yield each stage's job and the h that it must give, (B, T, width) integers.
 
-    A job loads the weights, runs the first half of the vectors from zeros and the second with a
-    state, and gives the states after both. The stage below is taken to have given the golden h.
+    A job loads the weights, plays both calls, and gives the states after them.
     """
-    x, half = made.x, made.half
-    for stage in stages:
-        own = stage.cells, slice(None), slice(max(q.hidden_size for q in stage.model.layers))
-        h_start, c_start = made.h_start[own], made.c_start[own]
-        _, fresh = stage.runs(x[:half], None, True)
-        resumed = State(h_start[:, half:], c_start[:, half:])
-        _, more = stage.runs(x[half:], resumed, True)
-        x, _ = golden.run(stage.model, x, State(h_start, c_start))
-        yield [stage.load(), *fresh, *more], x
+    for stage, calls, h in stage_calls(stages, made):
+        runs = (run for call in calls for run in stage.runs(call.x, call.state, True)[1])
+        yield [stage.load(), *runs], h

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine import config
+from lstm_sharp.engine.boards import DEFAULT
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import ENGINE_CELL, ENGINE_VLNVS
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import hls_rtl, tools, verilate, xilinx
 from lstm_sharp.flow.design import Design, design
-from lstm_sharp.flow.render import filled, render
+from lstm_sharp.flow.render import board_of, filled, render
 from lstm_sharp.terminal import Parser, ended
 
 SCRIPT = "build_overlay.tcl"
@@ -175,7 +176,7 @@ def _metadata(made: Design) -> dict[str, object]:
 def main(arguments: list[str] | None = None) -> int:
     """Build the overlay of a board."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("board", metavar="BOARD")
+    parser.add_argument("board", nargs="?", metavar="BOARD", help="default: the config's")
     parser.add_argument("--config", help="engine config (default: the board's)")
     parser.add_argument("--engine", choices=sorted(ENGINE_VLNVS), default="hls")
     parser.add_argument("--hls-project", type=Path, metavar="DIR", help="made by Vitis HLS")
@@ -186,8 +187,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(options: Namespace) -> None:
-    cfg = config.load(options.config or options.board).of(options.engine)
-    bit = build(cfg, options.board, options.hls_project, options.build, options.settings)
+    cfg = config.load(options.config or options.board or DEFAULT).of(options.engine)
+    board = options.board or board_of(cfg)
+    bit = build(cfg, board, options.hls_project, options.build, options.settings)
     about = files.read_json(bit.with_suffix(".json"))
     slack = ", ".join(f"{kind} {ns:g} ns" for kind, ns in about["slack_ns"].items())
     used = ", ".join(f"{count} {kind}" for kind, count in about["used"].items())

@@ -16,7 +16,9 @@ from lstm_sharp.virtual import activate
 def main() -> None:
     """Run the script that the command line names, as Python would."""
     parser = Parser(prog="python -m lstm_sharp.virtual", description=__doc__)
-    parser.add_argument("--board", choices=boards(), default=os.environ.get(VIRTUAL) or DEFAULT)
+    parser.add_argument(
+        "--board", help=", ".join(boards()), default=os.environ.get(VIRTUAL) or DEFAULT
+    )
     parser.add_argument("script")
     parser.add_argument("args", nargs=argparse.REMAINDER)
     asked = parser.parse_args()

@@ -1,0 +1,204 @@
+"""What follows the recurrent layers: computed by NumPy, kept in files, run by whoever runs h."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_sharp import load, package
+from lstm_sharp.engine import config
+from lstm_sharp.errors import UsageError
+from lstm_sharp.model import Model, onnx_run
+from lstm_sharp.model.host_graph import OPS, Head, HostGraph, Maker, from_arrays, to_arrays
+from lstm_sharp.numerics import reference, stored
+from lstm_sharp.numerics.quantize import quantize
+from lstm_sharp.runtime.session import Session
+from models import pytorch_like, torch_names
+
+X, H, CLASSES = 3, 4, 2
+ODD = {f"test_reduce_max_empty_set{end}" for end in ("", "_bool")}
+ODD |= {f"test_identity_{kind}" for kind in ("sequence", "opt", "sequence_opt")}
+"""Maxima of nothing, and lists of tensors."""
+
+
+def array(value: Any) -> Any:
+    """Give a tensor of onnx as an array."""
+    from onnx import TensorProto, numpy_helper
+
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
+
+
+def test_ops_hold_against_the_tests_of_onnx() -> None:
+    node_tests = pytest.importorskip("onnx.backend.test.case.node")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cases = node_tests.collect_testcases(None)
+    held = set()
+    for case in cases:
+        if case.model is None or case.name in ODD:
+            continue
+        names = [value.name for value in case.model.graph.input]
+        graph = HostGraph.of_model(case.model, names)
+        if graph.onnx:
+            continue
+        for tested in case.data_sets:
+            given, right = ([*map(array, values)] for values in tested)
+            for got, want in zip(graph(dict(zip(names, given))), right):
+                assert (np.shape(got), got.dtype) == (want.shape, want.dtype), case.name
+                np.testing.assert_allclose(got, want, 1e-3, 1e-5, err_msg=case.name)
+            held.update(op.op for op in graph.ops)
+    assert OPS.keys() - held <= {"LayerNormalization", "Constant"}  # see the tests of Keras
+
+
+def test_what_numpy_computes_otherwise_is_left_to_onnx_runtime() -> None:
+    from onnx import parser
+
+    for opset, body in (
+        (11, "y = Softmax(x)"),  # over all axes from 1 on
+        (14, "y = Hardmax(x)"),
+        (14, "y, m = Dropout(x)"),
+        (14, "y = Max(x, x, x)"),
+        (14, "y = BatchNormalization<training_mode=1>(x, x, x, x, x)"),
+        (19, "y = Cast<to=18>(x)"),
+    ):
+        text = f'<ir_version: 8, opset_import: ["": {opset}]> g (float[2] x) => (y) {{ {body} }}'
+        made = HostGraph.of_model(parser.parse_model(text), ["x"])
+        assert made.onnx and [op.told for op in made.ops] == [{}]
+
+
+def classifier(**more: np.ndarray) -> dict[str, np.ndarray]:
+    """A state dict: an LSTM and a Linear, and some more."""
+    rng = np.random.default_rng(2)
+    named = torch_names(pytorch_like(1, [X, H]))
+    named = {f"lstm.{name}": value for name, value in named.items()}
+    linear = {"fc.weight": rng.normal(size=(CLASSES, H)), "fc.bias": rng.normal(size=CLASSES)}
+    return {**named, **linear, **more}
+
+
+def saved(folder: Path, named: dict[str, np.ndarray]) -> Path:
+    path = folder / "m.npz"
+    np.savez(path, **{name: value.astype(np.float32) for name, value in named.items()})
+    return path
+
+
+def x_of(batch: int = 3, time: int = 7) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(batch, time, X)).astype(np.float32)
+
+
+def test_a_linear_in_a_state_dict_is_the_head(tmp_path: Path) -> None:
+    named = classifier()
+    model = load(saved(tmp_path, named))
+    assert isinstance(model, Model) and model.head is not None
+    h = reference.run(model, x_of()).h
+    want = h @ named["fc.weight"].T + named["fc.bias"]
+    np.testing.assert_allclose(model.head(h), want, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"fc2.weight": (2, CLASSES)}, "fc.bias, fc.weight, fc2.weight"),
+        ({"norm.weight": (H,)}, "norm.weight"),
+        ({"fc.weight": (CLASSES, H + 1)}, "fc.bias, fc.weight"),
+        ({"fc.bias": (CLASSES + 1,)}, "fc.bias, fc.weight"),
+    ],
+)
+def test_what_names_do_not_tell_is_told(
+    tmp_path: Path, more: dict[str, tuple[int, ...]], told: str
+) -> None:
+    named = classifier(**{name: np.ones(shape) for name, shape in more.items()})
+    model = load(saved(tmp_path, named))
+    assert isinstance(model, Model) and model.head is None
+    assert told in model.no_head and "torch.onnx.export" in model.no_head
+    made = package.write(model, config.load("tiny"), tmp_path / "package", calibration=x_of())
+    assert any(told in note for note in made.model.notes)
+
+
+def test_what_may_be_an_embedding_is_no_head(tmp_path: Path) -> None:
+    named = torch_names(pytorch_like(1, [H, H]))
+    path = saved(tmp_path, {**named, "tokens.weight": np.ones((9, H))})
+    model = load(path)
+    assert isinstance(model, Model) and model.head is None and "tokens.weight" in model.no_head
+
+
+def test_packages_and_quantised_models_keep_the_head(tmp_path: Path) -> None:
+    model = load(saved(tmp_path, classifier()))
+    assert isinstance(model, Model)
+    x = x_of(8)
+    with Session(model, "tiny", calibration=x) as session:
+        want = session.run(x, output_of="head")
+    assert want.shape == (8, 7, CLASSES)
+
+    held = package.write(model, config.load("tiny"), tmp_path / "package", calibration=x)
+    again = package.read(tmp_path / "package")
+    for found in (held, again):
+        h = Session(model, "tiny", calibration=x).run(x)
+        assert found.model.head is not None
+        np.testing.assert_array_equal(found.model.head(h), want)
+    (tmp_path / "package" / "head.npz").write_bytes(b"PK")
+    with pytest.raises(UsageError, match=r"head.npz is not as it was written"):
+        package.read(tmp_path / "package")
+
+    quantised = tmp_path / "q.npz"
+    stored.write(quantised, replace(model, quantized=quantize(model, "W8A16", x)), {})
+    found_again = load(quantised)
+    with Session(found_again, "tiny") as session:
+        np.testing.assert_array_equal(session.run(x, output_of="head"), want)
+
+
+def test_a_session_gives_the_head_in_each_form_of_x(tmp_path: Path) -> None:
+    model = load(saved(tmp_path, classifier()))
+    assert isinstance(model, Model)
+    x = x_of(3, 7)
+    with Session(model, "tiny", calibration=x) as session:
+        whole = session.run(x, output_of="head")
+        integers = session.quantized.quantize_input(x).astype(np.int16)
+        np.testing.assert_array_equal(session.run(integers, output_of="head"), whole)
+        for one, want in zip(session.run(list(x), output_of="head"), whole):
+            np.testing.assert_array_equal(one, want[None])
+        np.testing.assert_array_equal(session.run(x[0], output_of="head"), whole[:1])
+        y, state = session.run(x, None, True, [7, 2, 5], output_of="head")
+        np.testing.assert_array_equal(y[1], [*whole[1, :2], *np.zeros((5, CLASSES))])
+        assert len(state) == 2
+        with pytest.raises(UsageError, match="there is no output 'logits'; give h or head"):
+            session.run(x, output_of="logits")
+    bare = pytorch_like(1, [X, H])
+    with Session(bare, "tiny", calibration=x) as session, pytest.raises(UsageError) as error:
+        session.run(x, output_of="head")
+    assert "take h, which is what it has" in str(error.value)
+
+
+def broken(graphs: tuple[HostGraph, ...], **changes: Any) -> dict[str, Any]:
+    """Arrays of a head whose JSON says something else."""
+    held = to_arrays(graphs)
+    (told,) = json.loads(held["graphs"].tobytes())
+    text = json.dumps([{**told, **changes}]).encode()
+    held["graphs"] = np.frombuffer(text, np.uint8)
+    return {name: lambda value=value: value for name, value in held.items()}
+
+
+def test_a_damaged_head_is_refused_and_what_does_not_fit_is_told() -> None:
+    made = Maker()
+    graph = made.graph(made.add("MatMul", "h", np.ones((4, 2), np.float32)))
+    assert Head("m", from_arrays(broken((graph,))))(np.ones((1, 1, 4))).tolist() == [[[4, 4]]]
+    with pytest.raises(ValueError, match="Eval is no op"):
+        from_arrays(broken((graph,), ops=[["Eval", ["h"], ["y"], {}]]))
+    with pytest.raises(UsageError, match=r"m: what .*\(MatMul\) cannot be .* h \(1, 2, 5\)"):
+        Head("m", (graph,))(np.ones((1, 2, 5)))
+
+
+def test_without_onnx_runtime_the_op_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from onnx import parser
+
+    text = '<ir_version: 8, opset_import: ["": 14]> g (float[1,2,3] h) => (y) { y = Hardmax(h) }'
+    head = Head("m", (HostGraph.of_model(parser.parse_model(text), ["h"]),))
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(UsageError, match="Hardmax is computed by ONNX Runtime, which is not"):
+        head(np.ones((1, 2, 3), np.float32))
+    assert onnx_run  # which is what would have run it
