@@ -30,7 +30,7 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 # What `setup` needs of the system: command and the Debian package that brings it.
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
-.PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables
+.PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables pictures
 .PHONY: bench paper clean size wheel notebooks
 .PHONY: libpython
 
@@ -103,13 +103,18 @@ notebooks: setup ## run the notebooks on a virtual board, and store what they sh
 tables: setup ## make the documentation's tables from docs/results/
 	@$(RUN) -m workshop.tables
 
+pictures: setup ## draw the documentation's pictures from docs/results/
+	@$(RUN) -m workshop.pictures
+	@PYTHONPATH=tests $(RUN) -m bench.chart
+
 wheel: setup ## write dist/lstm_sharp-*.whl, to install elsewhere
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/lstm_sharp-*.whl
 
-bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 10 minutes
+bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 12 minutes
 	@OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN) -m bench.bench
 	@PYTHONPATH=tests $(RUN) -m bench.importing
+	@PYTHONPATH=tests $(RUN) -m bench.building
 
 paper: ## (planned) redo the paper's figures
 	@echo "make paper is not built yet: 'lstm-sharp perf' gives single points of the cycle model." >&2

@@ -30,6 +30,7 @@ from lstm_sharp.errors import LstmSharpError
 from lstm_sharp.model import Model
 from lstm_sharp.numerics.stored import load_model
 from lstm_sharp.runtime import engines
+from lstm_sharp.runtime.deploy import Deployment
 from lstm_sharp.runtime.report import Report
 from lstm_sharp.runtime.session import Session
 from lstm_sharp.terminal import Parser
@@ -39,6 +40,8 @@ CONFIG = "pynq-z2"
 LEVELS = ("float", "golden", "csim", "rtl")
 OUT = Path("build/demo")
 PICTURE_CYCLES = 700
+BARRIER = "intergate"
+"""The schedule that hides nothing: a step begins when all of h is there."""
 _DATA = Path("examples/vowels")
 
 
@@ -132,20 +135,21 @@ def _accuracy(
 
 
 def _draw(session: Session, x: np.ndarray) -> Path:
-    """Trace one utterance on the RTL and draw its first cycles."""
-    cfg = config.load(CONFIG)
-    stage = session.stages()[0]
-    _, runs = stage.runs(list(session.quantized.quantize_input(x)), None, False)
+    """Trace one utterance on the RTL, as it is run and without overlap; draw its first cycles."""
+    cfg, picture, traces = config.load(CONFIG), OUT / "pipeline.png", {}
     OUT.mkdir(parents=True, exist_ok=True)
-    raw, picture = OUT / "trace.bin", OUT / "pipeline.png"
-    options = ["--trace", str(raw.resolve()), str(4 * PICTURE_CYCLES)]
-    engines.play(engines.build("rtl", cfg), [stage.load(), *runs], options=options)
-    title = (
-        f"{cfg.name}, {cfg.rows} x {cfg.columns} MACs, schedule {stage.plan.schedule}: "
-        f"first steps of one utterance in layer 0"
-    )
-    words = np.frombuffer(raw.read_bytes(), "<u2")
-    pictures.draw_pipeline(words, picture, title, PICTURE_CYCLES)
+    x_words = list(session.quantized.quantize_input(x))
+    for schedule in (BARRIER, session.stages()[0].plan.schedule):
+        stage = Deployment(session.quantized, lambda: cfg, schedule).stages()[0]
+        raw = OUT / f"trace-{schedule}.bin"
+        _, runs = stage.runs(x_words, None, False)
+        options = ["--trace", str(raw.resolve()), str(4 * PICTURE_CYCLES)]
+        engines.play(engines.build("rtl", cfg), [stage.load(), *runs], options=options)
+        words = np.frombuffer(raw.read_bytes(), "<u2")
+        traces[schedule] = pictures.started(words, PICTURE_CYCLES)
+    found = {"engine": f"{cfg.name}, {cfg.macs} MACs", "traces": traces}
+    files.write_text(OUT / "pipeline.json", json.dumps(found))
+    pictures.draw_pipeline(found, picture)
     return picture
 
 

@@ -25,7 +25,7 @@ from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.runtime import engines
 from lstm_sharp.runtime.deploy import Stage
 from lstm_sharp.terminal import Parser, ended
-from workshop import demo, results, tables
+from workshop import demo, pictures, results, tables
 
 SIZES = {"pynq-z2": (32, 64, 128, 192), "zcu104": (64, 128, 256)}
 """X = H of the layers that are run on each config."""
@@ -42,6 +42,9 @@ def _main() -> None:
     seen = [run(*case) for case in track(cases(), "simulating")]
     results.write("figures", {"steps": STEPS, "runs": seen})
     results.write("demo", of_demo(files.read_json(demo.OUT / "demo.json")))
+    found = files.read_json(demo.OUT / "pipeline.json")
+    results.write("pipeline", found)
+    pictures.draw_pipeline(found, results.DOCS / "pictures" / "pipeline.png")
     tables.rewrite()
 
 

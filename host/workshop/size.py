@@ -17,7 +17,7 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 11_220, "workshop": 2_705, "hardware": 4_815, "tests": 13_475}
+BUDGET = {"product": 11_225, "workshop": 2_740, "hardware": 4_815, "tests": 13_495}
 """Most code lines of each part."""
 PHYSICAL = {"hardware": 5_840}
 """Most lines of any kind."""

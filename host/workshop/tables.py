@@ -25,7 +25,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.flow.design import divided
 from lstm_sharp.numerics.formats import SUPPORTED
 from lstm_sharp.terminal import Parser, ended
-from workshop import bench_table, results
+from workshop import bench_table, pictures, results
 from workshop.recurrence import MOST_CHAINS, STEPS
 
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -66,6 +66,9 @@ def _main(check: bool) -> int:
     stale = rewrite(check)
     if check and stale:
         print(f"tables out of date in {', '.join(stale)}; run `make tables`", file=sys.stderr)
+    if check and (old := pictures.stale()):
+        print(f"pictures out of date: {', '.join(old)}; run `make pictures`", file=sys.stderr)
+        return 1
     return int(check and bool(stale))
 
 

