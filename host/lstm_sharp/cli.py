@@ -24,7 +24,7 @@ from lstm_sharp.engine.boards import looking_in
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import AccuracyError, UsageError
 from lstm_sharp.model.graph import Graph
-from lstm_sharp.model.model import NOTHING_AFTER, WEIGHTS_ALONE
+from lstm_sharp.model.model import NOTHING_AFTER, QUANTISED_ALONE, WEIGHTS_ALONE, Model
 from lstm_sharp.numerics import stored
 from lstm_sharp.numerics.formats import SUPPORTED, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
@@ -137,6 +137,7 @@ def _run(options: Namespace) -> None:
     options.calibration = _one("--calibration", options.calibration)
     if options.output_of == "head" and model.head is None:
         raise UsageError(f"{options.model} {model.no_head}; leave out --output-of head")
+    _tell_axes(model)
     calibration = _read(options.calibration)
     x = arrays.read_npy(options.input)
     lengths = _read(options.lengths)
@@ -189,8 +190,11 @@ def _run(options: Namespace) -> None:
         files.write_state(options.state_out, *after)
     for note in report.notes:
         say(f"note: {note}", sys.stderr)
-    if model.head is None and model.no_head not in (NOTHING_AFTER, WEIGHTS_ALONE):
-        say(f"note: {options.model} {model.no_head}", sys.stderr)
+    told_of_head = getattr(model.head, "note", "")
+    if model.head is None and model.no_head not in (NOTHING_AFTER, WEIGHTS_ALONE, QUANTISED_ALONE):
+        told_of_head = f"{options.model} {model.no_head}"
+    if told_of_head:
+        say(f"note: {told_of_head}", sys.stderr)
     aside = any(map(files.is_stdout, (options.output, options.state_out)))
     lines = answers.of_run(report, virtual, options.config is None)
     _tell(options.json, report.as_dict(), lines, sys.stderr if aside else sys.stdout)
@@ -277,6 +281,7 @@ def _compare(options: Namespace) -> None:
         x: Any = graph_files.read(model, options.input)
         data: Any = options.calibration and graph_files.read(model, options.calibration)
     else:
+        _tell_axes(model)
         x = check_input(model, arrays.read_npy(_one("--input", options.input) or ""), "input")
         data = _read(_one("--calibration", options.calibration))
     formats = (options.format,) if options.format else SUPPORTED
@@ -284,8 +289,9 @@ def _compare(options: Namespace) -> None:
         warnings.simplefilter("ignore")
         found = answers.compare(model, x, labels, data, formats, options.config)
     _tell(options.json, found.as_dict(), found.lines())
-    scales = "other inputs" if data is not None else "the input itself"
-    say(f"note: scales are chosen on {scales}", sys.stderr)
+    if getattr(model, "quantized", None) is None:
+        scales = "other inputs" if data is not None else "the input itself"
+        say(f"note: scales are chosen on {scales}", sys.stderr)
 
 
 def _add_inspect(inspect: Parser) -> None:
@@ -415,6 +421,10 @@ def _quantize(options: Namespace) -> None:
 
     progress(f"choosing scales for {fmt}")
     made = quantize(model, fmt, **how)
+    _, told_of_head = stored.with_head(model)
+    for note in told_of_head:
+        say(f"note: {note}", sys.stderr)
+    made = replace(made, notes=(*made.notes, *told_of_head))
     report = accuracy_report.measure(model, made, y, how, progress)
     if report.advice:
         note = f"measured when it was quantised: {report.advice}"
@@ -460,6 +470,7 @@ def _package(options: Namespace) -> None:
     model = load(options.model, options.prefix, allow_host=options.allow_host)
     if isinstance(model, Graph):
         return _package_graph(options, model)
+    _tell_axes(model)
     calibration = _read(_one("--calibration", options.calibration))
     assume = options.assume_range
     fmt = stored.own_format(model, options.format, assume if calibration is None else calibration)
@@ -502,8 +513,8 @@ def _package_graph(options: Namespace, graph: Graph) -> None:
     engine = f"{cfg.name}, engine {cfg.engine} ({cfg.digest})"
     say(f"{options.output}: {graph.source} for {engine}, {len(made.parts)} parts on it")
     runtime = made.needs_runtime
-    by = f"ONNX Runtime ({runtime})" if runtime else "NumPy"
-    say(f"what lies around them is computed by {by}, on the board or on a laptop")
+    by = f"ONNX Runtime ({runtime}), which 32-bit boards lack" if runtime else "NumPy"
+    say(f"what lies around them is computed by {by}")
 
 
 @contextmanager
@@ -579,6 +590,13 @@ def _perf(options: Namespace) -> None:
     given = {k: v for k, v in vars(options).items() if k not in ("command", "json")}
     found = perf(**given)
     _tell(options.json, found, answers.of_perf(found))
+
+
+def _tell_axes(model: Model) -> None:
+    """Say so where a file takes x in another order of axes than is taken here."""
+    if model.time_first:
+        told = "x as (time, batch, features); here it is (batch, time, features)"
+        say(f"note: the file of {model.name} takes {told}", sys.stderr)
 
 
 def _one(option: str, given: Sequence[str] | None) -> str | None:

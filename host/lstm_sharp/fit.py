@@ -170,7 +170,8 @@ def own_config(answers: Sequence[Answer], best: str | None, name: str) -> Config
     shipped = {found.config: found for found in answers[0].configs}
     if best is not None:
         return replace(config.load(best).with_format(shipped[best].format), name=name)
-    for option in answers[0].instead if len(answers) == 1 else ():
+    options = answers[0].instead if len(answers) == 1 else ()
+    for option in sorted(options, key=lambda option: option.how != "config"):  # the board's own
         if option.config is not None:
             made = config.load(option.config).with_format(option.format)
             return resized(made, name=name, **option.knobs)
@@ -248,7 +249,8 @@ def _told_of(found: Fit, steps: int) -> Iterator[str]:
     if found.runs == "by levels":
         batch = one.break_even_batch
         yield (
-            "- not all weights fit at once: each call loads those of one level after the other, "
+            "- levels run one after the other (their weights or their directions do not go "
+            "together): each call loads those of each anew, "
             f"{one.load_cycles:,} cycles, which {batch} sequences side by side would outweigh"
         )
     yield (

@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **{"allow_abbrev": False, **options})
         self._negative_number_matcher = re.compile(r"-[0-9.][0-9.,eE+-]*")  # -1,1 is no option
 
     def error(self, message: str) -> NoReturn:

@@ -95,7 +95,7 @@ def test_h_is_compared_where_nothing_follows(
 ) -> None:
     assert cli.main(["compare", "h.npz", "--input", "x.npy", "--format", "W8A8"]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("h of the last layer, (8, 5, 6); its largest value is 0.")
+    assert said.out.startswith("h of the last layer, (8, 5, 6); largest value 0.")
     assert "labels" not in said.out and said.out.count("W") == 1
     assert said.err == "note: scales are chosen on the input itself\n"
 

@@ -88,6 +88,18 @@ def test_one_wrong_line_fails(folder: Path, file: str, pattern: str, by: str, sa
     assert status and re.search(f"^FAIL: run .*({said})", told, re.M), told
 
 
+def test_what_is_not_compared_does_not_pass(folder: Path) -> None:
+    mask = folder / "sim" / "vectors" / "mask.hex"
+    held = mask.read_text()
+    mask.unlink()
+    status, told = make(folder)
+    mask.write_text(held)
+    assert status and "mask.hex" in told and "PASS" not in told
+    for wrong, said in (("STALL=x", "STALL=x is no seed"), ("SIM=vcs", "SIM=vcs is not known")):
+        status, told = make(folder, wrong)
+        assert status and said in told and "PASS" not in told
+
+
 @pytest.mark.slow
 def test_a_wrong_line_of_rtl_fails(folder: Path) -> None:
     with replaced(folder / "rtl" / "reduce.sv", r"term\[0\] \+ term\[1\]", "term[0] - term[1]"):

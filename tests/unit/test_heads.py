@@ -159,7 +159,8 @@ def test_a_session_gives_the_head_in_each_form_of_x(tmp_path: Path) -> None:
     with Session(model, "tiny", calibration=x) as session:
         whole = session.run(x, output_of="head")
         integers = session.quantized.quantize_input(x).astype(np.int16)
-        np.testing.assert_array_equal(session.run(integers, output_of="head"), whole)
+        with pytest.raises(UsageError, match="integers, which are taken as quantised already"):
+            session.run(integers, output_of="head")
         for one, want in zip(session.run(list(x), output_of="head"), whole):
             np.testing.assert_array_equal(one, want[None])
         np.testing.assert_array_equal(session.run(x[0], output_of="head"), whole[:1])
@@ -202,3 +203,54 @@ def test_without_onnx_runtime_the_op_is_named(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UsageError, match="Hardmax is computed by ONNX Runtime, which is not"):
         head(np.ones((1, 2, 3), np.float32))
     assert onnx_run  # which is what would have run it
+
+
+NODES = {
+    "the last of two": ("k = Gather<axis=0>(hs, last)", 0),
+    "the last step of time first": ("k = Gather<axis=0>(s, last)", 0),
+    "a shape of x": (
+        "t = Shape(x)\n n = Slice(t, zero, one)\n m = Concat<axis=0>(n, minus)\n k = Reshape(s, m)",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("which", NODES)
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_stack_in_onnx_keeps_its_head(tmp_path: Path, which: str, fixed: bool) -> None:
+    """Y_h of both levels is put together, as PyTorch's h_n is; of the lower none is taken."""
+    onnx = pytest.importorskip("onnx")
+    sizes = "5, 3" if fixed else "T, N"
+    text = f"""
+    <ir_version: 8, opset_import: ["": 17]>
+    g (float[{sizes}, 3] x) => (y)
+    <int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] minus = {{-1}}, int64[1] last = {{-1}}>
+    {{
+      Y, Yh, Yc = LSTM<hidden_size=4>(x, W, R)
+      s0 = Squeeze(Y, one)
+      Z, Zh, Zc = LSTM<hidden_size=4>(s0, V, Q)
+      hs = Concat<axis=0>(Yh, Zh)
+      s = Squeeze(Z, one)
+      {NODES[which][0]}
+      y = Tanh(k)
+    }}
+    """
+    graph, rng = onnx.parser.parse_model(text), np.random.default_rng(0)
+    for name, shape in {"W": (1, 16, 3), "R": (1, 16, 4), "V": (1, 16, 4), "Q": (1, 16, 4)}.items():
+        drawn = rng.uniform(-0.9, 0.9, shape).astype(np.float32)
+        graph.graph.initializer.append(onnx.numpy_helper.from_array(drawn, name))
+    onnx.save(graph, tmp_path / "m.onnx")
+    model = load(tmp_path / "m.onnx")
+    assert isinstance(model, Model) and model.head is not None
+    head, told = stored.with_head(model)
+    assert head is not None and not told
+    assert not any(one.onnx for one in head.graphs)
+    h = rng.uniform(-1, 1, (3, 5, 4)).astype(np.float32)
+    np.testing.assert_allclose(head(h), model.head(h), rtol=0, atol=1e-6)
+    if fixed:
+        made = package.write(model, config.load("tiny"), tmp_path / "p", calibration=x_of(3, 5))
+        kept = package.read(tmp_path / "p").model.head
+        assert made.model.head is not None and kept is not None
+        for other in (h[:2], h[:, :4]):
+            with pytest.raises(UsageError, match=r"batch, time \(3, 5\) \(0 is any\) only"):
+                kept(other)

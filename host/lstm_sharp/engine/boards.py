@@ -5,7 +5,6 @@ A board is looked for in a folder of one's own, if one is named, then in overlay
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from lstm_sharp import files, paths
 from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, SPAN, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import UsageError
 
+_FASTEST = 10_000
+"""MHz of a PLL; none comes near."""
 VIRTUAL = "LSTM_SHARP_VIRTUAL"
 """Environment variable: the board that a virtual one stands in for."""
 DEFAULT = "pynq-z2"
@@ -119,6 +120,19 @@ def facts(name: str) -> Board:
                 raise ValueError(f"{key} is {told[key]!r}, none of {', '.join(map(str, known))}")
         if set(told["addresses"]) != {ENGINE_CELL, DMA_CELL, WEIGHTS_DMA_CELL}:
             raise ValueError("addresses are of other cells")
+        has, reserve = ({k: told[k] for k in KINDS}, told["reserve"])
+        for key, count in (*has.items(), *((f"reserve of {k}", n) for k, n in reserve.items())):
+            if type(count) is not int or count < 0:
+                raise ValueError(f"{key} is {count!r:.20}, no count")
+        for kind in reserve:
+            if kind not in has or reserve[kind] > has[kind]:
+                raise ValueError(f"reserve of {kind} is more than there is")
+        for key in ("name", "part", "board_part", "ddr_bytes"):
+            if type(told[key]) is not str or not told[key]:
+                raise ValueError(f"{key} is {told[key]!r:.20}, no text")
+        pll = told["pll_mhz"]
+        if type(pll) not in (int, float) or not 1 <= pll <= _FASTEST:
+            raise ValueError(f"pll_mhz is {pll!r:.20}, not 1 to {_FASTEST}")
         ddr = int(told["ddr_bytes"], 16)
         addresses = {cell: int(base, 16) for cell, base in told["addresses"].items()}
         apart = {base for base in addresses.values() if base >= ddr and base % SPAN == 0}
@@ -127,13 +141,13 @@ def facts(name: str) -> Board:
         return Board(
             told["name"],
             told["yosys_family"],
-            {kind: operator.index(told[kind]) for kind in KINDS},
-            {kind: operator.index(n) for kind, n in told["reserve"].items()},
+            has,
+            reserve,
             told["part"],
             told["board_part"],
             told["ps"],
             told["hp_bits"],
-            float(told["pll_mhz"]),
+            float(pll),
             ddr,
             addresses,
         )

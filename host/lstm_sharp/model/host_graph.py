@@ -268,6 +268,10 @@ class Head:
     source: str
     """What errors call the model."""
     graphs: tuple[HostGraph, ...]
+    sizes: tuple[int, int] = (0, 0)
+    """Batch and time that alone it is right for, 0 for any."""
+    note: str = ""
+    """What was taken for granted in making it, for whoever has the file."""
 
     def __call__(self, h: np.ndarray) -> np.ndarray:
         """Compute the output.
@@ -278,6 +282,11 @@ class Head:
         Raises:
             UsageError: it cannot be computed, for example not at this batch and time.
         """
+        if any(size not in (0, given) for size, given in zip(self.sizes, h.shape)):
+            raise UsageError(
+                f"{self.source}: what follows the LSTM works for batch, time "
+                f"{self.sizes} (0 is any) only, not {h.shape[:2]}; export with dynamic axes"
+            )
         values: dict[str, Any] = {"h": h}
         try:
             for graph in self.graphs:

@@ -172,6 +172,7 @@ class Layer(Cell):
 
 
 NOTHING_AFTER = "gives h itself, with nothing after it"
+QUANTISED_ALONE = "was quantised without what follows h, of which its notes tell"
 WEIGHTS_ALONE = "holds weights, and no graph: export the model as ONNX"
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -143,30 +143,35 @@ class Stack:
         return feeds
 
     def write(self, name: str, made: host_graph.Maker) -> str:
-        """Write what makes Y or Y_h of the last node of h, or a tensor of the shape of x.
+        """Write what makes Y or Y_h of the last node of h, or zeros of the shape of another tensor.
 
-        Raises:
-            UsageError: it is another tensor.
+        Of other tensors no more than the shape matters: see ``HiddenValueError``.
         """
-        top, widths = self.levels[-1], self._widths
+        top, width = self.levels[-1], self._widths[-1]
         y, y_h = [*top.node.output, ""][:2]
         if name == y:
             parts = np.array([0, 0, len(top.cells), -1])
             y = made.add("Reshape", "h", parts)
             return y if top.batch_major else made.add("Transpose", y, perm=[1, 2, 0, 3])
         if name == y_h:
-            sides = made.cells(len(top.cells), widths[-1])
+            sides = made.cells(len(top.cells), width)
             ends = [made.step(h, 0 if c.reverse else -1) for h, c in zip(sides, top.cells)]
             ends = [made.add("Unsqueeze", h, np.array([int(top.batch_major)])) for h in ends]
             return made.add("Concat", *ends, axis=int(top.batch_major))
-        if name == self._x:
-            sizes = made.add("Slice", made.add("Shape", "h"), np.array([0]), np.array([2]))
-            shape = made.add("Concat", sizes, np.array([widths[0]]), axis=0)
-            x = made.add("Expand", np.zeros((1, 1, 1), np.float32), shape)
-            return x if self.batch_first else made.add("Transpose", x, perm=[1, 0, 2])
-        raise UsageError(
-            f"{self.graph.source}: what follows its LSTM or GRU takes {name}, which is not h"
-        )
+        axes, sizes = "btx" if self.batch_first else "tbx", {"x": self._widths[0]}
+        for level in self.levels:
+            if name in level.node.output:
+                axes = "btdx" if level.batch_major else "tdbx"
+                axes = axes if name == level.node.output[0] else axes.replace("t", "")
+                sizes = {"d": len(level.cells), "x": level.cells[0].hidden_size}
+        shape: list[Any] = [np.array([sizes[axis]]) if axis in sizes else axis for axis in axes]
+        whole = made.add("Shape", "h")
+        for at, axis in enumerate("bt"):
+            if axis in axes:
+                one = made.add("Slice", whole, np.array([at]), np.array([at + 1]))
+                shape[axes.index(axis)] = one
+        zeros = np.zeros((1,) * len(axes), np.float32)
+        return made.add("Expand", zeros, made.add("Concat", *shape, axis=0))
 
     @property
     def _x_type(self) -> np.dtype:
@@ -261,8 +266,7 @@ class Head:
         """Give the same as ops that need neither this file nor onnx.
 
         Raises:
-            UsageError: it takes more than h of the last node and the shape of x, or would not give
-                what this gives.
+            UsageError: it would not give what this gives.
         """
         stack, graph = self.stack, self.stack.graph
         h = stack.typical_h()[0]
@@ -273,7 +277,7 @@ class Head:
             made.add("Cast", stack.write(name, made), name=name, to=value.dtype.name)
         after = graph.model_of(nodes, given, [self.output])
         rest = host_graph.HostGraph.of_model(after, [*given])
-        head = host_graph.Head(graph.source, (made.graph(*given), rest))
+        head = host_graph.Head(graph.source, (made.graph(*given), rest), stack.sizes)
         right, found = self(h), head(h)
         close = (
             right.dtype == found.dtype

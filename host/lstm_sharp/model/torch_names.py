@@ -84,7 +84,8 @@ def _head(tensors: Tensors, own: Collection[str], model: Model) -> tuple[Head | 
         made = Maker()
         y = made.add("MatMul", "h", np.ascontiguousarray(weight.T, np.float32))
         y = y if bias is None else made.add("Add", y, bias.astype(np.float32))
-        return Head(model.name, (made.graph(y),)), ""
+        what = f"{rest[-1]} is taken for a Linear on h at each step; --output-of head gives that"
+        return Head(model.name, (made.graph(y),), note=f"{model.name}: {what}"), ""
     return None, f"holds {some(rest)} too, and no word of what they do to x or h; {_EXPORT}"
 
 

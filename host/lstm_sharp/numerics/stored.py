@@ -24,7 +24,15 @@ from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.host_graph import MARK as MARK_OF_HEAD
 from lstm_sharp.model.host_graph import Head, from_arrays, to_arrays
-from lstm_sharp.model.model import GATES, NOTHING_AFTER, WEIGHTS_ALONE, Layer, Levels, Model
+from lstm_sharp.model.model import (
+    GATES,
+    NOTHING_AFTER,
+    QUANTISED_ALONE,
+    WEIGHTS_ALONE,
+    Layer,
+    Levels,
+    Model,
+)
 from lstm_sharp.numerics.formats import MAX_C_SHIFT, Format
 from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
 
@@ -33,6 +41,8 @@ VERSION = 1
 """Of the model files; a reader refuses any other."""
 _KINDS = ("weight_ih", "weight_hh", "bias_ih")
 """Of float weights; the one bias is the sum of torch's two."""
+_SIZES = "graphs.sizes"
+"""Batch and time that a head is for, in its archive."""
 _OF_ROWS = ("b", "frac", "x_shift", "factor")
 _SHOWN = ("input_size", "hidden_size", "reverse", "c_shift", "kind")
 
@@ -78,7 +88,7 @@ def load(source: str | os.PathLike[str] | Any, prefix: str = "", **how: bool) ->
                 tuple(cells),
                 file.stem,
                 head,
-                no_head=WEIGHTS_ALONE,
+                no_head=QUANTISED_ALONE,
                 directions=quantized.directions,
                 quantized=quantized,
             )
@@ -125,7 +135,7 @@ def write(path: files.Name, model: Model, about: Mapping[str, object]) -> None:
 def with_head(model: Model) -> tuple[Head | None, tuple[str, ...]]:
     """Return what follows a model's LSTMs as files hold it, and what there is to say of it."""
     if model.head is None:
-        dropped = model.no_head not in (NOTHING_AFTER, WEIGHTS_ALONE)
+        dropped = model.no_head not in (NOTHING_AFTER, WEIGHTS_ALONE, QUANTISED_ALONE)
         return None, (f"{model.name} {model.no_head}",) * dropped
     saved: Callable[[], Head] | None = getattr(model.head, "saved", None)
     try:
@@ -133,12 +143,12 @@ def with_head(model: Model) -> tuple[Head | None, tuple[str, ...]]:
     except UsageError as error:
         return None, (f"h alone is kept: {error}",)
     assert isinstance(head, Head)
-    return head, ()
+    return head, (head.note,) * bool(head.note)
 
 
 def head_arrays(head: Head | None) -> dict[str, np.ndarray]:
     """Return the arrays of a head in files; none of none."""
-    return to_arrays(head.graphs) if head else {}
+    return {**to_arrays(head.graphs), _SIZES: np.array(head.sizes)} if head else {}
 
 
 def read_head(name: str, tensors: arrays.Tensors) -> Head | None:
@@ -147,7 +157,10 @@ def read_head(name: str, tensors: arrays.Tensors) -> Head | None:
     Raises:
         Exception: anything, where it is damaged.
     """
-    return Head(name, from_arrays(tensors)) if MARK_OF_HEAD in tensors else None
+    if MARK_OF_HEAD not in tensors:
+        return None
+    batch, time = tensors[_SIZES]().tolist()
+    return Head(name, from_arrays(tensors), (batch, time))
 
 
 def own_format(model: Model, asked: str | None, calibration: object = None) -> str | None:

@@ -154,7 +154,7 @@ class Comparisons:
 
     def lines(self) -> Iterator[str]:
         """Lay it out as a table."""
-        yield f"{self.output}; its largest value is {self.largest:.3g}"
+        yield f"{self.output}; largest value {self.largest:.3g}"
         yield ""
         head = ["", "signal to error", "largest error"]
         head += ["labels changed"] * (self.count is not None)
@@ -240,6 +240,8 @@ def compare(
             )
         )
     what = "h of the last layer" if of_h else "the model's output"
+    if said is not None and right.ndim == 3 and said.ndim == 1:
+        what += ", labels of the last step"
     shape = ", ".join(map(str, right.shape))
     count = None if said is None else said.size
     return Comparisons(

@@ -246,6 +246,10 @@ class Session:
             raise UsageError(
                 f"{self.model.name} {self.model.no_head}; take h, which is what it has"
             )
+        if output_of == "head" and _whole(x):
+            raise UsageError(
+                "x is of integers, which are taken as quantised already; give floats for the head"
+            )
         bits = 0 if self.backend == "float" else self.fmt.activation_bits
         limits = FLOAT_LIMITS
         if bits:
@@ -253,8 +257,6 @@ class Session:
         with self.runs.turn():
             asked = read_request(self.model, x, state, lengths, bits, limits)
             h, after = self._run(asked, return_state or self.stateful)
-            if output_of == "head" and not asked.floats:
-                h = _each(self._deployed.model.dequantize_h, h)
         if output_of == "head" and head is not None:
             found = asked.headed(head, h)
             return (found, after) if return_state else found
@@ -458,6 +460,12 @@ class Session:
     def _take_up(self, held: Deployment) -> None:
         self.runs.begin(held)
         self.runs.holds = held
+
+
+def _whole(x: Any) -> bool:
+    """Tell whether x, or a sequence of it, is of integers."""
+    parts = x if isinstance(x, list | tuple) else [x]
+    return any(np.asarray(part).dtype.kind in "iu" for part in parts)
 
 
 def check_backend(backend: str, overlay: object) -> None:
