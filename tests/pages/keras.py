@@ -61,6 +61,8 @@ class Sequential:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return _RANDOM.random((len(x), self.layers[-1].units))
 
+    predict = __call__
+
     def save(self, path: str) -> None:
         keras_files.write(Path(path), self.config, self.weights)
 
