@@ -24,7 +24,7 @@ from lstm_sharp.engine.boards import looking_in
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import AccuracyError, UsageError
 from lstm_sharp.model.graph import Graph
-from lstm_sharp.model.model import NOTHING_AFTER, QUANTISED_ALONE, WEIGHTS_ALONE, Model
+from lstm_sharp.model.model import OF_NO_NOTE, Model
 from lstm_sharp.numerics import stored
 from lstm_sharp.numerics.formats import SUPPORTED, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
@@ -191,7 +191,7 @@ def _run(options: Namespace) -> None:
     for note in report.notes:
         say(f"note: {note}", sys.stderr)
     told_of_head = getattr(model.head, "note", "")
-    if model.head is None and model.no_head not in (NOTHING_AFTER, WEIGHTS_ALONE, QUANTISED_ALONE):
+    if model.head is None and model.no_head not in OF_NO_NOTE:
         told_of_head = f"{options.model} {model.no_head}"
     if told_of_head:
         say(f"note: {told_of_head}", sys.stderr)

@@ -243,6 +243,7 @@ def test_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (SHAPES, [], {"board": "pynq-z2", "format": "W8A16"}),
         ([256, 256], ["--format", "W16A16", "--board", "pynq-z2"], {"board": "pynq-z2"}),
+        ([12, 300], ["--board", "pynq-z2"], {"board": "pynq-z2"}),  # not that of a larger board
     ],
 )
 def test_a_config_is_written(

@@ -147,6 +147,7 @@ _TYPES |= {name: name for name in ("float16", "int8", "uint8", "int32", "int64",
 _NUMBERS: dict[str, Any] = dict.fromkeys(("value_int", "value_ints"), np.int64)
 _NUMBERS |= dict.fromkeys(("value_float", "value_floats"), np.float32)
 """Numbers that a Constant may have instead of a tensor."""
+_CONSTANT = {"value", *_NUMBERS}
 _USUAL = {"noop_with_empty_axes": 0, "training_mode": 0, "stash_type": 1, "start": 0}
 """Attributes, beside the momentum of training, whose usual value says nothing."""
 _ALL_AXES = {"Softmax", "LogSoftmax"}
@@ -217,13 +218,13 @@ class HostGraph:
         ops, plain = [], True
         for node in model.graph.node:
             told = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-            if node.op_type == "Constant" and told.keys() <= {"value", *_NUMBERS}:
+            if node.op_type == "Constant" and len(told) == 1 and told.keys() <= _CONSTANT:
                 ((kind, value),) = told.items()
                 tensor = kind == "value"
                 held = numpy_helper.to_array(value) if tensor else np.array(value, _NUMBERS[kind])
                 constants[node.output[0]] = held
                 continue
-            if node.op_type == "Cast":
+            if node.op_type == "Cast" and told.get("to") in TensorProto.DataType.values():
                 to = TensorProto.DataType.Name(told["to"]).lower()
                 told["to"] = _TYPES.get(to, told["to"])
             for name, value in told.items():
@@ -251,7 +252,7 @@ def _is_plain(op: Op, opset: int) -> bool:
         return False
     parameters = inspect.signature(computes).parameters.values()
     named = {p.name for p in parameters if p.kind is not p.VAR_POSITIONAL}
-    if op.op == "Cast" and not isinstance(op.told["to"], str):
+    if op.op == "Cast" and not isinstance(op.told.get("to"), str):
         return False
     # A list is JSON's, too; a tensor, or text in bytes, is not.
     simple = all(isinstance(value, int | float | str | list) for value in op.told.values())
@@ -282,11 +283,7 @@ class Head:
         Raises:
             UsageError: it cannot be computed, for example not at this batch and time.
         """
-        if any(size not in (0, given) for size, given in zip(self.sizes, h.shape)):
-            raise UsageError(
-                f"{self.source}: what follows the LSTM works for batch, time "
-                f"{self.sizes} (0 is any) only, not {h.shape[:2]}; export with dynamic axes"
-            )
+        check_sizes(self.source, self.sizes, h)
         values: dict[str, Any] = {"h": h}
         try:
             for graph in self.graphs:
@@ -299,6 +296,19 @@ class Head:
             ) from error
         found = np.asarray(values[self.graphs[-1].makes[0]])
         return found.astype(np.float32) if found.dtype.kind == "V" else found
+
+
+def check_sizes(source: str, sizes: tuple[int, int], h: np.ndarray) -> None:
+    """Refuse h (batch, time, hidden) at sizes that a head is not for; of those 0 is any.
+
+    Raises:
+        UsageError: it is so.
+    """
+    if any(size not in (0, given) for size, given in zip(sizes, h.shape)):
+        raise UsageError(
+            f"{source}: what follows the LSTM works for batch, time {sizes} (0 is any) only, not "
+            f"{h.shape[:2]}; export with dynamic axes"
+        )
 
 
 def to_arrays(graphs: Sequence[HostGraph]) -> dict[str, np.ndarray]:

@@ -174,6 +174,8 @@ class Layer(Cell):
 NOTHING_AFTER = "gives h itself, with nothing after it"
 QUANTISED_ALONE = "was quantised without what follows h, of which its notes tell"
 WEIGHTS_ALONE = "holds weights, and no graph: export the model as ONNX"
+OF_NO_NOTE = (NOTHING_AFTER, QUANTISED_ALONE, WEIGHTS_ALONE)
+"""Reasons for no head that whoever has the model knows."""
 
 
 @dataclass(frozen=True)

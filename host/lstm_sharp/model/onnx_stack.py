@@ -250,11 +250,7 @@ class Head:
                 sizes.
         """
         source, sizes = self.stack.graph.source, self.stack.sizes
-        if any(size not in (0, given) for size, given in zip(sizes, h.shape)):
-            raise UsageError(
-                f"{source}: what follows the LSTM works for batch, time "
-                f"{sizes} (0 is any) only, not {h.shape[:2]}; export with dynamic axes"
-            )
+        host_graph.check_sizes(source, sizes, h)
         value = self.value(h)
         if not isinstance(value, np.ndarray):
             raise UsageError(f"{source}: output {self.output} is a {type(value).__name__}")

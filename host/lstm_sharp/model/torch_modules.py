@@ -11,7 +11,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.files import refusing
 from lstm_sharp.model.common import match_prefix, some
 from lstm_sharp.model.model import Model
-from lstm_sharp.model.torch_names import from_torch_names
+from lstm_sharp.model.torch_names import EXPORT, from_torch_names
 
 _MODULE = "torch.nn.modules.module.Module"
 _HOME = "torch.nn.modules.rnn."
@@ -56,7 +56,7 @@ def from_module(module: Any, prefix: str = "") -> Model:
     if not chosen and not prefix:
         raise UsageError(
             f"{whole} is more than its {some(found)}; choose a layer by prefix, or export the "
-            "whole: torch.onnx.export(model.eval(), (x,), 'model.onnx')"
+            f"whole: {EXPORT}"
         )
     if len(chosen) != 1:
         raise UsageError(

@@ -20,7 +20,7 @@ _NAME = re.compile(
     r"(?P<place>_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"
 )
 
-_EXPORT = "export it whole: torch.onnx.export(model.eval(), (x,), 'model.onnx')"
+EXPORT = "torch.onnx.export(model.eval(), (x,), 'model.onnx')"
 _REPARAMETRIZED = re.compile(r"weight_[ih]h(_l\d+(_reverse)?)?(_g|_v|_orig|\.original[01]?)")
 """What weight norm and spectral norm leave instead of a weight."""
 
@@ -86,7 +86,8 @@ def _head(tensors: Tensors, own: Collection[str], model: Model) -> tuple[Head | 
         y = y if bias is None else made.add("Add", y, bias.astype(np.float32))
         what = f"{rest[-1]} is taken for a Linear on h at each step; --output-of head gives that"
         return Head(model.name, (made.graph(y),), note=f"{model.name}: {what}"), ""
-    return None, f"holds {some(rest)} too, and no word of what they do to x or h; {_EXPORT}"
+    what = f"holds {some(rest)} too, and no word of what they do to x or h"
+    return None, f"{what}; export it whole: {EXPORT}"
 
 
 def _choose(found: list[str], tensors: Tensors, name: str, prefix: str) -> str:

@@ -26,9 +26,8 @@ from lstm_sharp.model.host_graph import MARK as MARK_OF_HEAD
 from lstm_sharp.model.host_graph import Head, from_arrays, to_arrays
 from lstm_sharp.model.model import (
     GATES,
-    NOTHING_AFTER,
+    OF_NO_NOTE,
     QUANTISED_ALONE,
-    WEIGHTS_ALONE,
     Layer,
     Levels,
     Model,
@@ -135,7 +134,7 @@ def write(path: files.Name, model: Model, about: Mapping[str, object]) -> None:
 def with_head(model: Model) -> tuple[Head | None, tuple[str, ...]]:
     """Return what follows a model's LSTMs as files hold it, and what there is to say of it."""
     if model.head is None:
-        dropped = model.no_head not in (NOTHING_AFTER, WEIGHTS_ALONE, QUANTISED_ALONE)
+        dropped = model.no_head not in OF_NO_NOTE
         return None, (f"{model.name} {model.no_head}",) * dropped
     saved: Callable[[], Head] | None = getattr(model.head, "saved", None)
     try:
