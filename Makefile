@@ -43,7 +43,7 @@ setup: $(READY) ## make .venv with all that the other verbs need (they do it the
 demo: setup ## recognise speakers with an LSTM on the simulated accelerator
 	@$(RUN) -m workshop.demo
 
-test: setup libpython ## tests without vendor tools, about 5 minutes on two cores; PYTEST= for more options
+test: setup libpython ## tests without vendor tools, about 10 minutes on two cores; PYTEST= for more options
 	@$(TESTS) $(PYTEST)
 
 test-all: setup libpython ## the slow tests too; Vitis and board tests where those are
