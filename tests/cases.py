@@ -295,11 +295,14 @@ def random_model(
     """Draw integer cells directly, so that every shift and the ends of every range occur.
 
     With ``row_scales`` each row has its own, and each LSTM cell its scale of c. ``symmetric`` ones
-    have no weight of -2**(w - 1).
+    have no weight of -2**(w - 1). Of a mixed format each level's activations have a width of its own.
     """
+    if fmt.mixed:
+        widths = rng.integers(2, fmt.activation_bits + 1, len(kinds))
+        fmt = replace(fmt, levels=tuple(Format(fmt.weight_bits, int(bits)) for bits in widths))
     cells: list[QuantLayer] = []
     least = -fmt.most_weight - (not symmetric)
-    for kind, level in zip(kinds, _shapes(kinds, sizes)):
+    for index, (kind, level) in enumerate(zip(kinds, _shapes(kinds, sizes))):
         for reverse, shape in zip(LEVELS[kind], level):
             rows = 4 * shape.hidden_size
             w_ih = integers(rng, fmt.weight_bits, (rows, shape.input_size), extreme)
@@ -315,7 +318,7 @@ def random_model(
             factor = drawn(0, 3) if row_scales else 0
             scaled = row_scales and cell == "lstm"
             c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if scaled else 0
-            scales = frac, shift, reverse, factor, c_shift, cell
+            scales = frac, shift, reverse, factor, c_shift, cell, fmt.h_drop(index)
             cells.append(QuantLayer(w_ih, w_hh, b, *scales))
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
 
