@@ -40,6 +40,7 @@ _BASE, _SIZE, _STEPS = "zcu104", 256, 100
 _KINDS = {"dsp": "DSP", "bram36": "BRAM36", "uram": "UltraRAM", "lutram": "LUTRAM"}
 _OTHER: dict[str, dict[str, Any]] = {
     "format": {"format": "W16A16"},
+    "lanes": {"lanes": 4},
     "uram_columns": {"uram_columns": 0},
     "max_shift": {"max_shift": 15},
     "clock_mhz": {},
