@@ -27,7 +27,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Model, onnx_dynamic
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.pieces import Recurrent
-from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.formats import USUAL, Format
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.numerics.stored import load
 from lstm_sharp.runtime.deploy import plans
@@ -353,7 +353,7 @@ def measured(exhibit: Exhibit) -> dict[str, Any]:
     """Return the figures of an exhibit: errors, and cycles of a call on simulated RTL."""
     right = exhibit.right()
     in_float, _ = exhibit.run("W8A16", "float")
-    runs = {fmt: exhibit.run(fmt)[0] for fmt in SUPPORTED}
+    runs = {fmt: exhibit.run(fmt)[0] for fmt in USUAL}
     far = errors(in_float, runs["W8A16"])["worst"] > AIM
     causes = exhibit.causes("W8A16") if far else {}
     _, (_, report) = exhibit.run("W8A16", "rtl", 2)  # the second goes on with states

@@ -24,7 +24,7 @@ from lstm_sharp.model import Model, onnx_dynamic
 from lstm_sharp.model.torch_names import from_torch_names
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.accuracy import decibels
-from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.formats import USUAL, Format
 from lstm_sharp.numerics.quantize import quantize
 
 Weights = Mapping[str, np.ndarray]
@@ -49,7 +49,7 @@ def answers(published: Published) -> dict[str, np.ndarray]:
     """
     model, x = published.model, published.evaluation
     found = {"float": reference.run(model, x).h}
-    for fmt in SUPPORTED:
+    for fmt in USUAL:
         quantized = quantize(model, Format.parse(fmt), published.calibration)
         h, _ = golden.run(quantized, quantized.quantize_input(x))
         found[fmt] = quantized.dequantize_h(h)

@@ -119,7 +119,7 @@ Slots:
       View<Word> word = choose(x_at == x_is_at, x, x_buffer[x_at]);
       choose_scalars(work, word, sequence[sequence_at], h_buffer[h_at], scalars);
     }
-    if (slot.load) loader.shift_in(work, take(weight_stream));
+    if (slot.load) loader.shift_in(work, slot, take(weight_stream));
 
     if (slot.tile) {
       Spans spans;

@@ -15,7 +15,7 @@ class Loader {
     #pragma HLS ARRAY_PARTITION variable = state_ complete dim = 0
   }
 
-  void shift_in(const Work &work, const Beat &beat) {
+  void shift_in(const Work &work, const Slot &slot, const Beat &beat) {
     #pragma HLS INLINE
     if (work.loads_weights) {
     Beats:
@@ -25,8 +25,14 @@ class Loader {
       }
     Beat_Weights:
       for (int w = 0; w < kBeatWeights; ++w) {
-        tile_[kTileBeats - 1][w] = element<kWeightBits>(beat, w);
+        Weight_t weight = element<kWeightBits>(beat, w);
+        // The columns that DSPs multiply come first.
+        if (w % kPacked != 0 && beat_ * kBeatWeights + w < kRows * kDspColumns) {
+          weight = packed_weight(weight, tile_[kTileBeats - 1][w - 1]);
+        }
+        tile_[kTileBeats - 1][w] = weight;
       }
+      beat_ = slot.last ? 0 : beat_ + 1;
     }
     if (work.loads_bias) {
     Move_Rows:
@@ -91,6 +97,7 @@ class Loader {
 
  private:
   Weight_t tile_[kTileBeats][kBeatWeights] = {};
+  int beat_ = 0;              // of the tile, that comes next
   Int<64> rows_[kRows] = {};  // a bias each, and its row's scale
   Neuron state_[kLanes] = {};
 };

@@ -42,10 +42,21 @@ Strips:
       const int n = kFirst + s * kStrip + c;
       const int segment = share.first + (n / kSegment & (share.count - 1));
       const Activation_t scalar = scalars[segment][n % kSegment];
-    Rows:
-      for (int k = 0; k < kRows; ++k) {
-        const Weight_t weight = get<kWeightBits>(strip, c * kRows + k);
-        spans[kBands + n / kSegment][k] += multiply<kProductBits>(weight, scalar);
+      if (n < kDspColumns) {
+      Dsps:
+        for (int k = 0; k < kRows; k += kPacked) {
+          Int<kProductBits> products[kPacked];
+          #pragma HLS ARRAY_PARTITION variable = products complete
+          multiply_packed<kProductBits>(strip, c * kRows + k, scalar, products);
+        Parts:
+          for (int i = 0; i < kPacked; ++i) spans[kBands + n / kSegment][k + i] += products[i];
+        }
+      } else {
+      Luts:
+        for (int k = 0; k < kRows; ++k) {
+          const Weight_t weight = get<kWeightBits>(strip, c * kRows + k);
+          spans[kBands + n / kSegment][k] += multiply_in_luts<kProductBits>(weight, scalar);
+        }
       }
     }
   }

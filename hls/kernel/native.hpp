@@ -33,6 +33,23 @@ Int<kBits> multiply(A a, B b) {
   return static_cast<Int<kBits>>(a) * static_cast<Int<kBits>>(b);
 }
 
+// Weights as multipliers take them; native integers are packed into no operand.
+template <class W>
+W packed_weight(W weight, W) {
+  return weight;
+}
+
+// Products of weights at a place of a word, and those that LUTs make
+template <int kBits, int kCount, class Weights, class A>
+void multiply_packed(const Weights &weights, int first, A scalar, Int<kBits> (&products)[kCount]) {
+  for (int i = 0; i < kCount; ++i) products[i] = multiply<kBits>(weights.of[first + i], scalar);
+}
+
+template <int kBits, class A, class B>
+Int<kBits> multiply_in_luts(A a, B b) {
+  return multiply<kBits>(a, b);
+}
+
 // value * 2^by, for negative values too
 template <class T>
 T shift_left(T value, int by) {
@@ -78,10 +95,9 @@ inline Beat zero_beat() { return Beat{}; }
 inline Beat take(Axis &port) { return port.read().data; }
 inline void give(Axis &port, const Beat &data, bool last) { port.write(Packet{data, last}); }
 
-// The element of kBits bits at a place of a beat
+// The element of kBits bits, or as many as whole bytes have, at a place of a beat
 template <int kBits>
 Int<kBits> element(const Beat &beat, int place) {
-  static_assert(kBits == 8 * sizeof(Int<kBits>), "elements are whole native integers");
   Int<kBits> value;
   std::memcpy(&value, &beat.byte[place * sizeof value], sizeof value);
   return value;
@@ -89,7 +105,6 @@ Int<kBits> element(const Beat &beat, int place) {
 
 template <int kBits>
 void set_element(Beat &beat, int place, Int<kBits> value) {
-  static_assert(kBits == 8 * sizeof value, "elements are whole native integers");
   std::memcpy(&beat.byte[place * sizeof value], &value, sizeof value);
 }
 

@@ -13,6 +13,7 @@ namespace lstm {
 
 constexpr int kShapes = sizeof kGangs / sizeof kGangs[0];
 constexpr int kBramColumns = kColumns - kUramColumns;
+constexpr int kDspColumns = kColumns - kLutColumns;
 constexpr int kProgramDepth = kMaxInstructions + 1;
 // Configs are held to the rest by engine/knobs.py: a band is the gates i, f, g, o of each neuron,
 // and the lanes take it up in whole turns, whose neurons lie in one word; the number of bands is a

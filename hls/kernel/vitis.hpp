@@ -27,6 +27,52 @@ Int<kBits> multiply(A a, B b) {
   return product;
 }
 
+// The same of LUTs
+template <int kBits, class A, class B>
+Int<kBits> multiply_in_luts(A a, B b) {
+  #pragma HLS INLINE
+  const Int<kBits> product = a * b;
+  #pragma HLS BIND_OP variable = product op = mul impl = fabric
+  return product;
+}
+
+// A weight of an operand that holds several: less by one where those below it are negative
+// together, for their sign is spread over all that lies above.
+template <class W>
+W packed_weight(W weight, W below) {
+  #pragma HLS INLINE
+  return W(weight - W(below < 0 ? 1 : 0));
+}
+
+// Products of kCount weights at a place of a word, which one DSP makes: its operand holds them
+// kBits apart. Half of what lies above is added to each product but the last, so that none borrows
+// from the next; it then differs from what it is by its sign bit.
+template <int kBits, int kCount, class Weights, class A>
+void multiply_packed(const Weights &weights, int first, A scalar, Int<kBits> (&products)[kCount]) {
+  #pragma HLS INLINE
+  ap_int<kPackedBits> operand = 0;
+  ap_int<kCount * kBits> halves = 0;
+Spread:
+  for (int i = 0; i < kCount; ++i) {
+    const Int<kWeightBits> weight = get<kWeightBits>(weights, first + i);
+    if (i + 1 < kCount) {
+      operand.range((i + 1) * kBits - 1, i * kBits) = Int<kBits>(weight);
+      halves[(i + 1) * kBits - 1] = 1;
+    } else {
+      operand.range(kPackedBits - 1, i * kBits) = weight;
+    }
+  }
+  const ap_int<kCount * kBits> product = operand * scalar;
+  #pragma HLS BIND_OP variable = product op = mul impl = dsp
+  const ap_int<kCount * kBits> result = product + halves;  // by the DSP's own adder
+Part:
+  for (int i = 0; i < kCount; ++i) {
+    Int<kBits> part = Int<kBits>(result.range((i + 1) * kBits - 1, i * kBits));
+    if (i + 1 < kCount) part[kBits - 1] = !part[kBits - 1];
+    products[i] = part;
+  }
+}
+
 template <class T>
 T shift_left(T value, int by) {
   #pragma HLS INLINE
@@ -53,16 +99,21 @@ inline void give(Axis &port, const Beat &data, bool last) {
   port.write(packet);
 }
 
+// The element of kBits bits at a place of a beat, where it takes whole bytes
+constexpr int room_of(int bits) { return bits <= 8 ? 8 : bits <= 16 ? 16 : bits; }
+
 template <int kBits>
 Int<kBits> element(const Beat &beat, int place) {
   #pragma HLS INLINE
-  return Int<kBits>(beat.range((place + 1) * kBits - 1, place * kBits));
+  const int at = place * room_of(kBits);
+  return Int<kBits>(beat.range(at + kBits - 1, at));
 }
 
 template <int kBits>
 void set_element(Beat &beat, int place, Int<kBits> value) {
   #pragma HLS INLINE
-  beat.range((place + 1) * kBits - 1, place * kBits) = value;
+  constexpr int kRoom = room_of(kBits);
+  beat.range((place + 1) * kRoom - 1, place * kRoom) = Int<kRoom>(value);
 }
 
 constexpr bool kWordsHaveLimits = true;

@@ -109,13 +109,15 @@ module distances
 
   // A state is moved a cycle sooner than a slot may come. The lanes are busy, or a sum is not stored.
   logic [Stages:0] hit_q;
-  logic moving, drained_q, busy, busy_q, stored, stored_q;
+  // What moves is told in parts, which are put together where there is time.
+  localparam int Parts = Stages / 6 + 1;
+  logic [Parts-1:0] moving, moving_q;
+  logic busy, busy_q, stored, stored_q, ends_q;
   logic [1:0] state_q;
   always_comb begin
-    moving = ends;
-    {busy, stored} = '0;
+    {moving, busy, stored} = '0;
     for (int n = 0; n <= Stages; n++) begin
-      moving |= valid_q[n] && since(n, block_q[n], Rest - 2);
+      moving[n/6] |= valid_q[n] && since(n, block_q[n], Rest - 2);
       busy |= valid_q[n] && since(n, block_q[n], -1);
     end
     for (int e = 1; e < AccDistance; e++) begin
@@ -123,7 +125,7 @@ module distances
                 && shares(passed[e], issue);
     end
   end
-  assign state_early = state && (ends || !drained_q);
+  assign state_early = state && (ends || ends_q || moving_q != '0);
   always_ff @(posedge clk) begin
     phase_q <= !rst_n || move ? PhaseBits'(1) : phase_q + 1'b1;
     valid_q[0] <= rst_n && (ends || (valid_q[0] && !move));
@@ -138,7 +140,8 @@ module distances
     end
     busy_q <= ends && busy;
     stored_q <= issue.valid && issue.first && issue.start != StartBias && stored;
-    drained_q <= !moving;
+    ends_q <= ends;
+    moving_q <= moving;
     state_q <= {state_q[0], state_early};
     early <= rst_n && (|hit_q || busy_q || stored_q || state_q[1]);
   end

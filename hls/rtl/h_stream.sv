@@ -15,12 +15,12 @@ module h_stream
 );
   localparam int Groups = BeatElements / Lanes;
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
-  localparam int GroupWidth = Lanes * ActBits;
   localparam int FifoBits = $clog2(FifoBeats);
 
   // Packer
   logic [GroupBits-1:0] group_q;
-  logic [Groups-1:0][GroupWidth-1:0] beat_q;
+  logic [Groups-1:0][Lanes-1:0][ActBits-1:0] beat_q;
+  logic [BeatElements-1:0][ActRoom-1:0] beat;
   logic complete, push_q, last_q;
   assign complete = target.vector_end || group_q == GroupBits'(Groups - 1);
   always_ff @(posedge clk) begin
@@ -34,6 +34,10 @@ module h_stream
     end
   end
 
+  for (genvar e = 0; e < BeatElements; e++) begin : gen_element
+    assign beat[e] = ActRoom'(signed'(beat_q[e/Lanes][e%Lanes]));
+  end
+
   // FIFO with a register behind it
   (* ram_style = "distributed" *) logic [StreamBits:0] mem[FifoBeats];
   logic [FifoBits:0] write_q, read_q;
@@ -43,7 +47,7 @@ module h_stream
   assign credit = pop;
   assign empty = write_q == read_q && !h_out.valid && !push;
   always_ff @(posedge clk) begin
-    if (push) mem[write_q[FifoBits-1:0]] <= give_beat.valid ? {give_beat.data, give_beat.last} : {beat_q, last_q};
+    if (push) mem[write_q[FifoBits-1:0]] <= give_beat.valid ? {give_beat.data, give_beat.last} : {beat, last_q};
     if (!rst_n) begin
       {write_q, read_q} <= '0;
       h_out.valid <= 1'b0;

@@ -39,6 +39,20 @@ module loader
   assign take = ready && weights.valid;
   assign item_done = take && beat_q == item_beats - 1'b1;
 
+  // The columns that DSPs multiply come first.
+  localparam int DspWeights = Packed > 1 ? Rows * (Columns - LutColumns) : 0;
+  beat_weights_t plain, as_packed;
+  logic [StreamBits-1:0] packed_beat;
+  assign as_packed = packed_weights(plain);
+  always_comb begin
+    packed_beat = '0;
+    for (int w = 0; w < BeatWeights; w++) begin
+      plain[w] = weights.data[w*WeightRoom+:WeightBits];
+      packed_beat[w*WeightRoom+:WeightBits] =
+          32'(beat_q) < 32'((DspWeights + BeatWeights - 1 - w) / BeatWeights) ? as_packed[w] : plain[w];
+    end
+  end
+
   always_ff @(posedge clk) begin
     if (!rst_n || load.stop) begin
       left_q <= '0;
@@ -65,7 +79,7 @@ module loader
         {word_q, lane_q} <= after_neurons(Lanes, word_q, lane_q);
       end
     end
-    if (take) item_q <= {weights.data, item_q[ItemBeatsMax-1:1]};
+    if (take) item_q <= {op_q == OpLoadWeights ? packed_beat : weights.data, item_q[ItemBeatsMax-1:1]};
   end
 
   assign done = write_q && left_q == 0;
@@ -73,9 +87,10 @@ module loader
       weights: write_q && op_q == OpLoadWeights, bias: write_q && op_q == OpLoadBias,
       state: write_q && op_q == OpLoadState, addr: addr_q, word: word_q, lane: lane_q};
 
-  logic [TileBeats-1:0][StreamBits-1:0] tile;
-  assign tile = item_q[ItemBeatsMax-1-:TileBeats];
-  assign load_weights = (Macs * WeightBits)'(tile);
+  for (genvar w = 0; w < Macs; w++) begin : gen_weight
+    assign load_weights[w] =
+        item_q[ItemBeatsMax-TileBeats+w/BeatWeights][w%BeatWeights*WeightRoom+:WeightBits];
+  end
   for (genvar k = 0; k < Rows; k++) begin : gen_bias
     logic [StreamBits-1:0] beat;
     assign beat = item_q[ItemBeatsMax-Rows+k];

@@ -15,6 +15,18 @@ package lstm_pkg;
 
   localparam int WindowBits = $clog2(WindowWords);  // addresses of 32-bit words
 
+  // Weights of a beat as DSPs want them: of those that lie in one operand each is less by one where
+  // those below it are negative together, for their sign is spread over all that lies above.
+  typedef logic [BeatWeights-1:0][WeightBits-1:0] beat_weights_t;
+  function automatic beat_weights_t packed_weights(beat_weights_t weights);
+    packed_weights = weights;
+    for (int w = 1; w < BeatWeights; w++) begin
+      if (w % Packed != 0) begin
+        packed_weights[w] = weights[w] - WeightBits'(packed_weights[w-1][WeightBits-1]);
+      end
+    end
+  endfunction
+
   // Bits of a place in so many, and of a number up to so much
   function automatic int place_bits(int places);
     return places > 1 ? $clog2(places) : 1;

@@ -10,7 +10,7 @@ module mac_array
 );
   logic signed [Rows-1:0][ProductBits-1:0] products[Columns];
   for (genvar n = 0; n < Columns; n++) begin : gen_vs
-    vs_unit u_vs (
+    vs_unit #(.InLuts(n >= Columns - LutColumns)) u_vs (
         .clk, .weights(weights[n*Rows+:Rows]), .scalar(scalars[n]), .products(products[n])
     );
   end

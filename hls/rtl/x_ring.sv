@@ -63,8 +63,12 @@ module x_ring
     localparam int First = b * BeatElements;
     localparam int Count = First + BeatElements > Columns ? Columns - First : BeatElements;
     (* ram_style = "distributed" *) logic [Count*ActBits-1:0] mem[RingWords];
+    logic [Count-1:0][ActBits-1:0] elements;
+    for (genvar e = 0; e < Count; e++) begin : gen_element
+      assign elements[e] = x.data[e*ActRoom+:ActBits];
+    end
     always_ff @(posedge clk) begin
-      if (take && beat_q == BeatBits'(b)) mem[tail_q] <= x.data[Count*ActBits-1:0];
+      if (take && beat_q == BeatBits'(b)) mem[tail_q] <= elements;
       rdata[First+:Count] <= mem[raddr];
     end
   end

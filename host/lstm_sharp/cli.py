@@ -26,7 +26,7 @@ from lstm_sharp.errors import AccuracyError, UsageError
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import OF_NO_NOTE, Model
 from lstm_sharp.numerics import stored
-from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.formats import KNOWN, USUAL, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
 from lstm_sharp.numerics.stored import load, load_model
 from lstm_sharp.runtime import accuracy_report, answers, graph_files, overview
@@ -46,7 +46,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"metavar": "MODEL", "help": ".onnx, .keras, .h5, .safetensors or .npz"},
     "--prefix": {"default": "", "dest": "prefix", "help": "one LSTM of those in the file"},
     "--config": {"help": "name of a config or a board, or a file"},
-    "--format": {"help": f"number format instead of the config's: {', '.join(SUPPORTED)}"},
+    "--format": {"help": f"number format instead of the config's: {KNOWN}"},
     "--schedule": {"default": "best", "help": f"{', '.join(SCHEDULES)} or best"},
     "--calibration": {"metavar": "X.npy"},
     "--steps": {"type": int, "default": 100, "metavar": "T", "help": "of one call; default 100"},
@@ -168,7 +168,7 @@ def _run(options: Namespace) -> None:
         y, after = found if give else (found, None)
         report, virtual = session.report, session.runs.virtual
     assert report is not None
-    own, wide = report.signal_to_error, SUPPORTED[0]
+    own, wide = report.signal_to_error, USUAL[0]
     clipped = (
         model.quantized is not None or report.saturated_x
     )  # which another format is no cure of
@@ -284,7 +284,7 @@ def _compare(options: Namespace) -> None:
         _tell_axes(model)
         x = check_input(model, arrays.read_npy(_one("--input", options.input) or ""), "input")
         data = _read(_one("--calibration", options.calibration))
-    formats = (options.format,) if options.format else SUPPORTED
+    formats = (options.format,) if options.format else USUAL
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = answers.compare(model, x, labels, data, formats, options.config)
@@ -412,8 +412,7 @@ def _quantize(options: Namespace) -> None:
         y = check_input(model, arrays.read_npy(options.evaluation), "evaluation data")
     cfg = choose(model, options.config, options.format, required=False)
     fmt = cfg.fmt if cfg else Format.parse(options.format or DEFAULT_FORMAT)
-    limits = {"max_shift": cfg.max_shift, "row_scales": bool(cfg.row_scales)} if cfg else _ANY
-    how: dict[str, Any] = {"calibration": x, "method": method, **limits}
+    how: dict[str, Any] = {"calibration": x, "method": method, **(cfg.limits if cfg else _ANY)}
 
     def progress(next_one: str) -> None:
         if sys.stderr.isatty():

@@ -20,7 +20,7 @@ from lstm_sharp.engine.config import Config, board_problems, resized
 from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.errors import UsageError, check_range, printable
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.numerics.formats import USUAL, Format
 from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.answers import limit
 from lstm_sharp.runtime.deploy import break_even, level_shapes, plans, predict_plans
@@ -347,7 +347,8 @@ def _instead(
         fmt: the number format in question.
         steps: T, time steps of one call.
     """
-    formats = SUPPORTED[SUPPORTED.index(fmt) :]
+    own = Format.parse(fmt)
+    formats = [fmt, *(str(other) for other in map(Format.parse, USUAL) if other.narrower(own))]
     return [
         *_shipped("format", model, here, formats[1:], steps),
         *_shipped("board", model, elsewhere, (fmt,), steps),
@@ -360,7 +361,8 @@ def _shipped(
 ) -> Iterator[Option]:
     """Yield the smallest shipped config that holds the model, in the widest format."""
     for fmt in formats:
-        found = _best(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in configs)
+        taking = [cfg for cfg in configs if cfg.takes(fmt)]
+        found = _best(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in taking)
         if found:
             text = f"{fmt} on {found.config}: {_figures(found)}"
             yield Option(how, text, found.config, fmt)
@@ -369,7 +371,7 @@ def _shipped(
 
 def _own(model: AnyModel, cfg: Config, formats: Sequence[str], steps: int) -> Iterator[Option]:
     """Yield a config with memories of other sizes, in the widest format that allows one."""
-    for fmt in formats:
+    for fmt in filter(cfg.takes, formats):
         for own in _resized(model, cfg.with_format(fmt), steps):
             found = assess(model, own, steps)
             old, new = cfg.knobs(), own.knobs()

@@ -66,7 +66,7 @@ def run(cfg: Config, size: int, schedule: str, chains: int) -> dict[str, Any]:
         UsageError: bits or cycles are not what they should be.
     """
     x = np.random.default_rng(1).uniform(-1, 1, (chains, STEPS, size))
-    model = quantize(random_layer(size), cfg.fmt, x, cfg.max_shift, cfg.row_scales)
+    model = quantize(random_layer(size), cfg.fmt, x, **cfg.limits)
     plan = make_plan(shapes_of(model), cfg, schedule, sequences=chains)
     launch = (group((STEPS,) * chains),)
     stage, xs = Stage(model, plan, 0), model.quantize_input(x)

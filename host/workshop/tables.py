@@ -23,7 +23,7 @@ from lstm_sharp.engine.boards import KINDS, boards, facts
 from lstm_sharp.engine.config import LIMITS, MEANINGS, Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow.design import divided
-from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.numerics.formats import USUAL
 from lstm_sharp.terminal import Parser, ended
 from workshop import bench_table, pictures, results
 from workshop.recurrence import MOST_CHAINS, STEPS
@@ -49,7 +49,7 @@ _OTHER: dict[str, dict[str, Any]] = {
     "k_list": {"k_list": (32, 64, 128)},
 }
 """Other values than twice as much that show it; none where it costs nothing of this."""
-_VALUES = {"format": ", ".join(SUPPORTED), "k_list": "a list of up to 8"}
+_VALUES = {"format": ", ".join(USUAL), "k_list": "a list of up to 8"}
 """What knobs may be that are no numbers."""
 Rows = list[list[str]]
 

@@ -23,7 +23,7 @@ from lstm_sharp.driver import Accelerator, BoardError, OverlayGone, WrongOverlay
 from lstm_sharp.engine import config
 from lstm_sharp.engine.registers import DMA_VLNV, ENGINE_VLNVS
 from lstm_sharp.errors import ToolError, UsageError
-from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.numerics.formats import USUAL
 from lstm_sharp.runtime.session import Session
 from lstm_sharp.virtual.device import VirtualDevice
 from lstm_sharp.virtual.overlay import virtual_overlay
@@ -231,7 +231,7 @@ def test_packages_for_another_overlay(
 
 
 def test_shipped_configs_are_found_by_identity() -> None:
-    for name, fmt, engine in product(config.shipped(), SUPPORTED, ENGINE_VLNVS):
+    for name, fmt, engine in product(config.shipped(), USUAL, ENGINE_VLNVS):
         cfg = config.load(name).with_format(fmt).of(engine)
         assert boards.config_of(cfg.identity) == cfg
         assert boards.name_of(cfg.identity).endswith(f"({cfg.name}, {fmt}, {engine})")

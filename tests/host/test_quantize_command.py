@@ -238,7 +238,7 @@ def _set(key: str, value: object) -> Callable[[Held, dict[str, Any]], None]:
 DAMAGE: list[tuple[Callable[[Held, dict[str, Any]], object], str]] = [
     (_set("version", 2), "its version is 1, not 2"),
     (_set("version", "x" * 999), "its version is 1, not"),
-    (_set("format", "W9A9"), "format 'W9A9' is unknown"),
+    (_set("format", "W17A9"), "format 'W17A9' is unknown"),
     (_set("format", "W16A16"), "w_ih_l0 is int16"),
     (_set("layers", []), "is damaged"),
     (_set("layers/0", None), "is damaged"),

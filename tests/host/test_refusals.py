@@ -64,7 +64,7 @@ OPTIONS = {
         ("--backend board --config tiny", "there is no overlay of tiny at"),
         ("--config z3", "config 'z3' not found; there are tiny, pynq-z2,"),
         ("--config broken.json", "broken.json"),
-        ("--format W4A4", "format 'W4A4' is unknown"),
+        ("--format W4A17", "format 'W4A17' is unknown"),
         ("--schedule fast", "schedule 'fast' is unknown"),
         ("--config small.json", "layer 0 has 6 units, small holds 5"),
         ("--config shallow.json", "tiles of weights, shallow holds 2"),

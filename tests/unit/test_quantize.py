@@ -11,7 +11,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model, onnx_dynamic
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.accuracy import decibels
-from lstm_sharp.numerics.formats import C_LIMIT, SUPPORTED, Format
+from lstm_sharp.numerics.formats import C_LIMIT, USUAL, Format
 from lstm_sharp.numerics.quantize import METHODS, quantize
 from lstm_sharp.numerics.quantized import QuantModel
 from models import pytorch_like, trained_like, uneven_x
@@ -29,7 +29,7 @@ def test_rows_of_trained_weights(spread: float) -> None:
     """As good as ONNX Runtime's dynamic int8 with a scale a row, and better than without rows."""
     model = trained_like(3, [24, 32, 32], None, spread)
     calibration, x = (uneven_x(3, 8, 40, 24, draw) for draw in (1, 2))
-    found = {fmt: quantize(model, Format.parse(fmt), calibration) for fmt in SUPPORTED}
+    found = {fmt: quantize(model, Format.parse(fmt), calibration) for fmt in USUAL}
     figures = {fmt: _decibels(model, quantized, x) for fmt, quantized in found.items()}
     dynamic = onnx_dynamic.dynamic_int8(onnx_dynamic.graph_of(model), per_channel=True)
     figures["ORT"] = decibels(reference.run(model, x).h, onnx_dynamic.run(dynamic, x))

@@ -14,7 +14,7 @@ from lstm_sharp.engine.boards import VIRTUAL
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.registers import DMA_CELL, DMA_VLNV, ENGINE_VLNVS, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import LstmSharpError, ToolError, UsageError
-from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.numerics.formats import USUAL
 
 
 def device_of(overlay: str | Path | Any) -> Any:
@@ -131,7 +131,9 @@ def config_of(identity: int) -> Config:
         WrongOverlay: none has.
     """
     known = map(config.load, config.names())
-    for own, fmt, engine in product(known, SUPPORTED, ENGINE_VLNVS):
+    for own, fmt, engine in product(known, (None, *USUAL), ENGINE_VLNVS):
+        if fmt and not own.takes(fmt):
+            continue
         cfg = own.with_format(fmt).of(engine)
         if cfg.identity == identity:
             return cfg

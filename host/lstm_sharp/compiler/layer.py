@@ -23,6 +23,7 @@ class LayerShape:
     c_shift: int = 0
     even: bool = True  # all rows have one scale
     kind: str = "lstm"
+    symmetric: bool = True  # no weight is the least of its width
 
 
 @dataclass(frozen=True)

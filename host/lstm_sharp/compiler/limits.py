@@ -63,6 +63,11 @@ def check_fit(
                 f"layer {layer} has a scale a row or one of c, {cfg.name} has neither "
                 "(row_scales 0); quantise for this config"
             )
+        if cfg.packed > 1 and not shape.symmetric:
+            raise UsageError(
+                f"layer {layer} has weights of -{cfg.fmt.most_weight + 1}, which {cfg.name} does "
+                f"not take (packed {cfg.packed}); quantise for this config"
+            )
     for what, need, have in (
         ("tiles of weights", weight_tiles(shapes, cfg), cfg.weight_tiles),
         (

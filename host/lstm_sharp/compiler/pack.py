@@ -50,7 +50,7 @@ def x_beats(x: Batch, plan: Plan, launch: Launch, allocate: Allocate = zeros) ->
     cfg = plan.cfg
     word = cfg.word_beats * cfg.beat_elements
     vector = (plan.directions, ceil(plan.layers[0].shape.input_size / cfg.columns), word)
-    dtype = integers(cfg.fmt.activation_bits)
+    dtype = integers(cfg.fmt.activation_room)
     beats = allocate(sum(g.steps for g in launch) * prod(vector) * dtype.itemsize)
     vectors = beats.view(dtype).reshape(-1, *vector)[..., : cfg.columns]
     for g in launch:
@@ -98,7 +98,7 @@ def h_beats(plan: Plan, launch: Launch, give_state: bool = False) -> int:
 def empty_h(plan: Plan, lengths: Sequence[int]) -> Batch:
     """Make room for h of a batch, of the format's own type; one array if lengths are the same."""
     width = plan.directions * plan.shapes[-1].hidden_size
-    dtype = integers(plan.cfg.fmt.activation_bits)
+    dtype = integers(plan.cfg.fmt.activation_room)
     if len(set(lengths)) == 1:
         return np.empty((len(lengths), lengths[0], width), dtype)
     return [np.empty((steps, width), dtype) for steps in lengths]
@@ -150,7 +150,7 @@ def _walk_group(
     beats: np.ndarray, plan: Plan, g: Group, h: Batch, after: State | None, back: bool
 ) -> None:
     """Level after level vectors, of the top alone, and states leave where sequences end."""
-    vectors = _elements(beats, plan.cfg.fmt.activation_bits, plan, g)
+    vectors = _elements(beats, plan.cfg.fmt.activation_room, plan, g)
     pairs = _elements(beats, 32, plan, g)
     top = plan.levels[-1]
     at = 0

@@ -43,6 +43,7 @@ def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
             q.c_shift,
             not (q.factor.any() or np.ptp(q.x_shift) or np.ptp(q.frac)),
             q.kind,
+            min(q.w_ih.min(), q.w_hh.min()) >= -model.fmt.most_weight,
         )
         for q in model.layers
     )

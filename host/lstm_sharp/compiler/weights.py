@@ -45,7 +45,7 @@ def _tiles(cfg: Config, layer: LayerPlan, matrix: np.ndarray, rects: Sequence[Re
         part = padded[first : rect.row_end(cfg), :, col : rect.col_end(cfg) * segment]
         tiles = part.reshape(rect.rows, s.gang, cfg.rows, rect.cols, s.columns)
         beats = np.zeros(
-            (rect.tiles, cfg.tile_beats * cfg.beat_weights), integers(cfg.fmt.weight_bits)
+            (rect.tiles, cfg.tile_beats * cfg.beat_weights), integers(cfg.fmt.weight_room)
         )
         beats[:, : cfg.macs] = tiles.transpose(0, 3, 1, 4, 2).reshape(rect.tiles, cfg.macs)
         parts.append(bytes_of(beats))

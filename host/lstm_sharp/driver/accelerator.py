@@ -13,6 +13,7 @@ import numpy as np
 
 from lstm_sharp import package
 from lstm_sharp.driver.throughput import Throughput
+from lstm_sharp.engine.beats import integers
 from lstm_sharp.engine.config import Config
 from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.backends import Board
@@ -117,7 +118,7 @@ class Accelerator(Session):
             most = 1 << (self.fmt.activation_bits - 1)
             shape = batch, steps, self.model.input_size
             x = np.random.default_rng(1).integers(-most, most, shape)
-            x = x.astype(f"i{self.fmt.activation_bits // 8}")
+            x = x.astype(integers(self.fmt.activation_room))
 
             def timed(x: np.ndarray) -> np.ndarray:
                 seen = []

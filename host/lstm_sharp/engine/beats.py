@@ -25,7 +25,7 @@ one, and so lie side by side."""
 
 
 def integers(bits: int) -> np.dtype:
-    """Type of integers of so many bits."""
+    """Type of integers that take so many bits, 8, 16, 32 or 64."""
     return np.dtype(f"<i{bits // 8}")
 
 

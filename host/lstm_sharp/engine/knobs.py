@@ -21,7 +21,7 @@ from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.engine.tile import TileShape
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.activation import Z_FRAC
-from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.formats import USUAL, Format
 
 BRAM18 = {512: 36, 1024: 18, 2048: 9}
 """Bits of a word that half a BRAM36 holds at each depth."""
@@ -29,6 +29,10 @@ BRAM36_DEEPEST = 4096
 """Words of 9 bits in a BRAM36; deeper memories are cut there."""
 URAM_DEPTH, URAM_BITS = 4096, 72
 """Words of one UltraRAM, and their bits."""
+DSP_BITS = 25
+"""Width of a DSP's wide operand: of a DSP48E1; a DSP48E2 has two bits more."""
+LUT_WEIGHT_BITS = 8
+"""Widest weight whose product LUTs make in the time that a DSP has."""
 
 INTERFACE_VERSION = 2
 """Version of program format, streams and register map; part of the identity."""
@@ -67,6 +71,12 @@ class Knobs:
     ] = 0
     row_scales: Annotated[int, 0, 1, "1: weights have a scale a gate row, and c one a layer"] = 0
     gru: Annotated[int, 0, 1, "1: runs GRUs as well"] = 0
+    packed: Annotated[
+        int, 1, 8, "products that a DSP makes a cycle: rows whose weights lie in its operand"
+    ] = 1
+    lut_columns: Annotated[
+        int, 0, 1024, "columns of a tile whose products are made by LUTs, the others' by DSPs"
+    ] = 0
     k_list: Annotated[
         tuple[int, ...], "all K's that a tile can have at run time, the first being rows"
     ] = ()
@@ -113,8 +123,8 @@ class Config(Knobs):
 
     @property
     def dsps(self) -> int:
-        """DSPs: M products, and eight of the MFU's in each lane."""
-        return self.macs + 8 * self.lanes
+        """DSPs: those of the products, and eight of the MFU's in each lane."""
+        return self.rows * (self.columns - self.lut_columns) // self.packed + 8 * self.lanes
 
     @property
     def block(self) -> int:
@@ -134,7 +144,7 @@ class Config(Knobs):
     @property
     def beat_elements(self) -> int:
         """Elements of x or h in one beat."""
-        return self.stream_bits // self.fmt.activation_bits
+        return self.stream_bits // self.fmt.activation_room
 
     @property
     def word_beats(self) -> int:
@@ -144,7 +154,7 @@ class Config(Knobs):
     @property
     def beat_weights(self) -> int:
         """Weights in one beat."""
-        return self.stream_bits // self.fmt.weight_bits
+        return self.stream_bits // self.fmt.weight_room
 
     @property
     def tile_beats(self) -> int:
@@ -203,13 +213,18 @@ class Config(Knobs):
 
     @property
     def product_bits(self) -> int:
-        """Width of one product, signed."""
-        return self.fmt.weight_bits + self.fmt.activation_bits
+        """Width of one product, signed; packed weights leave out the least, -2**(w - 1)."""
+        return self.fmt.weight_bits + self.fmt.activation_bits - (self.packed > 1)
+
+    @property
+    def packed_bits(self) -> int:
+        """Width of a DSP's operand of weights, whose products lie side by side in its result."""
+        return (self.packed - 1) * self.product_bits + self.fmt.weight_bits
 
     @property
     def sum_bits(self) -> int:
         """Width of the reduced sum of N products, signed: the worst case, exactly."""
-        return (self.columns << (self.product_bits - 2)).bit_length() + 1
+        return (self.columns * self._worst_product).bit_length() + 1
 
     @property
     def acc_bits(self) -> int:
@@ -223,10 +238,13 @@ class Config(Knobs):
         return (most * self._worst_sum).bit_length() + 1
 
     @property
+    def _worst_product(self) -> int:
+        return 1 << (self.fmt.weight_bits + self.fmt.activation_bits - 2)
+
+    @property
     def _worst_sum(self) -> int:
-        product = 1 << (self.product_bits - 2)
-        x_part = self.max_input * product + (1 << (self.fmt.bias_bits - 1))
-        return (x_part << self.max_shift) + self.max_hidden * product
+        x_part = self.max_input * self._worst_product + (1 << (self.fmt.bias_bits - 1))
+        return (x_part << self.max_shift) + self.max_hidden * self._worst_product
 
     @property
     def reduce_levels(self) -> int:
@@ -311,6 +329,19 @@ class Config(Knobs):
         Format.parse(fmt)
         return resized(self, format=fmt, name=f"{self.name}-{fmt.lower()}")
 
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What ``quantize`` has to know of the engine, as its arguments."""
+        return {
+            "max_shift": self.max_shift,
+            "row_scales": bool(self.row_scales),
+            "symmetric": self.packed > 1,
+        }
+
+    def takes(self, fmt: str) -> bool:
+        """Whether there is such an engine at another format."""
+        return not any(problems(replace(self, format=fmt)))
+
     def of(self, engine: str) -> Config:
         """Return the config of the same knobs for an engine, or itself if it is for that one.
 
@@ -343,7 +374,8 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
             do not fit together; where only numbers are wrong, with those that would do.
     """
     names = [f.name for f in fields(Knobs)]
-    needed = {f.name for f in fields(Knobs) if f.default is MISSING}
+    default = {f.name: f.default for f in fields(Knobs) if f.default is not MISSING}
+    needed = set(names) - set(default)
     unknown, missing = sorted(set(knobs) - set(names)), sorted(needed - set(knobs))
     if unknown or missing:
         wrong = [f"unknown key {k!r}" for k in unknown] + [f"missing key {k!r}" for k in missing]
@@ -353,7 +385,7 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
             raise UsageError(f"{where}: {name} = {knobs[name]!r} must be a text")
     within, ranges = dict(knobs), []
     for name, (least, most) in LIMITS.items():
-        value = knobs.get(name, 0)
+        value = knobs.get(name, default.get(name))
         problem = f"{name} = {value!r} must be a whole number {least} to {most}"
         if type(value) is not int:
             raise UsageError(f"{where}: {problem}")
@@ -389,7 +421,11 @@ def nearest(cfg: Config) -> Config | None:
     they allow.
     """
     name = re.sub(r"[^A-Za-z0-9._-]", "-", cfg.name).lstrip("._-")[:64] or "mine"
-    rest = replace(cfg, name=name, format=cfg.format if cfg.format in SUPPORTED else SUPPORTED[1])
+    rest = replace(cfg, name=name, lut_columns=0, packed=1 << (cfg.packed.bit_length() - 1))
+    if any(_format_problems(rest)):
+        rest = replace(rest, format=USUAL[1])
+    while any(_packing_problems(rest)):
+        rest = replace(rest, packed=rest.packed // 2)
     least = max(cfg.stream_bits, rest.fmt.bias_bits, 64)
     rest = replace(rest, stream_bits=min(1 << (least - 1).bit_length(), LIMITS["stream_bits"][1]))
 
@@ -407,9 +443,12 @@ def nearest(cfg: Config) -> Config | None:
             k_list=k_list if k_list != (rows,) else (),
             lanes=next(n for n in lanes if gcd(rows // 4, columns) % n == 0),
             uram_columns=min(cfg.uram_columns, columns),
+            packed=min(rest.packed, rows),
+            lut_columns=min(cfg.lut_columns, columns),
         )
-        if not any(problems(made)):
-            return made
+        for possible in (made, replace(made, lut_columns=0)):
+            if not any(problems(possible)):
+                return possible
     return None
 
 
@@ -431,8 +470,8 @@ def resized(cfg: Config, **knobs: str | int | tuple[int, ...]) -> Config:
 
 def problems(cfg: Config) -> Iterator[str]:
     """What is impossible about a config whose single values are fine; both numbers, the remedy."""
-    if cfg.format not in SUPPORTED:
-        yield f"format {cfg.format!r} is unknown; choose one of {', '.join(SUPPORTED)}"
+    if wrong := list(_format_problems(cfg)):
+        yield from wrong
         return
     fmt = cfg.fmt
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", cfg.name):
@@ -449,6 +488,14 @@ def problems(cfg: Config) -> Iterator[str]:
         )
     if cfg.uram_columns > cfg.columns:
         yield f"uram_columns = {cfg.uram_columns} must be 0 to columns = {cfg.columns}"
+    if cfg.lut_columns > cfg.columns:
+        yield f"lut_columns = {cfg.lut_columns} must be 0 to columns = {cfg.columns}"
+    if cfg.lut_columns and fmt.weight_bits > LUT_WEIGHT_BITS:
+        yield (
+            f"lut_columns = {cfg.lut_columns} must be 0 at {cfg.format}: LUTs multiply weights of "
+            f"{LUT_WEIGHT_BITS} bits at most"
+        )
+    yield from _packing_problems(cfg)
     if cfg.stream_bits & (cfg.stream_bits - 1):
         yield f"stream_bits = {cfg.stream_bits} must be a power of two"
     if cfg.lanes > cfg.beat_elements:
@@ -458,6 +505,25 @@ def problems(cfg: Config) -> Iterator[str]:
         )
     if cfg.stream_bits < max(fmt.bias_bits, 64):
         yield f"stream_bits = {cfg.stream_bits} must hold a state of 64 bits"
+
+
+def _format_problems(cfg: Config) -> Iterator[str]:
+    """What is wrong about the name of a format."""
+    try:
+        Format.parse(cfg.format)
+    except UsageError as error:
+        yield str(error)
+
+
+def _packing_problems(cfg: Config) -> Iterator[str]:
+    """What is impossible about so many products a DSP."""
+    if cfg.packed & (cfg.packed - 1) or cfg.packed > cfg.rows:
+        yield f"packed = {cfg.packed} must be 1, 2, 4 or 8, and not over rows = {cfg.rows}"
+    elif cfg.packed > 1 and cfg.packed_bits > DSP_BITS:
+        yield (
+            f"packed = {cfg.packed} takes an operand of {cfg.packed_bits} bits at {cfg.format}, "
+            f"and a DSP's has {DSP_BITS}"
+        )
 
 
 def _list_problems(cfg: Config) -> Iterator[str]:

@@ -58,9 +58,10 @@ def hls_settings(cfg: Config) -> dict[str, object]:
 
 _SIZES = (
     *("rows", "columns", "block", "lanes", "passes", "most_passes", "bands"),
-    *("product_bits", "sum_bits", "acc_bits", "max_shift", "row_scales", "scaled_bits", "gru"),
+    *("packed", "packed_bits", "lut_columns", "product_bits", "sum_bits", "acc_bits"),
+    *("max_shift", "row_scales", "scaled_bits", "gru"),
     *("z_shift_min", "h_words", "x_columns", "ring_words", "weight_tiles", "uram_columns"),
-    *("bias_blocks", "stream_bits", "beat_elements", "word_beats", "tile_beats"),
+    *("bias_blocks", "stream_bits", "beat_elements", "word_beats", "tile_beats", "beat_weights"),
     *("fifo_beats", "tail", "acc_distance"),
 )
 """Figures of a config that both engines take under the same name, in camel case."""
@@ -78,8 +79,9 @@ def constants(cfg: Config) -> dict[str, int | tuple[int, ...]]:
         "Gangs": tuple(shape.gang for shape in cfg.tile_shapes),
         "Blocks": cfg.chain_blocks,  # of all chains, as are the places of c and words of h
         "CGroups": cfg.groups,
-        **_of(cfg.fmt, "weight_bits"),
+        **_of(cfg.fmt, "weight_bits", "weight_room"),
         "ActBits": cfg.fmt.activation_bits,
+        "ActRoom": cfg.fmt.activation_room,
         **_of(cfg.fmt, "bias_bits", "h_frac"),
         **_of(formats, "C_BITS", "C_FRAC", "GRU_C_FRAC", "MAX_C_SHIFT", "SIGMA_FRAC"),
         **_of(activation, "Z_BITS", "SEGMENT_BITS", "FRAC_BITS", "BASE_BITS", "SLOPE_BITS"),
@@ -93,7 +95,6 @@ def constants(cfg: Config) -> dict[str, int | tuple[int, ...]]:
 def _kernel_constants(cfg: Config) -> dict[str, int]:
     """Numbers that the C++ kernel alone takes."""
     return {
-        **_of(cfg, "beat_weights"),
         **_of(activation, "Z_FRAC"),
         "Works": storage.WORK_FIFO,
         **{_camel(name): n for name, n in vars(storage.KernelStorage.of(cfg)).items()},

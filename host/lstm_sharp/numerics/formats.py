@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from lstm_sharp.errors import UsageError
 
-SUPPORTED = ("W16A16", "W8A16", "W8A8")
+USUAL = ("W16A16", "W8A16", "W8A8")
+"""Formats that answers show beside each other, widest first."""
+LEAST_BITS, MOST_BITS = 2, 16
+"""Widths of weights, and of activations."""
+KNOWN = f"W{LEAST_BITS} to W{MOST_BITS} with A{LEAST_BITS} to A{MOST_BITS}, such as W8A16"
+"""All formats, in words."""
+
+
+def _room(bits: int) -> int:
+    return 8 if bits <= 8 else 16
+
 
 C_BITS = 24
 """Width of the cell state, signed, saturating."""
@@ -28,7 +38,7 @@ class Format:
     """Widths of weights and activations in bits.
 
     Raises:
-        UsageError: from ``parse``, when the text is none of ``SUPPORTED``.
+        UsageError: from ``parse``, when the text is no format, or a width is out of range.
     """
 
     weight_bits: int
@@ -37,18 +47,40 @@ class Format:
     @classmethod
     def parse(cls, text: str) -> Format:
         """Read ``W8A16`` and the like."""
-        match = re.fullmatch(r"W(\d+)A(\d+)", text)
-        if match is None or text not in SUPPORTED:
-            raise UsageError(f"format {text!r} is unknown; choose one of {', '.join(SUPPORTED)}")
-        return cls(int(match[1]), int(match[2]))
+        match = re.fullmatch(r"W([1-9]\d?)A([1-9]\d?)", text)
+        widths = tuple(map(int, match.groups())) if match else (0,)
+        if not all(LEAST_BITS <= bits <= MOST_BITS for bits in widths):
+            raise UsageError(f"format {text[:40]!r} is unknown; choose one of {KNOWN}")
+        return cls(*widths)
 
     def __str__(self) -> str:
         return f"W{self.weight_bits}A{self.activation_bits}"
+
+    def narrower(self, other: Format) -> bool:
+        """Whether neither of its widths is the other's larger, and it is not the same."""
+        return self != other and (
+            self.weight_bits <= other.weight_bits and self.activation_bits <= other.activation_bits
+        )
 
     @property
     def h_frac(self) -> int:
         """Fraction bits of h, which lies in (-1, 1)."""
         return self.activation_bits - 1
+
+    @property
+    def most_weight(self) -> int:
+        """The largest weight, and the least one's negative where an engine packs products."""
+        return (1 << (self.weight_bits - 1)) - 1
+
+    @property
+    def weight_room(self) -> int:
+        """Bits that a weight takes in a stream: whole bytes."""
+        return _room(self.weight_bits)
+
+    @property
+    def activation_room(self) -> int:
+        """Bits that an element of x or h takes in a stream."""
+        return _room(self.activation_bits)
 
     @property
     def bias_bits(self) -> int:

@@ -45,6 +45,13 @@ class Rules:
     max_shift: int
     row_scales: int
     method: str
+    symmetric: bool
+
+    @property
+    def full(self) -> float:
+        """What a row's largest weight may come to; of few bits one step beyond is too far."""
+        most = self.fmt.most_weight
+        return float(most + (self.fmt.weight_bits >= 8))
 
 
 class Met(NamedTuple):
@@ -91,6 +98,7 @@ def quantize(
     max_shift: int = DEFAULT_MAX_SHIFT,
     row_scales: int = True,
     method: str = "error",
+    symmetric: bool = False,
 ) -> QuantModel:
     """Choose scales from the data and round.
 
@@ -103,6 +111,7 @@ def quantize(
         row_scales: whether the engine has a scale a row of the weights, and one of c a layer.
         method: one of ``METHODS``. What ``error`` gives is not worse than ``min-max`` on sequences
             of the calibration data that it has not seen, or ``min-max`` is taken.
+        symmetric: whether the engine packs products, and so takes no weight of -2**(w - 1).
 
     Raises:
         UsageError: NaN in the data, or nothing but one value; or weights that no scale holds.
@@ -111,7 +120,7 @@ def quantize(
         raise UsageError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     x = _checked(model, calibration)
     fmt = Format.parse(fmt) if isinstance(fmt, str) else fmt
-    rules = Rules(fmt, max_shift, row_scales, method)
+    rules = Rules(fmt, max_shift, row_scales, method, symmetric)
     fit, rest = _split(x)
     met, _ = _met(model, fit, len(model.layers))
     bottom = met[: len(model.levels[0])]
@@ -306,10 +315,9 @@ def _scales(met: Met, rules: Rules) -> Scales:
 
 def _needs(cell: Layer, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the finest steps of w_hh, and of w_ih twice, that hold a row's weights and its bias."""
-    full = 2.0 ** (rules.fmt.weight_bits - 1)
-    need_hh = np.abs(cell.w_hh).max(axis=1) / full
+    need_hh = np.abs(cell.w_hh).max(axis=1) / rules.full
     of_bias = np.abs(cell.b) * 2.0 ** (rules.fmt.h_frac - rules.fmt.bias_bits + 1)
-    needs = need_hh, np.abs(cell.w_ih).max(axis=1) / full, of_bias
+    needs = need_hh, np.abs(cell.w_ih).max(axis=1) / rules.full, of_bias
     if rules.row_scales:
         return needs
     return tuple(need.max(keepdims=True) for need in needs)
@@ -326,7 +334,7 @@ def _refuse(cell: Layer, rules: Rules, where: str) -> None:
     if need_hh > most:
         raise UsageError(
             f"{where}: recurrent weights reach {np.abs(cell.w_hh).max():.4g}, {rules.fmt} holds "
-            f"less than {most * 2.0 ** (rules.fmt.weight_bits - 1):g}; rescale the model"
+            f"less than {most * rules.full:g}; rescale the model"
         )
     over = _exponent(max(need_ih, need_bias) / most * 2.0**-rules.max_shift)
     if over > 0:
@@ -367,10 +375,10 @@ def _quantize_cell(
         moments = met.moments / (met.unit * met.unit[:, None])
         own = np.diag(moments)
         moments = trust * moments + np.diag((1 - trust) * own + 1e-4 * own.mean() + 1e-30)
-        w = _round_together(exact, steps, moments, fmt.weight_bits)
+        w = _round_together(exact, steps, moments, rules)
         b = cell.b + (exact - w * steps) @ (met.mean / met.unit)
     else:
-        w, b = to_int(exact / steps, 0, fmt.weight_bits), cell.b
+        w, b = _held(np.floor(exact / steps + 0.5), rules), cell.b
     c_shift = 0
     if rules.row_scales:
         c_shift = min(max(0, _exponent(_C_MARGIN * met.peak_c / C_LIMIT)), MAX_C_SHIFT)
@@ -394,7 +402,15 @@ def _quantize_cell(
     return layer, notes
 
 
-def _round_together(w: np.ndarray, steps: np.ndarray, moments: np.ndarray, bits: int) -> np.ndarray:
+def _held(weights: np.ndarray, rules: Rules) -> np.ndarray:
+    """Hold whole weights, float64, to their range."""
+    most = rules.fmt.most_weight
+    return np.clip(weights, -most - (not rules.symmetric), most)
+
+
+def _round_together(
+    w: np.ndarray, steps: np.ndarray, moments: np.ndarray, rules: Rules
+) -> np.ndarray:
     """Round weights column after column, those that follow making up for the error so far.
 
     This is GPTQ (Frantar et al., arXiv 2210.17323), on the moments of x and h together.
@@ -403,20 +419,19 @@ def _round_together(w: np.ndarray, steps: np.ndarray, moments: np.ndarray, bits:
         w: (4H, n) float.
         steps: what an LSB of each is worth, (4H, n).
         moments: of what they are multiplied with, (n, n).
-        bits: of the integers.
+        rules: what range the integers have.
 
     Returns:
         The integers, (4H, n) float64.
     """
     order = np.argsort(-np.diag(moments))
     follow = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T
-    left, steps, half = w[:, order], steps[:, order], 1 << (bits - 1)
+    left, steps = w[:, order], steps[:, order]
     found, errors = np.empty_like(left), np.empty_like(left)
     for begin in range(0, len(order), _BLOCK):
         end = min(begin + _BLOCK, len(order))
         for j in range(begin, end):
-            scaled = np.floor(left[:, j] / steps[:, j] + 0.5)
-            found[:, j] = np.clip(scaled, -half, half - 1)
+            found[:, j] = _held(np.floor(left[:, j] / steps[:, j] + 0.5), rules)
             errors[:, j] = (left[:, j] - found[:, j] * steps[:, j]) / follow[j, j]
             left[:, j + 1 : end] -= errors[:, j, None] * follow[j, j + 1 : end]
         left[:, end:] -= errors[:, begin:end] @ follow[begin:end, end:]

@@ -80,7 +80,7 @@ def prepare(
     if held is None and assume is not None:
         method, calibration = "min-max", drawn(model, *assume)
     calibration = check_input(model, np.asarray(calibration), "calibration data")
-    quantized = held or quantize(model, cfg.fmt, calibration, cfg.max_shift, cfg.row_scales, method)
+    quantized = held or quantize(model, cfg.fmt, calibration, method=method, **cfg.limits)
     stages = deploy(quantized, cfg, schedule, sequences=SEQUENCES // 2)
     first = np.arange(SEQUENCES) % len(calibration)
     x = calibration[first, : _steps(stages)]

@@ -19,7 +19,7 @@ from lstm_sharp.model import onnx_dynamic
 from lstm_sharp.model.model import GATES, Layer, Model
 from lstm_sharp.numerics import activation, golden, reference
 from lstm_sharp.numerics.accuracy import Error
-from lstm_sharp.numerics.formats import SUPPORTED, Format
+from lstm_sharp.numerics.formats import USUAL, Format
 from lstm_sharp.numerics.quantize import METHODS, MOST_VECTORS, quantize
 from lstm_sharp.numerics.quantized import QuantModel, to_int
 from lstm_sharp.numerics.reference import sigmoid
@@ -148,7 +148,7 @@ def measure(
     if np.isfinite(least):
         remarks.append(f"most of it comes from {worst}: that alone leaves {least:.1f} dB")
     fmt = str(made.fmt)
-    formats = {name: e.decibels for name, e in tables[_OTHERS].items() if name in SUPPORTED}
+    formats = {name: e.decibels for name, e in tables[_OTHERS].items() if name in USUAL}
     advised = advice(fmt, {fmt: tables[_WHOLE]["all"].decibels, **formats})
     title = f"{model.name} at {fmt}, method {how['method']}, {x.shape[0]} x {x.shape[1]} steps"
     return AccuracyReport(title, tables, tuple(remarks), advised)
@@ -233,7 +233,7 @@ def _others(
 ) -> dict[str, _Run]:
     """Give the integer models of other formats, methods and kinds of scales."""
     choices: dict[str, dict[str, Any]] = {
-        **{fmt: {"fmt": Format.parse(fmt)} for fmt in SUPPORTED if fmt != str(made.fmt)},
+        **{fmt: {"fmt": Format.parse(fmt)} for fmt in USUAL if fmt != str(made.fmt)},
         **{f"method {name}": {"method": name} for name in METHODS if name != how["method"]},
         **({} if how["row_scales"] else {"a scale a row": {"row_scales": True}}),
     }

@@ -15,7 +15,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.accuracy import Error
-from lstm_sharp.numerics.formats import SUPPORTED
+from lstm_sharp.numerics.formats import USUAL
 from lstm_sharp.runtime.graphs import GraphReport, GraphSession, Session, series, stacked
 from lstm_sharp.runtime.report import Report
 
@@ -178,7 +178,7 @@ def compare(
     x: Any,
     labels: np.ndarray | None = None,
     calibration: Any = None,
-    formats: Sequence[str] = SUPPORTED,
+    formats: Sequence[str] = USUAL,
     config: str | None = None,
 ) -> Comparisons:
     """Run a model in float and, by the golden model, in number formats.

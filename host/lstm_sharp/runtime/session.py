@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial, reduce
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Session:
     runs: Any
     stateful = compare = _warned = False
     clipped = 0
-    _limits: tuple[int, bool] | tuple[()] = ()
+    _limits: Mapping[str, Any] = MappingProxyType({})
     """What the engine holds of scales, if it is not as ``quantize`` takes it to be."""
     _held: Deployment | None = None
     _kept: tuple[Pair, Pair | None] | None = None
@@ -135,7 +136,7 @@ class Session:
                 runs = Board(overlays.overlay_of(cfg, build))
                 cfg = cfg.of(runs.engine)
             self.fmt, find = cfg.fmt, lambda: cfg
-            self._limits = cfg.max_shift, bool(cfg.row_scales)
+            self._limits = cfg.limits
         self.runs, self._find = runs, find
         if model.quantized is not None:
             self._deploy(model.quantized)
@@ -443,7 +444,7 @@ class Session:
 
     def _quantize(self, calibration: np.ndarray) -> None:
         try:
-            model = quantize(self.model, self.fmt, calibration, *self._limits)
+            model = quantize(self.model, self.fmt, calibration, **self._limits)
         except UsageError as reason:
             if self.backend != "float":
                 raise
