@@ -26,7 +26,7 @@ from lstm_sharp.numerics import gradients, stored
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.numerics.quantized import QuantModel, to_int
+from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.choose import choose
 from lstm_sharp.runtime.inputs import check_input, check_lengths, check_state
 
@@ -49,12 +49,13 @@ class QuantLSTM(torch.nn.Module):
 
     kind = "lstm"
 
-    def __init__(self, model: Model, batch_first: bool = True) -> None:
+    def __init__(self, model: Model, batch_first: bool = True, symmetric: bool = False) -> None:
         """Take a model that has its integers with it, as ``lstm_sharp.load`` reads it of a file.
 
         Args:
             model: with ``quantized``, whose bits are those of ``forward`` before any training.
             batch_first: whether x and h are (batch, time, ...) or (time, batch, ...).
+            symmetric: whether the engine takes no weight of -2**(w - 1), as ``quantize`` has it.
 
         Raises:
             UsageError: it has none, or cells of the other kind.
@@ -64,7 +65,9 @@ class QuantLSTM(torch.nn.Module):
         if held is None or held.kind != self.kind:
             what = f"is a {held.kind}" if held else "has no integers: see from_torch"
             raise UsageError(f"{type(self).__name__} takes a quantised {self.kind}; it {what}")
-        self.batch_first, self._model = batch_first, model
+        self.batch_first, self._model, most = batch_first, model, held.fmt.most_weight
+        least, of_b = -most - (not symmetric), 1 << (held.fmt.bias_bits - 1)
+        self._ends = (least, most), (least, most), (-of_b, of_b - 1)
         for n, (cell, ints, units) in enumerate(zip(model.layers, held.layers, held.units)):
             for name, unit in zip(_NAMES, units):
                 whole = getattr(ints, name)
@@ -89,7 +92,8 @@ class QuantLSTM(torch.nn.Module):
         """
         model = lstm if isinstance(lstm, Model) else stored.load_model(lstm)
         made = quantize(model, fmt, np.asarray(calibration), **how)
-        return cls(replace(model, quantized=made), getattr(lstm, "batch_first", True))
+        options = getattr(lstm, "batch_first", True), how.get("symmetric", False)
+        return cls(replace(model, quantized=made), *options)
 
     def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
         """Run the integers.
@@ -135,7 +139,10 @@ class QuantLSTM(torch.nn.Module):
             UsageError: weights that are NaN or infinite.
         """
         held: QuantModel = self._model.quantized
-        whole = [to_int(value, 0, bits) for value, bits in self._in_lsbs()]
+        whole = [
+            np.clip(np.floor(value + 0.5), *ends).astype(np.int64)
+            for value, *ends in self._in_lsbs()
+        ]
         cells = [replace(q, **dict(zip(_NAMES, whole[3 * n :]))) for n, q in enumerate(held.layers)]
         return replace(held, layers=tuple(cells))
 
@@ -184,15 +191,14 @@ class QuantLSTM(torch.nn.Module):
         cells = range(len(self._model.layers))
         return [getattr(self, f"{name}_l{n}") for n in cells for name in _NAMES]
 
-    def _in_lsbs(self) -> Iterator[tuple[np.ndarray, int]]:
-        """Yield what the parameters are in LSBs of their integers, and the bits of these."""
-        fmt, units = self._model.quantized.fmt, self._model.quantized.units
-        bits = (fmt.weight_bits, fmt.weight_bits, fmt.bias_bits) * len(units)
-        for value, unit, width in zip(self._weights(), sum(units, ()), bits):
+    def _in_lsbs(self) -> Iterator[tuple[np.ndarray, int, int]]:
+        """Yield what the parameters are in LSBs of their integers, and the ends of these."""
+        units = self._model.quantized.units
+        for value, unit, ends in zip(self._weights(), sum(units, ()), self._ends * len(units)):
             found = _array(value) / unit
             if not np.isfinite(found).all():
                 raise UsageError("weights are NaN or infinite: training diverged; lower its rate")
-            yield found, width
+            yield found, *ends
 
 
 class QuantGRU(QuantLSTM):
@@ -232,9 +238,8 @@ class _Golden(torch.autograd.Function):
         made, given = [], ctx.saved_tensors
         for value, most, g in zip(given, (model.x_reach, 1.0, model.c_reach), found[:3]):
             made.append(np.where(np.abs(_array(value)) <= most, g, 0.0))
-        for (lsbs, bits), g in zip(module._in_lsbs(), sum(found.cells, ())):
-            half = 1 << (bits - 1)
-            further = (lsbs > half - 1 + _INSIDE) & (g < 0) | (lsbs < -half - _INSIDE) & (g > 0)
+        for (lsbs, least, most), g in zip(module._in_lsbs(), sum(found.cells, ())):
+            further = (lsbs > most + 0.5) & (g < 0) | (lsbs < least - 0.5) & (g > 0)
             made.append(np.where(further, 0.0, g))  # what is held to an end may come back
         return None, None, *(torch.from_numpy(g).to(value) for g, value in zip(made, given))
 
