@@ -43,7 +43,7 @@ def engine(name: str, knobs: str, base: Config = _TINY) -> Config:
 
 # Without GRUs, too
 _SMALL_SHAPES = """gru=0 rows=4 columns=8 k_list=4,8,16 stream_bits=128 max_input=40 max_hidden=40
-    weight_tiles=2048 bias_blocks=128"""
+    weight_tiles=2048 bias_blocks=128 packed=2 lut_columns=3"""
 _SHAPES_LANES = """rows=8 columns=48 lanes=2 k_list=8,16,64 max_input=130 max_hidden=70
     weight_tiles=2048 bias_blocks=128 sequence_words=512"""
 _WIDE = """rows=16 columns=2 lanes=2 uram_columns=1 max_input=130 max_hidden=130 weight_tiles=4301
@@ -55,8 +55,9 @@ ENGINES = {
     "plain": engine("plain", "row_scales=0"),
     # Row blocks wider than words, several lanes, weights in two banks of BRAM and of UltraRAM
     "wide": engine("wide", _WIDE, _TINY.with_format("W16A16")),
-    # A row block of any shape but the largest ends inside a beat
-    "shapes": engine("shapes", _SMALL_SHAPES),
+    # A row block of any shape but the largest ends inside a beat. Products are packed, and widths
+    # are no whole bytes
+    "shapes": engine("shapes", _SMALL_SHAPES, _TINY.with_format("W5A9")),
     # A K is missing, lanes take a band in one turn, segments take more than one level
     "shapes-lanes": engine("shapes-lanes", _SHAPES_LANES, _TINY.with_format("W8A8")),
     "pynq-z2": config.load("pynq-z2"),
@@ -253,7 +254,9 @@ def draw(
     kinds, sizes, lengths = _drawn_outline(rng, cfg, kinds, sizes, lengths)
     cell = cell or ("gru" if cfg.gru and seed % 3 == 2 else "lstm")
     scaled = cfg.row_scales == 1
-    model = random_model(rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme, scaled, cell)
+    model = random_model(
+        rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme, scaled, cell, cfg.packed > 1
+    )
     bits = cfg.fmt.activation_bits
     xs = [integers(rng, bits, (steps, sizes[0]), extreme) for steps in lengths]
     before: Pair | None = None
@@ -287,17 +290,24 @@ def random_model(
     extreme: bool,
     row_scales: bool = False,
     cell: str = "lstm",
+    symmetric: bool = False,
 ) -> QuantModel:
     """Draw integer cells directly, so that every shift and the ends of every range occur.
 
-    With ``row_scales`` each row has its own, and each LSTM cell its scale of c.
+    With ``row_scales`` each row has its own, and each LSTM cell its scale of c. ``symmetric`` ones
+    have no weight of -2**(w - 1). Of a mixed format each level's activations have a width of its own.
     """
+    if fmt.mixed:
+        widths = rng.integers(2, fmt.activation_bits + 1, len(kinds))
+        fmt = replace(fmt, levels=tuple(Format(fmt.weight_bits, int(bits)) for bits in widths))
     cells: list[QuantLayer] = []
-    for kind, level in zip(kinds, _shapes(kinds, sizes)):
+    least = -fmt.most_weight - (not symmetric)
+    for index, (kind, level) in enumerate(zip(kinds, _shapes(kinds, sizes))):
         for reverse, shape in zip(LEVELS[kind], level):
             rows = 4 * shape.hidden_size
             w_ih = integers(rng, fmt.weight_bits, (rows, shape.input_size), extreme)
             w_hh = integers(rng, fmt.weight_bits, (rows, shape.hidden_size), extreme)
+            w_ih, w_hh = np.maximum(w_ih, least), np.maximum(w_hh, least)
             b = integers(rng, fmt.bias_bits - (0 if extreme else 6), (rows,), extreme)
             low = fmt.weight_frac_min + (0 if extreme else 6)
             each = rows if row_scales else None
@@ -308,7 +318,7 @@ def random_model(
             factor = drawn(0, 3) if row_scales else 0
             scaled = row_scales and cell == "lstm"
             c_shift = int(rng.integers(0, MAX_C_SHIFT + 1)) if scaled else 0
-            scales = frac, shift, reverse, factor, c_shift, cell
+            scales = frac, shift, reverse, factor, c_shift, cell, fmt.h_drop(index)
             cells.append(QuantLayer(w_ih, w_hh, b, *scales))
     return QuantModel(fmt, tuple(cells), directions=tuple(len(LEVELS[kind]) for kind in kinds))
 

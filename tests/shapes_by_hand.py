@@ -85,8 +85,9 @@ def cut(rng: np.random.Generator, cfg: Config, first: int, bands: int, size: int
 def draw(cfg: Config, rng: np.random.Generator, extreme: bool) -> tuple[QuantModel, list[Layer]]:
     """Draw two layers, one on the other; bands begin anywhere, alike for sums and biases."""
     sizes = [int(n) for n in rng.integers(1, 33, 3)]
+    scaled, symmetric, kinds = cfg.row_scales == 1, cfg.packed > 1, ("forward", "forward")
     model = cases.random_model(
-        rng, cfg.fmt, ("forward", "forward"), sizes, cfg.max_shift, extreme, cfg.row_scales == 1
+        rng, cfg.fmt, kinds, sizes, cfg.max_shift, extreme, scaled, symmetric=symmetric
     )
     layers, bias = [], 0
     for q in model.layers:
@@ -111,8 +112,8 @@ def packed(cfg: Config, layers: list[Layer]) -> tuple[Program, np.ndarray]:
         words = np.zeros((layer.bands * cfg.rows, cfg.stream_bits // 64), "<i8")
         words[:, 0] = _by_band(cfg, layer, _rows(cfg, layer.q)[:, None], 0).reshape(-1)
         beats.append(words)
-    bits = cfg.fmt.weight_bits
-    weights = np.zeros((len(tiles), cfg.tile_beats * cfg.beat_weights), f"<i{bits // 8}")
+    beat = cfg.tile_beats * cfg.beat_weights
+    weights = np.zeros((len(tiles), beat), f"<i{cfg.fmt.weight_room // 8}")
     weights[:, : cfg.macs] = tiles
     biases = [Instruction(op=Op.LOAD_BIAS, bias_base=n.bias_base, rows=n.bands) for n in layers]
     load = Program((Instruction(op=Op.LOAD_WEIGHTS, rows=len(tiles)), *biases))
@@ -228,7 +229,7 @@ class Made:
         cfg = self.cfg
         engines.check(cfg, self.run, result)
         below, top = (n * cfg.stream_bits // 8 for n in self.neurons)
-        vectors = result.h_bytes[below:-top].view(f"<i{cfg.fmt.activation_bits // 8}")
+        vectors = result.h_bytes[below:-top].view(f"<i{cfg.fmt.activation_room // 8}")
         hidden = self.h.shape[1]
         assert np.array_equal(vectors.reshape(STEPS, -1)[:, :hidden], self.h)
         for layer, beats in enumerate((result.h_bytes[:below], result.h_bytes[-top:])):
@@ -267,7 +268,7 @@ def make(cfg: Config, seed: int) -> Made:
     size = model.input_size
     columns = np.pad(x[0], ((0, 0), (0, -size % cfg.columns))).reshape(-1, cfg.columns)
     filler = cfg.word_beats * cfg.beat_elements - cfg.columns
-    words = np.pad(columns, ((0, 0), (0, filler))).astype(f"<i{fmt.activation_bits // 8}")
+    words = np.pad(columns, ((0, 0), (0, filler))).astype(f"<i{fmt.activation_room // 8}")
     load, weights = packed(cfg, layers)
     sent = STEPS * -(-neurons[1] // cfg.beat_elements) + sum(neurons)
     run = Run(

@@ -39,6 +39,7 @@ struct Work {
   UInt<4> x_shift;
   UInt<4> act_shift;
   UInt<2> c_shift;
+  UInt<4> h_drop;
   UInt<3> shape;
   UInt<kColumnBits> gang;  // bands of a row block
   // Afterwards
@@ -101,6 +102,7 @@ inline Work prepare(const Instruction &i, UInt<7> index) {
   work.x_shift = i.x_shift;
   work.act_shift = i.act_shift;
   work.c_shift = kRowScales ? i.c_shift : UInt<2>(0);
+  work.h_drop = kMixed ? i.h_drop : UInt<4>(0);
   work.finish = tiles && i.finish;
   work.ends = i.ends;
   work.c_zero = i.c_zero;

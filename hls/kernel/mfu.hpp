@@ -70,6 +70,7 @@ class Turns {
       scale_ = UInt<kScalePlaceBits>(band * kPasses);
       act_shift_ = work.act_shift;
       c_shift_ = work.c_shift;
+      h_drop_ = work.h_drop;
       c_zero_ = work.c_zero;
       turn.last = turns == 1;
       active_ = turns != 1;
@@ -111,8 +112,8 @@ class Turns {
       const Scale own[4] = {scale_of(scales, k), scale_of(scales, k + 1), scale_of(scales, k + 2),
                             scale_of(scales, k + 3)};
       #pragma HLS ARRAY_PARTITION variable = own complete
-      group.neuron[lane] =
-          update_cell(gates, own, c_zero_ ? C_t(0) : c_before[lane], c_shift_, kGru && gru_);
+      group.neuron[lane] = update_cell(gates, own, c_zero_ ? C_t(0) : c_before[lane], c_shift_,
+                                       h_drop_, kGru && gru_);
     }
   Move_Up:
     for (int k = 0; k + 4 * kLanes < kRows; ++k) sums_[bank][k] = sums_[bank][k + 4 * kLanes];
@@ -151,6 +152,7 @@ class Turns {
   UInt<kScalePlaceBits> scale_ = 0;  // place of its rows' scales
   UInt<kActShiftBits> act_shift_ = 0;
   UInt<2> c_shift_ = 0;
+  UInt<4> h_drop_ = 0;
   bool c_zero_ = false;
   Acc_t sums_[kBands][kRows] = {};
 };

@@ -96,7 +96,7 @@ inline Factor_t centre(Tanh_t y) {
 
 // sums, scales: of the gates i, f, g, o, or in their places of n_h, r, n_x, z
 inline Neuron update_cell(const Acc_t (&sums)[4], const Scale (&scales)[4], C_t c_before,
-                          int c_shift, bool gru) {
+                          int c_shift, int h_drop, bool gru) {
   #pragma HLS INLINE
   const Factor_t i = sigma(sums[0], scales[0]);
   const Factor_t f = sigma(sums[1], scales[1]);
@@ -137,8 +137,9 @@ inline Neuron update_cell(const Acc_t (&sums)[4], const Scale (&scales)[4], C_t 
   const Int<kOutputBits> out = multiply<kOutputBits>(o, operand) + above;
   if (gru) after.c = C_t(out >> kSigmaFrac);
   constexpr int kDropH = kOutputFrac - kHFrac;
-  const Int<kOutputBits> rounded = out + (Int<kOutputBits>(1) << (kDropH - 1));
-  after.h = saturate<kActBits>(rounded >> kDropH);
+  const Int<kOutputBits> half = shift_left(Int<kOutputBits>(1), kDropH - 1 + h_drop);
+  const Activation_t h = saturate<kActBits>((out + half) >> kDropH);
+  after.h = kMixed ? shift_left(Activation_t(h >> h_drop), h_drop) : h;
   return after;
 }
 

@@ -44,35 +44,6 @@ W packed_weight(W weight, W below) {
   return W(weight - W(below < 0 ? 1 : 0));
 }
 
-// Products of kCount weights at a place of a word, which one DSP makes: its operand holds them
-// kBits apart. Half of what lies above is added to each product but the last, so that none borrows
-// from the next; it then differs from what it is by its sign bit.
-template <int kBits, int kCount, class Weights, class A>
-void multiply_packed(const Weights &weights, int first, A scalar, Int<kBits> (&products)[kCount]) {
-  #pragma HLS INLINE
-  ap_int<kPackedBits> operand = 0;
-  ap_int<kCount * kBits> halves = 0;
-Spread:
-  for (int i = 0; i < kCount; ++i) {
-    const Int<kWeightBits> weight = get<kWeightBits>(weights, first + i);
-    if (i + 1 < kCount) {
-      operand.range((i + 1) * kBits - 1, i * kBits) = Int<kBits>(weight);
-      halves[(i + 1) * kBits - 1] = 1;
-    } else {
-      operand.range(kPackedBits - 1, i * kBits) = weight;
-    }
-  }
-  const ap_int<kCount * kBits> product = operand * scalar;
-  #pragma HLS BIND_OP variable = product op = mul impl = dsp
-  const ap_int<kCount * kBits> result = product + halves;  // by the DSP's own adder
-Part:
-  for (int i = 0; i < kCount; ++i) {
-    Int<kBits> part = Int<kBits>(result.range((i + 1) * kBits - 1, i * kBits));
-    if (i + 1 < kCount) part[kBits - 1] = !part[kBits - 1];
-    products[i] = part;
-  }
-}
-
 template <class T>
 T shift_left(T value, int by) {
   #pragma HLS INLINE
@@ -127,6 +98,35 @@ template <int kBits, class Packed>
 Int<kBits> get(const Packed &pack, int place) {
   #pragma HLS INLINE
   return Int<kBits>(pack.range((place + 1) * kBits - 1, place * kBits));
+}
+
+// Products of kCount weights at a place of a word, which one DSP makes: its operand holds them
+// kBits apart. Half of what lies above is added to each product but the last, so that none borrows
+// from the next; it then differs from what it is by its sign bit.
+template <int kBits, int kCount, class Weights, class A>
+void multiply_packed(const Weights &weights, int first, A scalar, Int<kBits> (&products)[kCount]) {
+  #pragma HLS INLINE
+  ap_int<kPackedBits> operand = 0;
+  ap_int<kCount * kBits> halves = 0;
+Spread:
+  for (int i = 0; i < kCount; ++i) {
+    const Int<kWeightBits> weight = get<kWeightBits>(weights, first + i);
+    if (i + 1 < kCount) {
+      operand.range((i + 1) * kBits - 1, i * kBits) = Int<kBits>(weight);
+      halves[(i + 1) * kBits - 1] = 1;
+    } else {
+      operand.range(kPackedBits - 1, i * kBits) = weight;
+    }
+  }
+  const ap_int<kCount * kBits> product = operand * scalar;
+  #pragma HLS BIND_OP variable = product op = mul impl = dsp
+  const ap_int<kCount * kBits> result = product + halves;  // by the DSP's own adder
+Part:
+  for (int i = 0; i < kCount; ++i) {
+    Int<kBits> part = Int<kBits>(result.range((i + 1) * kBits - 1, i * kBits));
+    if (i + 1 < kCount) part[kBits - 1] = !part[kBits - 1];
+    products[i] = part;
+  }
 }
 
 template <int kBits, class Packed>

@@ -195,7 +195,8 @@ module dispatcher
         target: '{
             c_zero: cur.instr.c_zero, parity: !half_q, word: word_q, lane: lane_q,
             emit: cur.instr.emit, keep: cur.instr.keep, seq_addr: seq_write_q,
-            vector_end: ends_vector, run_last: cur.last}};
+            vector_end: ends_vector, run_last: cur.last,
+            h_drop: Mixed == 1 ? cur.instr.h_drop : '0}};
     past_q <= cur.past || weight_q >= (WeightAddrBits + 1)'(WeightTiles);
     index_q <= cur.index;
   end

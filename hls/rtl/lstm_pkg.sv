@@ -110,6 +110,7 @@ package lstm_pkg;
     logic [SeqBits-1:0]  seq_addr;  // of h's first word, then of its own (mfu.sv)
     logic                vector_end;
     logic                run_last;
+    logic [3:0]          h_drop;    // of a mixed format
   } target_t;
 
   typedef struct packed {

@@ -147,6 +147,7 @@ module mfu
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     mfu_lane u_lane (
         .clk, .sums(turn_sums[4*lane+:4]), .scales(scales[4*lane+:4]), .c_shift(c_shift_q), .gru,
+        .h_drop(beside_q[HEdge-3].h_drop),
         .valid(busy_q), .c_addr(c_addr_q), .c_zero(target_q.c_zero),
         .load_we(load_write.state), .load_addr(CAddrBits'(load_write.addr)), .load_c(load_c[lane]),
         .giving, .give_addr, .given_c(given_c[lane]), .h(h[lane]),

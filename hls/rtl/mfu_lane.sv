@@ -14,6 +14,7 @@ module mfu_lane
     input  logic signed [AccBits-1:0]   sums[4],    // i, f, g, o
     input  logic [3:0][ScaleBits-1:0]   scales,     // factor and act_shift of each
     input  logic        [1:0]           c_shift,
+    input  logic        [3:0]           h_drop,     // after edge 12
     input  logic                        valid,
     input  logic        [CAddrBits-1:0] c_addr,
     input  logic                        c_zero,
@@ -205,6 +206,18 @@ module mfu_lane
   localparam int OutShift = CellFrac + Finer - HFrac;
   localparam int OutBits = Gru == 1 ? CBits + SigmaFrac + 1 : CellFrac + 2;
   localparam int OperandBits = Gru == 1 ? CBits + 1 : SigmaFrac + 1;
+  // With a mixed format h_drop bits of h are 0: an LSB of h lies so much higher. With one it is fixed.
+  logic [ActBits-1:0] lsb_q, lsb_h, kept_h;
+  if (Mixed == 1) begin : gen_mixed
+    logic [ActBits-1:0] lsb, kept_q;
+    assign lsb = ActBits'(1) << h_drop;
+    always_ff @(posedge clk) begin
+      {lsb_q, kept_q} <= {lsb, -lsb};
+      {lsb_h, kept_h} <= {lsb_q, kept_q};
+    end
+  end else begin : gen_fixed
+    assign {lsb_q, lsb_h, kept_h} = {ActBits'(1), ActBits'(1), {ActBits{1'b1}}};
+  end
   factor_t o_m;
   logic signed [OperandBits-1:0] t_q;
   logic signed [OutBits-1:0] above, out_m, out_p;
@@ -238,12 +251,14 @@ module mfu_lane
     assign n_h = n_h_q[HeldWait-2];
     assign n_x = n_x_q[HeldWait];
     assign c_next = gru ? out_p[SigmaFrac+:CBits] : cell_q[CWriteEdge-CellEdge-1];
-    assign rounded = out_p[OutBits-1:OutShift] + (OutBits - OutShift)'(out_p[OutShift-1]);
+    logic [ActBits-1:0] up;
+    assign up = out_p[OutShift-1+:ActBits] & lsb_h;
+    assign rounded = out_p[OutBits-1:OutShift] + (OutBits - OutShift)'(up);
   end else begin : gen_lstm
     assign c_read = c_mem[c_addr_q[CAddrEdge]];
     assign {n_h, n_x} = '0;
     assign c_next = c_cell;
-    assign above = OutBits'(1) << (OutShift - 1);  // half of an LSB of h
+    assign above = OutBits'(lsb_q) << (OutShift - 1);  // half of an LSB of h
     assign rounded = out_p[OutBits-1:OutShift];
     always_ff @(posedge clk) t_q <= centre(c_y, c_negative);
   end
@@ -251,6 +266,7 @@ module mfu_lane
   // Of an LSTM only rounding up to 1 can leave the range, of a GRU a state that is given beyond it.
   logic below;
   assign below = rounded[OutBits-OutShift-1];
-  assign h = rounded[OutBits-OutShift-1:ActBits-1] == {(OutBits - OutShift - ActBits + 1) {below}}
-             ? rounded[ActBits-1:0] : {below, {(ActBits - 1) {~below}}};
+  assign h = (rounded[OutBits-OutShift-1:ActBits-1] == {(OutBits - OutShift - ActBits + 1) {below}}
+              ? rounded[ActBits-1:0] : {below, {(ActBits - 1) {~below}}})
+             & kept_h;
 endmodule

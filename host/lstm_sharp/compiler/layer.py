@@ -24,6 +24,7 @@ class LayerShape:
     even: bool = True  # all rows have one scale
     kind: str = "lstm"
     symmetric: bool = True  # no weight is the least of its width
+    h_drop: int = 0
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,7 @@ class LevelProgram:
                     h_word=chain.word_first + neuron // cfg.columns,
                     h_lane=neuron % cfg.columns,
                     c_shift=cell.shape.c_shift,
+                    h_drop=cell.shape.h_drop,
                     x_shift=shared * cell.shape.x_shift,
                     act_shift=shared * cell.shape.act_shift,
                 ),

@@ -63,6 +63,11 @@ def check_fit(
                 f"layer {layer} has a scale a row or one of c, {cfg.name} has neither "
                 "(row_scales 0); quantise for this config"
             )
+        if shape.h_drop and not cfg.mixed:
+            raise UsageError(
+                f"h of layer {layer} has {shape.h_drop} bits fewer than others, {cfg.name} has "
+                f"{cfg.format} for all; give it the model's format"
+            )
         if cfg.packed > 1 and not shape.symmetric:
             raise UsageError(
                 f"layer {layer} has weights of -{cfg.fmt.most_weight + 1}, which {cfg.name} does "

@@ -44,6 +44,7 @@ def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
             not (q.factor.any() or np.ptp(q.x_shift) or np.ptp(q.frac)),
             q.kind,
             min(q.w_ih.min(), q.w_hh.min()) >= -model.fmt.most_weight,
+            q.h_drop,
         )
         for q in model.layers
     )

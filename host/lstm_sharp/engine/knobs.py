@@ -212,6 +212,11 @@ class Config(Knobs):
         return _uram_banks(self.weight_tiles)
 
     @property
+    def mixed(self) -> int:
+        """1: h can have fewer bits in some layers than in others."""
+        return int(self.fmt.mixed)
+
+    @property
     def product_bits(self) -> int:
         """Width of one product, signed; packed weights leave out the least, -2**(w - 1)."""
         return self.fmt.weight_bits + self.fmt.activation_bits - (self.packed > 1)
@@ -304,7 +309,11 @@ class Config(Knobs):
     @cached_property
     def identity(self) -> int:
         """32-bit hash of knobs, interface version and engine, readable from the engine."""
+        fmt = self.fmt
         facts = {**self.knobs(), "interface": INTERFACE_VERSION}
+        facts["format"] = str(replace(fmt, levels=()))  # which levels have which is data
+        if fmt.mixed:
+            facts["mixed"] = 1
         if self.engine == "sv":
             facts.pop("min_tail", None)  # its D does not follow it
         else:
@@ -327,7 +336,7 @@ class Config(Knobs):
         if fmt is None or fmt == self.format:
             return self
         Format.parse(fmt)
-        return resized(self, format=fmt, name=f"{self.name}-{fmt.lower()}")
+        return resized(self, format=fmt, name=f"{self.name}-{fmt.lower().replace(',', '-')}")
 
     @property
     def limits(self) -> dict[str, Any]:

@@ -153,6 +153,7 @@ class Instruction:
     repeats: Annotated[int, Field(4, 16, 16)] = 0  # of the loop that ends here; 0 and 1: none
     h_word: Annotated[int, Field(5, 0, 16)] = 0  # of the first row's neurons in the h buffer
     h_lane: Annotated[int, Field(5, 16, 8)] = 0
+    h_drop: Annotated[int, Field(6, 0, 4)] = 0  # last bits of h that are 0, of a mixed format
     loop_back: Annotated[int, Field(5, 24, 8)] = 0  # instructions from the loop's first to this one
 
     def row_slots(self, cfg: Config) -> int:

@@ -59,7 +59,7 @@ def hls_settings(cfg: Config) -> dict[str, object]:
 _SIZES = (
     *("rows", "columns", "block", "lanes", "passes", "most_passes", "bands"),
     *("packed", "packed_bits", "lut_columns", "product_bits", "sum_bits", "acc_bits"),
-    *("max_shift", "row_scales", "scaled_bits", "gru"),
+    *("max_shift", "row_scales", "scaled_bits", "gru", "mixed"),
     *("z_shift_min", "h_words", "x_columns", "ring_words", "weight_tiles", "uram_columns"),
     *("bias_blocks", "stream_bits", "beat_elements", "word_beats", "tile_beats", "beat_weights"),
     *("fifo_beats", "tail", "acc_distance"),

@@ -35,7 +35,7 @@ SIGMA_FRAC = 17
 
 @dataclass(frozen=True)
 class Format:
-    """Widths of weights and activations in bits.
+    """Widths of weights and activations in bits; of several levels, of the widest.
 
     Raises:
         UsageError: from ``parse``, when the text is no format, or a width is out of range.
@@ -43,10 +43,16 @@ class Format:
 
     weight_bits: int
     activation_bits: int
+    levels: tuple[Format, ...] = ()
+    """Each level's own, the lowest first; none: all are alike."""
 
     @classmethod
     def parse(cls, text: str) -> Format:
-        """Read ``W8A16`` and the like."""
+        """Read ``W8A16`` and the like, or one of each level: ``W8A16,W4A8``."""
+        if "," in text:
+            levels = tuple(map(cls.parse, text.split(",")))
+            widths = [(own.weight_bits, own.activation_bits) for own in levels]
+            return cls(*map(max, zip(*widths)), levels)
         match = re.fullmatch(r"W([1-9]\d?)A([1-9]\d?)", text)
         widths = tuple(map(int, match.groups())) if match else (0,)
         if not all(LEAST_BITS <= bits <= MOST_BITS for bits in widths):
@@ -54,7 +60,20 @@ class Format:
         return cls(*widths)
 
     def __str__(self) -> str:
-        return f"W{self.weight_bits}A{self.activation_bits}"
+        return ",".join(map(str, self.levels)) or f"W{self.weight_bits}A{self.activation_bits}"
+
+    def of_level(self, level: int) -> Format:
+        """Return the format of one level."""
+        return self.levels[level] if self.levels else self
+
+    def h_drop(self, level: int) -> int:
+        """Bits by which h of a level is narrower than that of the widest."""
+        return self.activation_bits - self.of_level(level).activation_bits
+
+    @property
+    def mixed(self) -> bool:
+        """Whether h has not the same width in all levels."""
+        return any(map(self.h_drop, range(len(self.levels))))
 
     def narrower(self, other: Format) -> bool:
         """Whether neither of its widths is the other's larger, and it is not the same."""

@@ -135,7 +135,7 @@ def run_cell(
     # tanh takes z, sigma takes z / 2: see numerics.activation
     scale = np.full((4, 1, 1), 2.0 ** (Z_FRAC - fmt.h_frac - 1))
     scale[2] *= 2.0
-    h, c = h.astype(np.float64), c.astype(np.float64)
+    h, c, h_frac = h.astype(np.float64), c.astype(np.float64), fmt.h_frac - layer.h_drop
     step = _gru_step if layer.kind == "gru" else partial(_lstm_step, 2.0**layer.c_shift)
     # Arrays, for NumPy is three times slower where a limit is a single number.
     ends = np.zeros(h.shape), np.full(h.shape, 2.0 * _Z_HALF - 1)
@@ -144,18 +144,20 @@ def run_cell(
         z = product(h, layer.h_gates, len(h))
         z += x_sums[:, t]
         z *= scale
-        h, c, over = step(fmt, ends, z, c)
-        h.clip(-(1 << fmt.h_frac), (1 << fmt.h_frac) - 1, out=h)
+        h, c, over = step(h_frac, ends, z, c)
+        h.clip(-(1 << h_frac), (1 << h_frac) - 1, out=h)
+        if layer.h_drop:
+            h *= 1 << layer.h_drop
         out[:, t], held = h, held + over
         if watch:
             watch(z, c)
     if saturated is not None:
-        highest = (1 << fmt.h_frac) - 1
+        highest = ((1 << h_frac) - 1) << layer.h_drop
         saturated.append(Saturated(int(np.count_nonzero(out == highest)), held))
     return out, c.astype(np.int64)
 
 
-def _lstm_step(c_scale: float, fmt: Format, ends: _Ends, z: np.ndarray, c: np.ndarray) -> _Stepped:
+def _lstm_step(c_scale: float, h_frac: int, ends: _Ends, z: np.ndarray, c: np.ndarray) -> _Stepped:
     """Update neurons by their sums z (4, batch, H) and c."""
     i, f, g, o = _lookup(z, ends)
     if c_scale > 1:
@@ -163,10 +165,10 @@ def _lstm_step(c_scale: float, fmt: Format, ends: _Ends, z: np.ndarray, c: np.nd
     c = _round(2.0 * (f + _ONE) * c + (i + _ONE) * (2.0 * g + 1.0), _DROP)
     held = _saturate(c, _C_HALF)
     t_of_c = 2.0 * _lookup(c * c_scale, ends) + 1.0
-    return _round((o + _ONE) * t_of_c, _PRODUCT_FRAC - fmt.h_frac), c, held
+    return _round((o + _ONE) * t_of_c, _PRODUCT_FRAC - h_frac), c, held
 
 
-def _gru_step(fmt: Format, ends: _Ends, z: np.ndarray, c: np.ndarray) -> _Stepped:
+def _gru_step(h_frac: int, ends: _Ends, z: np.ndarray, c: np.ndarray) -> _Stepped:
     """As ``_lstm_step``."""
     n_h, n_x = np.floor(z[0]), np.floor(z[2])
     held = _saturate(n_h, _C_HALF / 2) + _saturate(n_x, _C_HALF)
@@ -174,7 +176,7 @@ def _gru_step(fmt: Format, ends: _Ends, z: np.ndarray, c: np.ndarray) -> _Steppe
     n = _round(2.0 * r * (2.0 * n_h + 1.0) + n_x * 2.0**_DROP, _DROP)
     t = 2.0 * _lookup(n, ends) + 1.0
     c = _round(keep * (c - t * _T_IN_C) + t * 2.0**GRU_C_FRAC, SIGMA_FRAC)
-    return _round(c.copy(), GRU_C_FRAC - fmt.h_frac), c, held
+    return _round(c.copy(), GRU_C_FRAC - h_frac), c, held
 
 
 def _saturate(value: np.ndarray, half: float) -> int:

@@ -46,12 +46,13 @@ class Rules:
     row_scales: int
     method: str
     symmetric: bool
+    own: Format
+    """Of the level; ``fmt`` is the stack's."""
 
     @property
     def full(self) -> float:
         """What a row's largest weight may come to; of few bits one step beyond is too far."""
-        most = self.fmt.most_weight
-        return float(most + (self.fmt.weight_bits >= 8))
+        return float(self.own.most_weight + (self.own.weight_bits >= 8))
 
 
 class Met(NamedTuple):
@@ -104,7 +105,8 @@ def quantize(
 
     Args:
         model: the float model.
-        fmt: widths of weights and activations, or their name, such as W8A16.
+        fmt: widths of weights and activations, or their name, such as W8A16 or, of two levels,
+            W8A16,W4A8.
         calibration: x as the model will see it, (batch, time, X) or (time, X) float, which values
             that are all the same do not tell.
         max_shift: the largest x_shift of the engine.
@@ -114,13 +116,19 @@ def quantize(
         symmetric: whether the engine packs products, and so takes no weight of -2**(w - 1).
 
     Raises:
-        UsageError: NaN in the data, or nothing but one value; or weights that no scale holds.
+        UsageError: NaN in the data, or nothing but one value; weights that no scale holds; formats
+            of another number of levels.
     """
     if method not in METHODS:
         raise UsageError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     x = _checked(model, calibration)
     fmt = Format.parse(fmt) if isinstance(fmt, str) else fmt
-    rules = Rules(fmt, max_shift, row_scales, method, symmetric)
+    if fmt.levels and len(fmt.levels) != len(model.levels):
+        raise UsageError(
+            f"{fmt} is the formats of {len(fmt.levels)} layers, {model.name} has "
+            f"{len(model.levels)}; give one format, or one for each"
+        )
+    rules = Rules(fmt, max_shift, row_scales, method, symmetric, fmt.of_level(0))
     fit, rest = _split(x)
     met, _ = _met(model, fit, len(model.layers))
     bottom = met[: len(model.levels[0])]
@@ -193,6 +201,7 @@ def _quantized(
     notes: list[str] = []
     layers: list[QuantLayer] = []
     for index, level in enumerate(model.levels):
+        rules = replace(rules, own=rules.fmt.of_level(index))
         for one in met[len(layers) : len(layers) + len(level)]:
             where = f"layer {index}{' reverse' if one.cell.reverse else ''}"
             layer, said = _quantize_cell(one if index else one.over(reach), rules, trust, where)
@@ -298,7 +307,7 @@ def _scales(met: Met, rules: Rules) -> Scales:
     if not rules.row_scales:
         noise = noise.mean(axis=1, keepdims=True)
     least, row = noise.argmin(axis=0), np.arange(noise.shape[1])
-    of_x = np.square(met.cell.w_ih).sum(axis=1) * 4.0**-rules.fmt.h_frac / 12
+    of_x = np.square(met.cell.w_ih).sum(axis=1) * 4.0**-rules.own.h_frac / 12
     of_x = float((met.slope * of_x).mean())
     free = sum(
         _step(*_grid(need, rules)) ** 2 * power / 12
@@ -398,13 +407,14 @@ def _quantize_cell(
         factor,
         c_shift,
         cell.kind,
+        fmt.activation_bits - rules.own.activation_bits,
     )
     return layer, notes
 
 
 def _held(weights: np.ndarray, rules: Rules) -> np.ndarray:
     """Hold whole weights, float64, to their range."""
-    most = rules.fmt.most_weight
+    most = rules.own.most_weight
     return np.clip(weights, -most - (not rules.symmetric), most)
 
 

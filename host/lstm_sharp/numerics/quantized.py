@@ -33,6 +33,8 @@ class QuantLayer(Cell):
     c_shift: int = 0
     """An LSTM's c has C_FRAC - c_shift fraction bits; 0 to MAX_C_SHIFT, 0 of a GRU."""
     kind: str = "lstm"
+    h_drop: int = 0
+    """The last bits of h that are 0; of a level that is narrower than the stack's format."""
 
     def __post_init__(self) -> None:
         for name in ("frac", "x_shift", "factor"):
@@ -113,7 +115,9 @@ class QuantModel(Levels[QuantLayer]):
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:
         """Turn x (batch, time, X) float into int64, rounded half up, saturated."""
-        return to_int(x / self.x_scale, 0, self.fmt.activation_bits)
+        drop = self.fmt.h_drop(0)
+        x = x / (self.x_scale * 2.0**drop)
+        return to_int(x, 0, self.fmt.activation_bits - drop) << drop
 
     def dequantize_input(self, x: np.ndarray) -> np.ndarray:
         """Turn integer x (..., X) into float64."""
