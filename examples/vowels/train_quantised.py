@@ -7,9 +7,10 @@ Needs what train.py needs, and lstm_sharp; no download is made:
     python train_quantised.py --formats W4A8 --seeds 1
     python train_quantised.py --model small --out small  # of another folder that train.py wrote
 
-The LSTM learns to answer as the float model does, on training data disturbed as train.py does it; the
-head stays as it is. How fast it learns is chosen on a fifth of the training data, by how near it comes
-to the float model there; it then learns from all of them. The test split is only counted on.
+The LSTM learns to answer as the float model does, on training data disturbed as train.py does it;
+the head stays as it is. How fast it learns is chosen on a fifth of the training data, by how near
+it comes to the float model there; it then learns from all of them. The test split is only counted
+on.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Speakers(torch.nn.Module):
         self.weight, self.bias = (torch.tensor(tensors[f"head.{n}"]) for n in ("weight", "bias"))
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Take the h of each utterance's last step."""
         h, _ = self.lstm(x, lengths=lengths)
         last = h[torch.arange(len(x)), lengths - 1]
         return (last @ self.weight.T + self.bias).log_softmax(1)

@@ -43,8 +43,8 @@ _INSIDE = 0.49
 class QuantLSTM(torch.nn.Module):
     """An ``nn.LSTM`` in integers: what it computes in ``forward`` is what the engine will.
 
-    Its parameters are float weights and biases, ``w_ih_l0``, ``w_hh_l0``, ``b_l0`` and so on in the
-    order of ``Model.layers``; their scales are fixed.
+    Its parameters are float64 weights and biases, ``w_ih_l0``, ``w_hh_l0``, ``b_l0`` and so on in
+    the order of ``Model.layers``; their scales are fixed.
     """
 
     kind = "lstm"
@@ -65,15 +65,18 @@ class QuantLSTM(torch.nn.Module):
         if held is None or held.kind != self.kind:
             what = f"is a {held.kind}" if held else "has no integers: see from_torch"
             raise UsageError(f"{type(self).__name__} takes a quantised {self.kind}; it {what}")
-        self.batch_first, self._model, most = batch_first, model, held.fmt.most_weight
-        least, of_b = -most - (not symmetric), 1 << (held.fmt.bias_bits - 1)
-        self._ends = (least, most), (least, most), (-of_b, of_b - 1)
+        self.batch_first, self._model, self._ends = batch_first, model, list[tuple[int, int]]()
+        of_b = 1 << (held.fmt.bias_bits - 1)
+        for index, level in enumerate(held.levels):
+            most = held.fmt.of_level(index).most_weight
+            of_w = -most - (not symmetric), most
+            self._ends += [of_w, of_w, (-of_b, of_b - 1)] * len(level)
         for n, (cell, ints, units) in enumerate(zip(model.layers, held.layers, held.units)):
             for name, unit in zip(_NAMES, units):
                 whole = getattr(ints, name)
                 near = np.clip(getattr(cell, name) / unit, whole - _INSIDE, whole + _INSIDE) * unit
-                value = torch.as_tensor(near, dtype=torch.get_default_dtype())
-                self.register_parameter(f"{name}_l{n}", torch.nn.Parameter(value))
+                value = torch.nn.Parameter(torch.from_numpy(near))  # a bias may have 39 bits
+                self.register_parameter(f"{name}_l{n}", value)
 
     @classmethod
     def from_torch(
@@ -115,13 +118,13 @@ class QuantLSTM(torch.nn.Module):
     def _run(self, x: Any, state: Any, lengths: Any) -> tuple[Any, Any]:
         if isinstance(x, torch.nn.utils.rnn.PackedSequence):
             return self._packed(x, state)
-        x = x if self.batch_first else x.transpose(0, 1)
+        x = x if self.batch_first else x.swapaxes(0, 1)
         if state is None:
             cells = self._model.layers
             zeros = x.new_zeros((len(cells), len(x), max(cell.hidden_size for cell in cells)))
             state = zeros, zeros
         h, *after = _Golden.apply(self, lengths, x, *state, *self._weights())
-        return h if self.batch_first else h.transpose(0, 1), tuple(after)
+        return h if self.batch_first else h.swapaxes(0, 1), tuple(after)
 
     def _packed(self, x: Any, state: Any) -> tuple[Any, Any]:
         rnn = torch.nn.utils.rnn
@@ -194,7 +197,7 @@ class QuantLSTM(torch.nn.Module):
     def _in_lsbs(self) -> Iterator[tuple[np.ndarray, int, int]]:
         """Yield what the parameters are in LSBs of their integers, and the ends of these."""
         units = self._model.quantized.units
-        for value, unit, ends in zip(self._weights(), sum(units, ()), self._ends * len(units)):
+        for value, unit, ends in zip(self._weights(), sum(units, ()), self._ends):
             found = _array(value) / unit
             if not np.isfinite(found).all():
                 raise UsageError("weights are NaN or infinite: training diverged; lower its rate")
