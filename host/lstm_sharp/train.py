@@ -111,13 +111,16 @@ class QuantLSTM(torch.nn.Module):
             h and c after it, (cells, batch, H) each.
 
         Raises:
-            UsageError: wrong shapes, or NaN, in x or in the weights.
+            UsageError: wrong shapes or types, NaN, or weights that are NaN.
         """
         return self._run(x, state, lengths)
 
     def _run(self, x: Any, state: Any, lengths: Any) -> tuple[Any, Any]:
         if isinstance(x, torch.nn.utils.rnn.PackedSequence):
             return self._packed(x, state)
+        if x.dtype not in (torch.float32, torch.float64):
+            raise UsageError(f"x is {x.dtype}; float32 and float64 hold what an engine computes")
+        check_input(self._model, _array(x), "x")
         x = x if self.batch_first else x.swapaxes(0, 1)
         if state is None:
             cells = self._model.layers
@@ -143,8 +146,8 @@ class QuantLSTM(torch.nn.Module):
         """
         held: QuantModel = self._model.quantized
         whole = [
-            np.clip(np.floor(value + 0.5), *ends).astype(np.int64)
-            for value, *ends in self._in_lsbs()
+            np.clip(np.floor(value + 0.5), least, most).astype(np.int64)
+            for value, least, most in self._in_lsbs()
         ]
         cells = [replace(q, **dict(zip(_NAMES, whole[3 * n :]))) for n, q in enumerate(held.layers)]
         return replace(held, layers=tuple(cells))
@@ -225,7 +228,7 @@ class _Golden(torch.autograd.Function):
     def forward(ctx: Any, module: QuantLSTM, lengths: Any, *given: Any) -> tuple[Any, ...]:
         model, (x, h, c) = module.to_quantized(), map(_array, given[:3])
         ends = np.full(len(x), x.shape[1]) if lengths is None else np.asarray(lengths)
-        ends = check_lengths(check_input(model, x, "x"), ends)
+        ends = check_lengths(x, ends)
         state = State(*model.quantize_state(*check_state(model, len(x), (h, c))))
         found, after, noted = gradients.run(model, model.quantize_input(x), state, ends)
         ctx.save_for_backward(*given)
@@ -238,9 +241,11 @@ class _Golden(torch.autograd.Function):
         module, model, noted, ends = ctx.held
         of_h, *of_state = map(_array, of)
         found = gradients.back(model, noted, of_h, State(*of_state), ends)
-        made, given = [], ctx.saved_tensors
-        for value, most, g in zip(given, (model.x_reach, 1.0, model.c_reach), found[:3]):
-            made.append(np.where(np.abs(_array(value)) <= most, g, 0.0))
+        given, reaches = ctx.saved_tensors, (model.x_reach, 1.0, model.c_reach)
+        made = [
+            np.where(np.abs(_array(value)) <= reach, g, 0.0)
+            for value, reach, g in zip(given, reaches, found[:3])
+        ]
         for (lsbs, least, most), g in zip(module._in_lsbs(), sum(found.cells, ())):
             further = (lsbs > most + 0.5) & (g < 0) | (lsbs < least - 0.5) & (g > 0)
             made.append(np.where(further, 0.0, g))  # what is held to an end may come back

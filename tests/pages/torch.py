@@ -151,4 +151,4 @@ nn = SimpleNamespace(
 onnx = SimpleNamespace(export=_export)
 autograd = SimpleNamespace(Function=_Function)
 optim = SimpleNamespace(Adam=_nothing)
-arange = np.arange
+arange, float32, float64 = np.arange, np.float32, np.float64

@@ -70,11 +70,13 @@ def module_of(train: Any, model: QuantModel, *how: bool) -> Any:
 
 
 def input_of(rng: Any, model: QuantModel) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Draw x (4, 5, X), some of it out of reach, lengths, and a state, one of whose c saturates."""
+    """Draw x (4, 5, X), lengths and a state, some of each out of reach."""
     x = integers(rng, model.fmt.activation_bits, (4, 5, model.input_size), True)
     x = model.dequantize_input(x + rng.uniform(-0.7, 0.7, x.shape))
     shape = (len(model.layers), 4, max(q.hidden_size for q in model.layers))
     state = [rng.uniform(-1.1, 1.1, shape), model.c_reach * rng.uniform(-1.1, 1.1, shape)]
+    for value, reach in ((x, model.x_reach[0]), (state[0], 2.0), (state[1], model.c_reach[0])):
+        value[0, 0, 0] = 1.2 * np.squeeze(reach)
     return x, np.array([5, 1, 3, 5]), state[: 1 + (model.kind == "lstm")]
 
 
@@ -232,7 +234,7 @@ def test_a_module_is_taken_trained_and_written(
     for got, q in zip(module.to_quantized().layers, want.layers, strict=True):
         assert all(np.array_equal(getattr(got, n), getattr(q, n)) for n in vars(q))
     for value in module._weights():
-        value.detach().numpy()[...] += 3 * np.abs(value.detach().numpy()).mean()
+        value.detach().numpy()[...] += 30 * np.abs(value.detach().numpy()).mean()
     made = module.to_quantized()
     low = [min(q.w_ih.min(), q.w_hh.min()) for q in made.layers]
     assert [q.w_hh.max() for q in made.layers] == [127, 127, 7, 7] and min(low) >= -127
@@ -265,6 +267,8 @@ def test_refusals(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     module, torch = train.QuantLSTM.from_torch(model, "W8A8", x), train.torch
     for given, what in (
         ({"x": x[:, :, :2]}, "x is float64 (2, 7, 2); numbers (batch, time, 3)"),
+        ({"x": x[0]}, "x is float64 (7, 3)"),
+        ({"x": x.astype(np.int64)}, "int64; float32 and float64 hold"),
         ({"x": x * np.nan}, "x has 42 NaN or infinite of 42 values"),
         ({"lengths": [0, 7]}, "sequence 0 has a length of 0; 1 to the 7 steps"),
         ({"state": [np.zeros((2, 2, 4), "f")] * 2}, "state h is float64 (2, 2, 4)"),
@@ -291,13 +295,15 @@ def test_the_vowels_are_told_as_the_page_says(fmt: str) -> None:
     xs = [x[:n] for x, n in zip(data["x"], data["lengths"])]
     with Session(load_model(folder / f"vowels_{fmt.lower()}.npz"), backend="golden") as session:
         logits = np.stack(session.run(xs, output_of="head"))
-    assert np.count_nonzero(logits.argmax(axis=1) == data["labels"]) == told["right"] >= 362
+    assert (
+        np.count_nonzero(logits.argmax(axis=-1).ravel() == data["labels"]) == told["right"] >= 362
+    )
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_pytorch_trains(train: Any, kind: str) -> None:
-    """In place of a module of its own, packed or not, and nearer to what it is to learn."""
+    """In place of a module of its own, packed or not; and it learns to say the opposite."""
     torch = train.torch
     torch.manual_seed(0)
     own = getattr(torch.nn, kind)(5, 16, 2, bidirectional=True)
@@ -316,12 +322,12 @@ def test_pytorch_trains(train: Any, kind: str) -> None:
     losses = []
     for _ in range(30):
         optimiser.zero_grad()
-        loss = (module(packed)[0].data - right.data.detach()).square().mean()
+        loss = (module(packed)[0].data + right.data.detach()).square().mean()
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.5 * losses[0]
-    assert float((begun(packed)[0].data - right.data).square().mean().detach()) == losses[0]
+    assert float((begun(packed)[0].data + right.data).square().mean().detach()) == losses[0]
     made, given = module.to_quantized(), x.swapaxes(0, 1).numpy()
     found = made.dequantize_h(golden.run(made, made.quantize_input(given))[0])
     assert np.array_equal(module(x)[0].detach().swapaxes(0, 1).numpy(), found)

@@ -23,6 +23,10 @@ _Slopes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 (time, batch, H), o's sum's by that of h, that of c by that of h, and that of c before by c's."""
 
 
+Of = tuple[np.ndarray, ...]
+"""Gradients of a cell's w_ih (4H, X), w_hh (4H, H) and b (4H,)."""
+
+
 class Noted(NamedTuple):
     """What a cell met, its steps in its own order, integers but for z."""
 
@@ -39,8 +43,7 @@ class Gradients(NamedTuple):
     x: np.ndarray  # (batch, time, X)
     h: np.ndarray  # (cells, batch, H)
     c: np.ndarray
-    cells: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
-    """By w_ih (4H, X), w_hh (4H, H) and b (4H,) of each cell of ``QuantModel.in_float``."""
+    cells: list[Of]  # of ``QuantModel.in_float``
 
 
 def run(
@@ -96,26 +99,27 @@ def back(
         of_state: of the state after the last steps, in real numbers.
         lengths: as given to ``run``.
     """
-    of_h = np.where((np.arange(of_h.shape[1]) < lengths[:, None])[..., None], of_h, 0.0)
     before, each = State(np.zeros_like(of_state.h), np.zeros_like(of_state.c)), np.arange(len(of_h))
-    of_cells, index = [], len(noted)
+    of_h = np.where((np.arange(of_h.shape[1]) < lengths[:, None])[..., None], of_h, 0.0)
+    of_cells, index = list[Of](), len(noted)
     for level, floats in reversed([*zip(model.levels, model.in_float().levels)]):
         index -= len(level)
-        widths = np.cumsum([cell.hidden_size for cell in level[:-1]])
-        unit = 0.5**model.fmt.h_frac if index else model.x_scale
-        below, found = 0.0, []
-        for n, of_own in enumerate(np.split(of_h, widths, axis=2)):
-            own, met = (index + n, slice(None), slice(level[n].hidden_size)), noted[index + n]
+        unit = 0.5**model.fmt.h_frac
+        x_unit = unit if index else model.x_scale
+        of_x, found = np.zeros(noted[index].x.shape), list[Of]()
+        ends = np.cumsum([cell.hidden_size for cell in level[:-1]])
+        for n, of_own in enumerate(np.split(of_h, ends, axis=2)):
+            met, own = noted[index + n], (index + n, slice(None), slice(level[n].hidden_size))
             of_own = _in_order(of_own, met.order)
             of_own[each, lengths - 1] += of_state.h[own]
+            of_c, w_ih = of_state.c[own], floats[n].w_ih
             of_z, before.h[own], before.c[own] = _cell(
-                level[n], floats[n].w_hh, met, of_own, of_state.c[own], lengths
+                level[n], floats[n].w_hh, met, of_own, of_c, lengths
             )
-            of_x = (of_z @ floats[n].w_ih).swapaxes(0, 1)
-            below = below + _in_order(of_x, met.order)
-            x, h = met.x * unit, met.h * 0.5**model.fmt.h_frac
-            found.append((*(_summed(of_z, v) for v in (x, h)), of_z.sum(axis=(0, 1))))
-        of_cells[:0], of_h = found, below
+            of_x += _in_order((of_z @ w_ih).swapaxes(0, 1), met.order)
+            of_w = (_summed(of_z, v) for v in (met.x * x_unit, met.h * unit))
+            found.append((*of_w, of_z.sum(axis=(0, 1))))
+        of_cells[:0], of_h = found, of_x
     return Gradients(of_h, before.h, before.c, of_cells)
 
 
