@@ -87,6 +87,9 @@ def test_forward_is_golden_to_the_bit(train: Any, seed: int) -> None:
     x, lengths, state = input_of(rng, model)
     for got, want in zip(module.to_quantized().layers, model.layers, strict=True):
         assert all(np.array_equal(getattr(got, name), getattr(want, name)) for name in NAMES)
+    first, unit = model.layers[0], model.layers[0].row_scale * 0.5**model.fmt.h_frac
+    of_ints = first.w_ih * (unit * 2.0**first.x_shift)[:, None]
+    np.testing.assert_allclose(model.in_float().layers[0].w_ih * model.x_scale, of_ints, 1e-12)
     x = x.astype(np.float32) if seed % 3 else x
     given = [train.torch.from_numpy(v) for v in (x if seed % 4 else x.swapaxes(0, 1), *state)]
     if seed % 5:
@@ -234,16 +237,18 @@ def test_a_module_is_taken_trained_and_written(
     for got, q in zip(module.to_quantized().layers, want.layers, strict=True):
         assert all(np.array_equal(getattr(got, n), getattr(q, n)) for n in vars(q))
     for value in module._weights():
-        value.detach().numpy()[...] += 30 * np.abs(value.detach().numpy()).mean()
+        value.detach().numpy()[...] *= 40
     made = module.to_quantized()
-    low = [min(q.w_ih.min(), q.w_hh.min()) for q in made.layers]
-    assert [q.w_hh.max() for q in made.layers] == [127, 127, 7, 7] and min(low) >= -127
+    for of, w in ((np.min, -1), (np.max, 1)):
+        assert [of(q.w_ih) for q in made.layers] == [of(q.w_hh) for q in made.layers]
+        assert [of(q.w_hh) for q in made.layers] == [127 * w, 127 * w, 7 * w, 7 * w]
     head = SimpleNamespace(
         weight=train.torch.from_numpy(np.ones((3, 8))), bias=train.torch.from_numpy(np.ones(3))
     )
     module.save(tmp_path / "q.npz", head)
     held = load_model(tmp_path / "q.npz")
     assert held.quantized.fmt == made.fmt
+    assert np.array_equal(held.layers[1].w_hh, made.in_float().layers[1].w_hh)
     again = train.QuantLSTM(held, symmetric=True).to_quantized()
     for got, q in zip(again.layers, made.layers, strict=True):
         assert all(np.array_equal(getattr(got, name), getattr(q, name)) for name in NAMES)

@@ -63,7 +63,7 @@ def run(
     """
     steps, ends = np.arange(x.shape[1]), lengths[:, None]
     forward = np.broadcast_to(steps, x.shape[:2])
-    backward = np.where(steps < ends, ends - 1 - steps, steps)
+    backward = ends - 1 - steps  # negative, from the end, where a sequence has no step
     after, noted, each = State.zeros(model, len(x)), list[Noted](), np.arange(len(x))
     for level in model.levels:
         outputs = []
