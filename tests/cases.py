@@ -295,7 +295,7 @@ def random_model(
     """Draw integer cells directly, so that every shift and the ends of every range occur.
 
     With ``row_scales`` each row has its own, and each LSTM cell its scale of c. ``symmetric`` ones
-    have no weight of -2**(w - 1). Of a mixed format each level's activations have a width of its own.
+    have no weight of -2**(w - 1). Of a mixed format each level has activations of its own width.
     """
     if fmt.mixed:
         widths = rng.integers(2, fmt.activation_bits + 1, len(kinds))

@@ -26,11 +26,11 @@ from lstm_sharp.errors import AccuracyError, UsageError
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import OF_NO_NOTE, Model
 from lstm_sharp.numerics import stored
-from lstm_sharp.numerics.formats import KNOWN, USUAL, Format
+from lstm_sharp.numerics.formats import DEFAULT_FORMAT, KNOWN, USUAL, Format
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
 from lstm_sharp.numerics.stored import load, load_model
 from lstm_sharp.runtime import accuracy_report, answers, graph_files, overview
-from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
+from lstm_sharp.runtime.choose import choose
 from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series, stacked
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, OUTPUTS, Session

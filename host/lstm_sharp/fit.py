@@ -130,6 +130,7 @@ def fit(model: AnyModel, on: str | None = None, fmt: str | None = None, steps: i
     check_range("steps", steps, 1, MAX_STEPS)
     shipped = [config.load(name) for name in config.shipped()]
     shown = shipped if on is None else config.of_board(on)
+    shown = config.for_format(fmt, shown) if fmt else shown
     here = [cfg for cfg in shown if on is not None or cfg.board != "none"]
     elsewhere = [cfg for cfg in shipped if cfg not in shown and cfg.board != "none"]
     fits = tuple(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in shown)
@@ -361,7 +362,7 @@ def _shipped(
 ) -> Iterator[Option]:
     """Yield the smallest shipped config that holds the model, in the widest format."""
     for fmt in formats:
-        taking = [cfg for cfg in configs if cfg.takes(fmt)]
+        taking = config.for_format(fmt, configs)
         found = _best(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in taking)
         if found:
             text = f"{fmt} on {found.config}: {_figures(found)}"

@@ -23,7 +23,7 @@ from lstm_sharp.engine.boards import KINDS, boards, facts
 from lstm_sharp.engine.config import LIMITS, MEANINGS, Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow.design import divided
-from lstm_sharp.numerics.formats import USUAL
+from lstm_sharp.numerics.formats import KNOWN
 from lstm_sharp.terminal import Parser, ended
 from workshop import bench_table, pictures, results
 from workshop.recurrence import MOST_CHAINS, STEPS
@@ -46,10 +46,12 @@ _OTHER: dict[str, dict[str, Any]] = {
     "min_tail": {},
     "row_scales": {"row_scales": 0},
     "gru": {"gru": 0},
+    "packed": {"packed": 2, "format": "W8A8"},
+    "lut_columns": {"lut_columns": 4},
     "k_list": {"k_list": (32, 64, 128)},
 }
 """Other values than twice as much that show it; none where it costs nothing of this."""
-_VALUES = {"format": ", ".join(USUAL), "k_list": "a list of up to 8"}
+_VALUES = {"format": KNOWN, "k_list": "a list of up to 8"}
 """What knobs may be that are no numbers."""
 Rows = list[list[str]]
 
@@ -161,7 +163,7 @@ def _boards() -> Rows:
     """What each board has, and the engine that its name stands for."""
     head = ("board", "device", *("LUT", "BRAM36", "UltraRAM", "DSP"), "config", "K x N")
     rows = [[*head, "weights held", "clock, MHz"]]
-    engines = {facts(cfg.board).part: cfg for cfg in _of_boards()}
+    engines = {facts(cfg.board).part: cfg for cfg in reversed(_of_boards())}
     for name in sorted(boards(), key=lambda name: (config.load(name).macs, name)):
         on = facts(name)
         cfg = engines[on.part]

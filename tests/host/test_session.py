@@ -19,11 +19,11 @@ from lstm_sharp.compiler.launches import Call
 from lstm_sharp.engine import config
 from lstm_sharp.errors import EngineError, UsageError
 from lstm_sharp.model.model import Layer, Model
+from lstm_sharp.numerics.formats import DEFAULT_FORMAT
 from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime import session as session_module
 from lstm_sharp.runtime.batch import head_by_length
-from lstm_sharp.runtime.choose import DEFAULT_FORMAT
 from lstm_sharp.runtime.session import Session
 from models import pytorch_like
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,7 @@ from lstm_sharp.engine.knobs import (
     works,
 )
 from lstm_sharp.errors import UsageError
+from lstm_sharp.numerics.formats import DEFAULT_FORMAT, Format
 
 __all__ = [
     "LIMITS",
@@ -32,6 +33,7 @@ __all__ = [
     "Knobs",
     "board_problems",
     "counted_as",
+    "for_format",
     "from_knobs",
     "load",
     "names",
@@ -127,6 +129,30 @@ def of_board(name: str) -> list[Config]:
     """
     known = board(name)
     return [cfg for cfg in _shipped() if cfg.board == name] or ([load(name)] if known else [])
+
+
+def for_format(fmt: str | None, among: Sequence[Config] | None = None) -> list[Config]:
+    """Return the configs to take for a number format, in their own ones, smallest first.
+
+    Of each board those that are made for it; none made: its smallest that there is at it.
+
+    Args:
+        fmt: the format; None: the default one.
+        among: configs to choose from; by default those that are shipped.
+
+    Raises:
+        UsageError: it is no format, or there is nothing at it.
+    """
+    asked, taken = str(Format.parse(fmt or DEFAULT_FORMAT)), []
+    configs = _shipped() if among is None else among
+    for name in dict.fromkeys(cfg.board for cfg in configs):
+        there = [cfg for cfg in configs if cfg.board == name]
+        made = [cfg for cfg in there if cfg.format == asked]
+        taken += made or [cfg for cfg in there if cfg.takes(asked)][:1]
+    if configs and not taken:
+        names = ", ".join(f"{cfg.name} ({cfg.format}, packed {cfg.packed})" for cfg in configs)
+        raise UsageError(f"there is no {asked} among {names}; choose another format")
+    return taken
 
 
 def counted_as(cfg: Config) -> Config:

@@ -9,6 +9,8 @@ from lstm_sharp.errors import UsageError
 
 USUAL = ("W16A16", "W8A16", "W8A8")
 """Formats that answers show beside each other, widest first."""
+DEFAULT_FORMAT = "W8A16"
+"""Where neither a config nor the user says otherwise."""
 LEAST_BITS, MOST_BITS = 2, 16
 """Widths of weights, and of activations."""
 KNOWN = f"W{LEAST_BITS} to W{MOST_BITS} with A{LEAST_BITS} to A{MOST_BITS}, such as W8A16"

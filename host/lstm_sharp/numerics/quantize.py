@@ -125,7 +125,7 @@ def quantize(
     fmt = Format.parse(fmt) if isinstance(fmt, str) else fmt
     if fmt.levels and len(fmt.levels) != len(model.levels):
         raise UsageError(
-            f"{fmt} is the formats of {len(fmt.levels)} layers, {model.name} has "
+            f"{fmt} names the formats of {len(fmt.levels)} layers, {model.name} has "
             f"{len(model.levels)}; give one format, or one for each"
         )
     rules = Rules(fmt, max_shift, row_scales, method, symmetric, fmt.of_level(0))

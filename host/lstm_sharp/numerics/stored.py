@@ -235,9 +235,11 @@ def read_model(about: Mapping[str, Any], fmt: Format, tensors: arrays.Tensors) -
             require(least <= value.min() and value.max() <= most, f"{name} is {least} to {most}")
         layers.append(layer)
     directions = tuple(whole(n, "directions", 1) for n in about["directions"])
-    require(len(fmt.levels) in (0, len(directions)), "there is a format for each level")
-    levels = [level for level, count in enumerate(directions) for _ in range(count)]
-    layers = [replace(q, h_drop=fmt.h_drop(level)) for level, q in zip(levels, layers)]
+    if fmt.levels:
+        levels = [level for level, count in enumerate(directions) for _ in range(count)]
+        one_each = len(fmt.levels) == len(directions) and len(levels) == len(layers)
+        require(one_each, "there is a format for each level")
+        layers = [replace(q, h_drop=fmt.h_drop(level)) for level, q in zip(levels, layers)]
     notes = tuple(map(str, about["notes"]))
     name, scale = str(about["model"]), held["x_scale"]
     return QuantModel(fmt, tuple(layers), name, None, notes, directions, scale)

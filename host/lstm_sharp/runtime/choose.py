@@ -12,9 +12,6 @@ from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.deploy import check_levels, plans
 
-DEFAULT_FORMAT = "W8A16"
-"""Number format where neither a config nor the user says otherwise."""
-
 
 def choose(
     models: Model | QuantModel | Sequence[Model],
@@ -24,7 +21,7 @@ def choose(
     steps: int = 1,
     engine: str = "sv",
 ) -> Config | None:
-    """Return the named config, or the smallest shipped one that holds the model, or each of them.
+    """Return the named config, or the smallest of a format that holds the model, or each of them.
 
     Whole before level by level: a larger config without reloads is taken before a smaller one.
 
@@ -32,7 +29,7 @@ def choose(
         models: the float model, or the integer model, whose scales count, too; or several, which
             take turns.
         named: a config, a shipped config's name or the path of a config file; None to choose.
-        fmt: a number format that replaces the config's own; None to keep it.
+        fmt: a number format that replaces the config's own; None to keep it, or for the default.
         required: whether it is an error that no shipped config holds the model.
         steps: time steps that it should hold in one call.
         engine: which the config is for.
@@ -50,7 +47,8 @@ def choose(
         return cfg
     by_levels: Config | None = None
     reason: UsageError | None = None
-    for cfg in (config.load(name).with_format(fmt).of(engine) for name in config.shipped()):
+    for own in config.for_format(fmt):
+        cfg = own.with_format(fmt).of(engine)
         try:
             if all(len(plans(model, cfg, steps=steps)) == 1 for model in every):
                 return cfg
@@ -70,14 +68,15 @@ def suggesting(model: Model | QuantModel, cfg: Config) -> Iterator[None]:
     try:
         yield
     except UsageError as reason:
-        found = [name for name in config.shipped() if _holds(name, model, cfg.format)]
+        shipped = config.for_format(cfg.format)
+        found = [own.name for own in shipped if _holds(own, model, cfg.format)]
         would = f"{found[0]} would hold it" if found else "no shipped config holds it"
         raise UsageError(f"{reason}; at {cfg.format} {would}") from None
 
 
-def _holds(name: str, model: Model | QuantModel, fmt: str) -> bool:
+def _holds(own: Config, model: Model | QuantModel, fmt: str) -> bool:
     try:
-        check_levels(model, config.load(name).with_format(fmt))
+        check_levels(model, own.with_format(fmt))
     except UsageError:
         return False
     return True

@@ -17,11 +17,11 @@ from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.pieces import Call, Recurrent, State, Values
 from lstm_sharp.numerics import reference
-from lstm_sharp.numerics.formats import Format
+from lstm_sharp.numerics.formats import DEFAULT_FORMAT, Format
 from lstm_sharp.runtime import session as of_model
 from lstm_sharp.runtime.backends import Progress
 from lstm_sharp.runtime.batch import by_length
-from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
+from lstm_sharp.runtime.choose import choose
 from lstm_sharp.runtime.report import Report
 
 _SUMS = ("steps", "cycles", "predicted_cycles", "hls_cycles", "ideal_cycles", "load_cycles")

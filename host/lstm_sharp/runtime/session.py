@@ -25,14 +25,14 @@ from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.accuracy import Error
-from lstm_sharp.numerics.formats import C_LIMIT, Format
+from lstm_sharp.numerics.formats import C_LIMIT, DEFAULT_FORMAT, Format
 from lstm_sharp.numerics.quantize import quantize
 from lstm_sharp.numerics.quantized import QuantModel, at_limit
 from lstm_sharp.numerics.stored import own_format
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime.backends import Board, Float, Golden, Progress, Simulated
 from lstm_sharp.runtime.batch import Pair
-from lstm_sharp.runtime.choose import DEFAULT_FORMAT, choose
+from lstm_sharp.runtime.choose import choose
 from lstm_sharp.runtime.deploy import Deployment, Stage
 from lstm_sharp.runtime.inputs import (
     FLOAT_LIMITS,
