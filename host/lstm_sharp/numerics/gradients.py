@@ -116,9 +116,11 @@ def back(
             of_z, before.h[own], before.c[own] = _cell(
                 level[n], floats[n].w_hh, met, of_own, of_c, lengths
             )
-            of_x += _in_order((of_z @ w_ih).swapaxes(0, 1), met.order)
-            of_w = (_summed(of_z, v) for v in (met.x * x_unit, met.h * unit))
-            found.append((*of_w, of_z.sum(axis=(0, 1))))
+            flat = of_z.reshape(-1, of_z.shape[2])
+            below = product(flat, w_ih[None], len(of_own)).reshape(*of_z.shape[:2], -1)
+            of_x += _in_order(below.swapaxes(0, 1), met.order)
+            of_w = (_summed(flat, v) for v in (met.x * x_unit, met.h * unit))
+            found.append((*of_w, flat.sum(axis=0)))
         of_cells[:0], of_h = found, of_x
     return Gradients(of_h, before.h, before.c, of_cells)
 
@@ -175,6 +177,6 @@ def _in_order(values: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _summed(of_z: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Sum products of gradients (time, batch, 4H) and v (batch, time, n) over all steps."""
-    rows = of_z.shape[2]
-    return of_z.reshape(-1, rows).T @ v.swapaxes(0, 1).reshape(-1, v.shape[2])
+    """Sum products of gradients (time * batch, 4H) and v (batch, time, n) over all steps."""
+    steps = v.swapaxes(0, 1).reshape(1, -1, v.shape[2])
+    return product(of_z.T, steps, 1)[0]
