@@ -305,6 +305,21 @@ def test_the_vowels_are_told_as_the_page_says(fmt: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["trained", "trained_16_units"])
+def test_the_table_is_what_was_measured(name: str) -> None:
+    folder = paths.examples() / "vowels"
+    page, told = (
+        (folder / "README.md").read_text(),
+        json.loads((folder / f"{name}.json").read_text()),
+    )
+    for fmt, found in told["formats"].items():
+        trained = [one["right"] for one in found["trained"]]
+        right = np.array([found["quantised"]["right"], np.mean(trained), min(trained)])
+        cells = (f"{share:.4f}" for share in right / told["of"])
+        assert f"| {fmt} | {' | '.join(cells)} |" in page
+    assert f"float {told['W16A16']['right'] / told['of']:.4f}" in page.replace("float has", "float")
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_pytorch_trains(train: Any, kind: str) -> None:
