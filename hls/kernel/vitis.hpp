@@ -100,33 +100,30 @@ Int<kBits> get(const Packed &pack, int place) {
   return Int<kBits>(pack.range((place + 1) * kBits - 1, place * kBits));
 }
 
+// Half of what lies above each of several numbers of kBits but the last
+constexpr std::int64_t halves(int count, int bits) {
+  return count < 2 ? 0 : halves(count - 1, bits) | std::int64_t(1) << ((count - 1) * bits - 1);
+}
+
 // Products of kCount weights at a place of a word, which one DSP makes: its operand holds them
-// kBits apart. Half of what lies above is added to each product but the last, so that none borrows
-// from the next; it then differs from what it is by its sign bit.
+// kBits apart. Halves are added by the DSP's own adder, so that no product borrows from the next;
+// it then differs from what it is by its sign bit.
 template <int kBits, int kCount, class Weights, class A>
 void multiply_packed(const Weights &weights, int first, A scalar, Int<kBits> (&products)[kCount]) {
   #pragma HLS INLINE
-  ap_int<kPackedBits> operand = 0;
-  ap_int<kCount * kBits> halves = 0;
+  const Int<kCount * kBits> half = halves(kCount, kBits);
+  UInt<kPackedBits> spread = 0;
 Spread:
   for (int i = 0; i < kCount; ++i) {
-    const Int<kWeightBits> weight = get<kWeightBits>(weights, first + i);
-    if (i + 1 < kCount) {
-      operand.range((i + 1) * kBits - 1, i * kBits) = Int<kBits>(weight);
-      halves[(i + 1) * kBits - 1] = 1;
-    } else {
-      operand.range(kPackedBits - 1, i * kBits) = weight;
-    }
+    const int high = i + 1 < kCount ? (i + 1) * kBits - 1 : kPackedBits - 1;
+    spread.range(high, i * kBits) = Int<kBits>(get<kWeightBits>(weights, first + i));
   }
-  const ap_int<kCount * kBits> product = operand * scalar;
+  const Int<kPackedBits> operand = get<kPackedBits>(spread, 0);
+  const Int<kCount * kBits> product = operand * scalar;
   #pragma HLS BIND_OP variable = product op = mul impl = dsp
-  const ap_int<kCount * kBits> result = product + halves;  // by the DSP's own adder
+  const Int<kCount * kBits> result = (product + half) ^ half;
 Part:
-  for (int i = 0; i < kCount; ++i) {
-    Int<kBits> part = Int<kBits>(result.range((i + 1) * kBits - 1, i * kBits));
-    if (i + 1 < kCount) part[kBits - 1] = !part[kBits - 1];
-    products[i] = part;
-  }
+  for (int i = 0; i < kCount; ++i) products[i] = get<kBits>(result, i);
 }
 
 template <int kBits, class Packed>

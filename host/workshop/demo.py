@@ -75,16 +75,21 @@ def main() -> int:
     return 0
 
 
-def _run(console: Console) -> tuple[dict[str, Level], Path]:
-    model = load_model(_DATA / "vowels.onnx")
+def loaded() -> tuple[Model, dict[str, np.ndarray], np.ndarray]:
+    """Read the model, the test split (x, lengths, labels) and calibration data (1, time, X)."""
     data = arrays.read_npz(
         _DATA / "vowels_test.npz", "x", "lengths", "labels", "calib_x", "calib_lengths"
     )
+    pairs = zip(data["calib_x"], data["calib_lengths"])
+    calibration = np.concatenate([x[:length] for x, length in pairs])[None]
+    return load_model(_DATA / "vowels.onnx"), data, calibration
+
+
+def _run(console: Console) -> tuple[dict[str, Level], Path]:
+    model, data, calibration = loaded()
     lengths, labels = data["lengths"], data["labels"]
     groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
     xs = [data["x"][group, : lengths[group[0]]] for group in groups]
-    pairs = zip(data["calib_x"], data["calib_lengths"])
-    calibration = np.concatenate([x[:length] for x, length in pairs])[None]
     sizes = [model.input_size, *(layer.hidden_size for layer in model.layers)]
     console.print(
         f"{len(lengths)} utterances of 9 speakers, {lengths.sum()} steps; LSTM "

@@ -95,11 +95,12 @@ def run(cfg: Config, size: int, schedule: str, chains: int) -> dict[str, Any]:
     }
 
 
-def random_layer(size: int) -> Model:
-    """Draw a layer as PyTorch initialises it, X = H; its numbers do not change its cycles."""
-    rng, most = np.random.default_rng(0), size**-0.5
-    w_ih, w_hh = (rng.uniform(-most, most, (4 * size, size)) for _ in range(2))
-    return Model((Layer(w_ih, w_hh, rng.uniform(-most, most, 4 * size)),))
+def random_layer(hidden: int, inputs: int | None = None, reverse: bool = False) -> Model:
+    """Draw a layer as PyTorch initialises it, X = H unless said; its numbers change no cycles."""
+    rng, most = np.random.default_rng(0), hidden**-0.5
+    sizes = (inputs or hidden, hidden)
+    w_ih, w_hh = (rng.uniform(-most, most, (4 * hidden, size)) for size in sizes)
+    return Model((Layer(w_ih, w_hh, rng.uniform(-most, most, 4 * hidden), reverse),))
 
 
 def of_demo(levels: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -321,6 +321,72 @@ def _shape_resources() -> Rows:
     return rows
 
 
+def _tried() -> Rows:
+    """The arrays that were tried for each config, fastest first, the config's own in bold."""
+    head = "config, format|K x N|all K|lanes|columns of LUTs|DSP|LUT, by formula|D|steps a second"
+    rows = [[*head.split("|"), "utilisation, one sequence", "four"]]
+    shown = (32, 64, 128, 256)
+    for name, found in results.read("arrays")["tried"].items():
+        cfg, title = config.load(name), f"`{name}`, {config.load(name).format}"
+        for one in found:
+            own = all(one[k] == cfg.knobs().get(k, 0) for k in _ARRAY) and not one["k_list"]
+            cells = [f"{one['rows']} x {one['columns']}", ", ".join(map(str, one["k_list"]))]
+            cells += [f"{one[k]:,}" for k in ("lanes", "lut_columns", "dsps", "luts", "tail")]
+            cells.append(f"{one['steps_per_second']:,}")
+            for seen in one["utilization"].values():
+                cells.append(", ".join(f"{seen[str(size)]:.2f}" for size in shown))
+            rows.append([title, *(f"**{cell}**" if own and cell else cell for cell in cells)])
+            title = ""
+    return rows
+
+
+_ARRAY = ("rows", "columns", "lanes", "lut_columns")
+"""Knobs that tell arrays of one shape apart."""
+
+
+def _packed() -> Rows:
+    """What packed products give: MACs a DSP and cycle, four sequences on the RTL."""
+    head = "engine|format|X = H|sequences|cycles a step|utilisation|MACs a cycle|a DSP and cycle"
+    rows = [head.split("|")]
+    for one in results.read("arrays")["simulated"]["packed"]:
+        cfg = config.load(one["config"])
+        cells = [f"`{one['config']}`", one["format"], str(one["size"]), str(one["sequences"])]
+        cells += [f"{one['cycles'] / one['steps']:.1f}", f"{one['utilization']:.3f}"]
+        per_dsp = one["macs_per_dsp"]
+        rows.append([*cells, f"{per_dsp * cfg.dsps:.0f}", f"{per_dsp:.2f} *simulated*"])
+    return rows
+
+
+def _speakers() -> Rows:
+    """The demo's model on the engines of its board."""
+    seen = results.read("arrays")["simulated"]
+    rows = [["engine", "format", "K x N", "cycles a step", "utilisation", "beside 8 x 26"]]
+    for one in seen["demo"]:
+        cells = [f"`{one['config']}`", one["format"], one["tile"]]
+        cells += [f"{one['cycles'] / one['steps']:.1f}", f"{one['utilization']:.3f} *simulated*"]
+        rows.append([*cells, f"{one['cycles'] / seen['demo_before']:.2f}"])
+    return rows
+
+
+def _ocr() -> Rows:
+    """LSTM-PYNQ's network, theirs measured on a board and ours simulated."""
+    seen = results.read("arrays")
+    counted = {one["config"]: one for one in seen["counted"]}
+    counted |= results.read("resources")
+    head = "format|theirs: ms a line, GOPS *measured*|in our count|ours: engine|K x N"
+    head += "|ms a line *simulated*|GOPS *simulated*|times theirs|LUT, DSP, BRAM36 *estimated*"
+    rows = [[*head.split("|"), "longest path"]]
+    for one in seen["simulated"]["ocr"]:
+        theirs, used = one["theirs"], counted[one["config"]]["used"]
+        ours = one["cycles"] / 1e5
+        told = (f"{used[kind]:,g}" for kind in ("lut", "dsp", "bram36"))
+        cells = [one["format"], f"{theirs['ms']:.2f}, {theirs['gops']:.1f}"]
+        cells += [f"{one['gops'] * ours / theirs['ms']:.1f}", f"`{one['config']}`", one["tile"]]
+        cells += [f"{ours:.2f}", f"{one['gops']:.0f}", f"{theirs['ms'] / ours:.1f}"]
+        rows.append([*cells, ", ".join(told), counted[one["config"]]["longest"].split(":")[0]])
+    return rows
+
+
 def _gallery() -> Rows:
     """Of each published model what runs on the engine, how far it is from float, and its time."""
     head = "model|what it tells|on the engine|W8A16|W16A16|W8A8|W8A16, to ONNX Runtime"
@@ -407,6 +473,10 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "reconfiguration": _reconfiguration,
     "ladder": _ladder,
     "shape_resources": _shape_resources,
+    "arrays": _tried,
+    "packed": _packed,
+    "speakers": _speakers,
+    "ocr": _ocr,
     "gallery": _gallery,
     "gallery_causes": _gallery_causes,
     "qualified": qualified,
