@@ -49,13 +49,13 @@ class QuantLSTM(torch.nn.Module):
 
     kind = "lstm"
 
-    def __init__(self, model: Model, batch_first: bool = True, symmetric: bool = False) -> None:
+    def __init__(self, model: Model, batch_first: bool = True) -> None:
         """Take a model that has its integers with it, as ``lstm_sharp.load`` reads it of a file.
 
         Args:
-            model: with ``quantized``, whose bits are those of ``forward`` before any training.
+            model: with ``quantized``, whose bits are those of ``forward`` before any training. A
+                level without a weight of -2**(w - 1), which packed products lack, gets none.
             batch_first: whether x and h are (batch, time, ...) or (time, batch, ...).
-            symmetric: whether the engine takes no weight of -2**(w - 1), as ``quantize`` has it.
 
         Raises:
             UsageError: it has none, or cells of the other kind.
@@ -69,7 +69,8 @@ class QuantLSTM(torch.nn.Module):
         of_b = 1 << (held.fmt.bias_bits - 1)
         for index, level in enumerate(held.levels):
             most = held.fmt.of_level(index).most_weight
-            of_w = -most - (not symmetric), most
+            least = min(w.min() for q in level for w in (q.w_ih, q.w_hh))
+            of_w = min(-most, int(least)), most
             self._ends += [of_w, of_w, (-of_b, of_b - 1)] * len(level)
         for n, (cell, ints, units) in enumerate(zip(model.layers, held.layers, held.units)):
             for name, unit in zip(_NAMES, units):
@@ -88,15 +89,15 @@ class QuantLSTM(torch.nn.Module):
             lstm: an ``nn.LSTM``, or else what ``lstm_sharp.load`` takes, or a ``Model``.
             fmt: widths of weights and activations, or their name, such as W4A8.
             calibration: x as the model will see it, (batch, time, X) or (time, X).
-            how: as ``quantize`` takes it: limits of the engine, and the method.
+            how: more that ``quantize`` takes: limits of the engine, and the method. Without any,
+                engines with row scales take the weights, packed or not.
 
         Raises:
             UsageError: as ``load`` and ``quantize``.
         """
         model = lstm if isinstance(lstm, Model) else stored.load_model(lstm)
-        made = quantize(model, fmt, np.asarray(calibration), **how)
-        options = getattr(lstm, "batch_first", True), how.get("symmetric", False)
-        return cls(replace(model, quantized=made), *options)
+        made = quantize(model, fmt, np.asarray(calibration), **{"symmetric": True, **how})
+        return cls(replace(model, quantized=made), getattr(lstm, "batch_first", True))
 
     def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
         """Run the integers.
