@@ -116,6 +116,7 @@ class QuantLSTM(torch.nn.Module):
         """
         return self._run(x, state, lengths)
 
+    @torch.compiler.disable  # which would take NumPy's steps for its own
     def _run(self, x: Any, state: Any, lengths: Any) -> tuple[Any, Any]:
         if isinstance(x, torch.nn.utils.rnn.PackedSequence):
             return self._packed(x, state)
@@ -127,7 +128,10 @@ class QuantLSTM(torch.nn.Module):
             cells = self._model.layers
             zeros = x.new_zeros((len(cells), len(x), max(cell.hidden_size for cell in cells)))
             state = zeros, zeros
-        h, *after = _Golden.apply(self, lengths, x, *state, *self._weights())
+        start: Any = tuple(map(_array, state))
+        check_state(self._model, len(x), start)
+        ends = np.full(len(x), x.shape[1]) if lengths is None else check_lengths(x, lengths)
+        h, *after = _Golden.apply(self, ends, x, *state, *self._weights())
         return h if self.batch_first else h.swapaxes(0, 1), tuple(after)
 
     def _packed(self, x: Any, state: Any) -> tuple[Any, Any]:
@@ -228,20 +232,18 @@ class _Golden(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, module: QuantLSTM, lengths: Any, *given: Any) -> tuple[Any, ...]:
         model, (x, h, c) = module.to_quantized(), map(_array, given[:3])
-        ends = np.full(len(x), x.shape[1]) if lengths is None else np.asarray(lengths)
-        ends = check_lengths(x, ends)
-        state = State(*model.quantize_state(*check_state(model, len(x), (h, c))))
-        found, after, noted = gradients.run(model, model.quantize_input(x), state, ends)
+        state = State(*model.quantize_state(h, c))
+        found, after, noted = gradients.run(model, model.quantize_input(x), state, lengths)
         ctx.save_for_backward(*given)
-        ctx.held = module, model, noted, ends
+        ctx.held = module, model, noted
         made = model.dequantize_h(found), model.dequantize_h(after.h), model.dequantize_c(after.c)
         return tuple(torch.from_numpy(value).to(given[0]) for value in made)
 
     @staticmethod
     def backward(ctx: Any, *of: Any) -> tuple[Any, ...]:
-        module, model, noted, ends = ctx.held
+        module, model, noted = ctx.held
         of_h, *of_state = map(_array, of)
-        found = gradients.back(model, noted, of_h, State(*of_state), ends)
+        found = gradients.back(model, noted, of_h, State(*of_state))
         given, reaches = ctx.saved_tensors, (model.x_reach, 1.0, model.c_reach)
         made = [
             np.where(np.abs(_array(value)) <= reach, g, 0.0)

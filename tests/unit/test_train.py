@@ -130,7 +130,7 @@ def test_gradients_are_those_of_float(shape: str, cell: str) -> None:
     of_h, of_end, of_c = (rng.normal(size=shape) for shape in (h.shape, wide, wide))
     for n, layer in enumerate(model.layers):
         of_end[n, :, layer.hidden_size :] = of_c[n, :, layer.hidden_size :] = 0
-    found = gradients.back(model, noted, of_h, State(of_end, of_c), lengths)
+    found = gradients.back(model, noted, of_h, State(of_end, of_c))
     given = {"x": x, "h": h0, "c": c0}
     by = {"x": found.x, "h": found.h, "c": found.c}
     for n, layer in enumerate(floats.layers):
@@ -171,8 +171,8 @@ def back_by_hand(
     out = train._Golden.forward(ctx, module, lengths, *given)
     of = [rng.normal(size=v.shape) for v in out]
     got = train._Golden.backward(ctx, *map(train.torch.from_numpy, of))[2:]
-    _, model, noted, _ = ctx.held
-    free = gradients.back(model, noted, of[0], State(*of[1:]), lengths)
+    _, model, noted = ctx.held
+    free = gradients.back(model, noted, of[0], State(*of[1:]))
     return [v.detach().numpy() for v in got], [*free[:3], *sum(free.cells, ())]
 
 
@@ -219,7 +219,7 @@ def test_a_neuron_that_is_held_passes_no_gradient(
     start = State(*model.quantize_state(*np.array([[[[c]]]] * 2)))
     _, _, noted = gradients.run(model, zeros[:1, None], start, one)
     of = np.ones((1, 1, 1))
-    found = gradients.back(model, noted, of, State(of, of), one)
+    found = gradients.back(model, noted, of, State(of, of))
     assert set(np.flatnonzero(found.cells[0][2] == 0)) == held
     assert (found.c[0, 0, 0] == 0) == (kind == "lstm" and bool(held))
 
@@ -277,6 +277,7 @@ def test_refusals(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"x": x * np.nan}, "x has 42 NaN or infinite of 42 values"),
         ({"lengths": [0, 7]}, "sequence 0 has a length of 0; 1 to the 7 steps"),
         ({"state": [np.zeros((2, 2, 4), "f")] * 2}, "state h is float64 (2, 2, 4)"),
+        ({"state": [np.zeros((1, 2, 4), "f")] * 3}, "a state is h and c, 3 arrays were given"),
     ):
         told = {"x": x, "lengths": None, **given}
         state = told.get("state") and tuple(map(torch.from_numpy, told["state"]))

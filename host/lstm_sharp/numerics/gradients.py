@@ -30,6 +30,7 @@ Of = tuple[np.ndarray, ...]
 class Noted(NamedTuple):
     """What a cell met, its steps in its own order, integers but for z."""
 
+    lengths: np.ndarray  # (batch,)
     order: np.ndarray  # (batch, time): the step of x that each of them takes
     x: np.ndarray  # (batch, time, X)
     h: np.ndarray  # (batch, time, H), before each
@@ -81,15 +82,13 @@ def run(
             z, c = np.stack(zs), np.stack(cs)
             after.h[own], after.c[own] = h[each, lengths - 1], c[lengths, each]
             befores = np.concatenate([before[:, None], h[:, :-1]], axis=1)
-            noted.append(Noted(order, own_x, befores, z, c))
+            noted.append(Noted(lengths, order, own_x, befores, z, c))
             outputs.append(_in_order(h, order))
         x = np.concatenate(outputs, axis=2)
     return np.where((steps < ends)[..., None], x, 0), after, noted
 
 
-def back(
-    model: QuantModel, noted: list[Noted], of_h: np.ndarray, of_state: State, lengths: np.ndarray
-) -> Gradients:
+def back(model: QuantModel, noted: list[Noted], of_h: np.ndarray, of_state: State) -> Gradients:
     """Go back through a run.
 
     Args:
@@ -97,9 +96,9 @@ def back(
         noted: what ``run`` noted.
         of_h: gradient of the last level's h, (batch, time, hidden).
         of_state: of the state after the last steps, in real numbers.
-        lengths: as given to ``run``.
     """
-    before, each = State(np.zeros_like(of_state.h), np.zeros_like(of_state.c)), np.arange(len(of_h))
+    lengths, each = noted[0].lengths, np.arange(len(of_h))
+    before = State(np.zeros_like(of_state.h), np.zeros_like(of_state.c))
     of_h = np.where((np.arange(of_h.shape[1]) < lengths[:, None])[..., None], of_h, 0.0)
     of_cells, index = list[Of](), len(noted)
     for level, floats in reversed([*zip(model.levels, model.in_float().levels)]):
@@ -112,10 +111,9 @@ def back(
             met, own = noted[index + n], (index + n, slice(None), slice(level[n].hidden_size))
             of_own = _in_order(of_own, met.order)
             of_own[each, lengths - 1] += of_state.h[own]
-            of_c, w_ih = of_state.c[own], floats[n].w_ih
-            of_z, before.h[own], before.c[own] = _cell(
-                level[n], floats[n].w_hh, met, of_own, of_c, lengths
-            )
+            cell, w_ih, w_hh = level[n], floats[n].w_ih, floats[n].w_hh
+            of_z, *start = _cell(cell, w_hh, met, of_own, of_state.c[own])
+            before.h[own], before.c[own] = start
             flat = of_z.reshape(-1, of_z.shape[2])
             below = product(flat, w_ih[None], len(of_own)).reshape(*of_z.shape[:2], -1)
             of_x += _in_order(below.swapaxes(0, 1), met.order)
@@ -126,12 +124,7 @@ def back(
 
 
 def _cell(
-    q: QuantLayer,
-    w_hh: np.ndarray,
-    met: Noted,
-    of_h: np.ndarray,
-    of_c: np.ndarray,
-    lengths: np.ndarray,
+    q: QuantLayer, w_hh: np.ndarray, met: Noted, of_h: np.ndarray, of_c: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Go back through the steps of a cell.
 
@@ -143,7 +136,7 @@ def _cell(
     of_z, dh, dc = np.empty_like(by_c), np.zeros_like(of_c), np.zeros_like(of_c)
     for t in reversed(range(len(by_c))):
         dh = dh + of_h[:, t]
-        dc = dc + dh * c_by_h[t] + np.where((lengths == t + 1)[:, None], of_c, 0.0)
+        dc = dc + dh * c_by_h[t] + np.where((met.lengths == t + 1)[:, None], of_c, 0.0)
         of_z[t] = by_c[t] * dc[:, None]
         of_z[t, :, 3] += o_by_h[t] * dh
         dc = dc * keep[t]
