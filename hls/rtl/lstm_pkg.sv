@@ -19,11 +19,12 @@ package lstm_pkg;
   // those below it are negative together, for their sign is spread over all that lies above.
   typedef logic [BeatWeights-1:0][WeightBits-1:0] beat_weights_t;
   function automatic beat_weights_t packed_weights(beat_weights_t weights);
-    packed_weights = weights;
-    for (int w = 1; w < BeatWeights; w++) begin
-      if (w % Packed != 0) begin
-        packed_weights[w] = weights[w] - WeightBits'(packed_weights[w-1][WeightBits-1]);
-      end
+    logic negative;  // those of the operand that were looked at
+    negative = 1'b0;
+    for (int w = 0; w < BeatWeights; w++) begin
+      if (w % Packed == 0) negative = 1'b0;
+      packed_weights[w] = weights[w] - WeightBits'(negative);
+      negative = weights[w][WeightBits-1] || (negative && weights[w] == '0);
     end
   endfunction
 

@@ -173,6 +173,7 @@ def test_files_of_others_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFi
 ENGINES = {
     "tiny": {},
     "shapes": {"k_list": (8, 16, 32), "gru": 0, "row_scales": 0},
+    "packed": {"format": "W4A8,W3A7", "packed": 2, "lut_columns": 1},
     "16 x 12": {"rows": 16, "columns": 12, "lanes": 4, "stream_bits": 128, "format": "W8A8"},
 }
 
