@@ -1,6 +1,6 @@
 """What all tests share: tests whose tool or board is absent are skipped and say so.
 
-With ``--no-skips``, which CI gives, only those of AMD's tools and of boards may be.
+With ``--no-skips``, which CI gives, only those of AMD's tools, of boards and of PyTorch may be.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(name, None)
 
 
-_MAY_BE_ABSENT = ("vitis", "board")
-"""Markers of tests that need what no package brings."""
+_MAY_BE_ABSENT = ("vitis", "board", "torch")
+"""Markers of tests that need what no package brings, or one of gigabytes."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips",
         action="store_true",
-        help="fail each test that is skipped and needs neither Vitis HLS nor a board",
+        help="fail each test that is skipped and needs neither Vitis HLS, a board nor PyTorch",
     )
 
 
@@ -59,6 +59,8 @@ def _absent(marker: str) -> str | None:
     if marker == "board":
         on_arm = platform.machine() in ("armv7l", "aarch64")
         return None if on_arm and importlib.util.find_spec("pynq") else "no PYNQ board here"
+    if marker == "torch":
+        return None if importlib.util.find_spec("torch") else "no PyTorch here"
     if marker == "sv":
         return "looks at the SystemVerilog engine, RTL=hls" if hls_rtl.chosen() else None
     if marker == "csim":

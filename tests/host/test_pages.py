@@ -16,7 +16,7 @@ from lstm_sharp.flow import verilate
 
 pytest.importorskip("pynq")
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/start-keras.md", "docs/rtl.md", "docs/api.md"]
+PAGES = ["README.md", "docs/start-keras.md", "docs/rtl.md", "docs/api.md", "docs/training.md"]
 RUNS = {"python", "sh"}
 NOT_HERE = {"a fresh clone": 1, "Vitis": 1}
 """What snippets need that no test has, and how many do: CI's first steps, and AMD's tools."""

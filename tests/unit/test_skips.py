@@ -22,6 +22,9 @@ def test_tool(): pytest.skip("none here")
 @pytest.mark.board
 def test_board(): pytest.skip("none here")
 
+@pytest.mark.torch
+def test_torch(): pytest.skip("none here")
+
 @pytest.mark.xfail
 def test_expected_to_fail(): assert False
 
@@ -47,7 +50,7 @@ LACKS_ALL = 'import pytest\npytest.importorskip("no_such_package", reason="no pa
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run pytest in a process of its own; return what it says and the lines on what is skipped."""
     pytester.makeconftest(CONFTEST.read_text())
-    pytester.makeini("[pytest]\nmarkers =\n  vitis: x\n  board: x\n  sv: x\n")
+    pytester.makeini("[pytest]\nmarkers =\n  vitis: x\n  board: x\n  torch: x\n  sv: x\n")
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(files: dict[str, str], *options: str) -> tuple[pytest.RunResult, list[str]]:
@@ -62,15 +65,15 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 def test_a_skip_fails_where_none_may_be(run: Callable[..., Any]) -> None:
     done, skipped = run({"test_fine": FINE}, "--no-skips")
-    done.assert_outcomes(passed=1, skipped=2, xfailed=1)  # tools and boards may be absent
-    assert len(skipped) == 2
+    done.assert_outcomes(passed=1, skipped=3, xfailed=1)  # tools and boards may be absent
+    assert len(skipped) == 3
     files = {"test_fine": FINE, "test_lacks": LACKS, "test_lacks_all": LACKS_ALL}
     done, skipped = run(files)
-    done.assert_outcomes(passed=1, skipped=6, xfailed=1)
-    assert len(skipped) == 3 and "4 no package" in skipped
+    done.assert_outcomes(passed=1, skipped=7, xfailed=1)
+    assert len(skipped) == 4 and "4 no package" in skipped
     done, skipped = run(files, "--no-skips", "--continue-on-collection-errors", "-rfE")
-    done.assert_outcomes(passed=1, skipped=2, xfailed=1, failed=1, errors=3)
-    assert len(skipped) == 2 and not any("package" in line for line in skipped)
+    done.assert_outcomes(passed=1, skipped=3, xfailed=1, failed=1, errors=3)
+    assert len(skipped) == 3 and not any("package" in line for line in skipped)
     why = "skipped, which --no-skips forbids: no package"
     said = re.findall(r"^(?:FAILED|ERROR) (\S+) - (.*)", done.stdout.str(), re.MULTILINE)
     assert set(said) == {

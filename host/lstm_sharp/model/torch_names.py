@@ -81,13 +81,18 @@ def _head(tensors: Tensors, own: Collection[str], model: Model) -> tuple[Head | 
         and (bias is None or bias.shape == weight.shape[:1])
         and all(is_float(value.dtype) for value in found.values())
     ):
-        made = Maker()
-        y = made.add("MatMul", "h", np.ascontiguousarray(weight.T, np.float32))
-        y = y if bias is None else made.add("Add", y, bias.astype(np.float32))
         what = f"{rest[-1]} is taken for a Linear on h at each step; --output-of head gives that"
-        return Head(model.name, (made.graph(y),), note=f"{model.name}: {what}"), ""
+        return linear_head(model.name, weight, bias, f"{model.name}: {what}"), ""
     what = f"holds {some(rest)} too, and no word of what they do to x or h"
     return None, f"{what}; export it whole: {EXPORT}"
+
+
+def linear_head(name: str, weight: np.ndarray, bias: np.ndarray | None, note: str = "") -> Head:
+    """Make a head of a Linear on h at each step, weight (outputs, hidden) and bias (outputs,)."""
+    made = Maker()
+    y = made.add("MatMul", "h", np.ascontiguousarray(weight.T, np.float32))
+    y = y if bias is None else made.add("Add", y, bias.astype(np.float32))
+    return Head(name, (made.graph(y),), note=note)
 
 
 def _choose(found: list[str], tensors: Tensors, name: str, prefix: str) -> str:

@@ -78,7 +78,7 @@ def run(
     """
     before = state or State.zeros(model, x.shape[0])
     h, c = before.h.astype(np.int64), before.c.astype(np.int64)
-    x, *after = run_levels(model, x, h, c, partial(_run_cell, model.fmt, saturated))
+    x, *after = run_levels(model, x, h, c, partial(run_cell, model.fmt, saturated))
     return x, State(*after)
 
 
@@ -116,15 +116,20 @@ def run_levels(
     return x, after_h, after_c
 
 
-def _run_cell(
+def run_cell(
     fmt: Format,
     saturated: list[Saturated] | None,
     layer: QuantLayer,
     x: np.ndarray,
     h: np.ndarray,
     c: np.ndarray,
+    watch: Callable[[np.ndarray, np.ndarray], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run one cell over x as ordered; returns h (batch, time, H) and the last c, both int64."""
+    """Run one cell over x as ordered; returns h (batch, time, H) and the last c, both int64.
+
+    ``watch`` is called after each step with its sums, real numbers of z's (4, batch, H), and with
+    c (batch, H).
+    """
     _check_exact(layer, fmt)
     x_sums = input_sums(x, layer.x_gates)
     # tanh takes z, sigma takes z / 2: see numerics.activation
@@ -144,6 +149,8 @@ def _run_cell(
         if layer.h_drop:
             h *= 1 << layer.h_drop
         out[:, t], held = h, held + over
+        if watch:
+            watch(z, c)
     if saturated is not None:
         highest = ((1 << h_frac) - 1) << layer.h_drop
         saturated.append(Saturated(int(np.count_nonzero(out == highest)), held))

@@ -93,16 +93,24 @@ class QuantModel(Levels[QuantLayer]):
         """Multiplications of one time step through all cells."""
         return sum(4 * q.hidden_size * (q.input_size + q.hidden_size) for q in self.layers)
 
-    def in_float(self) -> Model:
-        """Give the float model that the integer weights stand for."""
-        cells, reach = [], self.x_reach
+    @property
+    def units(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """What an LSB of each cell's w_ih (4H, X), w_hh (4H, 1) and b (4H,) is worth, float64."""
+        found, reach = [], self.x_scale * 2.0**self.fmt.h_frac
         for level in self.levels:
             for q in level:
                 unit = q.row_scale * 2.0**q.x_shift
-                w_ih, w_hh = q.w_ih * unit[:, None] / reach, q.w_hh * q.row_scale[:, None]
-                b = q.b * unit * 0.5**self.fmt.h_frac
-                cells.append(Layer(w_ih, w_hh, b, q.reverse, q.kind))
+                of_b = unit * 0.5**self.fmt.h_frac
+                found.append((unit[:, None] / reach, q.row_scale[:, None], of_b))
             reach = np.ones(1)  # of h
+        return found
+
+    def in_float(self) -> Model:
+        """Give the float model that the integer weights stand for."""
+        cells = [
+            Layer(q.w_ih * of_w_ih, q.w_hh * of_w_hh, q.b * of_b, q.reverse, q.kind)
+            for q, (of_w_ih, of_w_hh, of_b) in zip(self.layers, self.units)
+        ]
         return Model(tuple(cells), self.name, self.head, self.directions)
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:

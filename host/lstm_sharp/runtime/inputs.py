@@ -108,7 +108,7 @@ def read_request(
         for part in parts:
             check_sizes(model, (len(found), *part.shape[1:]), "input")
     if state is not None:
-        state = _check_state(model, len(found), state, bits, limits)
+        state = check_state(model, len(found), state, bits, limits)
     if lengths is None:
         return Request(found, state, floats, alone, None)
     if not isinstance(found, np.ndarray):
@@ -173,10 +173,18 @@ def check_lengths(x: np.ndarray, lengths: Sequence[int] | np.ndarray) -> np.ndar
     return ends.astype(np.int64)
 
 
-def _check_state(
-    model: Model | QuantModel, batch: int, state: Pair, bits: int, limits: Limits
+def check_state(
+    model: Model | QuantModel,
+    batch: int,
+    state: Pair,
+    bits: int = 0,
+    limits: Limits = FLOAT_LIMITS,
 ) -> Pair:
-    """Return h and c, (cells, batch, widest H) each, as ``_checked`` does; bits are those of h."""
+    """Return h and c, (cells, batch, widest H) each, as float64 or, with ``bits`` of h, integers.
+
+    Raises:
+        UsageError: wrong type or shape, NaN, or out of range.
+    """
     if len(state) != 2:
         raise UsageError(f"a state is h and c, {len(state)} arrays were given; give both")
     shape = (len(model.layers), batch, max(layer.hidden_size for layer in model.layers))
