@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lstm_sharp.compiler.cycles import predict
-from lstm_sharp.compiler.group import group
-from lstm_sharp.compiler.layer import LayerShape
-from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.boards import KINDS, facts
+from lstm_sharp.runtime.session import Session
 from workshop import arrays, results
 
 RENEW = "run python -m workshop.arrays"
@@ -57,14 +54,11 @@ def test_figures_are_of_these_engines(seen: dict) -> None:
     simulated = seen["simulated"]
     for one in (*simulated["packed"], *simulated["demo"], *simulated["ocr"], *seen["counted"]):
         assert one["identity"] == engines[one["config"]].digest, RENEW
-    x, h, steps = arrays.OCR
-    of_layers = [(one, [LayerShape(one["size"], one["size"])], 1) for one in simulated["packed"]]
-    of_layers += [(one, [LayerShape(x, h)] * 2, 2) for one in simulated["ocr"]]
-    for one, shapes, directions in of_layers:
-        cfg, n = engines[one["config"]], one["sequences"]
-        plan = make_plan(shapes, cfg, "best", (directions,))
-        program = plan.program_of((group((one["steps"] // n,) * n),))
-        assert one["cycles"] == predict(cfg, program).cycles, RENEW
+    for name, of in arrays.cases().items():
+        for one, (cfg, model, x) in zip(simulated[name], of):
+            session = Session(model, cfg, calibration=x)
+            session.run(x)
+            assert (one["config"], one["cycles"]) == (cfg.name, session.report.predicted_cycles)
     free = {kind: facts("pynq-z1").free(kind) for kind in KINDS}
     assert all(one["used"][kind] <= free[kind] for one in seen["counted"] for kind in KINDS)
 
