@@ -31,8 +31,6 @@ URAM_DEPTH, URAM_BITS = 4096, 72
 """Words of one UltraRAM, and their bits."""
 DSP_BITS = 25
 """Width of a DSP's wide operand: of a DSP48E1; a DSP48E2 has two bits more."""
-LUT_WEIGHT_BITS = 8
-"""Widest weight whose product LUTs make in the time that a DSP has."""
 
 INTERFACE_VERSION = 2
 """Version of program format, streams and register map; part of the identity."""
@@ -455,9 +453,8 @@ def nearest(cfg: Config) -> Config | None:
             packed=min(rest.packed, rows),
             lut_columns=min(cfg.lut_columns, columns),
         )
-        for possible in (made, replace(made, lut_columns=0)):
-            if not any(problems(possible)):
-                return possible
+        if not any(problems(made)):
+            return made
     return None
 
 
@@ -499,11 +496,6 @@ def problems(cfg: Config) -> Iterator[str]:
         yield f"uram_columns = {cfg.uram_columns} must be 0 to columns = {cfg.columns}"
     if cfg.lut_columns > cfg.columns:
         yield f"lut_columns = {cfg.lut_columns} must be 0 to columns = {cfg.columns}"
-    if cfg.lut_columns and fmt.weight_bits > LUT_WEIGHT_BITS:
-        yield (
-            f"lut_columns = {cfg.lut_columns} must be 0 at {cfg.format}: LUTs multiply weights of "
-            f"{LUT_WEIGHT_BITS} bits at most"
-        )
     yield from _packing_problems(cfg)
     if cfg.stream_bits & (cfg.stream_bits - 1):
         yield f"stream_bits = {cfg.stream_bits} must be a power of two"

@@ -244,10 +244,10 @@ def lint(cfg: Config, folder: Path) -> None:
 
 
 def main() -> int:
-    """Lint the configs named on the command line."""
+    """Lint the configs named on the command line; none named: those that are shipped."""
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lint", nargs="+", metavar="CONFIG", required=True)
-    names = parser.parse_args().lint
+    parser.add_argument("--lint", nargs="*", metavar="CONFIG", required=True)
+    names = parser.parse_args().lint or config.shipped()
 
     def lint_all() -> None:
         for name in names:
