@@ -43,10 +43,9 @@ def worst(cfg: Config, seed: int, negative: bool, cell: str) -> Case:
     most, least = (lambda bits: (1 << (bits - 1)) - 1), (lambda bits: -(1 << (bits - 1)))
     weight, scalar = fmt.weight_bits, least(fmt.activation_bits)
     x, hidden, steps = cfg.max_input, cfg.block, 2
-    end = most if negative else least  # times the scalars, which are all at their least
-    if cfg.packed > 1 and not negative:
-        end = lambda bits: -most(bits)
-    w_ih, w_hh = np.full((4 * hidden, x), end(weight)), np.full((4 * hidden, hidden), end(weight))
+    # Times the scalars, which are all at their least
+    end = most(weight) if negative else least(weight) + (cfg.packed > 1)
+    w_ih, w_hh = np.full((4 * hidden, x), end), np.full((4 * hidden, hidden), end)
     b = np.full(4 * hidden, (least if negative else most)(fmt.bias_bits))
     frac, shift = fmt.weight_frac_min, cfg.max_shift
     scales = {"kind": cell, "factor": 3 * cfg.row_scales}
