@@ -242,7 +242,8 @@ class Config(Knobs):
 
     @property
     def _worst_product(self) -> int:
-        return 1 << (self.fmt.weight_bits + self.fmt.activation_bits - 2)
+        most = self.fmt.most_weight + (self.packed == 1)  # of the least weight, if there is one
+        return most << (self.fmt.activation_bits - 1)
 
     @property
     def _worst_sum(self) -> int:
@@ -309,7 +310,7 @@ class Config(Knobs):
         """32-bit hash of knobs, interface version and engine, readable from the engine."""
         fmt = self.fmt
         facts = {**self.knobs(), "interface": INTERFACE_VERSION}
-        facts["format"] = str(replace(fmt, levels=()))  # which levels have which is data
+        facts["format"] = str(fmt.widest)  # which levels have which is data
         if fmt.mixed:
             facts["mixed"] = 1
         if self.engine == "sv":
@@ -333,8 +334,9 @@ class Config(Knobs):
         """Return the same engine at another format (another hash), or itself."""
         if fmt is None or fmt == self.format:
             return self
-        Format.parse(fmt)
-        return resized(self, format=fmt, name=f"{self.name}-{fmt.lower().replace(',', '-')}")
+        asked, own = Format.parse(fmt), self.fmt
+        wide = f"-{asked.widest}".lower() * (asked.widest != own.widest)
+        return resized(self, format=fmt, name=f"{self.name}{wide}{'-mixed' * asked.mixed}")
 
     @property
     def limits(self) -> dict[str, Any]:
