@@ -57,12 +57,6 @@ _OF_Z1: dict[str, dict[str, Any]] = {
 }
 OCR = (32, 128, 520)
 """X, H and steps of LSTM-PYNQ's bidirectional network: a line of text is 520 columns."""
-THEIRS = {
-    "W4A8": {"ms": 11.090, "gops": 16.48},
-    "W4A4": {"ms": 2.958, "gops": 61.79},
-    "W2A2": {"ms": 1.294, "gops": 141.3},
-}
-"""What LSTM-PYNQ's notebook shows of a PYNQ-Z1: of one line, its output layer in both."""
 
 
 def main() -> int:
@@ -217,6 +211,7 @@ def simulate(cfg: Config, model: Model, x: Any, calibration: np.ndarray | None =
         "config": cfg.name,
         "identity": cfg.digest,
         "format": cfg.format,
+        "input_size": model.input_size,
         "tile": f"{cfg.rows} x {cfg.columns}",
         "sequences": seen.batch,
         "steps": seen.steps,
@@ -227,28 +222,34 @@ def simulate(cfg: Config, model: Model, x: Any, calibration: np.ndarray | None =
     }
 
 
-def _simulated() -> dict[str, Any]:
+def cases() -> dict[str, list[tuple[Config, Model, np.ndarray]]]:
+    """List engine, model and x of what is simulated beside the demo: packed layers, LSTM-PYNQ's."""
     rng = np.random.default_rng(1)
     fast = config.load("pynq-z2-fast")
-    packed = [
-        {"size": size, **simulate(fast, figures.random_layer(size), x)}
-        for size, x in ((size, rng.uniform(-1, 1, (4, STEPS, size))) for size in (128, 256))
-    ]
+    size, hidden, steps = OCR
+    cells = (figures.random_layer(hidden, size, reverse) for reverse in (False, True))
+    ocr = Model(tuple(cell for one in cells for cell in one.layers), directions=(2,))
+    x = rng.uniform(-1, 1, (1, steps, size))
+    return {
+        "packed": [
+            (fast, figures.random_layer(size), rng.uniform(-1, 1, (4, STEPS, size)))
+            for size in (128, 256)
+        ],
+        "ocr": [(cfg, ocr, x) for cfg in of_z1()],
+    }
+
+
+def _simulated() -> dict[str, Any]:
     model, data, calibration = demo.loaded()
     xs = [x[:length] for x, length in zip(data["x"], data["lengths"])]
     pynq = [cfg for cfg in map(config.load, config.shipped()) if cfg.board == "pynq-z2"]
     before = Session(model, config.resized(pynq[0], **BEFORE), calibration=calibration)
     before.run(xs)
     assert before.report
-    size, hidden, steps = OCR
-    cells = (figures.random_layer(hidden, size, reverse) for reverse in (False, True))
-    ocr = Model(tuple(cell for one in cells for cell in one.layers), directions=(2,))
-    x = rng.uniform(-1, 1, (1, steps, size))
     return {
-        "packed": packed,
+        **{name: [simulate(*case) for case in of] for name, of in cases().items()},
         "demo": [simulate(cfg, model, xs, calibration) for cfg in pynq],
         "demo_before": before.report.predicted_cycles,
-        "ocr": [{"theirs": THEIRS[cfg.format], **simulate(cfg, ocr, x)} for cfg in of_z1()],
     }
 
 

@@ -19,14 +19,17 @@ from workshop import resources, results, synth, tables
 
 _LSTM = {"gru": 0}
 """What is compared is shapes; so no engine has more than LSTMs take."""
-_HALF = {"chains": 2, "sequence_words": 256, **_LSTM}
+_ALONE = {"lanes": 1, "lut_columns": 0, "weight_tiles": 2560}
+"""One lane, and DSPs alone."""
+_HALF = {"chains": 2, "sequence_words": 256, **_ALONE, **_LSTM}
 """Bands of 4 rows are twice as many as of 8: with half the chains memories are as deep."""
+_WIDE = {"lanes": 4, "uram_columns": 48, "sequence_words": 1024, **_LSTM}
 _TILES = {  # MACs: config whose other knobs they have, what is other, and all K's
     208: ("pynq-z2", {"rows": 4, "columns": 52, **_HALF}, (4, 8, 16)),
     192: ("pynq-z2", {"rows": 4, "columns": 48, **_HALF}, (4, 8, 16, 32)),
     1024: (
         "zcu104",
-        {"rows": 16, "columns": 64, "uram_columns": 48, "sequence_words": 1024, **_LSTM},
+        {**_WIDE, "rows": 16, "columns": 64},
         (16, 32, 64, 128),
     ),
 }

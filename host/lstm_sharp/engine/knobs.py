@@ -242,7 +242,8 @@ class Config(Knobs):
 
     @property
     def _worst_product(self) -> int:
-        return 1 << (self.fmt.weight_bits + self.fmt.activation_bits - 2)
+        most = self.fmt.most_weight + (self.packed == 1)  # of the least weight, if there is one
+        return most << (self.fmt.activation_bits - 1)
 
     @property
     def _worst_sum(self) -> int:

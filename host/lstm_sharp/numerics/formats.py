@@ -53,13 +53,13 @@ class Format:
         """Read ``W8A16`` and the like, or one of each level: ``W8A16,W4A8``."""
         if "," in text:
             levels = tuple(map(cls.parse, text.split(",")))
-            widths = [(own.weight_bits, own.activation_bits) for own in levels]
-            return cls(*map(max, zip(*widths)), levels)
+            weights, activations = zip(*((own.weight_bits, own.activation_bits) for own in levels))
+            return cls(max(weights), max(activations), levels)
         match = re.fullmatch(r"W([1-9]\d?)A([1-9]\d?)", text)
-        widths = tuple(map(int, match.groups())) if match else (0,)
-        if not all(LEAST_BITS <= bits <= MOST_BITS for bits in widths):
+        weight, activation = map(int, match.groups()) if match else (0, 0)
+        if not all(LEAST_BITS <= bits <= MOST_BITS for bits in (weight, activation)):
             raise UsageError(f"format {text[:40]!r} is unknown; choose one of {KNOWN}")
-        return cls(*widths)
+        return cls(weight, activation)
 
     def __str__(self) -> str:
         return ",".join(map(str, self.levels)) or f"W{self.weight_bits}A{self.activation_bits}"
