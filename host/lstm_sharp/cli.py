@@ -102,7 +102,7 @@ def _option(to: Any, *names: str, **own: Any) -> None:
 
 
 def _add_run(run: Parser) -> None:
-    smallest = f"default: the smallest that fits of {', '.join(config.shipped())}"
+    smallest = f"default: the smallest for the format that fits, of {', '.join(config.shipped())}"
     y = "float32 (batch, time, hidden * directions), the last layer's h"
     s = "float32 (layers * directions, batch, hidden) each"
     x = "float32 (batch, time, features); each input of a graph: NAME=X.npy or NAME=NUMBER"

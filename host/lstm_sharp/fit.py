@@ -121,7 +121,8 @@ def fit(model: AnyModel, on: str | None = None, fmt: str | None = None, steps: i
         model: the float model, or the integer model, whose scales count, too.
         on: a board, or ``none`` for the configs without one; by default all configs are
             shown, and those for boards count.
-        fmt: a number format instead of the configs' own.
+        fmt: a number format instead of the configs' own; without one all are shown, and those
+            at the smallest one's count.
         steps: T, time steps of one call.
 
     Raises:
@@ -129,13 +130,15 @@ def fit(model: AnyModel, on: str | None = None, fmt: str | None = None, steps: i
     """
     check_range("steps", steps, 1, MAX_STEPS)
     shipped = [config.load(name) for name in config.shipped()]
-    shown = shipped if on is None else config.of_board(on)
-    shown = config.for_format(fmt, shown) if fmt else shown
-    here = [cfg for cfg in shown if on is not None or cfg.board != "none"]
-    elsewhere = [cfg for cfg in shipped if cfg not in shown and cfg.board != "none"]
+    there = shipped if on is None else config.of_board(on)
+    shown = config.for_format(fmt, there) if fmt else there
+    offered = [cfg for cfg in there if on is not None or cfg.board != "none"]
+    asked = fmt or offered[0].format
+    here = config.for_format(asked, offered)
+    elsewhere = [cfg for cfg in shipped if cfg.board not in ("none", *(c.board for c in there))]
     fits = tuple(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in shown)
     taken = _best(found for cfg, found in zip(shown, fits) if cfg in here)
-    instead = [] if taken else _instead(model, here, elsewhere, fmt or here[0].format, steps)
+    instead = [] if taken else _instead(model, offered, elsewhere, asked, steps)
     weights = sum(cell.w_ih.size + cell.w_hh.size for cell in model.layers)
     return Answer(
         model=model.name,
@@ -214,9 +217,9 @@ def _what(answer: Answer) -> str:
 
 
 def _name(found: Fit) -> str:
-    """Name a config's board, as its maker does, or the config where it is for none."""
+    """Name a config, and its board as that one's maker does."""
     made = board(found.board)
-    return made.name if made else f"{found.config}, an engine for tests,"
+    return f"{made.name if made else 'an engine for tests'} ({found.config}, {found.format})"
 
 
 def _verdict(found: Fit, steps: int) -> str:
@@ -225,8 +228,7 @@ def _verdict(found: Fit, steps: int) -> str:
     speed = found.alone
     cycles = speed.cycles + (speed.load_cycles if found.runs == "by levels" else 0)
     return (
-        f"fits {_name(found)} ({found.config}, {found.format}): "
-        f"{cycles / found.clock_mhz / 1e3:.3g} ms for {steps} steps "
+        f"fits {_name(found)}: {cycles / found.clock_mhz / 1e3:.3g} ms for {steps} steps "
         f"at {found.clock_mhz} MHz, modelled"
     )
 
@@ -337,21 +339,21 @@ def _tile_bytes(cfg: Config) -> int:
 
 
 def _instead(
-    model: AnyModel, here: Sequence[Config], elsewhere: Sequence[Config], fmt: str, steps: int
+    model: AnyModel, offered: Sequence[Config], elsewhere: Sequence[Config], fmt: str, steps: int
 ) -> list[Option]:
     """Return what would hold a model that no config in question holds, least trouble first.
 
     Args:
         model: the float model, or the integer model, whose scales count, too.
-        here: the shipped configs in question, smallest first, in formats of their own.
+        offered: configs of the boards in question, smallest first, in formats of their own.
         elsewhere: shipped configs of other boards.
         fmt: the number format in question.
         steps: T, time steps of one call.
     """
-    own = Format.parse(fmt)
+    here, own = config.for_format(fmt, offered), Format.parse(fmt)
     formats = [fmt, *(str(other) for other in map(Format.parse, USUAL) if other.narrower(own))]
     return [
-        *_shipped("format", model, here, formats[1:], steps),
+        *_shipped("format", model, offered, formats[1:], steps),
         *_shipped("board", model, elsewhere, (fmt,), steps),
         *(own for cfg in here for own in _own(model, cfg, formats, steps)),
     ] or [_missing(model, here[-1].with_format(formats[-1]), steps)]

@@ -231,8 +231,11 @@ def test_packages_for_another_overlay(
 
 
 def test_shipped_configs_are_found_by_identity() -> None:
-    for name, fmt, engine in product(config.shipped(), USUAL, ENGINE_VLNVS):
-        cfg = config.load(name).with_format(fmt).of(engine)
+    every = [config.load(name) for name in config.shipped()]
+    offered = {(cfg, fmt) for cfg in every for fmt in (cfg.format, *USUAL) if cfg.takes(fmt)}
+    assert {fmt for _, fmt in offered} > set(USUAL)
+    for (own, fmt), engine in product(offered, ENGINE_VLNVS):
+        cfg = own.with_format(fmt).of(engine)
         assert boards.config_of(cfg.identity) == cfg
         assert boards.name_of(cfg.identity).endswith(f"({cfg.name}, {fmt}, {engine})")
     with pytest.raises(WrongOverlay, match="engine 00000000 is no shipped config"):

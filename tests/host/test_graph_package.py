@@ -51,17 +51,21 @@ g (float[n, 3, t] x, float[2, n, 4] state, bool more)
 """An LSTM whose state goes in and out, a GRU whose state does not, and one in a branch."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
+def written(folder: Path, units: int = 5) -> Path:
     rng = np.random.default_rng(0)
-    shapes = {"C": (6, 3, 3), "W": (1, 16, 6), "R": (1, 16, 4), "B": (1, 32), "V": (1, 15, 4)}
-    shapes["Q"] = 1, 15, 5
-    model = onnx.parser.parse_model(_TEXT)
+    shapes = {"C": (6, 3, 3), "W": (1, 16, 6), "R": (1, 16, 4), "B": (1, 32)}
+    shapes |= {"V": (1, 3 * units, 4), "Q": (1, 3 * units, units)}
+    model = onnx.parser.parse_model(_TEXT.replace("hidden_size=5", f"hidden_size={units}"))
     for name, shape in shapes.items():
         value = rng.uniform(-0.6, 0.6, shape).astype(np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
-    onnx.save(model, tmp_path / "net.onnx")
-    return tmp_path / "net.onnx"
+    onnx.save(model, folder / "net.onnx")
+    return folder / "net.onnx"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return written(tmp_path)
 
 
 def calls(count: int, seed: int = 1, more: bool = False) -> dict[str, np.ndarray]:
@@ -210,6 +214,14 @@ def test_folder_is_new(path: Path) -> None:
     with pytest.raises(UsageError, match="needs the input more: bool"):
         graphs.write(load(path), TINY, path.parent / "q", {"x": calls(8)["x"]})
     assert sorted(p.name for p in path.parent.iterdir()) == ["net.onnx", "p"]
+
+
+def test_parts_are_quantised_for_one_engine_though_none_is_needed(tmp_path: Path) -> None:
+    graph = load(written(tmp_path, 40))
+    with Session(graph, format="W8A8", calibration=calls(8)) as session:
+        assert {part.cfg.name for part in session.sessions.values()} == {"pynq-z2-fast"}
+    with Session(graph, format="W8A8", backend="float") as session:
+        assert not session.sessions
 
 
 def test_commands(

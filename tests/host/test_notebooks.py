@@ -107,11 +107,12 @@ def test_pynq_finds_an_overlay_by_name(tmp_path: Path, monkeypatch: pytest.Monke
 
     assert str(paths.overlays()) in ExtensionsManager("pynq.overlays").paths
     monkeypatch.setattr(overlays, "__path__", [str(tmp_path)])
-    for name in config.shipped():  # overlays/BOARD/CONFIG.bit, both of one name
-        (tmp_path / name).mkdir()
-        (tmp_path / name / f"{name}.bit").touch()
-        found = Bitstream(f"{name}.bit", device=object()).bitfile_name
-        assert Path(found) == tmp_path / name / f"{name}.bit"
+    for cfg in map(config.load, config.shipped()):  # as overlays/BOARD/CONFIG.bit, or the latter
+        bit = tmp_path / cfg.board / f"{cfg.name}.bit"  # alone where both are of one name
+        bit.parent.mkdir(exist_ok=True)
+        bit.touch()
+        for name in (f"{cfg.board}/{bit.name}", *[bit.name] * (cfg.board == cfg.name)):
+            assert Path(Bitstream(name, device=object()).bitfile_name) == bit
 
 
 @pytest.mark.usefixtures("installed")

@@ -17,6 +17,7 @@ from lstm_sharp.compiler import schedule
 from lstm_sharp.compiler.cycles import hls_cycles
 from lstm_sharp.compiler.launches import Call
 from lstm_sharp.engine import config
+from lstm_sharp.engine.config import resized
 from lstm_sharp.errors import EngineError, UsageError
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.numerics.formats import DEFAULT_FORMAT
@@ -256,9 +257,26 @@ def test_no_engine_is_planned_before_its_figures_are_asked_for(
 
 
 def test_what_is_quantised_without_an_engine_fits_each() -> None:
-    for name in config.shipped():
-        cfg = config.load(name)
-        assert (cfg.format, cfg.max_shift, cfg.row_scales) == (DEFAULT_FORMAT, DEFAULT_MAX_SHIFT, 1)
+    every = [config.load(name) for name in config.shipped()]
+    assert {(cfg.max_shift, cfg.row_scales) for cfg in every} == {(DEFAULT_MAX_SHIFT, 1)}
+    usual = [cfg for cfg in every if cfg.format == DEFAULT_FORMAT]
+    assert {cfg.board for cfg in usual} == {cfg.board for cfg in every}
+    assert {cfg.packed for cfg in usual} == {1}
+
+
+@pytest.mark.parametrize("backend", ["golden", "float"])
+def test_another_format_is_quantised_for_the_engine_that_would_be_chosen(backend: str) -> None:
+    """A packed one takes no weight of -128, which others do."""
+    model, x = pytorch_like(0, [12, 40]), np.resize(X, (2, 5, 12))
+    with Session(
+        model, resized(TINY, max_hidden=64), "golden", format="W8A8", calibration=x
+    ) as other:
+        assert min(layer.w_hh.min() for layer in other.quantized.layers) == -128
+    with Session(model, None, backend, format="W8A8", calibration=x) as session:
+        session.run(x)
+        assert session.cfg and session.cfg.packed > 1 and session.report
+        assert session.report.config == session.cfg.name and session.report.predicted_cycles
+        assert min(layer.w_hh.min() for layer in session.quantized.layers) == -127
 
 
 def answers(session: Session, *asked: object) -> list[object]:

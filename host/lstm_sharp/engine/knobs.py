@@ -473,7 +473,7 @@ def _tiles(cfg: Config) -> Iterator[tuple[int, int, tuple[int, ...]]]:
 
 def resized(cfg: Config, **knobs: str | int | tuple[int, ...]) -> Config:
     """Return the config with some knobs changed, for the same engine."""
-    return from_knobs({**cfg.knobs(), **knobs}).of(cfg.engine)
+    return from_knobs({**cfg.knobs(), **knobs}, cfg.name).of(cfg.engine)
 
 
 def problems(cfg: Config) -> Iterator[str]:

@@ -148,9 +148,11 @@ class GraphSession:
         check_schedule(schedule)
         self._format = str(Format.parse(format or DEFAULT_FORMAT))
         self._begin(graph, backend, stateful, {}, compare)
-        if graph.parts and overlay is None and (backend not in ("float", "golden") or config):
+        required = backend not in ("float", "golden")
+        asked = required or config or self._format != DEFAULT_FORMAT  # as in a session
+        if graph.parts and overlay is None and asked:
             models = [part.model for part in graph.parts]
-            config = choose(models, config, format, True, steps)
+            config = choose(models, config, format, required, steps)
         beside: of_model.Session | None = None
         for part in graph.parts if backend != "float" else ():  # which has no scales
             beside = self.sessions[part.name] = of_model.Session(

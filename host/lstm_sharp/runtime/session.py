@@ -137,6 +137,8 @@ class Session:
                 cfg = cfg.of(runs.engine)
             self.fmt, find = cfg.fmt, lambda: cfg
             self._limits = cfg.limits
+        elif str(self.fmt) != DEFAULT_FORMAT and (cfg := find()):
+            self._limits = cfg.limits  # there are packed ones, which do not take all weights
         self.runs, self._find = runs, find
         if model.quantized is not None:
             self._deploy(model.quantized)
@@ -147,8 +149,8 @@ class Session:
     def cfg(self) -> Config | None:
         """The engine; None where no shipped one holds the model, and the backend needs none.
 
-        One that is neither named nor needed is chosen when it is asked for: until then all that
-        counts is what every shipped config has, the default format and limits of ``quantize``.
+        One that is neither named nor needed is chosen when it is asked for: in the default format
+        all that counts until then is what every shipped config of it has, ``quantize``'s limits.
         """
         return self._find()
 
