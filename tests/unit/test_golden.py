@@ -35,6 +35,8 @@ def _cell_in_python(fmt: Format, q: QuantLayer, x: list, h: list, c: list) -> tu
         return ~y if z < 0 else y
 
     size, a, c, out = q.hidden_size, fmt.activation_bits, list(c), []
+    own = a - q.h_drop  # bits of h
+    most = (1 << (own - 1)) - 1
     for x_t in x[::-1] if q.reverse else x:
         before, after = h, []
         for n in range(size):
@@ -55,16 +57,16 @@ def _cell_in_python(fmt: Format, q: QuantLayer, x: list, h: list, c: list) -> tu
                 r, keep = (65536 + steps(floor(z[gate])) for gate in (1, 3))
                 t = 2 * steps((2 * r * (2 * n_h + 1) + (n_x << 18) + (1 << 17)) >> 18) + 1
                 c[n] = (keep * (c[n] - (t << 5)) + (t << 22) + (1 << 16)) >> 17
-                rounded = (c[n] + (1 << (22 - a))) >> (23 - a)
-                after.append(max(-(1 << (a - 1)), min((1 << (a - 1)) - 1, rounded)))
+                rounded = (c[n] + (1 << (22 - own))) >> (23 - own)
+                after.append(max(-most - 1, min(most, rounded)) << q.h_drop)
                 continue
             i, f, o = (65536 + steps(floor(z[gate])) for gate in (0, 1, 3))
             g = 2 * (steps(floor(z[2])) >> q.c_shift) + 1
             c[n] = (2 * f * c[n] + i * g + (1 << 17)) >> 18
             c[n] = max(-(1 << 23), min((1 << 23) - 1, c[n]))
             product = o * (2 * steps(c[n] << q.c_shift) + 1)
-            down = 34 - (a - 1)
-            after.append(min((1 << (a - 1)) - 1, (product + (1 << (down - 1))) >> down))
+            down = 34 - (own - 1)
+            after.append(min(most, (product + (1 << (down - 1))) >> down) << q.h_drop)
         h = after
         out.append(h)
     return out[::-1] if q.reverse else out, c
@@ -96,7 +98,7 @@ STACKS = {  # levels, and X and their sizes
 }
 
 
-@pytest.mark.parametrize("fmt", ["W16A16", "W8A16", "W8A8"])
+@pytest.mark.parametrize("fmt", ["W16A16", "W8A8", "W3A5", "W8A16,W8A2"])
 @pytest.mark.parametrize("row_scales", [False, True])
 @pytest.mark.parametrize("extreme", [False, True])
 @pytest.mark.parametrize("kinds", STACKS)

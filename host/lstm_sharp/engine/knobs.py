@@ -310,7 +310,7 @@ class Config(Knobs):
         """32-bit hash of knobs, interface version and engine, readable from the engine."""
         fmt = self.fmt
         facts = {**self.knobs(), "interface": INTERFACE_VERSION}
-        facts["format"] = str(replace(fmt, levels=()))  # which levels have which is data
+        facts["format"] = str(fmt.widest)  # which levels have which is data
         if fmt.mixed:
             facts["mixed"] = 1
         if self.engine == "sv":
@@ -334,8 +334,9 @@ class Config(Knobs):
         """Return the same engine at another format (another hash), or itself."""
         if fmt is None or fmt == self.format:
             return self
-        Format.parse(fmt)
-        return resized(self, format=fmt, name=f"{self.name}-{fmt.lower().replace(',', '-')}")
+        asked, own = Format.parse(fmt), self.fmt
+        wide = f"-{asked.widest}".lower() * (asked.widest != own.widest)
+        return resized(self, format=fmt, name=f"{self.name}{wide}{'-mixed' * asked.mixed}")
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -472,7 +473,7 @@ def _tiles(cfg: Config) -> Iterator[tuple[int, int, tuple[int, ...]]]:
 
 def resized(cfg: Config, **knobs: str | int | tuple[int, ...]) -> Config:
     """Return the config with some knobs changed, for the same engine."""
-    return from_knobs({**cfg.knobs(), **knobs}).of(cfg.engine)
+    return from_knobs({**cfg.knobs(), **knobs}, cfg.name).of(cfg.engine)
 
 
 def problems(cfg: Config) -> Iterator[str]:

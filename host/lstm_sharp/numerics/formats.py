@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lstm_sharp.errors import UsageError
 
@@ -63,6 +63,11 @@ class Format:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.levels)) or f"W{self.weight_bits}A{self.activation_bits}"
+
+    @property
+    def widest(self) -> Format:
+        """The format of an engine for all levels."""
+        return replace(self, levels=())
 
     def of_level(self, level: int) -> Format:
         """Return the format of one level."""
