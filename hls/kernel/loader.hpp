@@ -10,7 +10,9 @@ namespace lstm {
 class Loader {
  public:
   Loader() {
-    #pragma HLS ARRAY_PARTITION variable = tile_ complete dim = 0
+    // A beat's weights in one word: of single ones there would be more than the tool parts.
+    #pragma HLS ARRAY_RESHAPE variable = tile_ complete dim = 2
+    #pragma HLS ARRAY_PARTITION variable = tile_ complete dim = 1
     #pragma HLS ARRAY_PARTITION variable = rows_ complete
     #pragma HLS ARRAY_PARTITION variable = state_ complete dim = 0
   }

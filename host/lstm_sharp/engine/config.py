@@ -86,7 +86,7 @@ def load(name_or_path: str) -> Config:
 def _of_part(name: str) -> Config:
     """Return the engine of a board that has no config: that of a shipped one with its part."""
     on, offers = facts(name), []
-    for cfg in _shipped():
+    for cfg in for_format(None):
         if cfg.board != "none" and (made := facts(cfg.board)).family == on.family:
             own = resized(cfg, name=name, board=name)
             if made.part == on.part:
