@@ -16,7 +16,7 @@ from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import board_problems, resized
 from lstm_sharp.errors import UsageError
-from lstm_sharp.fit import Answer, fit, table
+from lstm_sharp.fit import Answer, assess, fit, table
 from lstm_sharp.numerics.formats import DEFAULT_FORMAT
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime.choose import choose
@@ -111,9 +111,10 @@ def test_larger_config_without_reloads_is_taken_first() -> None:
 
 def test_fewer_bits_count_only_when_asked_for() -> None:
     sizes = [256, 256, 256]
-    every = {found.config: found.runs for found in _fit(sizes, steps=50).configs}
+    answer = _fit(sizes, steps=50)
+    every = {found.config: found.runs for found in answer.configs}
     assert (every["pynq-z2"], every["pynq-z2-small"]) == ("by levels", "whole")
-    assert _fit(sizes, steps=50).best == "kv260"
+    assert answer.best == "kv260"
     assert _fit(sizes, steps=50, on="pynq-z2").best == "pynq-z2"
     assert _fit(sizes, steps=50, fmt="W4A8").best == "pynq-z2-small"
     options = _fit([300, 200], on="pynq-z2", fmt="W8A8").instead
@@ -170,7 +171,7 @@ def test_stack_too_long_for_buffer_or_program_runs_by_levels() -> None:
         (SHAPES, 257, "by levels"),
         ([4] + [8] * 25, 100, "by levels"),
     ):
-        assert _fit(sizes, on="pynq-z2", steps=steps).configs[0].runs == runs
+        assert assess(pytorch_like(0, sizes), config.load("pynq-z2"), steps).runs == runs
 
 
 def test_own_config_holds_a_stack_whole_or_by_levels() -> None:
@@ -209,11 +210,12 @@ def test_other_limits_are_named() -> None:
 
 
 def test_answer_has_the_verdict_first_in_80_columns() -> None:
-    lines = table(_fit(SHAPES)).splitlines()
+    answers = [_fit(sizes) for sizes in (SHAPES, [256, 256, 256], [1000, 900])]
+    lines = table(answers[0]).splitlines()
     assert lines[0] == "model: 12 -> 64 -> 64, 52,224 weights, 100 steps"
-    answer = _fit(SHAPES).configs[1].alone
-    assert answer is not None
-    ms = f"{answer.cycles / 1e5:.3g} ms for 100 steps at 100 MHz, modelled"
+    alone = answers[0].configs[1].alone
+    assert alone is not None
+    ms = f"{alone.cycles / 1e5:.3g} ms for 100 steps at 100 MHz, modelled"
     assert lines[2] == f"fits PYNQ-Z2 (pynq-z2, W8A16): {ms}"
     told = " ".join(" ".join(lines).split())
     assert "also: fits ZCU104 (zcu104, W8A16)" in told
@@ -225,10 +227,10 @@ def test_answer_has_the_verdict_first_in_80_columns() -> None:
     assert f"URAM, {used['lut']:,} of 105,120 LUT, {used['dsp']} of 1,248 DSP that" in told
     assert "LUT" not in table(_fit(SHAPES, fmt="W9A9")).split("Modelled")[0]  # not counted
     assert "what would:" in table(_fit(SHAPES, on="none"))
-    assert "3 -> 4 -> 5 -> ... -> 8," in table(_fit([3, 4, 5, 6, 7, 7, 8]))
-    assert "3 -> 4 + 4 -> 5," in table(_fit([3, 4, 5], (2, 1)))
-    for sizes in (SHAPES, [256, 256, 256], [1000, 900], [5000, 4]):
-        assert max(map(len, table(_fit(sizes)).splitlines())) <= 80
+    assert "3 -> 4 -> 5 -> ... -> 8," in table(_fit([3, 4, 5, 6, 7, 7, 8], on="none"))
+    assert "3 -> 4 + 4 -> 5," in table(_fit([3, 4, 5], (2, 1), on="none"))
+    for answer in (*answers, _fit([5000, 4], on="pynq-z2")):
+        assert max(map(len, table(answer).splitlines())) <= 80
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ nbformat = pytest.importorskip("nbformat")
 FOLDER = Path(lstm_sharp.notebooks.__path__[0])
 SAYS = {
     "first_steps": "board and golden model agree in all 8192 values",
-    "two_models": "trigger: weights 171 cycles",
+    "two_models": "trigger: weights 131 cycles",
     "speech": "2 segments of speech, the bits of the golden model",
     "streaming": "7 pieces, 4800 values, the same bits as in one go",
 }
