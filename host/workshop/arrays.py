@@ -41,7 +41,7 @@ SEQUENCES = (1, 2, 4)
 STEPS = 64
 SHOWN = 12
 """Arrays that are kept of each config."""
-BEFORE = {
+BEFORE: dict[str, Any] = {
     "name": "pynq-z2-208",
     "rows": 8,
     "columns": 26,
@@ -50,7 +50,7 @@ BEFORE = {
     "weight_tiles": 2560,
 }
 """The array that the default engine of the PYNQ-Z2 had before."""
-_Z1 = {"board": "pynq-z1", "rows": 32, "weight_tiles": 512, "sequence_words": 512}
+_Z1: dict[str, Any] = {"board": "pynq-z1", "rows": 32, "weight_tiles": 512, "sequence_words": 512}
 _OF_Z1: dict[str, dict[str, Any]] = {
     "pynq-z1-w4a4": {"format": "W4A4", "packed": 4, "columns": 32, "lanes": 2, "lut_columns": 7},
     "pynq-z1-w2a2": {"format": "W2A2", "packed": 8, "columns": 64, "lanes": 4, "lut_columns": 17},

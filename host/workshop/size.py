@@ -17,7 +17,7 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 12_332, "workshop": 2_780, "hardware": 4_815, "tests": 14_412}
+BUDGET = {"product": 12_332, "workshop": 3_004, "hardware": 4_815, "tests": 14_462}
 """Most code lines of each part."""
 PHYSICAL = {"hardware": 5_840}
 """Most lines of any kind."""
