@@ -74,7 +74,7 @@ def _main(only: str | None) -> None:
 
 
 def luts(cfg: Config) -> float:
-    """Estimate the LUTs of an engine, as Yosys would count them; of one shape within a tenth.
+    """Estimate the LUTs of an engine, as Yosys would count them; docs/arrays.md says how well.
 
     An adder of n numbers takes 2 n - 3 LUTs a bit, or less where LUTs of UltraScale+ are mapped.
     """
@@ -119,13 +119,13 @@ def candidates(base: Config) -> Iterator[Config]:
                 break
 
 
-def _cycles(cfg: Config, size: int, sequences: int) -> float:
+def cycles_of(cfg: Config, size: int, sequences: int) -> float:
     """Cycles of a step of each of so many sequences side by side, by the cycle model."""
     plan = make_plan([LayerShape(size, size)], cfg, "best", sequences=sequences)
     return predict(cfg, plan.program([STEPS] * sequences)).cycles / (STEPS * sequences)
 
 
-def _bound(cfg: Config, size: int, sequences: int) -> float:
+def bound(cfg: Config, size: int, sequences: int) -> float:
     """Cycles of a step that no schedule goes under."""
     blocks = ceil(size / cfg.block)
     tiles = 8 * size**2 / cfg.macs if cfg.k_list else 2 * blocks * ceil(size / cfg.columns)
@@ -139,7 +139,7 @@ def _rate(cfg: Config, cycles: Sequence[float]) -> float:
 
 def ask(cfg: Config, sizes: Sequence[int]) -> dict[str, Any]:
     """Say what an array is and how fast, by the cycle model."""
-    cycles = {(s, n): _cycles(cfg, s, n) for n in SEQUENCES for s in sizes}
+    cycles = {(s, n): cycles_of(cfg, s, n) for n in SEQUENCES for s in sizes}
     what = ("rows", "columns", "k_list", "lanes", "lut_columns", "dsps", "tail")
     return {
         **{name: getattr(cfg, name) for name in what},
@@ -162,7 +162,7 @@ def _best(name: str) -> list[dict[str, Any]]:
     base = config.load(name)
     sizes, found = sizes_of(base), list[dict[str, Any]]()
     cases = [(s, n) for s in sizes for n in SEQUENCES]
-    most = {cfg: _rate(cfg, [_bound(cfg, *case) for case in cases]) for cfg in candidates(base)}
+    most = {cfg: _rate(cfg, [bound(cfg, *case) for case in cases]) for cfg in candidates(base)}
     for cfg in sorted(most, key=lambda cfg: -most[cfg]):
         if len(found) == SHOWN and most[cfg] < found[-1]["steps_per_second"]:
             break

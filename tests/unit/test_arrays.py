@@ -34,7 +34,7 @@ def test_a_shipped_array_is_among_the_best_that_were_tried(name: str, seen: dict
 def test_the_formula_of_luts_is_near_what_synthesis_counts(name: str) -> None:
     counted = storage.counted(config.load(name).digest)
     assert counted, "run make resources"
-    assert arrays.luts(config.load(name)) == pytest.approx(counted["lut"], rel=0.12)
+    assert arrays.luts(config.load(name)) == pytest.approx(counted["lut"], rel=0.2)
 
 
 def test_arrays_are_asked_only_if_they_fit() -> None:
@@ -43,7 +43,7 @@ def test_arrays_are_asked_only_if_they_fit() -> None:
         assert not any(config.board_problems(cfg))
         assert cfg.dsps <= facts("pynq-z2").free("dsp")
         assert all(
-            arrays._bound(cfg, size, n) <= arrays._cycles(cfg, size, n)
+            arrays.bound(cfg, size, n) <= arrays.cycles_of(cfg, size, n)
             for size in (24, 64)
             for n in (1, 4)
         )

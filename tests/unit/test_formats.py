@@ -48,6 +48,7 @@ def test_an_engine_serves_all_mixtures_of_its_widths() -> None:
     assert one.identity == other.identity != TINY.identity == plain.identity
     assert (one.mixed, plain.mixed, plain.name) == (1, 0, "tiny")
     assert one.name == other.name == "tiny-mixed"
+    assert config.resized(TINY, format=MIXED).identity != TINY.identity
     assert TINY.with_format("W2A4,W4A2").name == "tiny-w4a4-mixed"
     assert one.acc_bits == TINY.acc_bits and one.tail == TINY.tail
 
