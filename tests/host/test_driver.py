@@ -67,8 +67,9 @@ def check(accelerator: Accelerator, case: Case) -> None:
 @pytest.mark.parametrize(
     ("device", "name", "fmt"),
     [
-        *(("pynq-z2", "tiny", fmt) for fmt in ("W8A8", "W16A16")),
-        *((name, name, None) for name in ("pynq-z2", "zcu104")),
+        *(("pynq-z2", "tiny", fmt) for fmt in ("W8A8", "W16A16", "W8A16,W5A9")),
+        *(("pynq-z2", name, None) for name in ("pynq-z2", "pynq-z2-small")),
+        ("zcu104", "zcu104", None),
     ],
     indirect=["device"],
 )
