@@ -129,6 +129,8 @@ def fit(model: AnyModel, on: str | None = None, fmt: str | None = None, steps: i
         UsageError: unknown board or format, or steps that no program runs.
     """
     check_range("steps", steps, 1, MAX_STEPS)
+    if fmt:
+        Format.parse(fmt).check_levels(len(model.levels), model.name)
     shipped = [config.load(name) for name in config.shipped()]
     there = shipped if on is None else config.of_board(on)
     shown = config.for_format(fmt, there) if fmt else there

@@ -37,12 +37,12 @@ UPDATE(dispatcher, Dispatcher, Work, None, Slot) {
 
 struct Item {
   Work work;
-  bool load;
+  Slot slot;
   Beat beat;
 };
 
 UPDATE(loader, Loader, Item, None, None) {
-  if (in.load) state.shift_in(in.work, in.beat);
+  if (in.slot.load) state.shift_in(in.work, in.slot, in.beat);
 }
 
 struct Running {

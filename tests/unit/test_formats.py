@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from lstm_sharp import Session
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
+from lstm_sharp.fit import fit
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics import golden, stored
 from lstm_sharp.numerics.formats import Format
@@ -38,7 +40,17 @@ def test_a_mixture_is_as_wide_as_its_widest() -> None:
     assert (fmt.weight_bits, fmt.activation_bits, str(fmt)) == (8, 16, "W4A16,W8A6,W2A16")
     assert [fmt.h_drop(level) for level in range(3)] == [0, 10, 0] and fmt.mixed
     assert not Format.parse("W4A16,W8A16").mixed and not Format.parse("W4A16").mixed
-    for text in ("W8A16,", ",W8A16", "W8A16, W4A8", "W08A8", "w8a8", "W1A8", "W8A17", "W8"):
+    for text in (
+        "W8A16,",
+        ",W8A16",
+        "W8A16, W4A8",
+        "W08A8",
+        "w8a8",
+        "W1A8",
+        "W8A17",
+        "W8",
+        "W1\u0662A8",
+    ):
         with pytest.raises(UsageError, match="is unknown; choose one of W2 to W16 with A2 to A16"):
             Format.parse(text)
 
@@ -110,6 +122,11 @@ def test_a_mixture_is_stored_and_run_as_it_is(model: Model, x: np.ndarray, tmp_p
     read = stored.load_model(path)
     assert read.quantized.fmt == made.fmt
     assert [q.h_drop for q in read.quantized.layers] == [0, 0, 8]
+    for other in ("W8A16,W4A9", "W8A16,W2A8", "W8A16", "W8A16,W4A8,W4A8"):
+        about = {"model": "m", **stored.facts_of(made)}
+        with np.load(path) as held, pytest.raises(ValueError, match="format|within"):
+            tensors = {name: partial(held.__getitem__, name) for name in held}
+            stored.read_model(about, Format.parse(other), tensors)
     given = made.quantize_input(x)
     assert np.array_equal(golden.run(read.quantized, given)[0], golden.run(made, given)[0])
     with Session(read, backend="golden", compare=True) as session:
@@ -128,3 +145,5 @@ def test_a_mixture_is_stored_and_run_as_it_is(model: Model, x: np.ndarray, tmp_p
 def test_there_is_a_format_for_each_layer(model: Model, x: np.ndarray) -> None:
     with pytest.raises(UsageError, match="names the formats of 3 layers, model has 2; give one"):
         quantize(model, "W8A8,W8A8,W8A8", x)
+    with pytest.raises(UsageError, match="names the formats of 3 layers, model has 2; give one"):
+        fit(model, fmt="W8A8,W8A8,W8A8")

@@ -13,7 +13,10 @@ DEFAULT_FORMAT = "W8A16"
 """Where neither a config nor the user says otherwise."""
 LEAST_BITS, MOST_BITS = 2, 16
 """Widths of weights, and of activations."""
-KNOWN = f"W{LEAST_BITS} to W{MOST_BITS} with A{LEAST_BITS} to A{MOST_BITS}, such as W8A16"
+KNOWN = (
+    f"W{LEAST_BITS} to W{MOST_BITS} with A{LEAST_BITS} to A{MOST_BITS}, such as W8A16, or one a "
+    "layer, such as W8A16,W4A8"
+)
 """All formats, in words."""
 
 
@@ -55,7 +58,7 @@ class Format:
             levels = tuple(map(cls.parse, text.split(",")))
             weights, activations = zip(*((own.weight_bits, own.activation_bits) for own in levels))
             return cls(max(weights), max(activations), levels)
-        match = re.fullmatch(r"W([1-9]\d?)A([1-9]\d?)", text)
+        match = re.fullmatch(r"W([1-9][0-9]?)A([1-9][0-9]?)", text)
         weight, activation = map(int, match.groups()) if match else (0, 0)
         if not all(LEAST_BITS <= bits <= MOST_BITS for bits in (weight, activation)):
             raise UsageError(f"format {text[:40]!r} is unknown; choose one of {KNOWN}")
@@ -63,6 +66,18 @@ class Format:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.levels)) or f"W{self.weight_bits}A{self.activation_bits}"
+
+    def check_levels(self, count: int, name: str) -> None:
+        """Refuse formats of another number of levels than a model of this name has.
+
+        Raises:
+            UsageError: with both numbers.
+        """
+        if self.levels and len(self.levels) != count:
+            raise UsageError(
+                f"{str(self)[:60]} names the formats of {len(self.levels)} layers, {name} has "
+                f"{count}; give one format, or one for each"
+            )
 
     @property
     def widest(self) -> Format:

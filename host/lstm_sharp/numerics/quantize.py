@@ -123,11 +123,7 @@ def quantize(
         raise UsageError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     x = _checked(model, calibration)
     fmt = Format.parse(fmt) if isinstance(fmt, str) else fmt
-    if fmt.levels and len(fmt.levels) != len(model.levels):
-        raise UsageError(
-            f"{fmt} names the formats of {len(fmt.levels)} layers, {model.name} has "
-            f"{len(model.levels)}; give one format, or one for each"
-        )
+    fmt.check_levels(len(model.levels), model.name)
     rules = Rules(fmt, max_shift, row_scales, method, symmetric, fmt.of_level(0))
     fit, rest = _split(x)
     met, _ = _met(model, fit, len(model.layers))

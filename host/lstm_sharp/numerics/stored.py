@@ -43,7 +43,7 @@ _KINDS = ("weight_ih", "weight_hh", "bias_ih")
 _SIZES = "graphs.sizes"
 """Batch and time that a head is for, in its archive."""
 _OF_ROWS = ("b", "frac", "x_shift", "factor")
-_SHOWN = ("input_size", "hidden_size", "reverse", "c_shift", "kind")
+_SHOWN = ("input_size", "hidden_size", "reverse", "c_shift", "kind", "h_drop")
 
 Layout = dict[str, tuple[tuple[int, ...], int]]
 """Shape and bits of each array of an .npz file; 0 bits: positive float64."""
@@ -74,6 +74,7 @@ def load(source: str | os.PathLike[str] | Any, prefix: str = "", **how: bool) ->
             require(found == VERSION, f"its version is {VERSION}, not {found!r:.20}")
             others = {name: read() for name, read in tensors.items() if name != MARK}
             require(about["sha256"] == _digest(others), "its arrays have the SHA-256 they had")
+            require(type(about["format"]) is str, "its format is a text")
             quantized = read_model(about, Format.parse(about["format"]), tensors)
             cells = []
             for place, cell in zip(_places(quantized), quantized.layers):
@@ -221,6 +222,7 @@ def read_model(about: Mapping[str, Any], fmt: Format, tensors: arrays.Tensors) -
             name: held[f"{name}_l{index}"] for name in ("w_ih", "w_hh", *_OF_ROWS)
         }
         parts |= {"reverse": q["reverse"], "kind": q.get("kind", "lstm")}  # which was once all
+        parts |= {"h_drop": whole(q.get("h_drop", 0), "h_drop", 0)}  # likewise
         layer = QuantLayer(**parts, c_shift=whole(q["c_shift"], "c_shift", 0))
         low, high = fmt.weight_frac_min, fmt.weight_frac_max
         require(type(layer.reverse) is bool, "reverse is true or false")
@@ -235,11 +237,14 @@ def read_model(about: Mapping[str, Any], fmt: Format, tensors: arrays.Tensors) -
             require(least <= value.min() and value.max() <= most, f"{name} is {least} to {most}")
         layers.append(layer)
     directions = tuple(whole(n, "directions", 1) for n in about["directions"])
+    levels = [level for level, count in enumerate(directions) for _ in range(count)]
     if fmt.levels:
-        levels = [level for level, count in enumerate(directions) for _ in range(count)]
         one_each = len(fmt.levels) == len(directions) and len(levels) == len(layers)
         require(one_each, "there is a format for each level")
-        layers = [replace(q, h_drop=fmt.h_drop(level)) for level, q in zip(levels, layers)]
+    for level, layer in zip(levels, layers):
+        own, widest = fmt.of_level(level), max(abs(layer.w_ih).max(), abs(layer.w_hh).max())
+        require(layer.h_drop == fmt.h_drop(level), "h has the bits of its level's format")
+        require(widest <= own.most_weight + 1, f"weights of level {level} are within {own}")
     notes = tuple(map(str, about["notes"]))
     name, scale = str(about["model"]), held["x_scale"]
     return QuantModel(fmt, tuple(layers), name, None, notes, directions, scale)
