@@ -17,9 +17,9 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 12_332, "workshop": 3_004, "hardware": 4_815, "tests": 14_462}
+BUDGET = {"product": 12_490, "workshop": 3_000, "hardware": 4_990, "tests": 14_670}
 """Most code lines of each part."""
-PHYSICAL = {"hardware": 5_840}
+PHYSICAL = {"hardware": 6_050}
 """Most lines of any kind."""
 _PARTS = {
     "product": ("host/lstm_sharp/**/*.py",),

@@ -124,9 +124,10 @@ def test_a_mixture_is_stored_and_run_as_it_is(model: Model, x: np.ndarray, tmp_p
     assert [q.h_drop for q in read.quantized.layers] == [0, 0, 8]
     for other in ("W8A16,W4A9", "W8A16,W2A8", "W8A16", "W8A16,W4A8,W4A8"):
         about = {"model": "m", **stored.facts_of(made)}
-        with np.load(path) as held, pytest.raises(ValueError, match="format|within"):
+        with np.load(path) as held:
             tensors = {name: partial(held.__getitem__, name) for name in held}
-            stored.read_model(about, Format.parse(other), tensors)
+            with pytest.raises(ValueError, match="format|within"):
+                stored.read_model(about, Format.parse(other), tensors)
     given = made.quantize_input(x)
     assert np.array_equal(golden.run(read.quantized, given)[0], golden.run(made, given)[0])
     with Session(read, backend="golden", compare=True) as session:
