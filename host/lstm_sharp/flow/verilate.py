@@ -29,6 +29,7 @@ FLAGS = (
     "-Wno-SYMRSVDWORD",  # the port `interrupt` has the name that Vitis HLS gives it
     "-Wno-UNUSEDSIGNAL",  # structs travel whole, each stage takes its fields
     "-Wno-UNUSEDPARAM",
+    "-Wno-UNOPTFLAT",  # a block that reads what another makes of its own is no loop
     "-Wno-WIDTHCONCAT",  # words of weights have more than 8,192 bits; Yosys's reader sees the rest
 )
 """For every simulation: assertions on; what is not reset starts at random where a run is given
