@@ -27,9 +27,9 @@ pytestmark = pytest.mark.csim
 _DOCS = Path(__file__).parents[2] / "docs"
 VARIANTS = {variant.name: variant for variant in compilers.VARIANTS}
 ENGINES = KERNELS | {
-    # The multipliers of pynq-z2, which K = 4 divides as 4 x 52
+    # The multipliers of pynq-z2, with three shapes of their tile
     "pynq-z2-shapes": engine(
-        "pynq-z2-shapes", "rows=4 columns=52 k_list=4,8,16", KERNELS["pynq-z2"]
+        "pynq-z2-shapes", "rows=4 columns=64 lanes=1 k_list=4,8,16", KERNELS["pynq-z2"]
     ),
 }
 SOON = {("shapes", variant) for variant in VARIANTS} | {("pynq-z2", "csim-sanitized")}
