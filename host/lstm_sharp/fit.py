@@ -192,7 +192,9 @@ def table(answer: Answer) -> str:
     if taken:
         lines += [_verdict(taken, answer.steps), *_told_of(taken, answer.steps)]
     else:
-        where = "no shipped config" if answer.board is None else f"no config for {answer.board}"
+        where = {None: "no shipped config", "none": "no config without a board"}.get(
+            answer.board, f"no config for {answer.board}"
+        )
         lines.append(f"{where} holds it")
         if answer.instead:
             lines += ["what would:", *(f"- {option.text}" for option in answer.instead)]
@@ -253,10 +255,11 @@ def _told_of(found: Fit, steps: int) -> Iterator[str]:
     yield f"- weights take {found.tiles:,} of {found.weight_tiles:,} tiles of its memory"
     if found.runs == "by levels":
         batch = one.break_even_batch
+        outweighed = f", which {batch} sequences side by side would outweigh" if batch else ""
         yield (
             "- levels run one after the other (their weights or their directions do not go "
             "together): each call loads those of each anew, "
-            f"{one.load_cycles:,} cycles, which {batch} sequences side by side would outweigh"
+            f"{one.load_cycles:,} cycles{outweighed}"
         )
     yield (
         f"- one sequence: {one.steps_per_second:,.0f} steps a second, "

@@ -88,7 +88,7 @@ class QuantLSTM(torch.nn.Module):
         Args:
             lstm: an ``nn.LSTM``, or else what ``lstm_sharp.load`` takes, or a ``Model``.
             fmt: widths of weights and activations, or their name, such as W4A8.
-            calibration: x as the model will see it, (batch, time, X) or (time, X).
+            calibration: x as the model will see it, (batch, time, X) or (time, X), array or tensor.
             how: more that ``quantize`` takes: limits of the engine, and the method. Without any,
                 engines with row scales take the weights, packed or not.
 
@@ -96,7 +96,8 @@ class QuantLSTM(torch.nn.Module):
             UsageError: as ``load`` and ``quantize``.
         """
         model = lstm if isinstance(lstm, Model) else stored.load_model(lstm)
-        made = quantize(model, fmt, np.asarray(calibration), **{"symmetric": True, **how})
+        data = _array(calibration) if isinstance(calibration, torch.Tensor) else calibration
+        made = quantize(model, fmt, data, **{"symmetric": True, **how})
         return cls(replace(model, quantized=made), getattr(lstm, "batch_first", True))
 
     def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
@@ -120,8 +121,9 @@ class QuantLSTM(torch.nn.Module):
     def _run(self, x: Any, state: Any, lengths: Any) -> tuple[Any, Any]:
         if isinstance(x, torch.nn.utils.rnn.PackedSequence):
             return self._packed(x, state)
-        if x.dtype not in (torch.float32, torch.float64):
-            raise UsageError(f"x is {x.dtype}; float32 and float64 hold what an engine computes")
+        kind = x.dtype if isinstance(x, torch.Tensor) else f"a {type(x).__name__}"
+        if kind not in (torch.float32, torch.float64):
+            raise UsageError(f"x is {kind}; give a tensor of float32 or float64")
         check_input(self._model, _array(x), "x")
         x = x if self.batch_first else x.swapaxes(0, 1)
         if state is None:
@@ -162,11 +164,17 @@ class QuantLSTM(torch.nn.Module):
 
         Args:
             head: an ``nn.Linear`` on h at each step; by default what the model had after its LSTM.
+
+        Raises:
+            UsageError: the head takes another width than h has, or weights are NaN or infinite.
         """
         made, after = self.to_quantized(), self._model.head
         if head is not None:
             bias = None if head.bias is None else _array(head.bias)
-            after = linear_head(self._model.name, _array(head.weight), bias)
+            weight, width = _array(head.weight), self._model.hidden_size
+            if weight.shape[1] != width:
+                raise UsageError(f"the head takes {weight.shape[1]} values, h has {width}")
+            after = linear_head(self._model.name, weight, bias)
         cells = made.in_float().layers
         return replace(self._model, layers=cells, quantized=replace(made, head=after), head=after)
 

@@ -261,7 +261,7 @@ def test_refusals(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for given, what in (
         ({"x": x[:, :, :2]}, "x is float64 (2, 7, 2); numbers (batch, time, 3)"),
         ({"x": x[0]}, "x is float64 (7, 3)"),
-        ({"x": x.astype(np.int64)}, "int64; float32 and float64 hold"),
+        ({"x": x.astype(np.int64)}, "x is int64; give a tensor of float32 or float64"),
         ({"x": x * np.nan}, "x has 42 NaN or infinite of 42 values"),
         ({"lengths": [0, 7]}, "sequence 0 has a length of 0; 1 to the 7 steps"),
         ({"state": [np.zeros((2, 2, 4), "f")] * 2}, "state h is float64 (2, 2, 4)"),
@@ -272,6 +272,17 @@ def test_refusals(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(UsageError) as error:
             module(torch.from_numpy(told["x"]), state, told["lengths"])
         assert what in str(error.value)
+    with pytest.raises(UsageError, match="x is a ndarray; give a tensor of float32 or float64"):
+        module(x)
+    with pytest.raises(UsageError, match="the head takes 8 values, h has 4"):
+        module.to_model(torch.nn.Linear(8, 3))
+    for data in ([x[0], x[0, :1]], "x"):
+        with pytest.raises(
+            UsageError, match="calibration data are no numbers .*; give numbers, \\(batch, time, X"
+        ):
+            train.QuantLSTM.from_torch(model, "W8A8", data)
+    made = train.QuantLSTM.from_torch(model, "W8A8", torch.from_numpy(x)).to_quantized()
+    assert np.array_equal(made.x_scale, module.to_quantized().x_scale)
     module._weights()[1].detach().numpy()[0] = np.nan
     with pytest.raises(UsageError, match="weights are NaN or infinite: training diverged; lower"):
         module(torch.from_numpy(x))

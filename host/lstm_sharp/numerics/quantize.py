@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_sharp import files
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.numerics import golden, reference
@@ -142,7 +143,10 @@ def quantize(
 
 def _checked(model: Model, calibration: np.ndarray) -> np.ndarray:
     """Return calibration data as (batch, time, X) float64."""
-    x = np.asarray(calibration, dtype=np.float64)
+    with files.refusing(
+        "calibration data are no numbers", "give numbers, (batch, time, X) or (time, X)"
+    ):
+        x = np.asarray(calibration, dtype=np.float64)
     if x.size == 0 or not np.isfinite(x).all():
         raise UsageError(
             f"calibration data of shape {x.shape} is empty or has NaN or infinity; "

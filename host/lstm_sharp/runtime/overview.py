@@ -12,6 +12,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import Levels, Model
 from lstm_sharp.model.pieces import Body, Control, Host, Recurrent
+from lstm_sharp.numerics.stored import own_format
 from lstm_sharp.runtime.choose import choose
 
 _SHOWN = 5
@@ -96,7 +97,7 @@ def _told(model: Levels[Any], fmt: str | None) -> Iterator[str]:
     yield f"{model.kind.upper()} {sizes}, {', '.join(dict.fromkeys(ways))}, {weights:,} weights"
     assert isinstance(model, Model)
     try:
-        cfg = choose(model, None, fmt, required=True)
+        cfg = choose(model, None, own_format(model, fmt), required=True)
     except UsageError as error:
         yield f"on no shipped engine: {error}"
     else:
