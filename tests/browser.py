@@ -76,8 +76,9 @@ def main() -> None:
     profile, requests = QWebEngineProfile(application), Requests()
     profile.setUrlRequestInterceptor(requests)
     # Else Qt itself would hold back what the page asks of the network.
-    remote = QWebEngineSettings.WebAttribute.LocalContentCanAccessRemoteUrls
-    profile.settings().setAttribute(remote, True)
+    settings = QWebEngineSettings.WebAttribute
+    profile.settings().setAttribute(settings.LocalContentCanAccessRemoteUrls, True)
+    profile.settings().setAttribute(settings.ShowScrollBars, False)
     view = QWebEngineView()
     shown = Page(profile, view)
     view.setPage(shown)
@@ -92,8 +93,9 @@ def main() -> None:
         (loaded,) = answer(load)
         facts = json.loads(answer(lambda then: shown.runJavaScript(_FACTS, then))[0])
         told["seen"][width] = {"loaded": loaded, **facts}
-        view.resize(width, min(facts["height"], 16_000))
-        answer(lambda then: QTimer.singleShot(300, then))  # until it is drawn
+        if "LOOK" in os.environ:
+            view.resize(width, min(facts["height"], 16_000))
+            answer(lambda then: QTimer.singleShot(2000, then))  # until all of it is drawn
         view.grab().save(f"{folder}/{scheme}-{width}.png")
     printed = f"{folder}/{scheme}.pdf"
 

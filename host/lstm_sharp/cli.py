@@ -377,7 +377,7 @@ def _add_report(report: Parser) -> None:
     x = "float32 (batch, time, features): errors are measured on it; default: the calibration data"
     _option(report, "--config", required=True)
     _option(report, "--input", metavar="X.npy", help=x)
-    x = "inputs that set the scales; default: the input, or if there is none x is drawn from -1 to 1"
+    x = "inputs that set the scales; default: the input; with neither, x is drawn from -1 to 1"
     _option(report, "--calibration", help=x)
     _option(report, "-o", "--output", required=True, metavar="R.html", help="page to write")
 

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from lstm_sharp.compiler import cycles, pack
 from lstm_sharp.compiler.group import group
-from lstm_sharp.compiler.launches import Call, plan_launches
+from lstm_sharp.compiler.launches import Call
 from lstm_sharp.compiler.layer import LayerPlan
 from lstm_sharp.compiler.limits import h_words, places
 from lstm_sharp.compiler.perf import perf
@@ -24,7 +23,8 @@ from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Op
 from lstm_sharp.errors import UsageError
-from lstm_sharp.fit import Answer, Fit, assess, fit
+from lstm_sharp.fit import MEMORIES, Answer, Fit, assess, fit
+from lstm_sharp.model.host_graph import Head
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import USUAL
@@ -41,7 +41,15 @@ _SHOWN_STEPS = 4
 """Steps of the timeline."""
 _WORST = 5
 """Elements of h that are named."""
-_LOW_FILL = 0.9
+_LOW_FILL, _WORTH = 0.9, 0.97
+"""Share of tiles' places that weights fill, and of a time, below which it is worth a sentence."""
+_MANY = 2_000_000
+"""Weights up to which other formats and methods are tried, which takes as long again for each."""
+_KINDS = {
+    "h in float but for one thing": "float model",
+    "h of other choices": "golden model, ONNX Runtime",
+}
+"""Kinds of tables of errors that are not the golden model's alone."""
 _RESOURCES = {"lut": "LUT", "dsp": "DSP", "bram36": "BRAM36", "uram": "UltraRAM"}
 Progress = Callable[[int, int], None]
 
@@ -158,9 +166,10 @@ def gather(
     progress(1, 7)
     found = assess(job.made, job.cfg, job.steps)
     progress(2, 7)
-    accuracy, whole, cards = _accuracy(job)
+    accuracy, report = _accuracy(job)
+    whole = report.tables["h"]["all"]
+    cards = [Card(_decibels(whole), "signal to error of h", GOLDEN)]
     progress(3, 7)
-    cycle_cards: list[Card] = []
     sections = [Section("model", "The model", list(_of_model(job))), accuracy]
     instead = fit(model, _board(cfg, found), None, job.steps)
     progress(4, 7)
@@ -168,7 +177,7 @@ def gather(
         wanted = [f"The model does not run on {cfg.name}: {found.reason}."]
         sections.append(Section("limits", "What it lacks", [*wanted, _memories_needed(found)]))
     else:
-        cycle_cards = _cycle_cards(job, found)
+        cards = [*_cycle_cards(job, found), *cards]
         sections.append(Section("cycles", "Cycles, and what limits them", list(_cycles(job))))
         progress(5, 7)
         sections.append(Section("timeline", "What the array does", list(_timeline(job))))
@@ -176,35 +185,33 @@ def gather(
         sections.append(Section("memory", "Memories of the engine", list(_memory(job))))
     progress(6, 7)
     sections.append(Section("resources", "What the engine takes of its board", _resources(job)))
-    helps = list(_helps(job, found, instead, whole))
+    helps = list(_helps(job, found, instead, report))
     sections.append(Section("help", "What would help", helps))
     progress(7, 7)
     return Contents(
         title=f"{model.name} on {cfg.name}",
         runs=found.runs != "no",
         verdict=list(_verdict(job, found, whole)),
-        cards=[*cycle_cards, *cards],
+        cards=cards,
         sections=sections,
     )
 
 
-def _job(
-    model: Model, cfg: Config, x: np.ndarray | None, calibration: np.ndarray | None
-) -> _Job:
+def _job(model: Model, cfg: Config, x: np.ndarray | None, calibration: np.ndarray | None) -> _Job:
     """Choose what data there are, and quantise."""
     held, given = model.quantized, {"x": x, "calibration data": calibration}
     checked = {n: check_input(model, v, n) for n, v in given.items() if v is not None}
     x, own = checked.get("x"), checked.get("calibration data")
-    told = f"x was drawn evenly from -1 to 1 (seed {SEED})"
+    told = f"drawn evenly from -1 to 1 (seed {SEED})"
     if held is not None:
-        told = f"x was drawn evenly over all that the model takes (seed {SEED})"
+        told = f"drawn evenly over all that the model takes (seed {SEED})"
         own, scale = None, held.x_reach
     elif own is not None:
-        told, scale = "x is the calibration data", 1.0
+        told, scale = "the calibration data", 1.0
     else:
         scale = 1.0
     if x is not None:
-        told = "x was given"
+        told = "the input that was given"
     elif own is not None:
         x = own
     else:
@@ -215,7 +222,9 @@ def _job(
         if own is None or own is x:
             own, scales = x, "scales were chosen on the same data, which flatters"
         held = quantize(model, cfg.fmt, own, **cfg.limits)
-    return _Job(model, held, cfg.of("sv"), x, own, f"{told}; {scales}.")
+    batch, time, features = x.shape
+    size = f"{batch:,} sequences of {time:,} steps of {features:,} features"
+    return _Job(model, held, cfg.of("sv"), x, own, f"Data: {told}, {size}; {scales}.")
 
 
 def _board(cfg: Config, found: Fit) -> str | None:
@@ -242,7 +251,8 @@ def _verdict(job: _Job, found: Fit, whole: Error) -> Iterator[str]:
         )
     decibels = whole.decibels
     far = f"{decibels:.1f} dB of signal to error" if np.isfinite(decibels) else "no error at all"
-    yield f"h has {far}; its largest error is {whole.worst:.2g}, where h reaches {whole.largest:.2g}."
+    reach = f"where h reaches {whole.largest:.2g}"
+    yield f"h has {far}; its largest error is {whole.worst:.2g}, {reach}."
     yield (
         "Cycles come from the cycle model, errors from the golden model, times from the clock that "
         "the config aims at. No board and no vendor tool has run it."
@@ -254,7 +264,7 @@ def _cycle_cards(job: _Job, found: Fit) -> list[Card]:
     one, every = found.alone, found.beside
     reload = (found.runs == "by levels") * one.load_cycles
     cards = [
-        Card(job.ms(one.cycles + reload), f"a sequence of {job.steps} steps", MODELLED),
+        Card(job.ms(one.cycles + reload), f"a sequence of {job.steps} steps", ESTIMATED),
         Card(f"{one.utilization:.0%}", "of the multipliers' time used", MODELLED),
     ]
     if every.sequences > 1:
@@ -285,36 +295,34 @@ def _of_model(job: _Job) -> Iterator[Part]:
     ]
     head = ("", "kind", "inputs", "units", "direction", "weights")
     yield Table("Layers", "the file", head, rows)
-    told = "The host computes what follows h." if model.head else f"The model {model.no_head}."
-    yield told
+    if isinstance(model.head, Head):
+        ops = Counter(op.op for graph in model.head.graphs for op in graph.ops)
+        told = ", ".join(f"{count} {op}" for op, count in ops.items())
+        yield f"The host computes what follows h: {told}."
+    elif model.head is not None:
+        yield "The host computes what follows h, as the file has it."
+    else:
+        yield f"What follows h: the model {model.no_head}."
     yield Outline("The model, drawn", overview.svg(overview.rows(model, str(job.made.fmt))))
 
 
-def _accuracy(job: _Job) -> tuple[Section, Error, list[Card]]:
-    """Measure errors, and return those of the last layer's h as well."""
+def _accuracy(job: _Job) -> tuple[Section, accuracy_report.AccuracyReport]:
+    """Measure errors."""
     how = None
-    if job.model.quantized is None:
+    if job.model.quantized is None and job.made.macs_per_step <= _MANY:
         how = {"calibration": job.calibration, "method": "error", **job.cfg.limits}
     report = accuracy_report.measure(job.model, job.made, job.x, how)
-    whole = report.tables["h"]["all"]
     steps = _Steps(job)
-    parts: list[Part] = [f"{job.data[0].upper()}{job.data[1:]} {_shape(job.x)}", steps.figure()]
-    parts.append(steps.worst())
+    parts: list[Part] = [job.data, steps.figure(), steps.worst()]
     for name, rows in report.tables.items():
         if rows and name != "h":
             told = [(row, _decibels(e), f"{e.worst:.2g}") for row, e in rows.items()]
-            title = f"{name[0].upper()}{name[1:]}"
-            parts.append(Table(title, GOLDEN, ("", "signal to error", "largest error"), told))
+            head = ("", "signal to error", "largest error")
+            parts.append(Table(f"Error: {name}", _KINDS.get(name, GOLDEN), head, told))
     if job.model.head is not None:
         parts.append(_of_output(job))
     parts += [f"{remark[0].upper()}{remark[1:]}." for remark in report.remarks if remark]
-    card = Card(_decibels(whole), "signal to error of h", GOLDEN)
-    return Section("accuracy", "How near to float", parts), whole, [card]
-
-
-def _shape(x: np.ndarray) -> str:
-    batch, time, features = x.shape
-    return f"x is {batch:,} sequences of {time:,} steps of {features:,} features."
+    return Section("accuracy", "How near to float", parts), report
 
 
 def _decibels(error: Error) -> str:
@@ -389,10 +397,9 @@ class _Steps:
 
 
 def _cycles(job: _Job) -> Iterator[Part]:
-    most = job.plans(1)[0].most_sequences
-    rows, drawn_rows = [], []
-    for count in dict.fromkeys((1, most)):
-        call, done = Call((job.steps,) * count), job.steps * count
+    rows, drawn_rows = [], list[Bar]()
+    for count in dict.fromkeys((1, job.cfg.chains)):
+        call, done, bars_of_it = Call((job.steps,) * count), job.steps * count, list[Bar]()
         for schedule in SCHEDULES:
             run, _ = deploy.predict_plans(job.plans(count, schedule), call)
             on_hls, _ = deploy.own_cycles(job.plans(count, schedule, "hls"), call)
@@ -403,7 +410,9 @@ def _cycles(job: _Job) -> Iterator[Part]:
                 (name, f"{run.cycles:,}", f"{run.cycles / done:.1f}", f"{used:.1%}")
                 + (f"{on_hls:,}", limit)
             )
-            drawn_rows.append(_spent(name, run))
+            bars_of_it.append(_spent(name, run))
+        longest = max(bar.whole for bar in bars_of_it)
+        drawn_rows += [replace(bar, whole=longest) for bar in bars_of_it]
     head = ("schedule", "cycles, sv", "a step", "utilised", "cycles, hls", "limited by")
     yield (
         f"A step has {job.ideal:.1f} cycles of work for {job.cfg.macs:,} multipliers. Cycles of sv "
@@ -465,7 +474,9 @@ def _timeline(job: _Job) -> Iterator[Part]:
     """Draw the first steps of one sequence, as the cycle model walks the program."""
     plan = job.plans(1)[0]
     program = plan.program((job.steps,))
-    array, tails, turns = list[Piece](), list[Piece](), Counter[tuple[int, bool]]()
+    names = [name for name, *_ in _cells(job, [plan])]
+    array, turns = list[Piece](), Counter[tuple[int, bool]]()
+    tails: list[list[Piece]] = [[] for _ in names]
     for span in cycles.trace(plan.cfg, program):
         i, begin = span.instruction, span.begin + span.nops
         if i.op != Op.TILES:
@@ -481,43 +492,45 @@ def _timeline(job: _Job) -> Iterator[Part]:
             break
         if span.nops:
             array.append(Piece("nop", span.begin, begin, "", f"{span.nops} no-op slots"))
-        where = f" of layer {own // plan.directions}" if len(plan.layers) > 1 else ""
+        where, place = (f" of {names[own]}", f"L{own} ") if len(names) > 1 else ("", "")
         name = f"{'h' if of_h else 'x'}-part of step {step}{where}"
         css = "of-h" if of_h else "of-x"
         waits = f", {span.waits} waits for x" if span.waits else ""
         hover = f"{name}: cycles {begin} to {span.end - 1}, {i.rows * i.cols} tiles{waits}"
-        array.append(Piece(css, begin, span.end, f"{name[0]}({step})", hover))
+        array.append(Piece(css, begin, span.end, f"{place}{name[0]}({step})", hover))
         if i.finish:
             done = begin + i.row_slots(plan.cfg), span.end + i.tail(plan.cfg)
-            tails.append(Piece("tail", *done, f"h({step})", f"{name}: h is ready to {done[1]}"))
-    rows = [Bar("array", array, 0), Bar("tail, MFU", tails, 0)]
+            hover = f"h of step {step}{where}: there to the last by cycle {done[1]}"
+            tails[own].append(Piece("tail", *done, f"{place}h({step})", hover))
+    rows = [Bar("array", array, 0)]
+    rows += [Bar(f"tail, {n}" if len(names) > 1 else "tail", t, 0) for n, t in zip(names, tails)]
     legend = (("of-x", "x-part"), ("of-h", "h-part"), ("nop", "no-op slots"), ("tail", "tail"))
-    label = f"The first {min(job.steps, _SHOWN_STEPS)} steps of one sequence on the array"
-    begin = min(p.begin for p in array)
-    end = max(p.end for p in (*array, *tails))
+    label = "The first steps of one sequence on the array"
+    ends = [(p.begin, p.end) for pieces in (array, *tails) for p in pieces]
+    first, last = min(begin for begin, _ in ends), max(end for _, end in ends)
     yield (
         f"Schedule {plan.schedule}, tail of {plan.cfg.tail} cycles: so long after a row block's "
-        "last tile its h can be read. A no-op slot is one in which nothing could be dispatched."
+        "last tile its h can be read. A no-op slot is one in which nothing could be dispatched. "
+        "x(t), h(t): the tiles of W_ih x and of W_hh h that step t takes."
     )
-    yield Figure(label, MODELLED, timeline(rows, begin, end, label, legend))
+    yield Figure(label, MODELLED, timeline(rows, first, last, label, legend))
 
 
 def _roofline(job: _Job) -> Iterator[Part]:
     cfg, points = job.cfg, list[tuple[str, float, float]]()
-    most, stream = job.plans(1)[0].most_sequences, cfg.stream_bits / 8
-    weight_bytes = 0.0
-    for count in dict.fromkeys((1, most)):
+    alone = (group((job.steps,)),)
+    stream = cfg.stream_bits / 8
+    for count in dict.fromkeys((1, cfg.chains)):
         macs = job.made.macs_per_step * job.steps * count
         plans, call = job.plans(count), Call((job.steps,) * count)
         run, loads = deploy.predict_plans(plans, call)
         moved = [
-            max(job.steps * count * _x_beats(plan), pack.h_beats(plan, launch)) * stream
+            max(job.steps * count * _x_beats(plan), count * pack.h_beats(plan, alone)) * stream
             for plan in plans
-            for launch in [(group((job.steps,) * count),)]
         ]
         beside = f"{count} sequence{'s' * (count > 1)}"
         points.append((beside, macs / sum(moved), macs / run.cycles))
-        weight_bytes = sum(plan.tiles * cfg.tile_beats * stream for plan in plans)
+        weight_bytes = stream * cfg.tile_beats * sum(plan.tiles for plan in plans)
         if len(plans) > 1:
             reloaded = macs / (run.cycles + loads)
             points.append((f"{beside} with reloads", macs / (sum(moved) + weight_bytes), reloaded))
@@ -571,7 +584,8 @@ def _memory(job: _Job) -> Iterator[Part]:
                 weights.append(Piece(f"{css} {part}-part", a, b, part, hover))
             hover = f"{name}: {cell.bands:,} bands"
             biases.append(Piece(css, cell.bias_base, cell.bias_base + cell.bands, "", hover))
-        used = sum(4 * c.shape.hidden_size * (c.shape.input_size + c.shape.hidden_size) for *_, c in cells)
+        shapes = [cell.shape for *_, cell in cells]
+        used = sum(4 * s.hidden_size * (s.input_size + s.hidden_size) for s in shapes)
         filled = used / (plan.tiles * cfg.macs)
         told = f"{plan.tiles:,} of {cfg.weight_tiles:,} tiles, {filled:.0%} of them weights"
         rows.append(Bar(f"weights{level}", weights, cfg.weight_tiles, told))
@@ -583,14 +597,14 @@ def _memory(job: _Job) -> Iterator[Part]:
         at = job.steps * plan.stride(1)
         if at:
             told = f"{at:,} of {cfg.sequence_words:,} words: h between layers, {job.steps} steps"
-            rows.append(Bar("sequence buffer", [Piece("tiles", 0, at)], cfg.sequence_words, told))
+            rows.append(Bar("sequence buffer", [Piece("all", 0, at)], cfg.sequence_words, told))
         one, taken = words * beside, bands * cfg.block // cfg.lanes * beside
         for what, size, held, unit in (
             ("h buffer", one, cfg.h_words, "words"),
             ("c memory", taken, cfg.groups, "groups of lanes"),
         ):
             told = f"{size:,} of {held:,} {unit} for one sequence"
-            rows.append(Bar(f"{what}{level}", [Piece("tiles", 0, size)], held, told))
+            rows.append(Bar(f"{what}{level}", [Piece("all", 0, size)], held, told))
     label = "What of the engine's memories the model takes"
     yield Figure(label, MODELLED, bars(rows, label, legend))
 
@@ -608,9 +622,10 @@ def _resources(job: _Job) -> list[Part]:
         model = importlib.import_module("lstm_sharp.engine.resources")
         taken["lut"] = model.estimate(cfg)["lut"], f"{ESTIMATED}, by a formula"
     if counted:
-        taken |= {kind: (counted[kind], f"{COUNTED} by Yosys, not placed") for kind in ("lut", "dsp")}
-    taken |= {kind: (size, ESTIMATED) for kind, size in storage.most(cfg).items() if kind != "lutram"}
-    rows, drawn_rows = [], []
+        by = f"{COUNTED} by Yosys, not placed"
+        taken |= {kind: (counted[kind], by) for kind in ("lut", "dsp")}
+    taken |= {kind: (storage.most(cfg)[kind], ESTIMATED) for kind in MEMORIES}
+    rows, drawn_rows = list[tuple[str, ...]](), list[Bar]()
     for kind, name in _RESOURCES.items():
         if kind not in taken or (made and not made.has[kind] and not taken[kind][0]):
             continue
@@ -618,7 +633,7 @@ def _resources(job: _Job) -> list[Part]:
         free = made.free(kind) if made else None
         rows.append((name, f"{used:,.5g}" if used < 1e5 else f"{used:,.0f}", how))
         if made and free:
-            rows[-1] += (f"{free:,}", f"{made.has[kind]:,}", f"{used / free:.0%}")  # type: ignore[assignment]
+            rows[-1] = (*rows[-1], f"{free:,}", f"{made.has[kind]:,}", f"{used / free:.0%}")
             piece = Piece("c0", 0, min(used, free), f"{used / free:.0%}", f"{used:,.0f} {name}")
             drawn_rows.append(Bar(name, [piece], free, f"{used:,.0f} of {free:,}"))
     head = ("", "used", "kind") + (("free", "on the board", "share") if made else ())
@@ -627,12 +642,16 @@ def _resources(job: _Job) -> list[Part]:
     if drawn_rows:
         label = "Of what is free beside DMA and interconnect"
         parts.append(Figure(label, "as in the table", bars(drawn_rows, label)))
-    parts.append("They are the engine's, whatever model it runs. BRAM and UltraRAM are those of "
-                 "the one of the two engines that takes more.")
+    parts.append(
+        "They are the engine's, whatever model it runs. BRAM and UltraRAM are those of "
+        "the one of the two engines that takes more."
+    )
     return parts
 
 
-def _helps(job: _Job, found: Fit, instead: Answer, whole: Error) -> Iterator[Part]:
+def _helps(
+    job: _Job, found: Fit, instead: Answer, report: accuracy_report.AccuracyReport
+) -> Iterator[Part]:
     """Say what would make it run, run faster, or come nearer to float; with figures."""
     told = list[str]()
     if found.runs != "no":
@@ -642,6 +661,14 @@ def _helps(job: _Job, found: Fit, instead: Answer, whole: Error) -> Iterator[Par
         told.append(
             f"{clipped:,} of {job.x.size:,} values of x are clipped: calibrate with data that "
             "reach as far as these."
+        )
+    others = report.tables["h of other choices"]
+    if report.advice:
+        told.append(f"{report.advice[0].upper()}{report.advice[1:]}.")
+    elif (wide := others.get(USUAL[0])) and wide.decibels > report.tables["h"]["all"].decibels + 3:
+        told.append(
+            f"Nearer to float: at {USUAL[0]} h has {wide.decibels:.1f} dB of signal to error "
+            f"instead of {report.tables['h']['all'].decibels:.1f} ({GOLDEN})."
         )
     yield from told
     rows = []
@@ -660,7 +687,7 @@ def _helps(job: _Job, found: Fit, instead: Answer, whole: Error) -> Iterator[Par
     if found.runs == "no":
         yield from (f"{option.text[0].upper()}{option.text[1:]}." for option in instead.instead)
     if not told and not rows and not (found.runs == "no" and instead.instead):
-        yield "Nothing that is known here: no other shipped engine of the board, and no other order."
+        yield "Nothing that is known here: neither another order nor another shipped engine."
 
 
 def _faster(job: _Job, found: Fit) -> Iterator[str]:

@@ -136,7 +136,8 @@ def chart(
     if not every:
         return Drawing(0, label, ())
     x_ticks = _powers(2, [x for x, _ in every]) if log_x else _even(0, max(x for x, _ in every))
-    y_ticks = _powers(2 if log_x else 10, [y for _, y in every])
+    ys = [y for _, y in every]
+    y_ticks = _powers(2 if log_x else 10, [min(ys), 1.2 * max(ys)])
     low, high = (x_ticks[0], x_ticks[-1]) if log_x else (0.0, max(1.0, max(x for x, _ in every)))
     width = WIDE - _AXIS - _RIGHT
 
@@ -155,18 +156,23 @@ def chart(
         marks.append(_line("grid", [(_AXIS, y), (_AXIS + width, y)]))
         marks.append(_text("tick of-y", _AXIS - 6, y + 4, f"{tick:g}"))
     marks.append(_text("axis", _AXIS + width / 2, _TOP + _HIGH + 32, of_x))
-    turned = {"x": -(_TOP + _HIGH / 2), "y": 14.0, "transform": "rotate(-90)"}
+    turned: dict[str, float | str] = {
+        "x": -(_TOP + _HIGH / 2),
+        "y": 14.0,
+        "transform": "rotate(-90)",
+    }
     marks.append(Mark("text", "axis", turned, of_y))
     for s in series:
         points = [place(x, y) for x, y in s.points if y > 0]
         if s.css.startswith("line"):
             marks.append(_line(s.css, points))
             continue
-        for (x, y), text in zip(points, s.labels):
+        for number, ((x, y), text) in enumerate(zip(points, s.labels)):
             at: dict[str, float | str] = {"cx": round(x, 1), "cy": round(y, 1), "r": 5}
             marks.append(Mark("circle", s.css, at, hover=text))
             side = "label" if x < _AXIS + width / 2 else "label before"
-            marks.append(_text(side, x + (9 if side == "label" else -9), y + 4, text))
+            beside = (9, 4) if side == "label" else (-2, 20 + 14 * number)  # those stand together
+            marks.append(_text(side, x + beside[0], y + beside[1], text))
     legend = tuple((s.css, s.name) for s in series if s.css.startswith("line"))
     return Drawing(_TOP + _HIGH + 40, label, tuple(marks), legend)
 
