@@ -137,9 +137,6 @@ class _Job:
         cfg = self.cfg.of(engine)
         return deploy.plans(self.made, cfg, schedule, self.steps, count)
 
-    def ms(self, cycles_taken: float) -> str:
-        return f"{cycles_taken / self.cfg.clock_mhz / 1e3:.3g} ms"
-
 
 def gather(
     model: Model,
@@ -174,7 +171,7 @@ def gather(
     instead = fit(model, _board(cfg, found), None, job.steps)
     progress(4, 7)
     if found.runs == "no":
-        wanted = [f"The model does not run on {cfg.name}: {found.reason}."]
+        wanted: list[Part] = [f"The model does not run on {cfg.name}: {found.reason}."]
         sections.append(Section("limits", "What it lacks", [*wanted, _memories_needed(found)]))
     else:
         cards = [*_cycle_cards(job, found), *cards]
@@ -243,10 +240,8 @@ def _verdict(job: _Job, found: Fit, whole: Error) -> Iterator[str]:
         yield f"Does not run on {where}: {found.reason}."
     else:
         how = "all weights resident" if found.runs == "whole" else "level by level, each reloaded"
-        assert found.alone is not None
-        taken = found.alone.cycles + (found.runs == "by levels") * found.alone.load_cycles
         yield (
-            f"Runs on {where}, {how}: {job.ms(taken)} a sequence of {job.steps} steps at "
+            f"Runs on {where}, {how}: {_ms(found):.3g} ms a sequence of {job.steps} steps at "
             f"{job.cfg.clock_mhz} MHz."
         )
     decibels = whole.decibels
@@ -259,12 +254,18 @@ def _verdict(job: _Job, found: Fit, whole: Error) -> Iterator[str]:
     )
 
 
+def _ms(found: Fit) -> float:
+    """Milliseconds of one sequence, with reloads, at the clock that the config aims at."""
+    assert found.alone is not None
+    reloads = (found.runs == "by levels") * found.alone.load_cycles
+    return (found.alone.cycles + reloads) / found.clock_mhz / 1e3
+
+
 def _cycle_cards(job: _Job, found: Fit) -> list[Card]:
     assert found.alone is not None and found.beside is not None
     one, every = found.alone, found.beside
-    reload = (found.runs == "by levels") * one.load_cycles
     cards = [
-        Card(job.ms(one.cycles + reload), f"a sequence of {job.steps} steps", ESTIMATED),
+        Card(f"{_ms(found):.3g} ms", f"a sequence of {job.steps} steps", ESTIMATED),
         Card(f"{one.utilization:.0%}", "of the multipliers' time used", MODELLED),
     ]
     if every.sequences > 1:
@@ -302,7 +303,7 @@ def _of_model(job: _Job) -> Iterator[Part]:
     elif model.head is not None:
         yield "The host computes what follows h, as the file has it."
     else:
-        yield f"What follows h: the model {model.no_head}."
+        yield f"The model {model.no_head}."
     yield Outline("The model, drawn", overview.svg(overview.rows(model, str(job.made.fmt))))
 
 
@@ -321,6 +322,8 @@ def _accuracy(job: _Job) -> tuple[Section, accuracy_report.AccuracyReport]:
             parts.append(Table(f"Error: {name}", _KINDS.get(name, GOLDEN), head, told))
     if job.model.head is not None:
         parts.append(_of_output(job))
+    if job.model.quantized is None and not how:
+        parts.append(f"Other formats and methods are not tried over {_MANY:,} weights.")
     parts += [f"{remark[0].upper()}{remark[1:]}." for remark in report.remarks if remark]
     return Section("accuracy", "How near to float", parts), report
 
@@ -460,14 +463,19 @@ def _programs(job: _Job) -> Iterator[Part]:
 
 def _cells(job: _Job, plans: Sequence[Plan]) -> list[tuple[str, str, LayerPlan]]:
     """Name, style and plan of each cell."""
-    reverse = [
-        (index, cell.reverse) for index, level in enumerate(job.made.levels) for cell in level
+    names = [
+        f"layer {index}{' reverse' * cell.reverse}"
+        for index, level in enumerate(job.made.levels)
+        for cell in level
     ]
     cells = [cell for plan in plans for cell in plan.layers]
-    return [
-        (f"layer {index}{' reverse' * back}", f"c{number % 6}", cell)
-        for number, ((index, back), cell) in enumerate(zip(reverse, cells))
-    ]
+    return [(name, f"c{n % 6}", cell) for n, (name, cell) in enumerate(zip(names, cells))]
+
+
+def _short(name: str) -> str:
+    """Name a cell in a drawing: L1, or R1 for its reverse direction."""
+    _, number, *reverse = name.split()
+    return f"{'R' if reverse else 'L'}{number}"
 
 
 def _timeline(job: _Job) -> Iterator[Part]:
@@ -492,7 +500,9 @@ def _timeline(job: _Job) -> Iterator[Part]:
             break
         if span.nops:
             array.append(Piece("nop", span.begin, begin, "", f"{span.nops} no-op slots"))
-        where, place = (f" of {names[own]}", f"L{own} ") if len(names) > 1 else ("", "")
+        where, place = "", ""
+        if len(names) > 1:
+            where, place = f" of {names[own]}", f"{_short(names[own])} "
         name = f"{'h' if of_h else 'x'}-part of step {step}{where}"
         css = "of-h" if of_h else "of-x"
         waits = f", {span.waits} waits for x" if span.waits else ""
@@ -511,7 +521,8 @@ def _timeline(job: _Job) -> Iterator[Part]:
     yield (
         f"Schedule {plan.schedule}, tail of {plan.cfg.tail} cycles: so long after a row block's "
         "last tile its h can be read. A no-op slot is one in which nothing could be dispatched. "
-        "x(t), h(t): the tiles of W_ih x and of W_hh h that step t takes."
+        "x(t), h(t): the tiles of W_ih x and of W_hh h that step t takes; L1 is layer 1, R1 its "
+        "reverse direction, whose steps are counted as it takes them."
     )
     yield Figure(label, MODELLED, timeline(rows, first, last, label, legend))
 
@@ -551,8 +562,11 @@ def _roofline(job: _Job) -> Iterator[Part]:
     ]
     label = "Roofline: multiplications a cycle against multiplications a byte of the streams"
     of_x = "MACs a byte that the busier stream moves"
+    resident = "Weights are resident, so the streams move x and h alone."
+    if len(job.plans(1)) > 1:
+        resident = "The weights of a level are resident while it runs, and reloaded in each call."
     yield (
-        "Weights are resident, so the streams move x and h alone. The slope is what one stream of "
+        f"{resident} The slope is what one stream of "
         f"{cfg.stream_bits} bits moves; the flat part is what the multipliers can do. Inside, a "
         f"cycle reads {cfg.macs * cfg.fmt.weight_bits // 8:,} bytes of weights, all of which are "
         "used, so that memory is no roof of its own."
@@ -670,20 +684,29 @@ def _helps(
             f"Nearer to float: at {USUAL[0]} h has {wide.decibels:.1f} dB of signal to error "
             f"instead of {report.tables['h']['all'].decibels:.1f} ({GOLDEN})."
         )
-    yield from told
     rows = []
     for other in instead.configs:
         if other.runs == "no" or other.config == job.cfg.name:
             continue
         assert other.alone is not None and other.beside is not None
-        taken = other.alone.cycles + (other.runs == "by levels") * other.alone.load_cycles
+        ms = _ms(other)
+        if found.alone and ms < _WORTH * _ms(found):
+            error = others.get(other.format)
+            near = (
+                f"; at {other.format} h has {_decibels(error)} of signal to error" if error else ""
+            )
+            told.append(
+                f"Faster on the same board: {other.config} ({other.format}) takes {ms:.3g} ms a "
+                f"sequence instead of {_ms(found):.3g}{near}."
+            )
         rows.append(
             (f"{other.config}, {other.format}", other.board, f"{other.macs:,}", other.runs)
-            + (f"{taken / other.clock_mhz / 1e3:.3g} ms", f"{other.beside.steps_per_second:,.0f}")
+            + (f"{ms:.3g} ms", f"{other.beside.steps_per_second:,.0f}")
         )
+    yield from told
     if rows:
         head = ("config", "board", "multipliers", "held", "a sequence", "steps a second, full")
-        yield Table("Other engines that hold the model", MODELLED, head, rows)
+        yield Table("Other engines that hold the model", ESTIMATED, head, rows)
     if found.runs == "no":
         yield from (f"{option.text[0].upper()}{option.text[1:]}." for option in instead.instead)
     if not told and not rows and not (found.runs == "no" and instead.instead):
@@ -694,7 +717,7 @@ def _faster(job: _Job, found: Fit) -> Iterator[str]:
     assert found.alone is not None and found.beside is not None
     one, every = found.alone, found.beside
     yield f"One sequence is limited by {answers.limit(one.limited_by, one.utilization)}."
-    if every.cycles_per_step < 0.97 * one.cycles_per_step:
+    if every.cycles_per_step < _WORTH * one.cycles_per_step:
         yield (
             f"More sequences at once: {every.sequences} side by side take "
             f"{every.cycles_per_step:.1f} cycles a step of each instead of "
@@ -718,7 +741,7 @@ def _faster(job: _Job, found: Fit) -> Iterator[str]:
         own = perf(*sizes, job.cfg.macs, str(job.cfg.rows), steps=job.steps)
         best = perf(*sizes, job.cfg.macs, steps=job.steps)
         before, after = (float(str(found["cycles_per_step"])) for found in (own, best))
-        if after < 0.97 * before:
+        if after < _WORTH * before:
             yield (
                 f"Another tile: for the largest layer alone K = {best['k']} and N = {best['n']} "
                 f"would take {after:.1f} cycles a step, K = {own['k']} takes {before:.1f}; that is "

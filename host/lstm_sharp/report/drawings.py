@@ -11,8 +11,10 @@ WIDE = 760
 _LEFT, _RIGHT, _TOP = 190, 20, 10
 _ROW, _BAR = 34, 20
 """Pixels from a row of bars to the next, and of a bar."""
-_LETTER = 7
+_LETTER = 6.3
 """Pixels of a letter, about."""
+_APART = 150
+"""Pixels from one label to the next beside it."""
 _HIGH, _AXIS = 300, 64
 """Pixels of a chart's field: height, and to its left."""
 
@@ -100,7 +102,7 @@ def timeline(
     rows: Sequence[Bar], begin: float, end: float, label: str, legend: Sequence[tuple[str, str]]
 ) -> Drawing:
     """Draw what rows do from one cycle to another, above an axis of cycles."""
-    left, marks = 96, list[Mark]()
+    left, marks = 136, list[Mark]()
     scale = (WIDE - left - _RIGHT) / (end - begin)
     bottom = _TOP + len(rows) * _ROW
     for tick in _even(begin, end):
@@ -162,26 +164,29 @@ def chart(
         "transform": "rotate(-90)",
     }
     marks.append(Mark("text", "axis", turned, of_y))
+    taken = list[tuple[float, float]]()
     for s in series:
         points = [place(x, y) for x, y in s.points if y > 0]
         if s.css.startswith("line"):
             marks.append(_line(s.css, points))
             continue
-        for number, ((x, y), text) in enumerate(zip(points, s.labels)):
+        for (x, y), text in zip(points, s.labels):
             at: dict[str, float | str] = {"cx": round(x, 1), "cy": round(y, 1), "r": 5}
             marks.append(Mark("circle", s.css, at, hover=text))
-            side = "label" if x < _AXIS + width / 2 else "label before"
-            beside = (9, 4) if side == "label" else (-2, 20 + 14 * number)  # those stand together
-            marks.append(_text(side, x + beside[0], y + beside[1], text))
+            right = x < _AXIS + width / 2
+            x, y = (x + 9, y + 4) if right else (x - 2, y + 20)
+            while any(abs(x - a) < _APART and abs(y - b) < 13 for a, b in taken):
+                y += 14
+            taken.append((x, y))
+            marks.append(_text("label" if right else "label before", x, y, text))
     legend = tuple((s.css, s.name) for s in series if s.css.startswith("line"))
     return Drawing(_TOP + _HIGH + 40, label, tuple(marks), legend)
 
 
 def _even(low: float, high: float) -> list[float]:
-    """Ticks at round, whole steps, five to ten of them where there is room."""
-    size = max(1.0, 10.0 ** floor(log10(max(high - low, 1))))
-    while (high - low) / size < 5 and size > 1:
-        size = max(1.0, size / 2)
+    """Ticks at round, whole steps, ten at most."""
+    power = 10 ** max(0, floor(log10(max(high - low, 1))) - 1)
+    size = next(n * power for n in (1, 2, 5, 10) if (high - low) / (n * power) <= 10)
     return [n * size for n in range(ceil(low / size), floor(high / size) + 1)]
 
 
