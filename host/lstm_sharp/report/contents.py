@@ -483,6 +483,7 @@ def _timeline(job: _Job) -> Iterator[Part]:
     plan = job.plans(1)[0]
     program = plan.program((job.steps,))
     names = [name for name, *_ in _cells(job, [plan])]
+    several = len(names) > 1
     array, turns = list[Piece](), Counter[tuple[int, bool]]()
     tails: list[list[Piece]] = [[] for _ in names]
     for span in cycles.trace(plan.cfg, program):
@@ -501,7 +502,7 @@ def _timeline(job: _Job) -> Iterator[Part]:
         if span.nops:
             array.append(Piece("nop", span.begin, begin, "", f"{span.nops} no-op slots"))
         where, place = "", ""
-        if len(names) > 1:
+        if several:
             where, place = f" of {names[own]}", f"{_short(names[own])} "
         name = f"{'h' if of_h else 'x'}-part of step {step}{where}"
         css = "of-h" if of_h else "of-x"
@@ -513,7 +514,7 @@ def _timeline(job: _Job) -> Iterator[Part]:
             hover = f"h of step {step}{where}: there to the last by cycle {done[1]}"
             tails[own].append(Piece("tail", *done, f"{place}h({step})", hover))
     rows = [Bar("array", array, 0)]
-    rows += [Bar(f"tail, {n}" if len(names) > 1 else "tail", t, 0) for n, t in zip(names, tails)]
+    rows += [Bar(f"tail, {n}" if several else "tail", t, 0) for n, t in zip(names, tails) if t]
     legend = (("of-x", "x-part"), ("of-h", "h-part"), ("nop", "no-op slots"), ("tail", "tail"))
     label = "The first steps of one sequence on the array"
     ends = [(p.begin, p.end) for pieces in (array, *tails) for p in pieces]

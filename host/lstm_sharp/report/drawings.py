@@ -174,7 +174,7 @@ def chart(
             at: dict[str, float | str] = {"cx": round(x, 1), "cy": round(y, 1), "r": 5}
             marks.append(Mark("circle", s.css, at, hover=text))
             right = x < _AXIS + width / 2
-            x, y = (x + 9, y + 4) if right else (x - 2, y + 20)
+            x, y = (x + 9, y + 4) if right else (x - 9, y + 18)
             while any(abs(x - a) < _APART and abs(y - b) < 13 for a, b in taken):
                 y += 14
             taken.append((x, y))
