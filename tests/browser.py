@@ -2,8 +2,9 @@
 
     python tests/browser.py PAGE.html FOLDER light|dark
 
-The folder gets a screenshot in each width, and the page as it is printed. It is a process of its own,
-because Chromium's colour scheme is an option of the process, and Qt's application stays until its end.
+The folder gets a screenshot in each width, and the page as it is printed; with LOOK set they show
+all of it, and the printed pages are pictures, too. It is a process of its own, because Chromium's
+colour scheme is an option of the process.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 WIDTHS = (1280, 380)
+NONE = 77
+"""Exit status where there is no Chromium."""
 _SECONDS = 60
 _FACTS = """JSON.stringify({
   dark: matchMedia("(prefers-color-scheme: dark)").matches,
@@ -24,7 +27,8 @@ _FACTS = """JSON.stringify({
   scrolls: document.documentElement.scrollWidth,
   height: document.documentElement.scrollHeight,
   sections: [...document.querySelectorAll("section > h2")].map(h => h.textContent),
-  drawings: [...document.querySelectorAll("svg[role=img]")].map(s => s.getBoundingClientRect().height),
+  drawings: [...document.querySelectorAll("svg[role=img]")]
+    .map(s => s.getBoundingClientRect().height),
   outside: [...document.querySelectorAll("svg[role=img]")].flatMap(s =>
     [...s.querySelectorAll("text")].filter(t => {
       const a = t.getBoundingClientRect(), b = s.getBoundingClientRect();
@@ -41,16 +45,20 @@ def main() -> None:
         "QTWEBENGINE_CHROMIUM_FLAGS": "--disable-gpu --blink-settings=preferredColorScheme="
         + {"dark": "0", "light": "1"}[scheme],
     }
-    from PySide6.QtCore import QEventLoop, QTimer, QUrl
-    from PySide6.QtPdf import QPdfDocument
-    from PySide6.QtWebEngineCore import (
-        QWebEnginePage,
-        QWebEngineProfile,
-        QWebEngineSettings,
-        QWebEngineUrlRequestInterceptor,
-    )
-    from PySide6.QtWebEngineWidgets import QWebEngineView
-    from PySide6.QtWidgets import QApplication
+    try:
+        from PySide6.QtCore import QEventLoop, QTimer, QUrl
+        from PySide6.QtPdf import QPdfDocument
+        from PySide6.QtWebEngineCore import (
+            QWebEnginePage,
+            QWebEngineProfile,
+            QWebEngineSettings,
+            QWebEngineUrlRequestInterceptor,
+        )
+        from PySide6.QtWebEngineWidgets import QWebEngineView
+        from PySide6.QtWidgets import QApplication
+    except ImportError as error:  # the wheel, or one of the system's libraries that it takes
+        print(error, file=sys.stderr)
+        sys.exit(NONE)
 
     application = QApplication([])
     told: dict[str, Any] = {"console": [], "requests": [], "seen": {}}

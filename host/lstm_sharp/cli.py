@@ -397,9 +397,7 @@ def _report(options: Namespace) -> None:
     model = load_model(options.model, options.prefix)
     fmt = stored.own_format(model, options.format, _read(data))
     cfg = config.load(options.config).with_format(fmt)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        told = page(model, cfg, _read(x), _read(data), Progress("working out the page"))
+    told = page(model, cfg, _read(x), _read(data), Progress("working out the page"))
     files.write_text(out, told.text)
     for sentence in told.verdict:
         say(sentence)

@@ -87,10 +87,10 @@ class Span(NamedTuple):
 def trace(cfg: Config, program: Program) -> Iterator[Span]:
     """Tell what is dispatched when, from ap_start on, instruction after instruction.
 
-    Loops are unrolled; a program that repeats is told once.
+    Loops and repeats are unrolled.
     """
     walk = _Walk(cfg, COPY_CYCLES + len(program.instructions))
-    for block, rounds in blocks(program.instructions):
+    for block, rounds in blocks(program.instructions) * program.sequences:
         for index in list(block) * rounds:
             instruction, waited = program.instructions[index], walk.waits
             walk.run(instruction)
