@@ -103,9 +103,10 @@ notebooks: setup ## run the notebooks on a virtual board, and store what they sh
 tables: setup ## make the documentation's tables from docs/results/
 	@$(RUN) -m workshop.tables
 
-pictures: setup ## draw the documentation's pictures from docs/results/
+pictures: setup ## draw the documentation's pictures from docs/results/, and show a report of the demo's model
 	@$(RUN) -m workshop.pictures
 	@PYTHONPATH=tests $(RUN) -m bench.chart
+	@PYTHONPATH=tests $(RUN) -m report_picture
 
 wheel: setup ## write dist/lstm_sharp-*.whl, to install elsewhere
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

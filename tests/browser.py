@@ -26,6 +26,8 @@ _FACTS = """JSON.stringify({
   width: document.documentElement.clientWidth,
   scrolls: document.documentElement.scrollWidth,
   height: document.documentElement.scrollHeight,
+  tops: Object.fromEntries([...document.querySelectorAll("section")]
+    .map(s => [s.id, s.getBoundingClientRect().top])),
   sections: [...document.querySelectorAll("section > h2")].map(h => h.textContent),
   drawings: [...document.querySelectorAll("svg[role=img]")]
     .map(s => s.getBoundingClientRect().height),
