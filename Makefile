@@ -103,9 +103,10 @@ notebooks: setup ## run the notebooks on a virtual board, and store what they sh
 tables: setup ## make the documentation's tables from docs/results/
 	@$(RUN) -m workshop.tables
 
-pictures: setup ## draw the documentation's pictures from docs/results/
+pictures: setup ## draw the documentation's pictures from docs/results/, and show a report of the demo's model
 	@$(RUN) -m workshop.pictures
 	@PYTHONPATH=tests $(RUN) -m bench.chart
+	@PYTHONPATH=tests $(RUN) -m report_picture
 
 wheel: setup ## write dist/lstm_sharp-*.whl, to install elsewhere
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
@@ -139,7 +140,7 @@ $(READY): pyproject.toml
 	    echo "Python >= 3.10 is needed, $$($(PYTHON) -V 2>&1) found: sudo apt install python3.11 python3.11-venv; make setup PYTHON=python3.11" >&2; exit 2; }; \
 	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing+=" python3-venv"; fi; \
 	[ -z "$$missing" ] || { echo "missing on this machine: sudo apt install$$missing" >&2; exit 2; }
-	@echo "setting up .venv (about 1.6 GB, once)"
+	@echo "setting up .venv (about 2.3 GB, once)"
 	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv --clear .venv
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps "$(PYNQ)" "$(AP_TYPES)" $(PUBLISHED)

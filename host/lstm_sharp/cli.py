@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (_compare, "hold the number formats against the float model", _add_compare),
         (_inspect, "tell what is in a model, and draw it", _add_inspect),
         (_fit, "ask which engine holds a model", _add_fit),
+        (_report, "write all of that as one page, with drawings", _add_report),
         (_quantize, "choose scales on data, and tell how far from float that is", _add_quantize),
         (_package, "write what goes to the board", _add_package),
         (_render, "write HLS project and RTL of a config", _add_render),
@@ -370,6 +371,36 @@ def _fit(options: Namespace) -> None:
         where = "for any board" if options.board is None else f"for board {options.board}"
         sys.stdout.flush()
         raise UsageError(f"no shipped config {where} holds {model.name}")
+
+
+def _add_report(report: Parser) -> None:
+    x = "float32 (batch, time, features): errors are measured on it; default: the calibration data"
+    _option(report, "--config", required=True)
+    _option(report, "--input", metavar="X.npy", help=x)
+    x = "inputs that set the scales; default: the input; with neither, x is drawn from -1 to 1"
+    _option(report, "--calibration", help=x)
+    _option(report, "-o", "--output", required=True, metavar="R.html", help="page to write")
+
+
+def _report(options: Namespace) -> None:
+    """Write a page: what a model is on an engine, how near to float, how fast, and why.
+
+    It is one HTML file that fetches nothing. Cycles are modelled, errors the golden model's; a
+    model that the engine does not hold is told of as well, with what would. See docs/report.md.
+    """
+    from lstm_sharp.report import page
+
+    out, x, data = options.output, options.input, options.calibration
+    if Path(out).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{out} tells no kind of file; end it in .html")
+    files.check_outputs((out,), (options.model, x, data))
+    model = load_model(options.model, options.prefix)
+    fmt = stored.own_format(model, options.format, _read(data))
+    cfg = config.load(options.config).with_format(fmt)
+    told = page(model, cfg, _read(x), _read(data), Progress("working out the page"))
+    files.write_text(out, told.text)
+    for sentence in told.verdict:
+        say(sentence)
 
 
 def _add_quantize(quantize: Parser) -> None:

@@ -15,7 +15,7 @@ from lstm_sharp.flow import tools
 from workshop import results
 
 _HERE = "host/workshop/pictures.py"
-_DRAW = {"bench": "tests/bench/chart.py"}
+_DRAW = {"bench": "tests/bench/chart.py", "report": "tests/report_picture.py"}
 """What draws a picture, where it is not this file."""
 
 # Bits of `activity` in hls/rtl/lstm_engine.sv

@@ -7,7 +7,7 @@ in every cycle, h is always ready. Tests hold it against Verilated runs, to the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -72,6 +72,32 @@ def predict(cfg: Config, program: Program) -> Prediction:
     walk.repeat(once, program.sequences)
     total, slots = walk.cursor + cfg.drain_cycles, (walk.tiles, walk.nops, walk.waits)
     return Prediction(total, *slots, total - sum(slots))
+
+
+class Span(NamedTuple):
+    """Cycles that an instruction takes: from ``begin``, no-op slots first, up to before ``end``."""
+
+    instruction: Instruction
+    begin: int
+    end: int
+    nops: int  # before its first tile
+    waits: int  # for x, among its tiles
+
+
+def trace(cfg: Config, program: Program) -> Iterator[Span]:
+    """Tell what is dispatched when, from ap_start on, instruction after instruction.
+
+    Loops and repeats are unrolled.
+    """
+    walk = _Walk(cfg, COPY_CYCLES + len(program.instructions))
+    for block, rounds in blocks(program.instructions) * program.sequences:
+        for index in list(block) * rounds:
+            instruction, waited = program.instructions[index], walk.waits
+            walk.run(instruction)
+            waited = walk.waits - waited
+            tiles = instruction.rows * instruction.row_slots(cfg) * (instruction.op == Op.TILES)
+            begin = walk.cursor - tiles - waited - instruction.nops
+            yield Span(instruction, begin, walk.cursor, instruction.nops, waited)
 
 
 HLS_BESIDE_TAIL = 12

@@ -91,7 +91,7 @@ def measure(
     model: Model,
     made: QuantModel,
     x: np.ndarray,
-    how: Mapping[str, Any],
+    how: Mapping[str, Any] | None,
     progress: Callable[[str], object] = str,
 ) -> AccuracyReport:
     """Hold an integer model against float.
@@ -100,7 +100,7 @@ def measure(
         model: the float model.
         made: what ``quantize`` has made of it.
         x: what to run, (batch, time, X) float.
-        how: all arguments of ``quantize`` but model and format.
+        how: all arguments of ``quantize`` but model and format; None: other choices are not tried.
         progress: told what comes next.
     """
     names = _WHOLE, _LAYERS, _PARTS, _GATES, _CAUSES, _OTHERS
@@ -112,7 +112,8 @@ def measure(
         tables[table][row] = before.and_of(Error.of(right, found))
 
     remarks = [*made.notes]
-    ways = {_CAUSES: _causes(model, made), _OTHERS: _others(model, made, how, progress)}
+    others = _others(model, made, how, progress) if how else {}
+    ways = {_CAUSES: _causes(model, made), _OTHERS: others}
     try:
         graph = onnx_dynamic.graph_of(model)
         for kind in ("tensor", "channel"):
@@ -124,7 +125,7 @@ def measure(
     held = np.zeros((len(made.levels), 2), int)
     few, parts = max(1, MOST_VECTORS // x.shape[1]), min(4, x.shape[1])
     for some in (x[at : at + few] for at in range(0, len(x), few)):
-        for index, (right, found, gates, counts) in enumerate(_levels(model, made, some)):
+        for index, (right, found, gates, counts) in enumerate(levels(model, made, some)):
             note(_LAYERS, f"layer {index}", right, found)
             for name, *both in zip(GATES[model.kind], *gates):
                 note(_GATES, name, *both)
@@ -150,7 +151,8 @@ def measure(
     fmt = str(made.fmt)
     formats = {name: e.decibels for name, e in tables[_OTHERS].items() if name in USUAL}
     advised = advice(fmt, {fmt: tables[_WHOLE]["all"].decibels, **formats})
-    title = f"{model.name} at {fmt}, method {how['method']}, {x.shape[0]} x {x.shape[1]} steps"
+    method = f", method {how['method']}" if how else ""
+    title = f"{model.name} at {fmt}{method}, {x.shape[0]} x {x.shape[1]} steps"
     return AccuracyReport(title, tables, tuple(remarks), advised)
 
 
@@ -170,7 +172,7 @@ def advice(fmt: str, decibels: Mapping[str, float]) -> str | None:
     )
 
 
-def _levels(model: Model, made: QuantModel, x: np.ndarray) -> Iterator[tuple]:
+def levels(model: Model, made: QuantModel, x: np.ndarray) -> Iterator[tuple]:
     """Run both models level by level.
 
     Yields:
