@@ -16,6 +16,9 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 BENCH := .venv/.bench
+PAPER := .venv/.paper
+# PyTorch for a processor, of some 900 MB; PyPI's is for GPUs and brings 4 GB of NVIDIA's libraries.
+TORCH ?= $(if $(GPU),torch,torch --index-url https://download.pytorch.org/whl/cpu)
 # A file's tests stay together, for they share what they make; tests/conftest.py orders the files.
 TESTS := $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 # Without its pins, see pyproject.toml; Python 3.13 does without the virtual board.
@@ -90,9 +93,8 @@ resources: setup ## count LUTs, DSPs, BRAMs with Yosys, look for long paths: all
 	@$(RUN) -m workshop.recurrence $(if $(filter file,$(origin CONFIG)),,$(CONFIG))
 	@$(RUN) -m workshop.tables
 
-figures: setup ## simulate the figures that the documentation shows, and model those of shapes
+figures: setup ## simulate the figures that the documentation shows
 	@$(RUN) -m workshop.figures
-	@$(RUN) -m workshop.shapes
 
 gallery: setup ## run published models whole, for the documentation's table, some minutes
 	@$(RUN) tests/gallery.py
@@ -117,9 +119,9 @@ bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 12 
 	@PYTHONPATH=tests $(RUN) -m bench.importing
 	@PYTHONPATH=tests $(RUN) -m bench.building
 
-paper: ## (planned) redo the paper's figures
-	@echo "make paper is not built yet: 'lstm-sharp perf' gives single points of the cycle model." >&2
-	@exit 2
+paper: $(PAPER) ## redo the paper's tables and figures in docs/paper: MEASURE=1 times the processor anew, GPU=1 a GPU
+	@$(RUN) -m workshop.paper $(if $(MEASURE),--measure) $(if $(GPU),--gpu)
+	@$(RUN) -m workshop.tables
 
 clean: ## remove BUILD and caches, keep .venv
 	rm -rf -- "$(BUILD)" .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -149,4 +151,10 @@ $(READY): pyproject.toml
 $(BENCH): $(READY)
 	@echo "adding hls4ml and Keras to .venv (about 600 MB, once)"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+$(PAPER): $(READY)
+	@echo "adding PyTorch to .venv (about 900 MB, once)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check $(TORCH) || \
+	  echo "PyTorch could not be added: its rows will say so" >&2
 	@touch $@

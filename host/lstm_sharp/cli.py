@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -77,12 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (_package, "write what goes to the board", _add_package),
         (_render, "write HLS project and RTL of a config", _add_render),
         (_perf, "ask the cycle model", _add_perf),
+        (_paper, "redo the paper's figures", _add_paper),
     ):
         command = commands.add_parser(run.__name__[1:], help=told, description=run.__doc__)
         command.set_defaults(command=run)
         add(command)
         _option(command, "--board-dir")
-        if run is not _perf:
+        if run not in (_perf, _paper):
             _option(command, "model", nargs="?" if run is _render else None)
             _option(command, "--format")
             _option(command, "--node", "--prefix")
@@ -620,6 +622,24 @@ def _perf(options: Namespace) -> None:
     given = {k: v for k, v in vars(options).items() if k not in ("command", "json")}
     found = perf(**given)
     _tell(options.json, found, answers.of_perf(found))
+
+
+def _add_paper(paper: Parser) -> None:
+    told = "folder for README.md, pictures and JSON"
+    _option(paper, "-o", "--output", required=True, metavar="DIR", help=told)
+
+
+def _paper(options: Namespace) -> None:
+    """Redo the paper's tables and figures, from a checkout: docs/paper/ into a folder."""
+    try:  # by name, for the product does not know the workshop
+        import_module("matplotlib")
+        made = import_module("workshop.paper.__main__").make
+    except ImportError as error:
+        raise UsageError(
+            f"the paper's figures are made in a checkout, after make setup ({error}); an installed "
+            "package has not what makes them"
+        ) from None
+    made(Path(options.output))
 
 
 def _tell_axes(model: Model) -> None:

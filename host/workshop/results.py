@@ -1,8 +1,12 @@
-"""Results that documentation shows: ``docs/results/<name>.json``, which commands make."""
+"""Results that documentation shows: ``docs/results/<name>.json``, which commands make.
+
+Those of ``make paper`` have a folder in their names, as ``paper/modelled``.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +24,8 @@ from lstm_sharp.terminal import Parser, ended
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 """Documentation of the checkout; an installed wheel has none."""
 
-_MADE_BY = {"demo": "figures", "shapes": "figures", "recurrences": "resources"}
+_MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MADE_BY = {"demo": "figures", "recurrences": "resources"}
 """Verbs that are not called like what they make."""
 
 
@@ -30,11 +35,11 @@ def read(name: str) -> dict[str, Any]:
     Raises:
         UsageError: it is not there, or not JSON.
     """
-    path = _path(name)
+    path, verb = _path(name), name.split("/")[0]
     try:
         result: dict[str, Any] = files.read_json(path)
     except UsageError as error:
-        raise UsageError(f"{error}; `make {_MADE_BY.get(name, name)}` makes it") from None
+        raise UsageError(f"{error}; `make {_MADE_BY.get(verb, verb)}` makes it") from None
     return result
 
 
@@ -68,6 +73,11 @@ def of_each_config(
     return ended(lambda: max([fails(config.load(name), options) for name in each]))
 
 
+def fill(text: str, table: Callable[[str], str]) -> str:
+    """Fill what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` anew."""
+    return _MARKED.sub(lambda found: f"{found[1]}{table(found[2])}\n{found[3]}", text)
+
+
 def markdown(rows: Sequence[Sequence[str]], right: int = 0) -> str:
     """Lay out a table's rows, the first as the head; the last columns may be aligned right."""
     lines = ["|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|" for row in rows]
@@ -76,4 +86,4 @@ def markdown(rows: Sequence[Sequence[str]], right: int = 0) -> str:
 
 
 def _path(name: str) -> Path:
-    return DOCS / "results" / f"{name}.json"
+    return DOCS / ("" if "/" in name else "results") / f"{name}.json"

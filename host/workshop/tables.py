@@ -1,13 +1,12 @@
 """Tables of the documentation, made from docs/results/*.json.
 
 ``python -m workshop.tables`` rewrites what stands between ``<!-- table: NAME -->`` and
-``<!-- end -->`` in README.md, docs/ and configs/README.md; ``--check`` fails if that would change
-anything.
+``<!-- end -->`` in README.md, docs/, docs/paper/ and configs/README.md; ``--check`` fails if that
+would change anything, or if a picture is of other results.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -26,9 +25,9 @@ from lstm_sharp.flow.design import divided
 from lstm_sharp.numerics.formats import KNOWN
 from lstm_sharp.terminal import Parser, ended
 from workshop import bench_table, pictures, results
+from workshop.paper import page as paper
 from workshop.recurrence import MOST_CHAINS, STEPS
 
-_MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _LEVELS = {
     "float": "float model, NumPy",
     "golden": "golden model, integers",
@@ -69,8 +68,11 @@ def _main(check: bool) -> int:
     stale = rewrite(check)
     if check and stale:
         print(f"tables out of date in {', '.join(stale)}; run `make tables`", file=sys.stderr)
-    if check and (old := pictures.stale()):
-        print(f"pictures out of date: {', '.join(old)}; run `make pictures`", file=sys.stderr)
+    if check and (old := pictures.stale() + paper.stale()):
+        print(
+            f"pictures out of date: {', '.join(old)}; run `make pictures` or `make paper`",
+            file=sys.stderr,
+        )
         return 1
     return int(check and bool(stale))
 
@@ -83,9 +85,10 @@ def rewrite(check: bool = False) -> list[str]:
     """
     changed = []
     root = results.DOCS.parent
-    for page in (root / "README.md", root / "configs/README.md", *sorted(root.glob("docs/*.md"))):
+    pages = [root / "README.md", root / "configs/README.md", *sorted(root.glob("docs/*.md"))]
+    for page in (*pages, root / "docs/paper/README.md"):
         text = page.read_text(encoding="utf-8")
-        new = _MARKED.sub(lambda found: f"{found[1]}{_table(found[2])}\n{found[3]}", text)
+        new = results.fill(text, _table)
         if new != text:
             changed.append(str(page.relative_to(root)))
             if not check:
@@ -96,6 +99,8 @@ def rewrite(check: bool = False) -> list[str]:
 def _table(name: str) -> str:
     if name == "bench":
         return bench_table.table(results.read(name))
+    if name in paper.TABLES:
+        return results.markdown(paper.TABLES[name](paper.found()))
     if name not in TABLES:
         raise UsageError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
     rows = TABLES[name]()
@@ -258,54 +263,6 @@ def _recurrences() -> Rows:
     return rows
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _best_k() -> Rows:
-    """Best K x N of each size and budget, and its utilisation."""
-    found = results.read("shapes")
-    rows = [["MACs", *(f"X = H = {size}" for size in found["sizes"])]]
-    for row in found["best_k"]:
-        cells = zip(row["k"], row["n"], row["utilization"])
-        rows.append([f"{row['macs']:,}", *(f"{k} x {n}: {u:.3f}" for k, n, u in cells)])
-    return rows
-
-
-def _reconfiguration() -> Rows:
-    """Mean utilisation of a list and of single K's, and that at 340."""
-    found = results.read("shapes")
-    at = found["sizes"].index(340)
-
-    def cell(seen: list[float]) -> str:
-        return f"{_mean(seen):.3f} ({seen[at]:.3f})" if seen else "none"
-
-    head = ["MACs", "sequences", "list", "each K of it alone", "best single K"]
-    rows = [[*head, "run-time K", "and padding"]]
-    for row in found["reconfiguration"]:
-        alone = (f"{_mean(seen):.3f}" if seen else "none" for seen in row["alone"].values())
-        cells = [f"{row['macs']:,}", str(row["chains"]), ", ".join(map(str, row["k_list"]))]
-        single = f"{row['single']['k']}: {cell(row['single']['utilization'])}"
-        cells += [", ".join(alone), single, cell(row["no_padding"]), cell(row["padding"])]
-        rows.append(cells)
-    return rows
-
-
-def _ladder() -> Rows:
-    """Utilisation on each rung: of each budget the mean, with its K, and each size."""
-    found = results.read("shapes")
-    names = [rung["name"] for rung in found["ladder"][0]["rungs"]]
-    rows = [["MACs", "X = H", *(f"`{n}`" if " " not in n and n != "padding" else n for n in names)]]
-    for budget in found["ladder"]:
-        rungs = budget["rungs"]
-        means = [f"**{_mean(rung['utilization']):.3f}**" for rung in rungs]
-        ks = [f" K {rung['k'][0]}" if len(rung["k"]) == 1 else "" for rung in rungs]
-        rows.append([f"{budget['macs']:,}", "mean", *(m + k for m, k in zip(means, ks))])
-        for size, *cells in zip(found["sizes"], *(rung["utilization"] for rung in rungs)):
-            rows.append(["", str(size), *(f"{cell:.3f}" for cell in cells)])
-    return rows
-
-
 def _shape_resources() -> Rows:
     """What lists of K's cost: LUTs beside those of the first K alone, and the rest."""
     head = ["MACs", "K", "D", "LUT", "of one shape's", "FF", "BRAM36", "URAM", "DSP"]
@@ -341,12 +298,6 @@ def _tried() -> Rows:
     return rows
 
 
-THEIRS = {
-    "W4A8": {"ms": 11.090, "gops": 16.48},
-    "W4A4": {"ms": 2.958, "gops": 61.79},
-    "W2A2": {"ms": 1.294, "gops": 141.3},
-}
-"""What LSTM-PYNQ's notebook shows of a PYNQ-Z1: of one line, its output layer in both."""
 _ARRAY = ("rows", "columns", "lanes", "lut_columns")
 """Knobs that tell arrays of one shape apart."""
 
@@ -369,14 +320,14 @@ def _reached() -> Rows:
 
 def _ocr() -> Rows:
     """LSTM-PYNQ's network, theirs measured on a board and ours simulated."""
-    seen = results.read("arrays")
+    seen, published = results.read("arrays"), results.read("paper/published")["lstm_pynq"]
     counted = {one["config"]: one for one in seen["counted"]}
     counted |= results.read("resources")
     head = "format|theirs: ms a line, GOPS *measured*|in our count|ours: engine|K x N"
     head += "|ms a line *simulated*|GOPS *simulated*|times theirs|LUT, DSP, BRAM36 *estimated*"
     rows = [[*head.split("|"), "longest path"]]
     for one in seen["simulated"]["ocr"]:
-        theirs, used = THEIRS[one["format"]], counted[one["config"]]["used"]
+        theirs, used = published["formats"][one["format"]], counted[one["config"]]["used"]
         ours = one["cycles"] / 1e5
         told = (f"{used[kind]:,g}" for kind in ("lut", "dsp", "bram36"))
         cells = [one["format"], f"{theirs['ms']:.2f}, {theirs['gops']:.1f}"]
@@ -468,9 +419,6 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "schedules": _schedules,
     "resources": _resources,
     "recurrences": _recurrences,
-    "best_k": _best_k,
-    "reconfiguration": _reconfiguration,
-    "ladder": _ladder,
     "shape_resources": _shape_resources,
     "arrays": _tried,
     "reached": _reached,

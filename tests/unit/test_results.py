@@ -10,6 +10,7 @@ from lstm_sharp.engine import config, storage
 from lstm_sharp.flow import tools, verilate
 from lstm_sharp.flow.render import render
 from workshop import pictures, results, shape_resources, tables, waves
+from workshop.paper import page
 
 
 def test_tables_are_those_of_the_results() -> None:
@@ -24,9 +25,10 @@ def test_a_changed_result_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pictures_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pictures.stale() == [], "run make pictures"
+    assert pictures.stale() + page.stale() == [], "run make pictures, or make paper"
     monkeypatch.setattr(results, "read", lambda name, read=results.read: {**read(name), "also": 1})
-    assert pictures.stale() == ["bench.png", "pipeline.png", "shapes.png"]
+    assert pictures.stale() == ["bench.png", "pipeline.png"]
+    assert len(page.stale()) == len(page.PICTURES) == 4
 
 
 def _instead(name: str, read, seen):  # type: ignore[no-untyped-def]

@@ -1,13 +1,12 @@
-"""What K's chosen at run time give, and each schedule before: docs/results/shapes.json, *modelled*.
+"""Utilisation by multipliers, size, schedule and K, and what each idea adds, *modelled*.
 
-``make figures`` runs it, and ``python -m workshop.shapes`` alone. All figures come from
-the cycle model, of engines that are not built: layers with X = H, one sequence unless said.
+All figures come from the cycle model, of engines that are not built: layers with X = H, one
+sequence unless said.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from itertools import chain, combinations
 from multiprocessing import get_context
@@ -19,8 +18,6 @@ from lstm_sharp.compiler import by_gate
 from lstm_sharp.compiler.perf import perf
 from lstm_sharp.compiler.schedule import SCHEDULES
 from lstm_sharp.errors import UsageError
-from lstm_sharp.terminal import Parser, ended
-from workshop import pictures, results, tables
 
 BUDGETS = (1024, 4096, 16384, 65536)
 """Multipliers."""
@@ -53,18 +50,6 @@ class Seen(NamedTuple):
     def mean(self) -> float:
         """Mean utilisation over the sizes; none where a size has no engine."""
         return sum(self.utilization) / len(SIZES) if self.utilization else -1.0
-
-
-def main() -> int:
-    """Make the study, its picture and its tables; return the exit status."""
-    return ended(_main)
-
-
-def _main() -> None:
-    found = study()
-    results.write("shapes", found)
-    pictures.draw_shapes(found, results.DOCS / "pictures" / "shapes.png")
-    tables.rewrite()
 
 
 def ask(of: Setting, sizes: Iterable[int] = SIZES) -> Seen:
@@ -113,6 +98,7 @@ def study() -> dict[str, Any]:
     chosen += [_best(seen, found) for found in several.values()]
     seen |= _ask_all([s._replace(padding=False) for s in chosen], "without padding")
     return {
+        "kind": "modelled by us",
         "steps": STEPS,
         "sizes": SIZES,
         "chains": CHAINS,
@@ -171,8 +157,3 @@ def _ladder(seen: dict[Setting, Seen], chosen: Setting) -> list[dict[str, Any]]:
         }
         for name, setting in steps
     ]
-
-
-if __name__ == "__main__":
-    Parser(description=__doc__.splitlines()[0]).parse_args()
-    sys.exit(main())

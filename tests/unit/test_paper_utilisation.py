@@ -1,25 +1,25 @@
-"""What documentation shows of tile shapes is what the cycle model says."""
+"""What the paper's page shows of tile shapes is what the cycle model says."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from statistics import fmean
 
 import pytest
 
 from lstm_sharp.compiler.perf import perf
-from workshop import pictures, results, shapes, tables
-from workshop.shapes import SIZES, Setting, ask
+from workshop import results
+from workshop.paper import utilisation
+from workshop.paper.utilisation import SIZES, Setting, ask
 
-FOUND = results.read("shapes")
+FOUND = results.read("paper/modelled")["utilisation"]
 
 
 @pytest.mark.parametrize("at", range(len(SIZES)))
 def test_best_k_is_that_of_the_model(at: int) -> None:
     row = FOUND["best_k"][at % len(FOUND["best_k"])]
-    report = perf(SIZES[at], SIZES[at], row["macs"], steps=shapes.STEPS)
+    report = perf(SIZES[at], SIZES[at], row["macs"], steps=utilisation.STEPS)
     told = (row["k"][at], row["n"][at], row["utilization"][at])
-    assert (report["k"], report["n"], round(report["utilization"], 4)) == told, "run make figures"
+    assert (report["k"], report["n"], round(report["utilization"], 4)) == told, "run make paper"
 
 
 @pytest.mark.parametrize("at", range(8))
@@ -29,10 +29,10 @@ def test_lists_reach_what_is_told(at: int) -> None:
     where = SIZES.index(340)
     for padding, name in ((True, "padding"), (False, "no_padding")):
         seen = ask(setting._replace(padding=padding), [340]).utilization
-        assert seen == (row[name][where],), "run make figures"
+        assert seen == (row[name][where],), "run make paper"
     k = row["k_list"][at % 3]
     alone = ask(Setting(row["macs"], str(k), chains=row["chains"]), [340]).utilization
-    assert alone == (row["alone"][str(k)][where],), "run make figures"
+    assert alone == (row["alone"][str(k)][where],), "run make paper"
 
 
 @pytest.mark.parametrize("at", range(4))
@@ -54,7 +54,7 @@ def test_schedules_do_not_get_slower() -> None:
 
 def test_lists_are_the_best_that_were_tried() -> None:
     (chosen,) = (r for r in FOUND["reconfiguration"] if (r["macs"], r["chains"]) == (1024, 1))
-    assert shapes.ks(1024) == [16, 32, 64, 128, 256]
+    assert utilisation.ks(1024) == [16, 32, 64, 128, 256]
     for k_list in ([16, 32, 64, 128], [32, 64, 128, 256]):
         other = ask(Setting(1024, k_list=tuple(k_list)), [128, 340])
         assert sum(other.utilization) <= chosen["padding"][0] + chosen["padding"][2]
@@ -63,12 +63,3 @@ def test_lists_are_the_best_that_were_tried() -> None:
 def test_settings_without_an_engine_have_no_figures() -> None:
     assert ask(Setting(65536, "2048")).utilization == ()
     assert ask(Setting(65536, "2048")).mean < 0
-
-
-def test_picture_and_tables(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    pictures.draw_shapes(FOUND, tmp_path / "shapes.png")
-    assert (tmp_path / "shapes.png").stat().st_size > 10_000
-    for name in ("best_k", "reconfiguration", "ladder"):
-        rows = tables.TABLES[name]()
-        assert {len(row) for row in rows} == {len(rows[0])}

@@ -1,0 +1,1 @@
+"""What docs/paper/ shows: the paper's tables and figures, redone from code (``make paper``)."""
