@@ -26,7 +26,7 @@ def test_a_changed_result_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pictures_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pictures.stale() == [], "run make pictures"
     monkeypatch.setattr(results, "read", lambda name, read=results.read: {**read(name), "also": 1})
-    assert pictures.stale() == ["bench.png", "pipeline.png", "shapes.png"]
+    assert pictures.stale() == ["bench.png", "pipeline.png", "report.png", "shapes.png"]
 
 
 def _instead(name: str, read, seen):  # type: ignore[no-untyped-def]
