@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -223,6 +224,8 @@ def test_memory_map_adds_up(job: contents._Job, monkeypatch: pytest.MonkeyPatch)
     weights = next(bar for bar in rows if bar.name == "weights")
     assert weights.whole == job.cfg.weight_tiles
     assert [p.begin for p in weights.pieces][1:] == [p.end for p in weights.pieces][:-1]
+    lengths = [tiles for cell in plan.layers for tiles in (cell.x_tiles, cell.h_tiles)]
+    assert [p.end - p.begin for p in weights.pieces] == lengths
     assert weights.pieces[0].begin == 0 and weights.pieces[-1].end == plan.tiles
     assert f"{plan.tiles:,} of" in weights.below
     share = job.made.macs_per_step / plan.tiles / job.cfg.macs
@@ -356,7 +359,9 @@ def test_in_chromium(folder: Path, browser: Callable, name: str, scheme: str) ->
         assert all(height > 50 for height in seen["drawings"]) and seen["outside"] == []
         assert (folder / name / f"{scheme}-{width}.png").read_bytes().startswith(b"\x89PNG")
     printed = " ".join(" ".join(told["printed"]).split())
-    for title in titles:
-        assert title in printed
+    captions = re.findall(r"<figcaption>(.*?) ?<", (folder / f"{name}.html").read_text())
+    assert len(captions) > 5
+    for text in (*titles, *captions):
+        assert html.unescape(text) in printed
     if name == "no":
         assert "<script>alert(1)" in printed

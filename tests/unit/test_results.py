@@ -27,7 +27,7 @@ def test_a_changed_result_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pictures_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pictures.stale() + page.stale() == [], "run make pictures, or make paper"
     monkeypatch.setattr(results, "read", lambda name, read=results.read: {**read(name), "also": 1})
-    assert pictures.stale() == ["bench.png", "pipeline.png"]
+    assert pictures.stale() == ["bench.png", "pipeline.png", "report.png"]
     assert len(page.stale()) == len(page.PICTURES) == 4
 
 

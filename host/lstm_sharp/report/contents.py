@@ -638,7 +638,7 @@ def _resources(job: _Job) -> list[Part]:
     taken: dict[str, tuple[float, str]] = {"dsp": (cfg.dsps, ESTIMATED)}
     with suppress(ImportError):
         model = importlib.import_module("lstm_sharp.engine.resources")
-        taken["lut"] = model.estimate(cfg)["lut"], f"{ESTIMATED}, by a formula"
+        taken |= {kind: (model.estimate(cfg)[kind], ESTIMATED) for kind in ("lut", "dsp")}
     if counted:
         by = f"{COUNTED} by Yosys, not placed"
         taken |= {kind: (counted[kind], by) for kind in ("lut", "dsp")}
@@ -660,6 +660,8 @@ def _resources(job: _Job) -> list[Part]:
     if drawn_rows:
         label = "Of what is free beside DMA and interconnect"
         parts.append(Figure(label, "as in the table", bars(drawn_rows, label)))
+    if "lut" not in taken:
+        parts.append("LUTs of this engine have not been counted.")
     parts.append(
         "They are the engine's, whatever model it runs. BRAM and UltraRAM are those of "
         "the one of the two engines that takes more."
