@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -25,7 +24,7 @@ Rows = list[list[str]]
 Found = dict[str, Any]
 
 
-def found(folder: Path | None = None) -> Found:
+def found() -> Found:
     """Read what the page shows: ``published``, ``modelled``, ``measured``, and ours ``simulated``.
 
     Raises:
@@ -186,7 +185,9 @@ def _sensitivity(seen: Found) -> Rows:
     for one in study["brainwave_sensitivity"]:
         rows.append(row(f"over BrainWave, {one['scaling']}: its chain alone", one["theirs"]))
         rows.append(row(f"over BrainWave, {one['scaling']}: both", one["both"]))
-    return rows
+    aim, tail = seen["published"]["paper"][0]["fpga"], study["tail_for_theirs"]
+    told = f"over BrainWave, its own: our tail of {tail} cycles, its chain as it is"
+    return [*rows, [told, "", f"{aim:.2f}", *([""] * (len(factors) - 2))]]
 
 
 def _fit(seen: Found) -> Rows:
@@ -294,12 +295,21 @@ def _own(one: Found) -> list[str]:
     return [*cells, "RTL, Verilated: [arrays.md](../arrays.md)"]
 
 
+def _machine(seen: Found) -> Rows:
+    """What was measured on, and what else it did."""
+    cpu = seen["measured"]["cpu"]
+    rows = [
+        ["processor", "cores *measured by us*", "date", "load before and after *measured by us*"]
+    ]
+    load = ", ".join(f"{cpu['load'][when]:.1f}" for when in ("before", "after"))
+    return [*rows, [cpu["processor"], str(cpu["cores"]), cpu["date"], load]]
+
+
 def _cpu(seen: Found) -> Rows:
     """Measured times of a PC's libraries."""
-    cpu = seen["measured"].get("cpu", {})
     head = ["library, numbers", "threads", "X = H, steps", "batch"]
     rows = [[*head, "ms, median", "ms, least", "GFLOPS"]]
-    for one in cpu.get("rows", ()):
+    for one in seen["measured"]["cpu"]["rows"]:
         cells = [f"{one['library']}, {one['numbers']}", str(one["threads"])]
         if one.get("absent"):
             rows.append([*cells, "all", "", f"*not measured*: {one['absent']}", "", ""])
@@ -367,6 +377,7 @@ TABLES: dict[str, Callable[[Found], Rows]] = {
     "networks": _networks,
     "deepbench": _deepbench,
     "systems": _systems,
+    "machine": _machine,
     "cpu": _cpu,
     "gpu": _gpu,
     "energy": _energy,
@@ -392,6 +403,8 @@ PARAMETERS = (
     "threads",
     "numbers",
     "library, numbers",
+    "processor",
+    "date",
     "system",
     "network",
     "geometric mean over",
