@@ -100,6 +100,12 @@ def test_each_figure_has_its_kind() -> None:
         assert list(page.unmarked(rows)) == [], name
     rows = [["MACs", "ms"], ["1,024", "3"], ["1,024", "4 *recalled*"]]
     assert list(page.unmarked(rows)) == ["ms: 3"]
+    rows = [
+        ["system", "µs", "source, and what the row is"],
+        ["A", "3", "S"],
+        ["B", "3", "*recalled*"],
+    ]
+    assert list(page.unmarked(rows)) == ["µs: 3"]
     for part in (*FOUND["modelled"].values(), FOUND["measured"]["cpu"]):
         assert part["kind"] in page.KINDS
 
@@ -112,11 +118,9 @@ def test_what_is_published_says_where_and_how_certain() -> None:
         assert one["certainty"] in ("published by them", "recalled")
         assert one["source"]
         assert set(one.get("recalled", ())) <= set(one)
-    row = page._system({"name": "N", "macs": 64, "gops": 2.0, "certainty": "published by them"} | {
-        "recalled": ["macs"], "source": "S",
-    })  # fmt: skip
-    assert row[4] == "64 *recalled*"
-    assert row[7] == "2 *published by them*"
+    one = {"name": "N", "macs": 64, "gops": 2.0, "certainty": "published by them", "source": "S"}
+    row = page._system({**one, "recalled": ["macs"], "watts": 4})
+    assert row[4:] == ["64 *recalled*", "", "", "2", "", "0.5", "S *published by them*"]
 
 
 def test_page_is_made_of_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
