@@ -287,28 +287,35 @@ def _own(one: Found) -> list[str]:
 
 def _machine(seen: Found) -> Rows:
     """What was measured on, and what else it did."""
-    cpu = seen["measured"]["cpu"]
-    rows = [
-        ["processor", "cores *measured by us*", "date", "load before and after *measured by us*"]
-    ]
+    cpu, kind = seen["measured"]["cpu"], "*measured by us*"
+    rows = [["processor", f"cores {kind}", "versions", f"load before and after {kind}"]]
     load = ", ".join(f"{cpu['load'][when]:.1f}" for when in ("before", "after"))
-    return [*rows, [cpu["processor"], str(cpu["cores"]), cpu["date"], load]]
+    versions = ", ".join(f"{name} {version}" for name, version in cpu["versions"].items())
+    when = f"{cpu['processor']}, {cpu['date']}"
+    return [*rows, [when, str(cpu["cores"]), versions or "none", load]]
 
 
 def _cpu(seen: Found) -> Rows:
-    """Measured times of a PC's libraries."""
-    head = ["library, numbers", "threads", "X = H, steps", "batch"]
-    rows = [[*head, "ms, median", "ms, least", "GFLOPS"]]
-    for one in seen["measured"]["cpu"]["rows"]:
-        cells = [f"{one['library']}, {one['numbers']}", str(one["threads"])]
-        if one.get("absent"):
-            rows.append([*cells, "all", "", f"*not measured*: {one['absent']}", "", ""])
-            continue
-        kind = "*measured by us*"
-        cells += [f"{one['hidden']:,}, {one['steps']}", str(one["batch"])]
-        cells += [f"{_n(one[name])} {kind}" for name in ("median_ms", "least_ms", "gflops")]
-        rows.append(cells)
+    """Measured times of a PC's libraries, a column a layer and batch: median, and least."""
+    found = seen["measured"]["cpu"]["rows"]
+    asked = sorted({tuple(one[k] for k in _ASKED) for one in found if "absent" not in one})
+    head = [f"X = H = {size:,}, {steps} steps, batch {batch}" for size, steps, batch in asked]
+    rows = [["library, numbers, threads; ms *measured by us*", *head]]
+    for library, numbers, threads in dict.fromkeys(tuple(one[k] for k in _BY) for one in found):
+        of = [one for one in found if tuple(one[k] for k in _BY) == (library, numbers, threads)]
+        cells = {
+            tuple(one[k] for k in _ASKED): f"{_n(one['median_ms'])} ({_n(one['least_ms'])})"
+            for one in of
+            if "absent" not in one
+        }
+        title = f"{library}, {numbers}, {threads}"
+        why = "".join(f": *not measured*, {one['absent']}" for one in of if "absent" in one)
+        rows.append([title + why, *(cells.get(key, "") for key in asked)])
     return rows
+
+
+_BY = ("library", "numbers", "threads")
+_ASKED = ("hidden", "steps", "batch")
 
 
 def _gpu(seen: Found) -> Rows:
@@ -391,12 +398,9 @@ def unmarked(rows: Rows) -> Iterable[str]:
 PARAMETERS = (
     "MACs",
     "X = H, steps",
-    "batch",
-    "threads",
     "numbers",
-    "library, numbers",
     "processor",
-    "date",
+    "versions",
     "system",
     "network",
     "geometric mean over",
