@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,19 +67,27 @@ def make(folder: Path, measure: bool = False, with_gpu: bool = False) -> None:
     if with_gpu:
         measured = {**measured, "gpu": gpu.study()}
     told = {"published": published, "modelled": modelled, "measured": measured}
-    told = json.loads(json.dumps(told))  # as it is read again
-    for name, part in told.items():
-        if name != "published" or folder.resolve() != _HOME:
-            files.write_text(str(folder / f"{name}.json"), json.dumps(part, indent=1) + "\n")
-    found = {**told, "simulated": results.read("arrays")["simulated"]}
+    found = json.loads(json.dumps(told))  # as it is read again
+    found["simulated"] = results.read("arrays")["simulated"]
+    with tempfile.TemporaryDirectory() as made:
+        _fill(Path(made), folder, found)
+        for name in names:
+            files.write_bytes(str(folder / name), (Path(made) / name).read_bytes())
+    say(f"{folder / 'README.md'}: {len(page.TABLES)} tables, {len(PICTURES)} pictures")
+
+
+def _fill(made: Path, folder: Path, found: page.Found) -> None:
+    """Make all files of the page, as they will stand in a folder."""
     for name, draw in PICTURES.items():
-        draw(page.drawn(found), folder / f"{name}.png")
-    text = (_HOME / "README.md").read_text(encoding="utf-8")
+        draw(page.drawn(found), made / f"{name}.png")
+    for name in ("modelled", "measured"):
+        (made / f"{name}.json").write_text(json.dumps(found[name], indent=1) + "\n", "utf-8")
+    shutil.copy(_HOME / "published.json", made)
+    text = (_HOME / "README.md").read_text("utf-8")
     text = results.fill(text, lambda name: results.markdown(page.TABLES[name](found)))
     if folder.resolve() != _HOME:
         text = text.replace("](../", f"]({os.path.relpath(results.DOCS, folder)}/")
-    files.write_text(str(folder / "README.md"), text)
-    say(f"{folder / 'README.md'}: {len(page.TABLES)} tables, {len(PICTURES)} pictures")
+    (made / "README.md").write_text(text, "utf-8")
 
 
 def _modelled(published: dict[str, Any]) -> dict[str, Any]:

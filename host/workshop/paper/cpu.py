@@ -16,6 +16,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,6 +46,7 @@ def study() -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "processor": processor(),
         "cores": cores,
+        "versions": {name: version(name) for name in ("torch", "onnxruntime") if find_spec(name)},
         "load": {"before": before[0], "after": os.getloadavg()[0]},
         "rows": rows,
     }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from lstm_sharp.engine import config
 from workshop import pictures, results
 from workshop.paper.drawing import PICTURES
 from workshop.paper.utilisation import BUDGETS
@@ -25,7 +25,7 @@ Rows = list[list[str]]
 Found = dict[str, Any]
 
 
-def found(folder: Path | None = None) -> Found:
+def found() -> Found:
     """Read what the page shows: ``published``, ``modelled``, ``measured``, and ours ``simulated``.
 
     Raises:
@@ -186,7 +186,9 @@ def _sensitivity(seen: Found) -> Rows:
     for one in study["brainwave_sensitivity"]:
         rows.append(row(f"over BrainWave, {one['scaling']}: its chain alone", one["theirs"]))
         rows.append(row(f"over BrainWave, {one['scaling']}: both", one["both"]))
-    return rows
+    aim, tail = seen["published"]["paper"][0]["fpga"], study["tail_for_theirs"]
+    told = f"over BrainWave, its own: our tail of {tail} cycles, its chain as it is"
+    return [*rows, [told, "", f"{aim:.2f}", *([""] * (len(factors) - 2))]]
 
 
 def _fit(seen: Found) -> Rows:
@@ -247,68 +249,73 @@ def _deepbench(seen: Found) -> Rows:
 
 def _systems(seen: Found) -> Rows:
     """One row a system, published or ours, with what is known of it."""
-    head = "system|platform|MHz|numbers|MACs a cycle|network|µs|GOPS|GOPS a DSP|GOPS/W|source"
-    rows = [head.split("|")]
-    for one in seen["published"]["systems"]:
-        rows.append(_system(one))
-    for one in seen["simulated"]["packed"] + seen["simulated"]["ocr"]:
-        rows.append(_own(one))
-    return rows
+    head = "system|platform|MHz|numbers|MACs a cycle|network|µs|GOPS|GOPS a DSP|GOPS/W"
+    rows = [[*head.split("|"), "source, and what the row is"]]
+    ours = seen["simulated"]["packed"] + seen["simulated"]["ocr"]
+    return [*rows, *map(_system, seen["published"]["systems"]), *map(_own, ours)]
 
 
 def _system(one: Found) -> list[str]:
     """Lay out a published system; what is recalled of one that is published says so."""
 
-    def cell(name: str, value: object = None) -> str:
-        value = one.get(name) if value is None else value
-        kind = "recalled" if name in one.get("recalled", ()) else one["certainty"]
-        text = value if isinstance(value, str) else "" if value is None else _n(value, 4)  # type: ignore[arg-type]
-        return f"{text} *{kind}*" if any(map(str.isdigit, text)) else text
+    def cell(name: str) -> str:
+        value = one.get(name, "")
+        text = value if isinstance(value, str) else _n(value, 4)
+        return text + " *recalled*" * (name in one.get("recalled", ()))
 
     gops, watts, dsps = one.get("gops"), one.get("watts"), one.get("device_dsps")
-    each = f"{_n(gops / dsps)} of the device's, *recalled*" if gops and dsps else ""
-    per_watt = one.get("gops_per_watt") or (gops / watts if gops and watts else None)
-    cells = [one["name"], *map(cell, ("platform", "clock_mhz", "precision", "macs", "network"))]
-    cells += [cell("latency_us"), cell("gops") + " effective" * bool(one.get("effective")), each]
-    return [*cells, cell("gops_per_watt", per_watt), f"{one['source']} *{one['certainty']}*"]
+    each = f"{_n(gops / dsps)} of the device's *recalled*" if gops and dsps else ""
+    names = ("platform", "clock_mhz", "precision", "macs", "network", "latency_us")
+    cells = [one["name"], *map(cell, names)]
+    cells += [cell("gops") + " effective" * one.get("effective", False), each]
+    cells.append(_n(gops / watts, 4) if gops and watts else cell("gops_per_watt"))
+    return [*cells, f"{one['source']} *{one['certainty']}*"]
 
 
 def _own(one: Found) -> list[str]:
     """Lay out an engine of ours, simulated; a DSP is one that it takes."""
-    from lstm_sharp.engine import config
-
-    kind, clock = "*simulated by us*", 100
-    macs = [int(n) for n in one["tile"].split(" x ")]
-    lines = {True: f"X = H = {one.get('input_size')}", False: "LSTM-PYNQ's"}
-    network = lines[one.get("input_size", 12) >= 128]
-    each = ""
+    k, n = (int(size) for size in one["tile"].split(" x "))
+    network = f"X = H = {one['input_size']}" if "input_size" in one else "LSTM-PYNQ's"
+    clock, each = 100, ""  # at which arrays.py counts GOPS
     if one["config"] in config.shipped():
-        cfg = config.load(one["config"])
-        clock = cfg.clock_mhz
-        each = f"{_n(one['gops'] / cfg.dsps)} of the engine's {kind}"
-    gops = f"{_n(one['gops'])} {kind}"
+        each = f"{_n(one['gops'] / config.load(one['config']).dsps)} of the engine's"
     cells = [f"ours, `{one['config']}`", "no board yet", f"{clock} aimed at", one["format"]]
-    cells[2:4] = [f"{clock} {kind}", f"{one['format']} {kind}"]
-    cells += [f"{macs[0] * macs[1]:,} {kind}", f"{network}, {one['steps']} steps {kind}"]
-    cells += [f"{_n(one['cycles'] / clock, 4)} {kind}", gops, each, ""]
-    return [*cells, "RTL, Verilated: [arrays.md](../arrays.md)"]
+    cells += [f"{k * n:,}", f"{network}, {one['steps']} steps", _n(one["cycles"] / clock, 4)]
+    source = "RTL, Verilated, [arrays.md](../arrays.md) *simulated by us*"
+    return [*cells, _n(one["gops"]), each, "", source]
+
+
+def _machine(seen: Found) -> Rows:
+    """What was measured on, and what else it did."""
+    cpu, kind = seen["measured"]["cpu"], "*measured by us*"
+    rows = [["processor", f"cores {kind}", "versions", f"load before and after {kind}"]]
+    load = ", ".join(f"{cpu['load'][when]:.1f}" for when in ("before", "after"))
+    versions = ", ".join(f"{name} {version}" for name, version in cpu["versions"].items())
+    when = f"{cpu['processor']}, {cpu['date']}"
+    return [*rows, [when, str(cpu["cores"]), versions or "none", load]]
 
 
 def _cpu(seen: Found) -> Rows:
-    """Measured times of a PC's libraries."""
-    cpu = seen["measured"].get("cpu", {})
-    head = ["library, numbers", "threads", "X = H, steps", "batch"]
-    rows = [[*head, "ms, median", "ms, least", "GFLOPS"]]
-    for one in cpu.get("rows", ()):
-        cells = [f"{one['library']}, {one['numbers']}", str(one["threads"])]
-        if one.get("absent"):
-            rows.append([*cells, "all", "", f"*not measured*: {one['absent']}", "", ""])
-            continue
-        kind = "*measured by us*"
-        cells += [f"{one['hidden']:,}, {one['steps']}", str(one["batch"])]
-        cells += [f"{_n(one[name])} {kind}" for name in ("median_ms", "least_ms", "gflops")]
-        rows.append(cells)
+    """Measured times of a PC's libraries, a column a layer and batch: median, and least."""
+    found = seen["measured"]["cpu"]["rows"]
+    asked = sorted({tuple(one[k] for k in _ASKED) for one in found if "absent" not in one})
+    head = [f"X = H = {size:,}, {steps} steps, batch {batch}" for size, steps, batch in asked]
+    rows = [["library, numbers, threads; ms *measured by us*", *head]]
+    for library, numbers, threads in dict.fromkeys(tuple(one[k] for k in _BY) for one in found):
+        of = [one for one in found if tuple(one[k] for k in _BY) == (library, numbers, threads)]
+        cells = {
+            tuple(one[k] for k in _ASKED): f"{_n(one['median_ms'])} ({_n(one['least_ms'])})"
+            for one in of
+            if "absent" not in one
+        }
+        title = f"{library}, {numbers}, {threads}"
+        why = "".join(f": *not measured*, {one['absent']}" for one in of if "absent" in one)
+        rows.append([title + why, *(cells.get(key, "") for key in asked)])
     return rows
+
+
+_BY = ("library", "numbers", "threads")
+_ASKED = ("hidden", "steps", "batch")
 
 
 def _gpu(seen: Found) -> Rows:
@@ -367,6 +374,7 @@ TABLES: dict[str, Callable[[Found], Rows]] = {
     "networks": _networks,
     "deepbench": _deepbench,
     "systems": _systems,
+    "machine": _machine,
     "cpu": _cpu,
     "gpu": _gpu,
     "energy": _energy,
@@ -376,22 +384,23 @@ TABLES: dict[str, Callable[[Found], Rows]] = {
 
 
 def unmarked(rows: Rows) -> Iterable[str]:
-    """Yield the figures of a table whose kind is told nowhere: cell, row's source or head."""
-    marked = [any(kind in head for kind in KINDS) for head in rows[0]]
+    """Yield the figures of a table whose kind is told nowhere: in the cell, its head, its row."""
+    heads = [any(kind in head for kind in KINDS) for head in rows[0]]
     for row in rows[1:]:
-        for head, under, cell in zip(rows[0], marked, row):
-            told = under or marked[0] or any(f"*{kind}*" in cell for kind in KINDS)
-            if any(map(str.isdigit, cell)) and not told and head not in PARAMETERS:
-                yield f"{head}: {cell}"
+        marks = [any(f"*{kind}*" in cell for kind in KINDS) for cell in row]
+        whole = heads[0] or (marks[-1] and rows[0][-1] == "source, and what the row is")
+        for title, head, mark, cell in zip(rows[0], heads, marks, row):
+            figure = any(map(str.isdigit, cell)) and title not in PARAMETERS
+            if figure and not (whole or head or mark):
+                yield f"{title}: {cell}"
 
 
 PARAMETERS = (
     "MACs",
     "X = H, steps",
-    "batch",
-    "threads",
     "numbers",
-    "library, numbers",
+    "processor",
+    "versions",
     "system",
     "network",
     "geometric mean over",
