@@ -24,9 +24,10 @@ from lstm_sharp.compiler.cycles import predict
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import largest_square, weight_tiles
 from lstm_sharp.compiler.schedule import make_plan
-from lstm_sharp.engine import config, knobs, storage
+from lstm_sharp.engine import config, knobs
 from lstm_sharp.engine.boards import facts
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.resources import estimate
 from lstm_sharp.errors import EngineError, UsageError
 from lstm_sharp.model import Model
 from lstm_sharp.runtime.session import Session
@@ -73,27 +74,6 @@ def _main(only: str | None) -> None:
     tables.rewrite()
 
 
-def luts(cfg: Config) -> float:
-    """Estimate the LUTs of an engine, as Yosys would count them; docs/arrays.md says how well.
-
-    An adder of n numbers takes 2 n - 3 LUTs a bit, or less where LUTs of UltraScale+ are mapped.
-    """
-    large = cfg.board != "none" and facts(cfg.board).family != "xc7"
-    activation, pairs = cfg.fmt.activation_bits, ceil(cfg.fmt.weight_bits / 2)
-    tree, bits, width = 0, cfg.product_bits, cfg.columns // cfg.bands
-    while width > (2 if cfg.bands == 1 else 1):
-        whole, rest = divmod(width, 4)
-        bits, width = bits + 2, ceil(width / 4)
-        tree += (5 * whole + max(0, 2 * rest - 3)) * bits
-    tree = cfg.bands * tree + (cfg.bands - 1) * bits
-    product = pairs * (activation + 2) + max(0, 2 * pairs - 3) * 0.8 * activation
-    kernel = storage.kernel_memories(cfg.of("hls"))
-    memories = sum(m.lutram for m in kernel if m.name in ("stored sums", "h", "c"))
-    row = 6 * cfg.bands * cfg.acc_bits + tree * (0.75 if large else 1.05)
-    row += product * cfg.lut_columns
-    return 4400 + 2600 * cfg.lanes + memories * (0.86 if large else 1) + row * cfg.rows
-
-
 def candidates(base: Config) -> Iterator[Config]:
     """List arrays for a config's board and format, that hold as large a square layer as it does.
 
@@ -110,7 +90,7 @@ def candidates(base: Config) -> Iterator[Config]:
         array["bias_blocks"] = max(1, base.bias_blocks * base.rows // k)
         array["sequence_words"] = max(2, base.sequence_words * base.columns // n)
         cfg = replace(base, **array)
-        if any(knobs.problems(cfg)) or luts(cfg) > on.free("lut"):
+        if any(knobs.problems(cfg)) or estimate(cfg)["lut"] > on.free("lut"):
             continue
         cfg = replace(cfg, weight_tiles=512 * ceil(weight_tiles([hold], cfg) / 512))
         for urams in range(n + 1 if on.free("uram") else 1):
@@ -143,7 +123,7 @@ def ask(cfg: Config, sizes: Sequence[int]) -> dict[str, Any]:
     what = ("rows", "columns", "k_list", "lanes", "lut_columns", "dsps", "tail")
     return {
         **{name: getattr(cfg, name) for name in what},
-        "luts": round(luts(cfg)),
+        "luts": round(estimate(cfg)["lut"]),
         "steps_per_second": round(_rate(cfg, list(cycles.values()))),
         "utilization": {
             str(n): {str(s): round(8 * s**2 / cfg.macs / cycles[s, n], 3) for s in sizes}

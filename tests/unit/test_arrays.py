@@ -6,6 +6,7 @@ import pytest
 
 from lstm_sharp.engine import config, storage
 from lstm_sharp.engine.boards import KINDS, facts
+from lstm_sharp.engine.resources import estimate
 from lstm_sharp.runtime.session import Session
 from workshop import arrays, results
 
@@ -34,7 +35,7 @@ def test_a_shipped_array_is_among_the_best_that_were_tried(name: str, seen: dict
 def test_the_formula_of_luts_is_near_what_synthesis_counts(name: str) -> None:
     counted = storage.counted(config.load(name).digest)
     assert counted, "run make resources"
-    assert arrays.luts(config.load(name)) == pytest.approx(counted["lut"], rel=0.2)
+    assert estimate(config.load(name))["lut"] == pytest.approx(counted["lut"], rel=0.2)
 
 
 def test_arrays_are_asked_only_if_they_fit() -> None:
