@@ -16,12 +16,13 @@ from typing import Any
 from rich.progress import track
 
 from lstm_sharp.engine.knobs import Config, from_knobs, problems
+from lstm_sharp.engine.resources import estimate
 from lstm_sharp.errors import UsageError
 from lstm_sharp.terminal import Parser, ended
 from workshop import resources, results
 
 _SEED = 1
-_DRAWN = 40
+_DRAWN = 32
 _FORMATS = ("W8A16", "W8A8", "W4A8", "W4A4", "W2A2", "W16A16", "W6A12", "W3A6", "W8A4", "W2A8")
 _CHOICES: dict[str, tuple[int, ...]] = {
     "rows": (4, 8, 16, 32),
@@ -43,13 +44,13 @@ _CHOICES: dict[str, tuple[int, ...]] = {
     "of_luts": (0, 0, 1, 2),
 }
 """What is drawn of each knob, of the last three a part of it."""
-_MACS = range(16, 257)
+_MACS = range(16, 129)
 
 
 def drawn(count: int = _DRAWN) -> list[Config]:
-    """Draw engines, the same each time."""
-    rng = random.Random(_SEED)
-    return [cfg for _, cfg in zip(range(count), _possible(rng))]
+    """Draw engines, the same each time, the smallest first."""
+    engines = [cfg for _, cfg in zip(range(count), _possible(random.Random(_SEED)))]
+    return sorted(engines, key=lambda cfg: estimate(cfg)["lut"])
 
 
 def _possible(rng: random.Random) -> Iterator[Config]:
