@@ -386,6 +386,8 @@ def _add_explore(explore: Parser) -> None:
     _option(explore, "--max-error", type=float, metavar="E", help=told)
     _option(explore, "-o", "--output", metavar="FILE.json", help="write the chosen config")
     _option(explore, "--svg", metavar="FILE", help="draw the front, as .svg or .png")
+    told = "build the best N: bits and cycles on Verilator, counts by Yosys"
+    _option(explore, "--verify", type=int, default=0, metavar="N", help=told)
     told = "address of a Dask scheduler; default: processes here"
     _option(explore, "--scheduler", metavar="ADDRESS", help=told)
     told = "keeps what has been asked; default: lstm-sharp/explore.sqlite among your caches"
@@ -399,14 +401,15 @@ def _explore(options: Namespace) -> None:
     Held against each other by latency, throughput, what they take of the board, and error; none of
     the front is better than another in all. All figures are modelled; see docs/explore.md.
     """
-    from lstm_sharp.explore import cache, executors, report
-    from lstm_sharp.explore.session import check, explore
+    from lstm_sharp.explore import cache, executors, report, verify
+    from lstm_sharp.explore.session import best, check, data_of, explore
 
     outputs = (options.json, options.output, options.svg)
     inputs = (options.model, options.calibration)
     files.check_outputs((*outputs, options.cache), inputs)
     report.check_drawing(options.svg)
     check(options.choose, options.candidates, options.max_error)
+    verify.check(options.verify)
     model = load_model(options.model, options.prefix)
     stored.own_format(model, options.format[0] if options.format else None)
     x, place = _read(options.calibration), options.cache
@@ -434,7 +437,13 @@ def _explore(options: Namespace) -> None:
         _write_config(options.output, found.chosen.config)
     if options.svg:
         report.draw(found, options.svg)
-    _tell(options.json, found.as_dict(), report.lines(found))
+    told, lines = found.as_dict(), list(report.lines(found))
+    if options.verify:
+        of = best(found.front, found.choice)[: options.verify]
+        seen = verify.verify(model, of, data_of(model, x), Progress("building engines"))
+        told["verified"] = [one.as_dict() for one in (verified := list(seen))]
+        lines += ["", *report.of_verified(verified)]
+    _tell(options.json, told, lines)
 
 
 def _write_config(path: str, cfg: config.Config) -> None:

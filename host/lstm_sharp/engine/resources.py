@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from math import ceil, log2
+from math import ceil
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine import storage
@@ -31,7 +31,7 @@ it has half the bits."""
 def estimate(cfg: Config) -> dict[str, float]:
     """Say what the SystemVerilog engine takes: ``lut``, ``dsp``, ``bram36`` and ``uram``."""
     dsps = 8 * cfg.lanes if _soft(cfg) else cfg.dsps
-    blocks = _blocks(cfg)
+    blocks = _blocks(cfg, _family(cfg))
     return {
         "lut": sum(costs()[part] * size for part, size in parts(cfg).items()),
         "dsp": dsps,
@@ -64,7 +64,7 @@ def parts(cfg: Config) -> dict[str, float]:
         f"adder trees, {family}": cfg.rows * _tree(cfg),
         "accumulators": cfg.rows * cfg.bands * cfg.acc_bits,
         "products": cfg.rows * by_luts * _product(cfg),
-        "memories": _in_luts(cfg),
+        "memories": _in_luts(cfg, family),
         "selection": cfg.columns * act * (1 + _choice(cfg.bands)),
         "turns": turn * _choice(choice),
         "streams": cfg.stream_bits,
@@ -102,7 +102,7 @@ def _product(cfg: Config) -> float:
     return pairs * (activation + 2) + max(0, 2 * pairs - 3) * 0.8 * activation
 
 
-def _blocks(cfg: Config) -> list[storage.Memory]:
+def _blocks(cfg: Config, family: str) -> list[storage.Memory]:
     """List memories in BRAM and UltraRAM as Yosys lays them out.
 
     It has shallow biases in LUTs, and each group of h that is written at once begins with a byte.
@@ -111,13 +111,12 @@ def _blocks(cfg: Config) -> list[storage.Memory]:
     for memory in storage.memories(cfg):
         if memory.name == "sequence":
             group = _BYTE * ceil(cfg.lanes * cfg.fmt.activation_bits / _BYTE)
-            found.append(
-                storage.bram_memory("sequence", memory.depth, cfg.columns // cfg.lanes * group)
-            )
+            bits = cfg.columns // cfg.lanes * group
+            found.append(storage.bram_memory(memory.name, memory.depth, bits))
         elif memory.name != "biases":
             found.append(memory)
-        elif not _biases_in_luts(cfg):
-            found += [_bias_bank(cfg)] * cfg.bands
+        elif not _in_lutram(bank := _bias_bank(cfg), family):
+            found += [bank] * cfg.bands
     return found
 
 
@@ -126,33 +125,31 @@ def _bias_bank(cfg: Config) -> storage.Memory:
     return storage.bram_memory("biases", ceil(biases.depth / cfg.bands), biases.bits)
 
 
-def _biases_in_luts(cfg: Config) -> bool:
-    """Whether Yosys finds LUTs to be cheaper for a bank of biases."""
-    bank, weight = _bias_bank(cfg), _LUTRAM[_family(cfg)][-1]
-    return weight * _lut_memories(bank.depth, bank.bits, cfg) < _BRAM18_COST * 2 * bank.bram36
+def _in_lutram(memory: storage.Memory, family: str) -> bool:
+    """Whether Yosys finds LUTs to be cheaper, where it may choose."""
+    weight = _LUTRAM[family][-1] * _lut_memories(memory.depth, memory.bits, family)
+    return weight < _BRAM18_COST * 2 * memory.bram36
 
 
-def _lut_memories(depth: int, bits: int, cfg: Config) -> int:
+def _lut_memories(depth: int, bits: int, family: str) -> int:
     """LUT memories that a memory takes."""
-    wide = _LUTRAM[_family(cfg)][0]
+    wide = _LUTRAM[family][0]
     return ceil(bits / wide) if depth <= 32 else ceil(2 * bits / wide) * ceil(depth / 64)
 
 
-def _in_luts(cfg: Config) -> float:
+def _in_luts(cfg: Config, family: str) -> float:
     """LUTs of all memories in LUTs but the program's, with the choice between those of 64 words."""
-    bands, act, word = cfg.bands, cfg.fmt.activation_bits, cfg.columns * cfg.fmt.activation_bits
-    memories = [
-        *[(cfg.chain_blocks // bands, cfg.rows * cfg.acc_bits)] * bands,
-        *[(2 * cfg.h_words, cfg.lanes * act)] * (cfg.columns // cfg.lanes),
-        *[(1 << ceil(log2(max(2, cfg.groups))), C_BITS)] * cfg.lanes,
-        *[(cfg.ring_words, ceil(word / cfg.word_beats))] * cfg.word_beats,
-        (cfg.fifo_beats, cfg.stream_bits + 1),
+    act, bank = cfg.fmt.activation_bits, _bias_bank(cfg)
+    memories = [  # how many, how deep, how wide
+        (cfg.bands, cfg.chain_blocks // cfg.bands, cfg.rows * cfg.acc_bits),
+        (cfg.columns // cfg.lanes, 2 * cfg.h_words, cfg.lanes * act),
+        (cfg.lanes, cfg.groups, C_BITS),
+        (cfg.word_beats, cfg.ring_words, ceil(cfg.columns * act / cfg.word_beats)),
+        (1, cfg.fifo_beats, cfg.stream_bits + 1),
+        (cfg.bands * _in_lutram(bank, family), bank.depth, bank.bits),
     ]
-    if _biases_in_luts(cfg):
-        bank = _bias_bank(cfg)
-        memories += [(bank.depth, bank.bits)] * bands
-    luts = _LUTRAM[_family(cfg)][1]
+    luts = _LUTRAM[family][1]
     return sum(
-        luts * _lut_memories(depth, bits, cfg) + bits * _choice(ceil(depth / 64))
-        for depth, bits in memories
+        count * (luts * _lut_memories(depth, bits, family) + bits * _choice(ceil(depth / 64)))
+        for count, depth, bits in memories
     )

@@ -156,6 +156,10 @@ def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
     )
 
 
+def _scales(cfg: Config, depth: int) -> Memory:
+    return bram_memory("scales", depth, cfg.rows * _SCALE_BITS)
+
+
 def _bias_word_bits(cfg: Config) -> int:
     """Bits of a bias and what lies beside it."""
     return cfg.fmt.bias_bits + cfg.row_scales * SCALE["x_shift"].width

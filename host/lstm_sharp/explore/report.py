@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lstm_sharp import files
@@ -12,6 +12,7 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import ToolError, UsageError, printable
 from lstm_sharp.explore.search import Found
 from lstm_sharp.explore.session import Answer
+from lstm_sharp.explore.verify import Verified
 
 _SHOWN = 16
 """Engines of a front that are listed."""
@@ -48,6 +49,16 @@ def lines(answer: Answer) -> Iterator[str]:
     yield f"Modelled: cycles, at the clock of {chosen.config.clock_mhz} MHz that is aimed at."
     yield "Estimated: what an engine takes; nothing has been placed, no board has seen it."
     yield f"Error: largest of h against float, golden model, on {answer.data}."
+
+
+def of_verified(engines: Sequence[Verified]) -> Iterator[str]:
+    """Say what was seen of engines that have been built."""
+    yield "Built: bits of the golden model and predicted cycles, simulated on Verilator."
+    for one in engines:
+        yield f"  build/{one.engine}: {one.cycles:,} cycles"
+        for kind, counted in one.counted.items():
+            if counted or one.estimated[kind]:
+                yield f"    {kind.upper():7}{counted:>9,g} by Yosys, {one.estimated[kind]:,.0f} estimated"
 
 
 def name(cfg: Config) -> str:

@@ -30,6 +30,9 @@ MOST = 100_000
 _WORSE = 2
 """An engine is chosen whose error is at most so many times the least, if nothing else is said."""
 
+_ALIKE = 0.01
+"""Part by which engines may differ on an axis and are alike there."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -98,7 +101,7 @@ def explore(
     cells = Cells.of(own or model)
     groups = list(_groups(bases, shipped, cells, steps, most))
     total, front, held, asked = sum(len(g.knobs) for g in groups), Front(), 0, 0
-    x = _data(model, calibration)
+    x = data_of(model, calibration)
     errors: dict[tuple[str, bool], float] = {}
     nearest = Lack(float("inf"), "no array is possible")
     for answer in search(groups, executor, cache, workers, lambda done: told(done, total)):
@@ -150,9 +153,12 @@ def check(choice: str, most: int, most_error: float | None) -> None:
 
 
 def best(front: Sequence[Found], choice: str) -> list[Found]:
-    """Sort engines by an axis, and where they are alike there by the others."""
+    """Sort engines by an axis; of those that are alike there, the ones with fewest LUTs first."""
     at = AXES.index(choice)
-    return sorted(front, key=lambda one: (one.costs[at], one.costs))
+    ranked = sorted(front, key=lambda one: (one.costs[at], one.costs))
+    most = ranked[0].costs[at] + _ALIKE * abs(ranked[0].costs[at])
+    alike = [one for one in ranked if one.costs[at] <= most]
+    return sorted(alike, key=lambda one: (one.lut, one.costs)) + ranked[len(alike) :]
 
 
 def _base(shipped: Config, fmt: str, model: Model) -> Config:
@@ -186,8 +192,8 @@ def _groups(
             return
 
 
-def _data(model: Model, calibration: np.ndarray | None) -> np.ndarray:
-    """Return what errors are measured on."""
+def data_of(model: Model, calibration: np.ndarray | None) -> np.ndarray:
+    """Return what errors are measured on: calibration data, or drawn x, (batch, time, X) float."""
     if calibration is not None:
         return check_input(model, calibration, "calibration data")
     reach = 1.0 if model.quantized is None else model.quantized.x_reach
