@@ -440,9 +440,9 @@ def _explore(options: Namespace) -> None:
     told, lines = found.as_dict(), list(report.lines(found))
     if options.verify:
         of = best(found.front, found.choice)[: options.verify]
-        seen = verify.verify(model, of, data_of(model, x), Progress("building engines"))
-        told["verified"] = [one.as_dict() for one in (verified := list(seen))]
-        lines += ["", *report.of_verified(verified)]
+        seen = list(verify.verify(model, of, data_of(model, x), Progress("building engines")))
+        told["verified"] = [one.as_dict() for one in seen]
+        lines += ["", *report.of_verified(seen)]
     _tell(options.json, told, lines)
 
 

