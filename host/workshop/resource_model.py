@@ -19,7 +19,6 @@ from rich.progress import track
 
 from lstm_sharp.engine import config, resources
 from lstm_sharp.engine.knobs import Config, from_knobs, problems
-from lstm_sharp.errors import UsageError
 from lstm_sharp.terminal import Parser, ended
 from workshop import results, shape_resources, tables
 from workshop.resources import measure
@@ -49,7 +48,7 @@ _CHOICES: dict[str, tuple[int, ...]] = {
 """What is drawn of each knob, of the last three a part of it."""
 _MACS = range(16, 129)
 
-_DRAWN_UP = {
+DRAWN_UP = {
     "control": 3000.0,
     "control, xc7": 300.0,
     "control, xcup": 300.0,
@@ -91,10 +90,7 @@ def _possible(rng: random.Random) -> Iterator[Config]:
             "lut_columns": one["columns"] // 4 * luts,
         }
         knobs = {"name": f"drawn-{number}", "board": board, "format": fmt, "clock_mhz": 100}
-        try:
-            cfg = from_knobs({**knobs, **one, **parts})
-        except UsageError:
-            continue
+        cfg = Config(**{**knobs, **one, **parts})  # type: ignore[arg-type]
         if cfg.macs in _MACS and not any(problems(cfg)):
             number += 1
             yield cfg
@@ -109,11 +105,11 @@ def fitted(counted: Iterable[Mapping[str, Any]]) -> dict[str, float]:
         (resources.parts(from_knobs(dict(one["knobs"]))), one["used"]["lut"]) for one in counted
     ]
     equations = [({part: n / luts for part, n in parts.items()}, 1.0) for parts, luts in sizes]
-    names = list(_DRAWN_UP)
-    wants = [({name: _WEIGHT / _DRAWN_UP[name]}, _WEIGHT) for name in names]
+    names = list(DRAWN_UP)
+    wants = [({name: _WEIGHT / DRAWN_UP[name]}, _WEIGHT) for name in names]
     left = np.array([[row.get(name, 0.0) for name in names] for row, _ in equations + wants])
     right = np.array([value for _, value in equations + wants])
-    scale = np.array([_DRAWN_UP[name] for name in names])
+    scale = np.array([DRAWN_UP[name] for name in names])
     square, at = (left * scale).T @ (left * scale), (left * scale).T @ right
     found = np.ones(len(names))
     for _ in range(_ROUNDS):  # coordinate descent, which bounds are easy for

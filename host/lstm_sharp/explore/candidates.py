@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import product, zip_longest
+from itertools import chain, product, zip_longest
 from math import ceil, log2
 from typing import Any
 
@@ -84,18 +84,19 @@ def candidates(bases: Sequence[Config], cells: Cells) -> Iterator[list[Config]]:
     """
     least = max(map(len, cells.levels))
     every = [cell for level in cells.levels for cell in level]
-    sizes: dict[int, list[tuple[float, list[Config]]]] = {}
     kinds = [base for own in bases for base in _packings(own)]
     dsps = facts(bases[0].board).free("dsp")
+    chains = dict.fromkeys(max(n, least) for n in _CHAINS)
+    sizes: dict[int, list[tuple[float, dict[str, Any]]]] = {}
     for array in _arrays():
-        made = [cfg for base in kinds if (cfg := _with(base, array, dsps))]
-        chains = dict.fromkeys(max(n, least) for n in _CHAINS)
-        if group := [replace(cfg, chains=n) for cfg in made for n in chains]:
-            promise = bound(made[0], every, 1) * bound(made[0], every, max(_CHAINS))
-            sizes.setdefault(round(2 * log2(made[0].macs)), []).append((promise, group))
+        if cfg := _with(kinds[-1], array, dsps):
+            promise = bound(cfg, every, 1) * bound(cfg, every, max(_CHAINS))
+            sizes.setdefault(round(2 * log2(cfg.macs)), []).append((promise, array))
     ranked = (sorted(of, key=lambda one: one[0]) for _, of in sorted(sizes.items()))
-    for rank in zip_longest(*ranked):
-        yield from (one[1] for one in rank if one)
+    for promising in chain.from_iterable(zip_longest(*ranked)):
+        if promising:
+            made = (cfg for base in kinds if (cfg := _with(base, promising[1], dsps)))
+            yield [replace(cfg, chains=n) for cfg in made for n in chains]
 
 
 def _packings(base: Config) -> Iterator[Config]:
