@@ -82,7 +82,7 @@ def candidates(base: Config) -> Iterator[Config]:
     """
     on, hold = facts(base.board), LayerShape(largest_square(base), largest_square(base))
     for array in arrays(base):
-        sizes = {
+        sizes: dict[str, Any] = {
             "bias_blocks": max(1, base.bias_blocks * base.rows // array.rows),
             "sequence_words": max(2, base.sequence_words * base.columns // array.columns),
         }
