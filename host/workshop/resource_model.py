@@ -134,14 +134,24 @@ def main() -> int:
 
 
 def _main(only_fit: bool) -> None:
-    told: dict[str, Any] = results.read("resource_model")
+    counted: dict[str, Any] = results.read("resource_model")["counted"]
     for cfg in track(drawn(), "mapping with Yosys") if not only_fit else ():
-        if cfg.digest not in told["counted"]:
-            used = measure(cfg)[0]["used"]
-            told["counted"][cfg.digest] = {"knobs": cfg.knobs(), "used": used}
-            results.write("resource_model", {**told, "costs": fitted(told["counted"].values())})
-    results.write("resource_model", {**told, "costs": fitted(told["counted"].values())})
+        if cfg.digest not in counted:
+            counted[cfg.digest] = {"knobs": cfg.knobs(), "used": measure(cfg)[0]["used"]}
+            _write(counted)
+    _write(counted)
     tables.rewrite()
+
+
+def _write(counted: Mapping[str, Any]) -> None:
+    told = {"counted": counted, "costs": fitted(counted.values()), "drawn_up": DRAWN_UP}
+    results.write("resource_model", told)
+    resources.costs.cache_clear()
+    held = [
+        {"engine": cfg.name, "used": used, "estimated": resources.estimate(cfg)}
+        for cfg, used in held_out()
+    ]
+    results.write("resource_model", {**told, "held_out": held})
 
 
 if __name__ == "__main__":

@@ -239,6 +239,27 @@ def _resources() -> Rows:
     return rows
 
 
+def _resource_model() -> Rows:
+    """Engines that the model of resources is not fitted to: counted, and how far it is off."""
+    rows = [["engine", "LUT, counted", "estimated", "off", "BRAM36", "off", "URAM", "DSP", "off"]]
+    for one in results.read("resource_model")["held_out"]:
+        used, told = one["used"], one["estimated"]
+        off = {kind: f"{told[kind] / (used[kind] or 1) - 1:+.1%}" for kind in told}
+        cells = [f"{used['lut']:,}", f"{told['lut']:,.0f}", off["lut"], f"{used['bram36']:g}"]
+        cells += [off["bram36"], f"{used['uram']:g}", f"{used['dsp']:,}", off["dsp"]]
+        rows.append([f"`{one['engine']}`", *cells])
+    return rows
+
+
+def _resource_costs() -> Rows:
+    """What a unit of each part takes, as fitted, and what it was drawn up to take."""
+    told = results.read("resource_model")
+    rows = [["part", "LUTs of a unit, fitted", "as written"]]
+    for part, cost in told["costs"].items():
+        rows.append([part, f"{cost:,.4g}", f"{told['drawn_up'][part]:,g}"])
+    return rows
+
+
 def _recurrences() -> Rows:
     """LUT levels and carry chains of each update of the C++ kernel."""
     read = results.read("recurrences")
@@ -467,6 +488,8 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "knobs": _knobs,
     "schedules": _schedules,
     "resources": _resources,
+    "resource_model": _resource_model,
+    "resource_costs": _resource_costs,
     "recurrences": _recurrences,
     "best_k": _best_k,
     "reconfiguration": _reconfiguration,

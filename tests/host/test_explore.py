@@ -230,7 +230,7 @@ def test_the_command_writes_a_config_that_others_take(
     assert _command(*args) == 0
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80
-    assert "us a step with W8A8" in out and "on drawn data" in out
+    assert "us a step" in out and "on drawn data" in out
     own = config.load("own.json")
     assert (own.name, own.format, own.max_hidden) == ("own", "W8A8", 16)
     assert Path("f.svg").read_text().startswith("<?xml")

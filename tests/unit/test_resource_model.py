@@ -37,6 +37,8 @@ def test_dsps_and_memories_are_exact_where_they_follow_from_rules() -> None:
 def test_costs_are_those_that_counts_give() -> None:
     told = results.read("resource_model")
     assert resource_model.fitted(told["counted"].values()) == pytest.approx(told["costs"]), RENEW
+    shown = {one["engine"]: one["estimated"] for one in told["held_out"]}
+    assert shown == {cfg.name: resources.estimate(cfg) for cfg, _ in HELD_OUT}, RENEW
 
 
 def test_fitting_finds_what_a_count_is_made_of() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from lstm_sharp.engine.boards import facts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import ToolError, UsageError, printable
 from lstm_sharp.explore.search import Found
-from lstm_sharp.explore.session import Answer
+from lstm_sharp.explore.session import OWN, Answer
 from lstm_sharp.explore.verify import Verified
 
+_WIDTH = 80
 _SHOWN = 16
 """Engines of a front that are listed."""
 _HEAD = ("us/step", "steps/s", "LUT", "DSP", "BRAM", "URAM", "error", "engine")
@@ -25,21 +27,23 @@ SUFFIXES = (".svg", ".png")
 def lines(answer: Answer) -> Iterator[str]:
     """Lay the answer out: the chosen engine, then the front."""
     on, chosen = facts(answer.board), answer.chosen
-    yield (
-        f"{printable(answer.model, 40)} on {on.name}: {chosen.latency_us:.3g} us a step with "
-        f"{name(chosen.config)}"
+    told = (
+        f"{printable(answer.model)} on {on.name}: {chosen.latency_us:.3g} us a step with "
+        f"{name(chosen.config)}, the best {answer.choice} of {len(answer.front)} engines that no "
+        f"other is better than, with an error up to {answer.most_error:.2g}; {answer.held:,} of "
+        f"{answer.asked:,} that were asked about hold the model."
     )
     if chosen.runs != "whole":
-        yield "Its weights do not go in together: each call loads those of each level anew."
-    yield (
-        f"The best {answer.choice} of {len(answer.front)} engines that no other is better than, "
-        f"error up to {answer.most_error:.2g};"
-    )
-    yield f"{answer.held:,} of {answer.asked:,} that were asked about hold the model."
+        told += " Its weights do not go in together: each call loads those of each level anew."
+    yield from textwrap.wrap(told, _WIDTH)
     yield ""
     shown = _spread(answer)
-    rows = [_HEAD, *(_row(one) for one in shown)]
-    wide = [max(len(row[at]) for row in rows) for at in range(len(_HEAD) - 1)]
+    left_out = () if on.free("uram") else (_HEAD.index("URAM"),)
+    rows = [
+        [cell for at, cell in enumerate(row) if at not in left_out]
+        for row in (_HEAD, *map(_row, shown))
+    ]
+    wide = [max(map(len, column)) for column in zip(*rows)][:-1]
     marks = ["  ", *("* " if one == chosen else "  " for one in shown)]
     for mark, row in zip(marks, rows):
         yield mark + "  ".join([*map(str.rjust, row, wide), row[-1]])
@@ -63,22 +67,16 @@ def of_verified(engines: Sequence[Verified]) -> Iterator[str]:
 
 
 def name(cfg: Config) -> str:
-    """Say in a few words which array an engine has."""
+    """Say in a few words which array an engine has, or its own name if it is a shipped one."""
     k = "/".join(map(str, cfg.k_list or (cfg.rows,)))
-    packed = f" P{cfg.packed}" if cfg.packed > 1 else ""
-    return f"{cfg.format} {k}x{cfg.columns}{packed} L{cfg.lanes} C{cfg.chains}"
+    array = f"{cfg.format} {k}x{cfg.columns} L{cfg.lanes} C{cfg.chains}"
+    return array if cfg.name == OWN else cfg.name
 
 
 def _row(one: Found) -> tuple[str, ...]:
-    figures = (
-        f"{one.latency_us:.3g}",
-        *(f"{figure:,.0f}" for figure in (one.throughput, one.lut, one.dsp)),
-        f"{one.bram36:g}",
-        f"{one.uram:g}",
-        f"{one.error:.2g}",
-    )
-    own = one.knobs["name"]
-    return (*figures, name(one.config) + ("" if own == "own" else f" {own}"))
+    latency, error = (f"{figure:.3g}" for figure in (one.latency_us, one.error))
+    whole = (f"{figure:.0f}" for figure in (one.throughput, one.lut, one.dsp))
+    return latency, *whole, f"{one.bram36:g}", f"{one.uram:g}", error, name(one.config)
 
 
 def _spread(answer: Answer) -> list[Found]:

@@ -106,7 +106,8 @@ def _judge(cfg: Config, group: Group) -> dict[str, Any]:
             lack = min(lack, Lack(1.0, str(error)))
             continue
         used = {kind: round(value, 1) for kind, value in candidates.taken(made).items()}
-        return {"knobs": made.knobs(), **speeds, **used}
+        knobs = {k: list(v) if isinstance(v, tuple) else v for k, v in made.knobs().items()}
+        return {"knobs": knobs, **speeds, **used}  # as it comes back from the cache
     return {"lacks": lack.what, "share": lack.share}
 
 
