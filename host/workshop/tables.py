@@ -254,7 +254,8 @@ def _resource_model() -> Rows:
 def _resource_costs() -> Rows:
     """What a unit of each part takes, as fitted, and what it was drawn up to take."""
     told = results.read("resource_model")
-    rows = [["part", "LUTs of a unit, fitted", "as written"]]
+    head = f"LUTs of a unit, fitted to {len(told['counted'])} engines"
+    rows = [["part", head, "as written"]]
     for part, cost in told["costs"].items():
         rows.append([part, f"{cost:,.4g}", f"{told['drawn_up'][part]:,g}"])
     return rows
@@ -345,7 +346,7 @@ def _shape_resources() -> Rows:
 
 def _tried() -> Rows:
     """The arrays that were tried for each config, fastest first, the config's own in bold."""
-    head = "config, format|K x N|all K|lanes|columns of LUTs|DSP|LUT, by formula|D|steps a second"
+    head = "config, format|K x N|all K|lanes|columns of LUTs|DSP|LUT, estimated|D|steps a second"
     rows = [[*head.split("|"), "utilisation, one sequence", "four"]]
     shown = (32, 64, 128, 256)
     for name, found in results.read("arrays")["tried"].items():
