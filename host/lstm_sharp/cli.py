@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (_compare, "hold the number formats against the float model", _add_compare),
         (_inspect, "tell what is in a model, and draw it", _add_inspect),
         (_fit, "ask which engine holds a model", _add_fit),
+        (_explore, "search for an engine of one's own", _add_explore),
         (_report, "write all of that as one page, with drawings", _add_report),
         (_quantize, "choose scales on data, and tell how far from float that is", _add_quantize),
         (_package, "write what goes to the board", _add_package),
@@ -86,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _option(command, "--board-dir")
         if run not in (_perf, _paper):
             _option(command, "model", nargs="?" if run is _render else None)
-            _option(command, "--format")
+            if run is not _explore:
+                _option(command, "--format")
             _option(command, "--node", "--prefix")
             _option(command, "--max-memory")
     options = parser.parse_args(arguments)
@@ -339,12 +341,12 @@ def _fit(options: Namespace) -> None:
     figures are modelled.
     """
     from lstm_sharp.fit import best_of, fit, own_config, table
-    from lstm_sharp.runtime.deploy import level_shapes
+    from lstm_sharp.runtime.deploy import Cells
 
     files.check_outputs((options.json, options.write_config), (options.model,))
     model = load(options.model, options.prefix)
     if isinstance(model, Graph):
-        parts = list({str(level_shapes(p.model)): p.model for p in model.parts}.values())
+        parts = list({Cells.of(p.model): p.model for p in model.parts}.values())
         fmt, notes = options.format, model.notes
     else:
         fmt, made = stored.own_format(model, options.format), model.quantized
@@ -364,11 +366,7 @@ def _fit(options: Namespace) -> None:
     for note in notes:
         say(f"note: {note}", sys.stderr)
     if options.write_config:
-        out = Path(options.write_config)
-        taken = own_config(found, best, re.sub("[^A-Za-z0-9_-]+|^-$", "own", out.stem))
-        files.write_text(options.write_config, json.dumps(taken.knobs(), indent=2) + "\n")
-        line = f"{out}: {taken.macs} multipliers, {taken.format}, for {taken.board}"
-        say(line, sys.stderr if files.is_stdout(str(out)) else sys.stdout)
+        _write_config(options.write_config, own_config(found, best))
     if best is None:
         where = "for any board" if options.board is None else f"for board {options.board}"
         sys.stdout.flush()
@@ -403,6 +401,91 @@ def _report(options: Namespace) -> None:
     files.write_text(out, told.text)
     for sentence in told.verdict:
         say(sentence)
+
+
+def _add_explore(explore: Parser) -> None:
+    from lstm_sharp.explore.search import AXES
+
+    _option(explore, "--board", required=True, metavar="NAME", help="that the engine is for")
+    told = f"{_OPTIONS['--format']['help'].split(':')[0]}; as often as wanted"
+    _option(explore, "--format", action="append", default=[], help=told)
+    _option(explore, "--steps")
+    _option(explore, "--calibration", help="measure errors on it; default: x is drawn")
+    told = "engines to ask about; default 1000"
+    _option(explore, "--candidates", type=int, default=1000, metavar="N", help=told)
+    told = f"what the chosen one is best at: {', '.join(AXES)}; default {AXES[0]}"
+    _option(explore, "--choose", default=AXES[0], metavar="AXIS", help=told)
+    told = "of h, that the chosen one may have; default: twice the least"
+    _option(explore, "--max-error", type=float, metavar="E", help=told)
+    _option(explore, "-o", "--output", metavar="FILE.json", help="write the chosen config")
+    _option(explore, "--svg", metavar="FILE", help="draw the front, as .svg or .png")
+    told = "build the best N: bits and cycles on Verilator, counts by Yosys"
+    _option(explore, "--verify", type=int, default=0, metavar="N", help=told)
+    told = "address of a Dask scheduler; default: processes here"
+    _option(explore, "--scheduler", metavar="ADDRESS", help=told)
+    told = "keeps what has been asked; default: lstm-sharp/explore.sqlite among your caches"
+    _option(explore, "--cache", metavar="FILE", help=told)
+    _option(explore, "--json")
+
+
+def _explore(options: Namespace) -> None:
+    """Search for an engine of one's own, for a model on a board.
+
+    Held against each other by latency, throughput, what they take of the board, and error; none of
+    the front is better than another in all. All figures are modelled; see docs/explore.md.
+    """
+    from lstm_sharp.explore import cache, executors, report, verify
+    from lstm_sharp.explore.session import best, check, data_of, explore
+
+    outputs = (options.json, options.output, options.svg)
+    inputs = (options.model, options.calibration)
+    files.check_outputs((*outputs, options.cache), inputs)
+    report.check_drawing(options.svg)
+    check(options.choose, options.candidates, options.max_error)
+    verify.check(options.verify)
+    model = load_model(options.model, options.prefix)
+    stored.own_format(model, options.format[0] if options.format else None)
+    x, place = _read(options.calibration), options.cache
+    with (
+        cache.opened(Path(place) if place else None) as kept,
+        executors.executor(options.scheduler) as (executor, workers),
+    ):
+        if kept.others:
+            say(f"note: {kept.others:,} answers of other versions in the cache", sys.stderr)
+        found = explore(
+            model,
+            options.board,
+            executor,
+            kept,
+            workers=workers,
+            formats=options.format,
+            calibration=x,
+            steps=options.steps,
+            most=options.candidates,
+            choice=options.choose,
+            most_error=options.max_error,
+            told=Progress("asking about engines"),
+        )
+    if options.output:
+        _write_config(options.output, found.chosen.config)
+    if options.svg:
+        report.draw(found, options.svg)
+    told, lines = found.as_dict(), list(report.lines(found))
+    if options.verify:
+        of = best(found.front, found.choice)[: options.verify]
+        seen = list(verify.verify(model, of, data_of(model, x), Progress("building engines")))
+        told["verified"] = [one.as_dict() for one in seen]
+        lines += ["", *report.of_verified(seen)]
+    _tell(options.json, told, lines)
+
+
+def _write_config(path: str, cfg: config.Config) -> None:
+    """Write a config under the name of its file."""
+    out = Path(path)
+    named = replace(cfg, name=re.sub("[^A-Za-z0-9_-]+|^-$", "own", out.stem))
+    files.write_text(path, json.dumps(named.knobs(), indent=2) + "\n")
+    line = f"{out}: {named.macs} multipliers, {named.format}, for {named.board}"
+    say(line, sys.stderr if files.is_stdout(path) else sys.stdout)
 
 
 def _add_quantize(quantize: Parser) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from lstm_sharp.compiler.launches import Call
@@ -23,11 +23,10 @@ from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import USUAL, Format
 from lstm_sharp.numerics.quantized import QuantModel
 from lstm_sharp.runtime.answers import limit
-from lstm_sharp.runtime.deploy import break_even, level_shapes, plans, predict_plans
+from lstm_sharp.runtime.deploy import AnyModel, Cells, break_even, plans, predict_plans
 
 MEMORIES = {"bram36": "BRAM36", "uram": "URAM"}
 """Kinds of block memory, and what people call them."""
-AnyModel = Model | QuantModel
 Runs = Literal["whole", "by levels", "no"]
 """How an engine runs a model: all weights resident, reloaded for each level of a call, not."""
 
@@ -114,7 +113,9 @@ class Answer:
         return asdict(self)
 
 
-def fit(model: AnyModel, on: str | None = None, fmt: str | None = None, steps: int = 100) -> Answer:
+def fit(
+    model: Model | QuantModel, on: str | None = None, fmt: str | None = None, steps: int = 100
+) -> Answer:
     """Hold a model against the shipped configs.
 
     Args:
@@ -167,20 +168,20 @@ def best_of(answers: Sequence[Answer]) -> str | None:
     return None
 
 
-def own_config(answers: Sequence[Answer], best: str | None, name: str) -> Config:
-    """Return a config to take under a name of one's own: the best, or else what would hold it.
+def own_config(answers: Sequence[Answer], best: str | None) -> Config:
+    """Return a config to take: the best, or else what would hold it.
 
     Raises:
         UsageError: no config would, or there are several models and no best.
     """
     shipped = {found.config: found for found in answers[0].configs}
     if best is not None:
-        return replace(config.load(best).with_format(shipped[best].format), name=name)
+        return config.load(best).with_format(shipped[best].format)
     options = answers[0].instead if len(answers) == 1 else ()
     for option in sorted(options, key=lambda option: option.how != "config"):  # the board's own
         if option.config is not None:
             made = config.load(option.config).with_format(option.format)
-            return resized(made, name=name, **option.knobs)
+            return resized(made, **option.knobs)
     raise UsageError("no config would hold it, so there is none to write")
 
 
@@ -284,12 +285,12 @@ def assess(model: AnyModel, cfg: Config, steps: int, name: str | None = None) ->
     """
     runs: Runs = "no"
     made, reason, alone, beside = board(cfg.board), None, None, None
-    tiles = max(weight_tiles(level, cfg) for level in level_shapes(model))
+    tiles = max(weight_tiles(level, cfg) for level in Cells.of(model).levels)
     try:
         for problem in board_problems(cfg):  # another format can do that
             raise UsageError(f"{cfg.name} {problem}")
         held = plans(model, cfg, steps=steps)
-        alone, beside = (_speed(model, cfg, steps, count) for count in (1, cfg.chains))
+        alone, beside = (speed(model, cfg, steps, count) for count in (1, cfg.chains))
         tiles = max(plan.tiles for plan in held)
         runs = "whole" if len(held) == 1 else "by levels"
     except UsageError as error:
@@ -313,11 +314,12 @@ def assess(model: AnyModel, cfg: Config, steps: int, name: str | None = None) ->
     )
 
 
-def _speed(model: AnyModel, cfg: Config, steps: int, sequences: int) -> Speed:
+def speed(model: AnyModel, cfg: Config, steps: int, sequences: int) -> Speed:
     """Ask the cycle model for a call of so many sequences."""
     held = plans(model, cfg, "best", steps, sequences)
     run, loads = predict_plans(held, Call((steps,) * sequences))  # may be too many for a program
-    weights = sum(4 * c.hidden_size * (c.input_size + c.hidden_size) for c in model.layers)
+    cells = [cell for level in Cells.of(model).levels for cell in level]
+    weights = sum(4 * c.hidden_size * (c.input_size + c.hidden_size) for c in cells)
     done = sequences * steps
     return Speed(
         sequences=sequences,
@@ -398,9 +400,9 @@ def _resized(model: AnyModel, cfg: Config, steps: int) -> Iterator[Config]:
     then memories that are larger than the model needs made smaller.
     """
     for whole in (True, False):
-        need = _need(model, cfg, steps, whole)
+        needs = need(model, cfg, steps, whole)
         for shrunk in ((), ("weight_tiles",), _IN_BLOCK_MEMORY):
-            knobs = {n: v if n in shrunk else max(v, getattr(cfg, n)) for n, v in need.items()}
+            knobs = {n: v if n in shrunk else max(v, getattr(cfg, n)) for n, v in needs.items()}
             yield from _possible(cfg, knobs)
 
 
@@ -417,9 +419,9 @@ def _possible(cfg: Config, knobs: Mapping[str, int]) -> Iterator[Config]:
                 yield own
 
 
-def _need(model: AnyModel, cfg: Config, steps: int, whole: bool) -> dict[str, int]:
+def need(model: AnyModel, cfg: Config, steps: int, whole: bool) -> dict[str, int]:
     """Work out the least knobs that hold the model whole, if it can be, or level by level."""
-    levels = level_shapes(model)
+    levels = Cells.of(model).levels
     cells = [cell for level in levels for cell in level]
     stack = whole and len(cells) == len(levels)
     parts = [cells] if stack else levels
@@ -434,11 +436,11 @@ def _need(model: AnyModel, cfg: Config, steps: int, whole: bool) -> dict[str, in
 
 def _missing(model: AnyModel, cfg: Config, steps: int) -> Option:
     """Say by how much the weights are too many for the board, or what else is too much."""
-    need = _need(model, cfg, steps, whole=False)
-    rest = {name: need[name] for name in ("bias_blocks", "sequence_words")}
+    needs = need(model, cfg, steps, whole=False)
+    rest = {name: needs[name] for name in ("bias_blocks", "sequence_words")}
     counts = range(_MOST_TILES, 0, -_TILES_STEP)
     most = next((n for n in counts if any(_possible(cfg, {**rest, "weight_tiles": n}))), 0)
-    wanted, room = (_tile_bytes(cfg) * n for n in (need["weight_tiles"], most))
+    wanted, room = (_tile_bytes(cfg) * n for n in (needs["weight_tiles"], most))
     if wanted > room:
         text = (
             f"the weights of its largest layer take {wanted:,} bytes in tiles of {cfg.name} at "
@@ -446,7 +448,7 @@ def _missing(model: AnyModel, cfg: Config, steps: int) -> Option:
         )
     else:
         try:
-            text = str(assess(model, resized(cfg, **need), steps).reason)
+            text = str(assess(model, resized(cfg, **needs), steps).reason)
         except UsageError as error:
             text = str(error).removeprefix("config: ")
     return Option("nothing", f"nothing holds it: {text}", format=cfg.format)

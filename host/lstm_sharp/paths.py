@@ -38,6 +38,11 @@ def counts() -> Path:
     return _find("docs/results", "results") / "resources.json"
 
 
+def resource_model() -> Path:
+    """File of what the model of resources is fitted to, and of its coefficients."""
+    return _find("docs/results", "results") / "resource_model.json"
+
+
 def examples() -> Path:
     """Folder of the examples; in a checkout alone."""
     return _CHECKOUT / "examples"

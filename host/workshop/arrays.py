@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from math import ceil, exp, log
 from multiprocessing import get_context
 from typing import Any
@@ -24,10 +23,12 @@ from lstm_sharp.compiler.cycles import predict
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import largest_square, weight_tiles
 from lstm_sharp.compiler.schedule import make_plan
-from lstm_sharp.engine import config, knobs, storage
+from lstm_sharp.engine import config, knobs
 from lstm_sharp.engine.boards import facts
 from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.resources import estimate
 from lstm_sharp.errors import EngineError, UsageError
+from lstm_sharp.explore.candidates import TILES, arrays, bound, parted
 from lstm_sharp.model import Model
 from lstm_sharp.runtime.session import Session
 from lstm_sharp.terminal import Parser, ended
@@ -73,63 +74,30 @@ def _main(only: str | None) -> None:
     tables.rewrite()
 
 
-def luts(cfg: Config) -> float:
-    """Estimate the LUTs of an engine, as Yosys would count them; docs/arrays.md says how well.
-
-    An adder of n numbers takes 2 n - 3 LUTs a bit, or less where LUTs of UltraScale+ are mapped.
-    """
-    large = cfg.board != "none" and facts(cfg.board).family != "xc7"
-    activation, pairs = cfg.fmt.activation_bits, ceil(cfg.fmt.weight_bits / 2)
-    tree, bits, width = 0, cfg.product_bits, cfg.columns // cfg.bands
-    while width > (2 if cfg.bands == 1 else 1):
-        whole, rest = divmod(width, 4)
-        bits, width = bits + 2, ceil(width / 4)
-        tree += (5 * whole + max(0, 2 * rest - 3)) * bits
-    tree = cfg.bands * tree + (cfg.bands - 1) * bits
-    product = pairs * (activation + 2) + max(0, 2 * pairs - 3) * 0.8 * activation
-    kernel = storage.kernel_memories(cfg.of("hls"))
-    memories = sum(m.lutram for m in kernel if m.name in ("stored sums", "h", "c"))
-    row = 6 * cfg.bands * cfg.acc_bits + tree * (0.75 if large else 1.05)
-    row += product * cfg.lut_columns
-    return 4400 + 2600 * cfg.lanes + memories * (0.86 if large else 1) + row * cfg.rows
-
-
 def candidates(base: Config) -> Iterator[Config]:
     """List arrays for a config's board and format, that hold as large a square layer as it does.
 
     What the DSPs do not make LUTs make. There is room for as many biases and as much h; the weight
-    memory is as deep as has to be, in whole 512 tiles, with the fewest columns in UltraRAM with
-    which both engines fit the board.
+    memory is as deep as has to be, in whole 512 tiles.
     """
     on, hold = facts(base.board), LayerShape(largest_square(base), largest_square(base))
-    rows, lanes = (8 << i for i in range(5)), (1 << i for i in range(5))
-    for k, n, lane, gang in product(rows, range(4, 129, 4), lanes, (1, 2, 4)):
-        array: dict[str, Any] = {"rows": k, "columns": n, "lanes": lane, "uram_columns": 0}
-        array["k_list"] = tuple(k << i for i in range(gang.bit_length())) if gang > 1 else ()
-        array["lut_columns"] = max(0, n - (on.free("dsp") - 8 * lane) * base.packed // k)
-        array["bias_blocks"] = max(1, base.bias_blocks * base.rows // k)
-        array["sequence_words"] = max(2, base.sequence_words * base.columns // n)
-        cfg = replace(base, **array)
-        if any(knobs.problems(cfg)) or luts(cfg) > on.free("lut"):
+    for array in arrays(base):
+        sizes: dict[str, Any] = {
+            "bias_blocks": max(1, base.bias_blocks * base.rows // array.rows),
+            "sequence_words": max(2, base.sequence_words * base.columns // array.columns),
+        }
+        cfg = replace(array, **sizes)
+        if any(knobs.problems(cfg)) or estimate(cfg)["lut"] > on.free("lut"):
             continue
-        cfg = replace(cfg, weight_tiles=512 * ceil(weight_tiles([hold], cfg) / 512))
-        for urams in range(n + 1 if on.free("uram") else 1):
-            if not any(config.board_problems(made := replace(cfg, uram_columns=urams))):
-                yield made
-                break
+        tiles = TILES * ceil(weight_tiles([hold], cfg) / TILES)
+        if made := parted(replace(cfg, weight_tiles=tiles)):
+            yield made
 
 
 def cycles_of(cfg: Config, size: int, sequences: int) -> float:
     """Cycles of a step of each of so many sequences side by side, by the cycle model."""
     plan = make_plan([LayerShape(size, size)], cfg, "best", sequences=sequences)
     return predict(cfg, plan.program([STEPS] * sequences)).cycles / (STEPS * sequences)
-
-
-def bound(cfg: Config, size: int, sequences: int) -> float:
-    """Cycles of a step that no schedule goes under."""
-    blocks = ceil(size / cfg.block)
-    tiles = 8 * size**2 / cfg.macs if cfg.k_list else 2 * blocks * ceil(size / cfg.columns)
-    return max(tiles, blocks * cfg.passes, cfg.tail / sequences)
 
 
 def _rate(cfg: Config, cycles: Sequence[float]) -> float:
@@ -143,7 +111,7 @@ def ask(cfg: Config, sizes: Sequence[int]) -> dict[str, Any]:
     what = ("rows", "columns", "k_list", "lanes", "lut_columns", "dsps", "tail")
     return {
         **{name: getattr(cfg, name) for name in what},
-        "luts": round(luts(cfg)),
+        "luts": round(estimate(cfg)["lut"]),
         "steps_per_second": round(_rate(cfg, list(cycles.values()))),
         "utilization": {
             str(n): {str(s): round(8 * s**2 / cfg.macs / cycles[s, n], 3) for s in sizes}
@@ -162,7 +130,10 @@ def _best(name: str) -> list[dict[str, Any]]:
     base = config.load(name)
     sizes, found = sizes_of(base), list[dict[str, Any]]()
     cases = [(s, n) for s in sizes for n in SEQUENCES]
-    most = {cfg: _rate(cfg, [bound(cfg, *case) for case in cases]) for cfg in candidates(base)}
+    most = {
+        cfg: _rate(cfg, [bound(cfg, [LayerShape(s, s)], n) for s, n in cases])
+        for cfg in candidates(base)
+    }
     for cfg in sorted(most, key=lambda cfg: -most[cfg]):
         if len(found) == SHOWN and most[cfg] < found[-1]["steps_per_second"]:
             break

@@ -24,12 +24,13 @@ from lstm_sharp import files, paths
 from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import ToolError
-from lstm_sharp.flow import tools, verilate
+from lstm_sharp.flow import tools, verilate, yosys
 from lstm_sharp.flow.render import render
 from lstm_sharp.terminal import Parser
-from workshop import datapath, libclang, results, synth, witness
+from workshop import datapath, libclang, results, witness
 from workshop.datapath import Bits, Step, Wire, concatenated
 from workshop.llvm_ir import Module, NotADatapath
+from workshop.netlist import Netlist
 
 STEPS = {  # function in updates.cpp: what it updates
     "fetch": "the next instruction, in two cycles",
@@ -313,7 +314,9 @@ def depth(folder: Path, family: str, step: Step) -> Depth:
         NotADatapath: the step changes nothing.
     """
     rtl = source(folder, step)
-    verdict = witness.judge(synth.map_rtl(folder, family, step.name, [rtl]))
+    verdict = witness.judge(
+        Netlist.read(yosys.map_rtl(folder, family, step.name, [rtl]), step.name)
+    )
     routes = [route for route in verdict.worst if "." in route.end]  # fields, no stages before
     if not routes:
         raise NotADatapath(f"{step.name}: nothing of its state changes; is State the right type?")
@@ -344,7 +347,7 @@ def _fails(cfg: Config, _: Namespace) -> bool:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         depths = dict(zip(STEPS, pool.map(one, steps.steps)))
     print("\n".join(_lines(cfg, depths)))
-    own = {"identity": cfg.digest, "clock_mhz": cfg.clock_mhz, "yosys": synth.version()}
+    own = {"identity": cfg.digest, "clock_mhz": cfg.clock_mhz, "yosys": yosys.version()}
     updates = {step: of._asdict() for step, of in depths.items()}
     results.add("recurrences", cfg, {**own, "updates": updates})
     return any(of.fails for of in depths.values())

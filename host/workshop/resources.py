@@ -7,7 +7,6 @@ shipped configs goes to docs/results/resources.json. See docs/resources.md.
 
 from __future__ import annotations
 
-import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -17,34 +16,11 @@ from lstm_sharp.engine import storage
 from lstm_sharp.engine.boards import KINDS, Board, board
 from lstm_sharp.engine.config import Config, resized
 from lstm_sharp.errors import check_range
-from lstm_sharp.flow import tools, verilate
+from lstm_sharp.flow import tools, verilate, yosys
 from lstm_sharp.terminal import Parser
-from workshop import netlist, results, synth, witness
+from workshop import netlist, results, witness
+from workshop.netlist import Netlist
 from workshop.witness import Verdict
-
-_LUT_MEMORIES = {  # LUTs of each
-    "RAM32M|RAM64M|RAM128X1D|RAM256X1S": 4,
-    "RAM32M16|RAM64M8|RAM256X1D|RAM512X1S": 8,
-    "RAM32X1D|RAM64X1D|RAM128X1S": 2,
-    "RAM32X1S|RAM64X1S|SRL16E|SRLC32E|SRLC16E": 1,
-}
-
-
-def usage(types: Mapping[str, int]) -> dict[str, float]:
-    """Add up resources; LUTs are not paired, so two small ones that share a place count as two."""
-
-    def count(pattern: str) -> int:
-        return sum(number for kind, number in types.items() if re.fullmatch(pattern, kind))
-
-    memories = sum(luts * count(kinds) for kinds, luts in _LUT_MEMORIES.items())
-    return {
-        "lut": count("LUT[1-6]|INV") + memories,
-        "lutram": memories,
-        "ff": count("FD[RSCP]E"),
-        "bram36": count("RAMB36E[12]") + count("RAMB18E[12]") / 2,
-        "uram": count("URAM288"),
-        "dsp": count("DSP48E[12]"),
-    }
 
 
 def too_much(used: Mapping[str, float], made: Board | None) -> list[str]:
@@ -124,12 +100,12 @@ def tail(cfg: Config) -> str:
 
 def measure(cfg: Config) -> tuple[dict[str, Any], Verdict]:
     """Synthesise an engine; return what documentation shows of it, and what the witness found."""
-    cells = synth.synthesise(cfg)
+    cells = Netlist.read(yosys.synthesise(cfg), verilate.TOP)
     verdict = witness.judge(cells)
     seen = {
         "identity": cfg.digest,
         "sources": tools.digest(verilate.synthesised(tools.build_folder(cfg))),
-        "used": usage(cells.types),
+        "used": yosys.usage(cells.types),
         "witness": verdict.passes,
         "longest": str(verdict.worst[0]),
     }
@@ -157,7 +133,7 @@ def _fails(cfg: Config, options: Namespace) -> bool:
         print(f"  {remedy}")
     print(kernel(cfg, made))
     print(tail(cfg) + "\n")
-    seen |= {"yosys": synth.version(), "ends": verdict.ends, "board": made and made.name}
+    seen |= {"yosys": yosys.version(), "ends": verdict.ends, "board": made and made.name}
     seen["free"] = {kind: made.free(kind) for kind in KINDS} if made else None
     results.add("resources", cfg, seen)
     return bool(too_much(used, made)) or not verdict.passes

@@ -14,8 +14,9 @@ from rich.progress import track
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
+from lstm_sharp.flow import yosys
 from lstm_sharp.terminal import Parser, ended
-from workshop import resources, results, synth, tables
+from workshop import resources, results, tables
 
 _LSTM = {"gru": 0}
 """What is compared is shapes; so no engine has more than LSTMs take."""
@@ -59,7 +60,7 @@ def _main() -> int:
     with ProcessPoolExecutor(2) as pool:
         made = engines()
         seen = list(track(pool.map(entry, made), "mapping with Yosys", total=len(made)))
-    results.write("shape_resources", {"yosys": synth.version(), "engines": seen})
+    results.write("shape_resources", {"yosys": yosys.version(), "engines": seen})
     tables.rewrite()
     for one in seen:
         for path in one["failing"]:

@@ -244,6 +244,28 @@ def _resources() -> Rows:
     return rows
 
 
+def _resource_model() -> Rows:
+    """Engines that the model of resources is not fitted to: counted, and how far it is off."""
+    rows = [["engine", "LUT, counted", "estimated", "off", "BRAM36", "off", "URAM", "DSP", "off"]]
+    for one in results.read("resource_model")["held_out"]:
+        used, told = one["used"], one["estimated"]
+        off = {kind: f"{told[kind] / (used[kind] or 1) - 1:+.1%}" for kind in told}
+        cells = [f"{used['lut']:,}", f"{told['lut']:,.0f}", off["lut"], f"{used['bram36']:g}"]
+        cells += [off["bram36"], f"{used['uram']:g}", f"{used['dsp']:,}", off["dsp"]]
+        rows.append([f"`{one['engine']}`", *cells])
+    return rows
+
+
+def _resource_costs() -> Rows:
+    """What a unit of each part takes, as fitted, and what it was drawn up to take."""
+    told = results.read("resource_model")
+    head = f"LUTs of a unit, fitted to {len(told['counted'])} engines"
+    rows = [["part", head, "as written"]]
+    for part, cost in told["costs"].items():
+        rows.append([part, f"{cost:,.4g}", f"{told['drawn_up'][part]:,g}"])
+    return rows
+
+
 def _recurrences() -> Rows:
     """LUT levels and carry chains of each update of the C++ kernel."""
     read = results.read("recurrences")
@@ -281,7 +303,7 @@ def _shape_resources() -> Rows:
 
 def _tried() -> Rows:
     """The arrays that were tried for each config, fastest first, the config's own in bold."""
-    head = "config, format|K x N|all K|lanes|columns of LUTs|DSP|LUT, by formula|D|steps a second"
+    head = "config, format|K x N|all K|lanes|columns of LUTs|DSP|LUT, estimated|D|steps a second"
     rows = [[*head.split("|"), "utilisation, one sequence", "four"]]
     shown = (32, 64, 128, 256)
     for name, found in results.read("arrays")["tried"].items():
@@ -418,6 +440,8 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "knobs": _knobs,
     "schedules": _schedules,
     "resources": _resources,
+    "resource_model": _resource_model,
+    "resource_costs": _resource_costs,
     "recurrences": _recurrences,
     "shape_resources": _shape_resources,
     "arrays": _tried,

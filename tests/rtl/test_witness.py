@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from lstm_sharp.engine import config
+from lstm_sharp.flow import yosys
 from lstm_sharp.flow.render import render
-from workshop import synth, witness
+from workshop import witness
+from workshop.netlist import Netlist
 from workshop.witness import Verdict
 
 pytestmark = [pytest.mark.rtl, pytest.mark.sv]
@@ -36,7 +38,7 @@ REMOVED = {  # unit: file, line, what takes its place, what the witness says the
 
 
 def judge(unit: str, folder: Path) -> Verdict:
-    return witness.judge(synth.map_rtl(folder, "xc7", unit))
+    return witness.judge(Netlist.read(yosys.map_rtl(folder, "xc7", unit), unit))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from lstm_sharp.engine import config
 from lstm_sharp.engine.boards import KINDS, boards, facts
 from lstm_sharp.engine.config import Config
+from lstm_sharp.flow import yosys
 from workshop import resources, witness
 from workshop.netlist import Netlist
 from workshop.witness import Route, Verdict
@@ -212,7 +213,7 @@ def test_an_unknown_cell_is_refused() -> None:
 def test_usage_against_a_board() -> None:
     luts = {"LUT6": 10, "INV": 1, "RAM64M": 2, "SRL16E": 3, "CARRY4": 9, "MUXF7": 2}
     rest = {"FDRE": 5, "FDSE": 1, "RAMB18E1": 3, "RAMB36E1": 4, "DSP48E1": 7}
-    used = resources.usage({**luts, **rest})
+    used = yosys.usage({**luts, **rest})
     assert used == {"lut": 22, "lutram": 11, "ff": 6, "bram36": 5.5, "uram": 0, "dsp": 7}
     has = {"lut": 30, "lutram": 12, "ff": 6, "bram36": 6, "uram": 0, "dsp": 6}
     made = replace(facts("pynq-z2"), has=has, reserve={"lut": 6, "lutram": 2, "bram36": 1})

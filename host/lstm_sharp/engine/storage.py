@@ -44,11 +44,15 @@ def memories(cfg: Config) -> tuple[Memory, ...]:
     column = cfg.rows * cfg.fmt.weight_bits
     in_bram, in_uram = (cfg.columns - cfg.uram_columns) * column, cfg.uram_columns * column
     return (
-        *(_bram("weights", depth, in_bram) for depth in cfg.bram_banks if in_bram),
+        *(bram_memory("weights", depth, in_bram) for depth in cfg.bram_banks if in_bram),
         *(_uram("weights", depth, in_uram) for depth in cfg.uram_banks if in_uram),
-        _bram("biases", cfg.bias_blocks, cfg.rows * _bias_word_bits(cfg)),
-        *([_bram("scales", cfg.bias_blocks, cfg.rows * _SCALE_BITS)] if cfg.row_scales else []),
-        _bram("sequence", cfg.sequence_words, cfg.columns * cfg.fmt.activation_bits),
+        bram_memory("biases", cfg.bias_blocks, cfg.rows * _bias_word_bits(cfg)),
+        *(
+            [bram_memory("scales", cfg.bias_blocks, cfg.rows * _SCALE_BITS)]
+            if cfg.row_scales
+            else []
+        ),
+        bram_memory("sequence", cfg.sequence_words, cfg.columns * cfg.fmt.activation_bits),
     )
 
 
@@ -125,7 +129,7 @@ def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
     word = cfg.columns * activation
     return (
         *(
-            _bram("weights", depth, kernel.bram_word * column)
+            bram_memory("weights", depth, kernel.bram_word * column)
             for depth in depths
             for _ in range(in_bram // kernel.bram_word)
         ),
@@ -134,9 +138,13 @@ def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
             for depth in depths
             for _ in range(in_uram // kernel.uram_word)
         ),
-        *(_bram("sequence", kernel.sequence_depth, activation) for _ in range(cfg.columns)),
+        *(bram_memory("sequence", kernel.sequence_depth, activation) for _ in range(cfg.columns)),
         *(_lutram("biases", kernel.bias_depth, _bias_word_bits(cfg)) for _ in range(rows)),
-        *([_bram("scales", kernel.scale_depth, cfg.rows * _SCALE_BITS)] if cfg.row_scales else []),
+        *(
+            [bram_memory("scales", kernel.scale_depth, cfg.rows * _SCALE_BITS)]
+            if cfg.row_scales
+            else []
+        ),
         *(_lutram("stored sums", kernel.stored_depth, cfg.acc_bits) for _ in range(rows)),
         _lutram("x", kernel.x_depth, word),
         *(_lutram("h", 2 * kernel.h_depth, activation) for _ in range(cfg.columns)),
@@ -146,6 +154,10 @@ def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
         _lutram("h FIFO", cfg.fifo_beats, cfg.stream_bits + 2),
         Memory("work FIFO", WORK_FIFO, _WORK_BITS, lutram=_WORK_BITS),  # shift registers
     )
+
+
+def _scales(cfg: Config, depth: int) -> Memory:
+    return bram_memory("scales", depth, cfg.rows * _SCALE_BITS)
 
 
 def _bias_word_bits(cfg: Config) -> int:
@@ -163,7 +175,8 @@ def _power_of_two(least: int) -> int:
     return 1 << max(0, least - 1).bit_length()
 
 
-def _bram(name: str, depth: int, bits: int) -> Memory:
+def bram_memory(name: str, depth: int, bits: int) -> Memory:
+    """Lay a memory into BRAM."""
     for deep, wide in BRAM18.items():
         if depth <= deep:
             return Memory(name, depth, bits, bram36=ceil(bits / wide) / 2)

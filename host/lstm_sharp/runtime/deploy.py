@@ -91,6 +91,32 @@ class Stage:
         return launches, [self.run_of(launch, batch, state, give, allocate) for launch in launches]
 
 
+@dataclass(frozen=True)
+class Cells:
+    """All that a plan needs to know of a model, which may be large: the shapes of its cells."""
+
+    levels: tuple[tuple[LayerShape, ...], ...]
+    reverse: bool  # whether any of them goes backwards
+
+    @classmethod
+    def of(cls, model: AnyModel) -> Cells:
+        """Take it from a model; the scales of a float model are not known yet."""
+        if isinstance(model, Cells):
+            return model
+        if isinstance(model, QuantModel):
+            cells = shapes_of(model)
+        else:
+            cells = tuple(
+                LayerShape(cell.input_size, cell.hidden_size, kind=cell.kind)
+                for cell in model.layers
+            )
+        ends = accumulate(len(level) for level in model.levels)
+        levels = (cells[end - len(level) : end] for end, level in zip(ends, model.levels))
+        return cls(tuple(levels), any(cell.reverse for cell in model.layers))
+
+
+AnyModel = Model | QuantModel | Cells
+"""A float model, an integer model, whose scales count, too, or the shapes alone."""
 Play = Callable[[Stage, Sequence[jobs.Run]], Sequence[jobs.Result]]
 """Plays the runs of a stage on an engine, one after the other, its weights being loaded. It gives
 their results, after that of the load if it has loaded them."""
@@ -126,7 +152,7 @@ def deploy(
 
 
 def plans(
-    model: Model | QuantModel,
+    model: AnyModel,
     cfg: Config,
     schedule: str = "best",
     steps: int = 1,
@@ -144,8 +170,9 @@ def plans(
     Raises:
         UsageError: a level that the engine does not hold alone.
     """
-    levels = level_shapes(model)
-    if len(levels) > 1 and not any(cell.reverse for cell in model.layers):
+    model = Cells.of(model)
+    levels = model.levels
+    if len(levels) > 1 and not model.reverse:
         try:
             cells = [cell for level in levels for cell in level]
             whole = make_plan(cells, cfg, schedule, None, sequences)
@@ -157,13 +184,13 @@ def plans(
     return tuple(make_plan(level, cfg, schedule, (len(level),), sequences) for level in levels)
 
 
-def check_levels(model: Model | QuantModel, cfg: Config) -> None:
+def check_levels(model: AnyModel, cfg: Config) -> None:
     """Refuse a model that an engine does not even hold level by level.
 
     Raises:
         UsageError: a level that the engine does not hold alone.
     """
-    levels = level_shapes(model)
+    levels = Cells.of(model).levels
     for index, level in enumerate(levels):
         check_fit(level, cfg, (len(level),), index if len(levels) > 1 else None)
 
@@ -220,18 +247,6 @@ class Deployment:
         if key not in self._others:
             self._others[key] = plans(self.model, other, self.schedule, *key)
         return self._others[key]
-
-
-def level_shapes(model: Model | QuantModel) -> list[tuple[LayerShape, ...]]:
-    """Shapes of the cells of each level; the scales of a float model are not known yet."""
-    if isinstance(model, QuantModel):
-        cells = shapes_of(model)
-    else:
-        cells = tuple(
-            LayerShape(cell.input_size, cell.hidden_size, kind=cell.kind) for cell in model.layers
-        )
-    ends = accumulate(len(level) for level in model.levels)
-    return [cells[end - len(level) : end] for end, level in zip(ends, model.levels)]
 
 
 def predict_plans(plans: Sequence[Plan], call: Call) -> tuple[Prediction, int]:

