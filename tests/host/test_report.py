@@ -294,7 +294,7 @@ def test_integers_of_a_file_are_what_is_measured() -> None:
     [
         ("m.npz --config nowhere -o r.html", "config 'nowhere' not found"),
         ("m.npz --config tiny -o r.txt", "r.txt tells no kind of file; end it in .html"),
-        ("m.npz --config tiny -o none/r.html", "none/r.html cannot be written"),
+        ("none.npz --config tiny -o none/r.html", "none/r.html cannot be written"),  # before work
         ("m.npz --config tiny --input nan.npy -o r.html", "NaN"),
         ("m.npz --config tiny --input wide.npy -o r.html", "6"),
         ("m.npz --config tiny --calibration wide.npy -o r.html", "calibration data"),
