@@ -268,7 +268,9 @@ class _Lstm:
 
 def test_gpu_runs_are_timed_by_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "_clocks", lambda: "1 MHz")
-    seen = gpu.study(_Card())
+    card = _Card()
+    seen = gpu.study(card)
+    assert card.runs == (20 + 100) * len(seen["rows"])
     rows = {(row["numbers"], row["hidden"]): row for row in seen["rows"]}
     assert len(rows) == 2 * len(gpu.SIZES)
     assert rows["FP32", 512]["median_ms"] == 5.12
