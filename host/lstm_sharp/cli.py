@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (_inspect, "tell what is in a model, and draw it", _add_inspect),
         (_fit, "ask which engine holds a model", _add_fit),
         (_explore, "search for an engine of one's own", _add_explore),
-        (_report, "write all of that as one page, with drawings", _add_report),
+        (_report, "write a page of a model on an engine, with drawings", _add_report),
         (_quantize, "choose scales on data, and tell how far from float that is", _add_quantize),
         (_package, "write what goes to the board", _add_package),
         (_render, "write HLS project and RTL of a config", _add_render),
@@ -434,13 +434,13 @@ def _explore(options: Namespace) -> None:
     Held against each other by latency, throughput, what they take of the board, and error; none of
     the front is better than another in all. All figures are modelled; see docs/explore.md.
     """
-    from lstm_sharp.explore import cache, executors, report, verify
+    from lstm_sharp.explore import cache, executors, front, verify
     from lstm_sharp.explore.session import best, check, data_of, explore
 
     outputs = (options.json, options.output, options.svg)
     inputs = (options.model, options.calibration)
     files.check_outputs((*outputs, options.cache), inputs)
-    report.check_drawing(options.svg)
+    front.check_drawing(options.svg)
     check(options.choose, options.candidates, options.max_error)
     verify.check(options.verify)
     model = load_model(options.model, options.prefix)
@@ -469,13 +469,13 @@ def _explore(options: Namespace) -> None:
     if options.output:
         _write_config(options.output, found.chosen.config)
     if options.svg:
-        report.draw(found, options.svg)
-    told, lines = found.as_dict(), list(report.lines(found))
+        front.draw(found, options.svg)
+    told, lines = found.as_dict(), list(front.lines(found))
     if options.verify:
         of = best(found.front, found.choice)[: options.verify]
         seen = list(verify.verify(model, of, data_of(model, x), Progress("building engines")))
         told["verified"] = [one.as_dict() for one in seen]
-        lines += ["", *report.of_verified(seen)]
+        lines += ["", *front.of_verified(seen)]
     _tell(options.json, told, lines)
 
 

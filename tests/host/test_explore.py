@@ -20,7 +20,7 @@ from lstm_sharp.engine import config
 from lstm_sharp.engine.config import board_problems
 from lstm_sharp.engine.resources import estimate
 from lstm_sharp.errors import EngineError, ToolError, UsageError
-from lstm_sharp.explore import cache, candidates, executors, report, search, session, verify
+from lstm_sharp.explore import cache, candidates, executors, front, search, session, verify
 from lstm_sharp.explore.search import AXES, Found, Front
 from lstm_sharp.explore.session import Answer, explore
 from lstm_sharp.fit import assess
@@ -310,7 +310,7 @@ def test_the_best_are_built(with_engines: Path, monkeypatch: pytest.MonkeyPatch)
     assert seen.cycles > 0 and seen.engine == f"tiny-{cfg.digest}"
     assert seen.counted == {"lut": 9488, "dsp": 40, "bram36": 9.5, "uram": 0}
     assert seen.estimated == estimate(cfg)
-    assert any("9,488" in line for line in report.of_verified([seen]))
+    assert any("9,488" in line for line in front.of_verified([seen]))
     monkeypatch.setattr(verify.np, "array_equal", lambda *_: False)
     with pytest.raises(EngineError, match="is not the golden model's"):
         list(verify.verify(model, [one], x, lambda done, total: None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from lstm_sharp.compiler.limits import h_words, places
 from lstm_sharp.compiler.perf import perf
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.schedule import SCHEDULES
-from lstm_sharp.engine import config, storage
+from lstm_sharp.engine import config, resources, storage
 from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.program import Op
@@ -635,10 +634,7 @@ def _memories_needed(found: Fit) -> Table:
 def _resources(job: _Job) -> list[Part]:
     cfg, made = job.cfg, board(job.cfg.board)
     counted = storage.counted(config.counted_as(cfg).digest)
-    taken: dict[str, tuple[float, str]] = {"dsp": (cfg.dsps, ESTIMATED)}
-    with suppress(ImportError):
-        model = importlib.import_module("lstm_sharp.engine.resources")
-        taken |= {kind: (model.estimate(cfg)[kind], ESTIMATED) for kind in ("lut", "dsp")}
+    taken = {kind: (value, ESTIMATED) for kind, value in resources.estimate(cfg).items()}
     if counted:
         by = f"{COUNTED} by Yosys, not placed"
         taken |= {kind: (counted[kind], by) for kind in ("lut", "dsp")}
