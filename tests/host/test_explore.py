@@ -28,7 +28,7 @@ from lstm_sharp.flow import yosys
 from models import pytorch_like, torch_names
 
 SIZES = [6, 16]
-FEW = 24
+FEW = 12
 ARRAY = ("rows", "columns", "lanes", "k_list", "lut_columns", "packed", "chains")
 OF_BOARDS = [name for name in config.shipped() if config.load(name).board != "none"]
 
@@ -126,7 +126,7 @@ def test_a_second_run_asks_nothing(kept: cache.Cache) -> None:
     found = _explore(first, kept)
     assert (first.engines, _explore(again, kept)) == (FEW + 2, found)
     assert again.engines == 0
-    assert _explore(again, kept, most=FEW + 10).asked == again.engines + FEW + 2 == FEW + 16
+    assert _explore(again, kept, most=FEW + 10).asked == again.engines + FEW + 2 == FEW + 12
 
 
 def test_it_goes_on_where_it_was_interrupted(kept: cache.Cache, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_few_groups_are_on_their_way_at_once(kept: cache.Cache) -> None:
             return future
 
     with Late(1) as executor:
-        _explore(executor, kept, most=100, model=pytorch_like(0, [4, 8]))
+        _explore(executor, kept, most=40, model=pytorch_like(0, [4, 8]))
         assert 1 < executor.most <= search._AHEAD
 
 
@@ -285,7 +285,7 @@ def test_bad_input_is_one_sentence(
 
 def test_a_model_too_large_is_told_what_lacks(kept: cache.Cache) -> None:
     with pytest.raises(UsageError, match=r"nothing for pynq-z2 holds .*: the nearest takes [\d,]+"):
-        _explore(Here(), kept, model=pytorch_like(0, [1500, 1500]), formats=["W16A16"])
+        _explore(Here(), kept, model=pytorch_like(0, [1500, 1500]), formats=["W16A16"], most=6)
 
 
 def test_without_tools_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
