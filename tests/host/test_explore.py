@@ -36,12 +36,10 @@ OF_BOARDS = [name for name in config.shipped() if config.load(name).board != "no
 class Here(Executor):
     """Does at once what it is given, and counts it."""
 
-    def __init__(self, most: int = 10**9) -> None:
-        self.engines, self.most = 0, most
+    def __init__(self) -> None:
+        self.engines = 0
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
-        if self.engines >= self.most:
-            raise KeyboardInterrupt
         done: Future = Future()
         answer = fn(*args, **kwargs)
         self.engines += len(answer)
@@ -130,13 +128,17 @@ def test_a_second_run_asks_nothing(kept: cache.Cache) -> None:
 
 
 def test_it_goes_on_where_it_was_interrupted(kept: cache.Cache, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    begun, rest = Here(), Here()
     with pytest.raises(KeyboardInterrupt):
-        _explore(Here(most=FEW // 2), kept)
-    rest, whole = Here(), Here()
-    found = _explore(rest, kept)
-    assert 0 < rest.engines <= FEW // 2 + 2
+        _explore(begun, kept, most=3 * FEW, told=stop)
+    found = _explore(rest, kept, most=3 * FEW)
+    assert 0 < begun.engines < begun.engines + rest.engines == 3 * FEW + 2
     with cache.opened(tmp_path / "other.sqlite") as other:
-        assert _explore(whole, other) == found
+        assert _explore(Here(), other, most=3 * FEW) == found
 
 
 def test_answers_of_other_versions_are_not_used(
