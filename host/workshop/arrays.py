@@ -1,6 +1,6 @@
 """Which array suits a board: what was tried, and what the chosen reach: docs/results/arrays.json.
 
-``python -m workshop.arrays`` asks the cycle model and a formula of LUTs about all, *modelled*,
+``python -m workshop.arrays`` asks the cycle model and that of resources about all, *modelled*,
 counts with Yosys the engines that stand beside LSTM-PYNQ, and simulates them and others on the
 Verilated RTL; with ``--only`` one of these. See docs/arrays.md.
 """

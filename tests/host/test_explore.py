@@ -28,7 +28,7 @@ from lstm_sharp.flow import yosys
 from models import pytorch_like, torch_names
 
 SIZES = [6, 16]
-FEW = 24
+FEW = 12
 ARRAY = ("rows", "columns", "lanes", "k_list", "lut_columns", "packed", "chains")
 OF_BOARDS = [name for name in config.shipped() if config.load(name).board != "none"]
 
@@ -36,12 +36,10 @@ OF_BOARDS = [name for name in config.shipped() if config.load(name).board != "no
 class Here(Executor):
     """Does at once what it is given, and counts it."""
 
-    def __init__(self, most: int = 10**9) -> None:
-        self.engines, self.most = 0, most
+    def __init__(self) -> None:
+        self.engines = 0
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
-        if self.engines >= self.most:
-            raise KeyboardInterrupt
         done: Future = Future()
         answer = fn(*args, **kwargs)
         self.engines += len(answer)
@@ -126,17 +124,21 @@ def test_a_second_run_asks_nothing(kept: cache.Cache) -> None:
     found = _explore(first, kept)
     assert (first.engines, _explore(again, kept)) == (FEW + 2, found)
     assert again.engines == 0
-    assert _explore(again, kept, most=FEW + 10).asked == again.engines + FEW + 2 == FEW + 16
+    assert _explore(again, kept, most=FEW + 10).asked == again.engines + FEW + 2 == FEW + 12
 
 
 def test_it_goes_on_where_it_was_interrupted(kept: cache.Cache, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    rest = Here()
     with pytest.raises(KeyboardInterrupt):
-        _explore(Here(most=FEW // 2), kept)
-    rest, whole = Here(), Here()
-    found = _explore(rest, kept)
-    assert 0 < rest.engines <= FEW // 2 + 2
+        _explore(Here(), kept, most=3 * FEW, told=stop)
+    found = _explore(rest, kept, most=3 * FEW)
+    assert 0 < rest.engines < 3 * FEW + 2
     with cache.opened(tmp_path / "other.sqlite") as other:
-        assert _explore(whole, other) == found
+        assert _explore(Here(), other, most=3 * FEW) == found
 
 
 def test_answers_of_other_versions_are_not_used(
@@ -165,7 +167,7 @@ def test_few_groups_are_on_their_way_at_once(kept: cache.Cache) -> None:
             return future
 
     with Late(1) as executor:
-        _explore(executor, kept, most=100, model=pytorch_like(0, [4, 8]))
+        _explore(executor, kept, most=40, model=pytorch_like(0, [4, 8]))
         assert 1 < executor.most <= search._AHEAD
 
 
@@ -285,7 +287,7 @@ def test_bad_input_is_one_sentence(
 
 def test_a_model_too_large_is_told_what_lacks(kept: cache.Cache) -> None:
     with pytest.raises(UsageError, match=r"nothing for pynq-z2 holds .*: the nearest takes [\d,]+"):
-        _explore(Here(), kept, model=pytorch_like(0, [1500, 1500]), formats=["W16A16"])
+        _explore(Here(), kept, model=pytorch_like(0, [1500, 1500]), formats=["W16A16"], most=6)
 
 
 def test_without_tools_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
