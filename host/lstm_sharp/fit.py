@@ -44,6 +44,7 @@ _WIDTH = 80
 _NOTE = """\
 Modelled: cycles by the cycle model, at the clock that the config aims at; LUT
 and DSP as Yosys counts them, not placed. No board or vendor tool has seen it.
+An engine made for this model alone: lstm-sharp explore.
 """
 
 
