@@ -343,6 +343,7 @@ def _fit(options: Namespace) -> None:
     from lstm_sharp.fit import best_of, fit, own_config, table
     from lstm_sharp.runtime.deploy import Cells
 
+    _check_config_file(options.write_config)
     files.check_outputs((options.json, options.write_config), (options.model,))
     model = load(options.model, options.prefix)
     if isinstance(model, Graph):
@@ -439,6 +440,7 @@ def _explore(options: Namespace) -> None:
 
     outputs = (options.json, options.output, options.svg)
     inputs = (options.model, options.calibration)
+    _check_config_file(options.output)
     files.check_outputs((*outputs, options.cache), inputs)
     front.check_drawing(options.svg)
     check(options.choose, options.candidates, options.max_error)
@@ -452,20 +454,24 @@ def _explore(options: Namespace) -> None:
     ):
         if kept.others:
             say(f"note: {kept.others:,} answers of other versions in the cache", sys.stderr)
-        found = explore(
-            model,
-            options.board,
-            executor,
-            kept,
-            workers=workers,
-            formats=options.format,
-            calibration=x,
-            steps=options.steps,
-            most=options.candidates,
-            choice=options.choose,
-            most_error=options.max_error,
-            told=Progress("asking about engines"),
-        )
+        try:
+            found = explore(
+                model,
+                options.board,
+                executor,
+                kept,
+                workers=workers,
+                formats=options.format,
+                calibration=x,
+                steps=options.steps,
+                most=options.candidates,
+                choice=options.choose,
+                most_error=options.max_error,
+                told=Progress("asking about engines"),
+            )
+        except KeyboardInterrupt:
+            say("interrupted; the same command goes on with what is in the cache", sys.stderr)
+            raise
     if options.output:
         _write_config(options.output, found.chosen.config)
     if options.svg:
@@ -477,6 +483,12 @@ def _explore(options: Namespace) -> None:
         told["verified"] = [one.as_dict() for one in seen]
         lines += ["", *front.of_verified(seen)]
     _tell(options.json, told, lines)
+
+
+def _check_config_file(path: str | None) -> None:
+    """Refuse a name by which no command would take a config."""
+    if path and not files.is_stdout(path) and Path(path).suffix != ".json":
+        raise UsageError(f"{path} is no name of a config; end it in .json")
 
 
 def _write_config(path: str, cfg: config.Config) -> None:

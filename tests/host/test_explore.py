@@ -8,6 +8,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +266,15 @@ def test_the_command_writes_a_config_that_others_take(
         (["--cache", "no/c.sqlite"], "c.sqlite cannot be written: .*no is no folder", 2),
         (["--cache", "damaged.sqlite"], "damaged.sqlite cannot be used .*; delete it", 2),
         (["--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers at tcp://127.0.0.1:9", 3),
-        (["--scheduler", "nonsense://x"], "no Dask scheduler answers at nonsense://x", 3),
+        (["--scheduler", "nonsense://x:1"], "no Dask scheduler answers at nonsense://x:1", 3),
+        (["--scheduler", "nonsense"], "'nonsense' is no address of a scheduler; give tcp://", 2),
+        (
+            ["--cache", "foreign.sqlite"],
+            "foreign.sqlite cannot be used .it is another",
+            2,
+        ),
+        (["--cache", "/dev/null"], "/dev/null cannot be used .*; name another with --cache", 2),
+        (["-o", "own.yaml"], "own.yaml is no name of a config; end it in .json", 2),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -279,6 +288,8 @@ def test_bad_input_is_one_sentence(
     monkeypatch.setattr(executors, "ANSWER_S", 1)
     monkeypatch.setattr(executors, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
     Path("damaged.sqlite").write_bytes(b"no database at all" * 99)
+    with closing(sqlite3.connect("foreign.sqlite")) as foreign:
+        foreign.execute("CREATE TABLE theirs (name TEXT)")
     assert _command(*args) == status
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("lstm-sharp: ") and len(line) <= 312
@@ -287,6 +298,8 @@ def test_bad_input_is_one_sentence(
 
 def test_a_model_too_large_is_told_what_lacks(kept: cache.Cache) -> None:
     with pytest.raises(UsageError, match=r"nothing for pynq-z2 holds .*: the nearest takes [\d,]+"):
+        _explore(Here(), kept, model=pytorch_like(0, [500, 500]), formats=["W16A16"], most=6)
+    with pytest.raises(UsageError, match="the nearest has memories as large as knobs allow"):
         _explore(Here(), kept, model=pytorch_like(0, [1500, 1500]), formats=["W16A16"], most=6)
 
 

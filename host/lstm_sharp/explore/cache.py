@@ -49,6 +49,9 @@ class Cache:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._file = connection
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if tables and "answers" not in tables:
+            raise sqlite3.DatabaseError("it is another program's")
         with connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS answers "
@@ -87,6 +90,7 @@ def opened(path: Path | None = None) -> Iterator[Cache]:
         with closing(sqlite3.connect(place, timeout=_WAIT_S)) as connection:
             yield Cache(connection)
     except (sqlite3.Error, FileExistsError, PermissionError) as error:
+        remedy = "delete it, or name another" if place.is_file() else "name another"
         raise UsageError(
-            f"the cache {place} cannot be used ({error}); delete it, or name another with --cache"
+            f"the cache {place} cannot be used ({error}); {remedy} with --cache"
         ) from None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
-from lstm_sharp.errors import ToolError
+from lstm_sharp.errors import ToolError, UsageError
 
 ANSWER_S = 10
 """In which a scheduler has to answer."""
@@ -23,6 +25,7 @@ def executor(scheduler: str | None = None) -> Iterator[tuple[Executor, int]]:
         scheduler: the address of a Dask scheduler; None: a process for each core of this machine.
 
     Raises:
+        UsageError: what is given is no address.
         ToolError: no ``distributed``, no scheduler that answers, or one without workers.
     """
     if scheduler is not None:
@@ -30,16 +33,31 @@ def executor(scheduler: str | None = None) -> Iterator[tuple[Executor, int]]:
             yield found
         return
     count = os.cpu_count() or 1
-    pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(count, get_context("spawn"))
     try:
+        with _no_interrupts():
+            for _ in range(count):
+                pool.submit(os.getpid)
         yield pool, count
+    except KeyboardInterrupt:
+        for child in active_children():
+            child.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is the parent's: it lets workers end what they are at."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Ctrl-C is the parent's: processes that begin here never hear of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -48,9 +66,11 @@ def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
         from distributed import Client
     except ImportError:
         raise ToolError("a cluster takes Dask: pip install 'lstm-sharp[cluster]'") from None
+    if not re.fullmatch(r"\w+://\S+:\d+", address):
+        raise UsageError(f"{address!r:.80} is no address of a scheduler; give tcp://HOST:8786")
     try:
         client = Client(address, timeout=ANSWER_S, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of sockets, of tornado, of addresses that nothing reads
         raise ToolError(
             f"no Dask scheduler answers at {address} within {ANSWER_S} s "
             f"({type(error).__name__}); start one with dask scheduler, and workers"

@@ -67,6 +67,10 @@ class Lack(NamedTuple):
     what: str
 
 
+NOTHING = Lack(float("inf"), "has memories as large as knobs allow, which are too small")
+"""Of an array that no knobs make hold a model."""
+
+
 class Group(NamedTuple):
     """Engines that a worker is asked about in one go."""
 
@@ -89,7 +93,7 @@ def judge(group: Group) -> list[dict[str, Any]]:
 
 
 def _judge(cfg: Config, group: Group) -> dict[str, Any]:
-    on, lack = facts(cfg.board), Lack(float("inf"), "no engine of this array can hold the model")
+    on, lack = facts(cfg.board), NOTHING
     holding = candidates.holding(cfg, group.cells, group.steps) if group.sized else [cfg]
     for large in holding:
         made = candidates.parted(large) if group.sized else large
@@ -103,7 +107,8 @@ def _judge(cfg: Config, group: Group) -> dict[str, Any]:
         try:
             speeds = _speeds(group.cells, _paced(made), group.steps)
         except UsageError as error:  # such as a program longer than its window
-            lack = min(lack, Lack(1.0, str(error)))
+            if group.sized:
+                lack = min(lack, Lack(1.0, f"is refused: {error}"))
             continue
         used = {kind: round(value, 1) for kind, value in candidates.taken(made).items()}
         knobs = {k: list(v) if isinstance(v, tuple) else v for k, v in made.knobs().items()}

@@ -15,7 +15,7 @@ from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.errors import UsageError, check_range
 from lstm_sharp.explore import candidates
 from lstm_sharp.explore.cache import Cache, version
-from lstm_sharp.explore.search import AXES, Found, Front, Group, Lack, search
+from lstm_sharp.explore.search import AXES, NOTHING, Found, Front, Group, Lack, search
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantize import quantize
@@ -103,7 +103,7 @@ def explore(
     total, front, held, asked = sum(len(g.knobs) for g in groups), Front(), 0, 0
     x = data_of(model, calibration)
     errors: dict[tuple[str, bool], float] = {}
-    nearest = Lack(float("inf"), "no array is possible")
+    nearest = NOTHING
     for answer in search(groups, executor, cache, workers, lambda done: told(done, total)):
         asked += 1
         if "lacks" in answer:
@@ -117,7 +117,10 @@ def explore(
             errors[what] = _error(model, cfg, x)
         front.add(replace(found, error=errors[what]))
     if not held:
-        raise UsageError(f"nothing for {board} holds {model.name}: the nearest {nearest.what}")
+        raise UsageError(
+            f"nothing for {board} holds {model.name}: the nearest {nearest.what}; "
+            "take a larger board, a format of fewer bits, or more --candidates"
+        )
     limit = _WORSE * min(errors.values()) if most_error is None else most_error
     good = [one for one in front.found if one.error <= limit]
     if not good:
