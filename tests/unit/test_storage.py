@@ -29,7 +29,7 @@ from lstm_sharp.numerics.formats import USUAL
     ],
 )
 def test_bram_is_as_deep_as_the_next_power_of_two(depth: int, bits: int, bram36: float) -> None:
-    assert storage._bram("memory", depth, bits).bram36 == bram36
+    assert storage.bram_memory("memory", depth, bits).bram36 == bram36
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lstm_sharp import paths
+from lstm_sharp import files, paths
 from lstm_sharp.engine.boards import facts
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import tools
@@ -67,7 +67,7 @@ class Cache:
         marks = ", ".join("?" * len(asked))
         query = f"SELECT key, answer FROM answers WHERE version = ? AND key IN ({marks})"
         found = self._file.execute(query, [version(), *asked])
-        return {key: json.loads(answer) for key, answer in found}
+        return {key: files.parse_json(answer.encode(), "the cache") for key, answer in found}
 
     def put(self, answers: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep answers."""
