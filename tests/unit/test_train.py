@@ -261,7 +261,7 @@ def test_refusals(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for given, what in (
         ({"x": x[:, :, :2]}, "x is float64 (2, 7, 2); numbers (batch, time, 3)"),
         ({"x": x[0]}, "x is float64 (7, 3)"),
-        ({"x": x.astype(np.int64)}, "x is int64; give a tensor of float32 or float64"),
+        ({"x": x.astype(np.int64)}, "int64; give a tensor of float32 or float64"),
         ({"x": x * np.nan}, "x has 42 NaN or infinite of 42 values"),
         ({"lengths": [0, 7]}, "sequence 0 has a length of 0; 1 to the 7 steps"),
         ({"state": [np.zeros((2, 2, 4), "f")] * 2}, "state h is float64 (2, 2, 4)"),
