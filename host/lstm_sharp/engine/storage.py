@@ -47,11 +47,7 @@ def memories(cfg: Config) -> tuple[Memory, ...]:
         *(bram_memory("weights", depth, in_bram) for depth in cfg.bram_banks if in_bram),
         *(_uram("weights", depth, in_uram) for depth in cfg.uram_banks if in_uram),
         bram_memory("biases", cfg.bias_blocks, cfg.rows * _bias_word_bits(cfg)),
-        *(
-            [bram_memory("scales", cfg.bias_blocks, cfg.rows * _SCALE_BITS)]
-            if cfg.row_scales
-            else []
-        ),
+        *([_scales(cfg, cfg.bias_blocks)] if cfg.row_scales else []),
         bram_memory("sequence", cfg.sequence_words, cfg.columns * cfg.fmt.activation_bits),
     )
 
@@ -140,11 +136,7 @@ def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
         ),
         *(bram_memory("sequence", kernel.sequence_depth, activation) for _ in range(cfg.columns)),
         *(_lutram("biases", kernel.bias_depth, _bias_word_bits(cfg)) for _ in range(rows)),
-        *(
-            [bram_memory("scales", kernel.scale_depth, cfg.rows * _SCALE_BITS)]
-            if cfg.row_scales
-            else []
-        ),
+        *([_scales(cfg, kernel.scale_depth)] if cfg.row_scales else []),
         *(_lutram("stored sums", kernel.stored_depth, cfg.acc_bits) for _ in range(rows)),
         _lutram("x", kernel.x_depth, word),
         *(_lutram("h", 2 * kernel.h_depth, activation) for _ in range(cfg.columns)),
