@@ -27,8 +27,8 @@ from lstm_sharp.engine.program import Op
 from lstm_sharp.model import Model
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.report import contents, drawings
-from lstm_sharp.report.contents import Figure, Table
+from lstm_sharp.report import accuracy, contents, drawings, parts, speed, takes
+from lstm_sharp.report.parts import Figure, Table
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime.session import Session
 from models import pytorch_like, torch_names
@@ -95,7 +95,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def job(folder: Path) -> contents._Job:
+def job(folder: Path) -> parts.Job:
     x, calibration = (np.load(folder / f"{name}.npy") for name in ("x", "calibration"))
     model = load(folder / "m.npz")
     assert isinstance(model, Model)
@@ -153,12 +153,12 @@ def test_figures_are_those_of_a_session(folder: Path) -> None:
     assert "labels changed" in text
 
 
-def test_errors_by_step_and_the_worst(job: contents._Job) -> None:
+def test_errors_by_step_and_the_worst(job: parts.Job) -> None:
     x = job.x
     right = reference.run(job.model, x).h
     h, _ = golden.run(job.made, job.made.quantize_input(x))
     error = np.abs(job.made.dequantize_h(h) - right)
-    steps = contents._Steps(job)
+    steps = accuracy.Steps(job)
     assert steps.most[-1] == pytest.approx(error.max(axis=(0, 2)))
     rms = np.sqrt(np.square(error).mean(axis=(0, 2)))
     assert np.sqrt(steps.square[-1] / len(x)) == pytest.approx(rms)
@@ -170,11 +170,11 @@ def test_errors_by_step_and_the_worst(job: contents._Job) -> None:
 
 
 def test_steps_in_pieces_are_those_of_the_whole(
-    job: contents._Job, monkeypatch: pytest.MonkeyPatch
+    job: parts.Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = contents._Steps(job)
-    monkeypatch.setattr(contents, "MOST_VECTORS", 2 * job.steps)
-    pieces = contents._Steps(job)
+    whole = accuracy.Steps(job)
+    monkeypatch.setattr(accuracy, "MOST_VECTORS", 2 * job.steps)
+    pieces = accuracy.Steps(job)
     assert pieces.seen == whole.seen
     assert pieces.square == pytest.approx(whole.square) and (pieces.most == whole.most).all()
 
@@ -197,10 +197,10 @@ def test_trace_is_what_the_cycle_model_counts(name: str, sizes: list[int], sched
                 assert slots == told.tiles + told.nops
 
 
-def test_timeline(job: contents._Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeline(job: parts.Job, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[drawings.Bar] = []
-    monkeypatch.setattr(contents, "timeline", lambda bars, *rest: rows.extend(bars))
-    list(contents._timeline(job))
+    monkeypatch.setattr(speed, "timeline", lambda bars, *rest: rows.extend(bars))
+    list(speed.first_steps(job))
     array, *tails = rows
     assert [bar.name for bar in tails] == ["tail, layer 0", "tail, layer 1"]
     assert all(a.end <= b.begin for a, b in pairwise(array.pieces))
@@ -216,10 +216,10 @@ def test_timeline(job: contents._Job, monkeypatch: pytest.MonkeyPatch) -> None:
             assert least <= piece.end - ends[piece.text] <= cfg.tail
 
 
-def test_memory_map_adds_up(job: contents._Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_map_adds_up(job: parts.Job, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[drawings.Bar] = []
-    monkeypatch.setattr(contents, "bars", lambda bars, *rest: rows.extend(bars))
-    list(contents._memory(job))
+    monkeypatch.setattr(takes, "bars", lambda bars, *rest: rows.extend(bars))
+    list(takes.memories(job))
     (plan,) = job.plans(1)
     weights = next(bar for bar in rows if bar.name == "weights")
     assert weights.whole == job.cfg.weight_tiles
@@ -232,10 +232,10 @@ def test_memory_map_adds_up(job: contents._Job, monkeypatch: pytest.MonkeyPatch)
     assert f"{share:.0%} of them weights" in weights.below
 
 
-def test_points_lie_below_the_roof(job: contents._Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_points_lie_below_the_roof(job: parts.Job, monkeypatch: pytest.MonkeyPatch) -> None:
     every: list[drawings.Series] = []
-    monkeypatch.setattr(contents, "chart", lambda series, *rest, **how: every.extend(series))
-    list(contents._roofline(job))
+    monkeypatch.setattr(speed, "chart", lambda series, *rest, **how: every.extend(series))
+    list(speed.roofline(job))
     roof, points, other = every
     stream = job.cfg.stream_bits / 8
     assert roof.points[1] == (job.cfg.macs / stream, job.cfg.macs)
@@ -250,7 +250,7 @@ def test_points_lie_below_the_roof(job: contents._Job, monkeypatch: pytest.Monke
     assert other.points[0][0] < 8 / job.made.fmt.weight_bits + 0.1
 
 
-def test_what_is_drawn_says_what_it_is(job: contents._Job) -> None:
+def test_what_is_drawn_says_what_it_is(job: parts.Job) -> None:
     found = contents.gather(job.model, job.cfg, job.x, job.calibration, lambda done, total: None)
     parts = [part for section in found.sections for part in section.parts]
     kinds = Counter(part.kind for part in parts if isinstance(part, Table | Figure))

@@ -12,7 +12,8 @@ from lstm_sharp import __version__
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import ToolError, printable
 from lstm_sharp.model.model import Model
-from lstm_sharp.report.contents import Figure, Outline, Progress, Table, gather
+from lstm_sharp.report.contents import Progress, gather
+from lstm_sharp.report.parts import Figure, Outline, Table
 
 _LONGEST = 10_000
 """Characters of a text of the page."""
