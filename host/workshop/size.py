@@ -17,7 +17,7 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 14_110, "workshop": 4_020, "hardware": 4_990, "tests": 15_580}
+BUDGET = {"product": 14_120, "workshop": 4_020, "hardware": 4_990, "tests": 15_590}
 """Most code lines of each part."""
 PHYSICAL = {"hardware": 6_050}
 """Most lines of any kind."""

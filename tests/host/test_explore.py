@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
@@ -219,6 +221,19 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "m.npz", **torch_names(pytorch_like(0, SIZES)))
     return "m.npz"
+
+
+def test_a_scheduler_that_is_silent_is_not_waited_for(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "ANSWER_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes a connection, says nothing
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        before = time.monotonic()
+        assert _command("--scheduler", address) == 3
+        assert time.monotonic() - before < 20 * executors.ANSWER_S  # alone it would be 30 s
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"no Dask scheduler answers at {address}" in line
 
 
 def _command(*more: str) -> int:

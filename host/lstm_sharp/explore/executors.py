@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 
@@ -64,11 +65,19 @@ def _no_interrupts() -> Iterator[None]:
 def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
     try:
         from distributed import Client
+        from distributed.comm.core import connect
     except ImportError:
         raise ToolError("a cluster takes Dask: pip install 'lstm-sharp[cluster]'") from None
     if not re.fullmatch(r"\w+://\S+:\d+", address):
         raise UsageError(f"{address!r:.80} is no address of a scheduler; give tcp://HOST:8786")
-    try:
+
+    async def greet() -> None:
+        comm = await connect(address, timeout=ANSWER_S)
+        await comm.close()
+
+    try:  # first, since a client that gets no answer takes its time to end
+        with ThreadPoolExecutor(1) as aside:  # where no event loop runs, as one does in a notebook
+            aside.submit(lambda: asyncio.run(asyncio.wait_for(greet(), ANSWER_S))).result()
         client = Client(address, timeout=ANSWER_S, set_as_default=False)
     except Exception as error:  # of sockets, of tornado, of addresses that nothing reads
         raise ToolError(
