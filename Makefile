@@ -33,7 +33,7 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 # What `setup` needs of the system: command and the Debian package that brings it.
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
-.PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables pictures
+.PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables pictures docs
 .PHONY: bench paper clean size wheel notebooks
 .PHONY: libpython
 
@@ -109,6 +109,12 @@ pictures: setup ## draw the documentation's pictures from docs/results/, and sho
 	@$(RUN) -m workshop.pictures
 	@PYTHONPATH=tests $(RUN) -m bench.chart
 	@PYTHONPATH=tests $(RUN) -m report_picture
+
+docs: setup ## build the documentation's site, build/docs/index.html; warnings are errors
+	@rm -rf -- "$(BUILD)/docs"
+	@$(RUN) -m sphinx --nitpicky --fail-on-warning --keep-going --quiet --fresh-env -j 2 \
+	  -c docs -d "$(BUILD)/doctrees" . "$(BUILD)/docs"
+	@echo "$(BUILD)/docs/index.html"
 
 wheel: setup ## write dist/lstm_sharp-*.whl, to install elsewhere
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -85,9 +85,10 @@ def main() -> None:
 
     profile, requests = QWebEngineProfile(application), Requests()
     profile.setUrlRequestInterceptor(requests)
-    # Else Qt itself would hold back what the page asks of the network.
+    # Else Qt itself would hold back what the page asks of the network; and asked for that, files.
     settings = QWebEngineSettings.WebAttribute
     profile.settings().setAttribute(settings.LocalContentCanAccessRemoteUrls, True)
+    profile.settings().setAttribute(settings.LocalContentCanAccessFileUrls, True)
     profile.settings().setAttribute(settings.ShowScrollBars, False)
     view = QWebEngineView()
     shown = Page(profile, view)

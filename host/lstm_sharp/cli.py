@@ -60,6 +60,18 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status, 2 for what the user can mend."""
+    options = parser().parse_args(arguments)
+    given = vars(options)
+
+    def act() -> None:
+        with looking_in(given.pop("board_dir")), files.max_memory(given.pop("max_memory", None)):
+            options.command(options)
+
+    return ended(act, "lstm-sharp: ")
+
+
+def parser() -> Parser:
+    """Make the parser of all commands."""
     parser = Parser(
         prog="lstm-sharp",
         description="LSTM inference on FPGAs, from a trained model to a board.",
@@ -91,14 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _option(command, "--format")
             _option(command, "--node", "--prefix")
             _option(command, "--max-memory")
-    options = parser.parse_args(arguments)
-    given = vars(options)
-
-    def act() -> None:
-        with looking_in(given.pop("board_dir")), files.max_memory(given.pop("max_memory", None)):
-            options.command(options)
-
-    return ended(act, "lstm-sharp: ")
+    return parser
 
 
 def _option(to: Any, *names: str, **own: Any) -> None:
