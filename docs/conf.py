@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "host"))
 from lstm_sharp import __version__  # noqa: E402
 
 project = "LSTM-Sharp"
-author = "The LSTM-Sharp maintainers"
+author = copyright = "The LSTM-Sharp maintainers"
 release = version = __version__
 extensions = [
     "myst_parser",
@@ -25,7 +25,6 @@ extensions = [
 include_patterns = ["*.md", "docs/**", "*/README.md", "examples/*/README.md"]
 exclude_patterns = [".*", "build", "dist"]
 root_doc = "README"
-suppress_warnings: list[str] = []
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 
@@ -36,3 +35,10 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_show_search_summary = False  # which a page that no server gave could not fetch
+
+autodoc_class_signature = "mixed"
+autodoc_member_order = "bysource"
+autodoc_mock_imports = ["torch"]
+autodoc_typehints = "none"  # shapes and types that docstrings do not tell are none of a caller's
+napoleon_use_ivar = True
+napoleon_use_rtype = False

@@ -11,17 +11,21 @@ import posixpath
 import re
 import shutil
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.util.nodes import make_refnode
 
-from lstm_sharp import cli, paths
+from lstm_sharp import cli
 
 COMMANDS, GLOSSARY, LIST = "docs/commands", "docs/glossary", "docs/README"
 """Pages that are more than their text."""
-EVERYDAY = set("call finish front part pass turn piece reach run span whole word work".split())
+EVERYDAY = (
+    *("block", "call", "finish", "front", "part", "pass", "piece", "reach", "run", "shape", "span"),
+    *("turn", "whole", "word", "work", "D", "K", "M", "N", "P"),
+)
 """Words of the glossary that mostly mean on a page what they mean everywhere."""
 _LISTED = re.compile(r"^\| \[([^]]+)\]\(([^)]+)\.md\)", re.M)
 _WORD = re.compile(r"^\| (?!word \|)(?!-)([^|]+) \| ([^|]+) \|$", re.M)
@@ -49,11 +53,11 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[str]:
     """Write what a parser's commands say of themselves as Markdown, a line after the other."""
     (found,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     for name, command in found.choices.items():
-        yield from ("", f"## {name}", "", _plain(command.description or ""), "")
+        yield from ("", f"## {name}", "", _plain(cleandoc(command.description or "")), "")
         yield from ("```text", command.format_usage().strip(), "```", "")
         yield from (f"```{{program}} {command.prog}", "```", "")
         for action in command._actions:
-            if action.help != argparse.SUPPRESS:
+            if action.help != argparse.SUPPRESS and action.dest != "help":
                 yield from (f"````{{option}} {_written(action)}", _told(action), "````", "")
 
 
@@ -108,7 +112,7 @@ def _explain_words(app: Any, tree: nodes.document, name: str) -> None:
     if name == GLOSSARY:
         return
     known = words(Path(app.srcdir, GLOSSARY + ".md").read_text(encoding="utf-8"))
-    left = {word: known[word] for word in known if len(word) > 1 and word not in EVERYDAY}
+    left = {word: known[word] for word in known if word not in EVERYDAY}
     for text in list(tree.findall(nodes.Text)):
         above, inside = text.parent, text.parent
         while inside is not None and not isinstance(inside, _NOT_HERE):
@@ -116,13 +120,14 @@ def _explain_words(app: Any, tree: nodes.document, name: str) -> None:
         if inside is not None or not left:
             continue
         longest = sorted(map(re.escape, left), key=len, reverse=True)
-        parts = re.split(rf"(?<![\w-])({'|'.join(longest)})(?=e?s?(?![\w-]))", str(text))
+        parts = re.split(rf"(?<![\w-])((?:{'|'.join(longest)})s?)(?![\w-])", str(text))
         made: list[nodes.Node] = []
         for part in parts:
-            if part in left:
+            word = part if part in left else part.removesuffix("s")
+            if word in left:
                 shown = nodes.inline("", part)
-                link = make_refnode(app.builder, name, GLOSSARY, _anchor(part), shown)
-                link["reftitle"] = left.pop(part)
+                link = make_refnode(app.builder, name, GLOSSARY, _anchor(word), shown)
+                link["reftitle"] = left.pop(word)
                 link["classes"].append("word")
                 made.append(link)
             else:

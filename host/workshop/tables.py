@@ -1,8 +1,8 @@
 """Tables of the documentation, made from docs/results/*.json.
 
 ``python -m workshop.tables`` rewrites what stands between ``<!-- table: NAME -->`` and
-``<!-- end -->`` in README.md, docs/, docs/paper/ and configs/README.md; ``--check`` fails if that
-would change anything, or if a picture is of other results.
+``<!-- end -->`` in README.md, docs/, its tutorials/ and paper/, and configs/README.md; ``--check``
+fails if that would change anything, or if a picture is of other results.
 """
 
 from __future__ import annotations
@@ -85,8 +85,10 @@ def rewrite(check: bool = False) -> list[str]:
     """
     changed = []
     root = results.DOCS.parent
-    pages = [root / "README.md", root / "configs/README.md", *sorted(root.glob("docs/*.md"))]
-    for page in (*pages, root / "docs/paper/README.md"):
+    for page in (
+        *(root / "README.md", root / "configs/README.md", root / "docs/paper/README.md"),
+        *sorted([*root.glob("docs/*.md"), *root.glob("docs/tutorials/*.md")]),
+    ):
         text = page.read_text(encoding="utf-8")
         new = results.fill(text, _table)
         if new != text:
@@ -204,6 +206,36 @@ def _costs(cfg: Config) -> list[float]:
     cycles = predict(cfg, plan.program([_STEPS])).cycles / _STEPS
     taken = storage.most(cfg)
     return [cfg.dsps, *(taken[kind] for kind in list(_KINDS)[1:]), round(cycles)]
+
+
+def _processor() -> Rows:
+    """A PC's processor beside the engines that hold a layer, one sequence at a time."""
+    seen = results.read("paper/measured")["cpu"]
+    rows = [["X = H, steps", f"float32, {seen['processor']} *measured on a PC*", "int8, the same"]]
+    rows[0] += [f"`{name}` *modelled*" for name in _ENGINES]
+    alone = [one for one in seen["rows"] if one["batch"] == 1]
+    for size, steps in dict.fromkeys((one["hidden"], one["steps"]) for one in alone):
+        cells = [f"{size:,}, {steps}"]
+        for kind in ("float32", "dynamic int8"):
+            best = min(
+                (o for o in alone if (o["hidden"], o["numbers"]) == (size, kind)),
+                key=lambda one: one["median_ms"],
+            )
+            threads = "1 thread" if best["threads"] == 1 else f"{best['threads']} threads"
+            cells.append(f"{best['median_ms']:.2f} ms, {best['library']}, {threads}")
+        for cfg in map(config.load, _ENGINES):
+            if size > largest_square(cfg):
+                cells.append("does not hold it")
+                continue
+            plan = make_plan([LayerShape(size, size)], cfg, "best", sequences=1)
+            cycles = predict(cfg, plan.program([steps])).cycles
+            cells.append(f"{cycles / cfg.clock_mhz / 1e3:.2f} ms at {cfg.clock_mhz} MHz")
+        rows.append(cells)
+    return rows
+
+
+_ENGINES = ("pynq-z2", "pynq-z2-fast", "kv260", "zcu104")
+"""What a processor is shown beside."""
 
 
 def _schedules() -> Rows:
@@ -438,6 +470,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "engines": _engines,
     "boards": _boards,
     "knobs": _knobs,
+    "processor": _processor,
     "schedules": _schedules,
     "resources": _resources,
     "resource_model": _resource_model,
