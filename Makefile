@@ -111,10 +111,7 @@ pictures: setup ## draw the documentation's pictures from docs/results/, and sho
 	@PYTHONPATH=tests $(RUN) -m report_picture
 
 docs: setup ## build the documentation's site, build/docs/index.html; warnings are errors
-	@rm -rf -- "$(BUILD)/docs"
-	@$(RUN) -m sphinx --nitpicky --fail-on-warning --keep-going --quiet --fresh-env -j 2 \
-	  -c docs -d "$(BUILD)/doctrees" . "$(BUILD)/docs"
-	@echo "$(BUILD)/docs/index.html"
+	@$(RUN) -m workshop.site "$(BUILD)/docs"
 
 wheel: setup ## write dist/lstm_sharp-*.whl, to install elsewhere
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -33,6 +33,7 @@ html_title = "LSTM-Sharp"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_domain_indices = False
 html_show_sphinx = False
 html_show_search_summary = False  # which a page that no server gave could not fetch
 

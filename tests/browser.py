@@ -1,10 +1,11 @@
-"""Opens a page in a real Chromium, that of Qt WebEngine, and prints what it saw as JSON.
+"""Opens pages in a real Chromium, that of Qt WebEngine, and prints what it saw as JSON.
 
-    python tests/browser.py PAGE.html FOLDER light|dark
+    python tests/browser.py FOLDER light|dark PAGE.html ...
 
-The folder gets a screenshot in each width, and the page as it is printed; with LOOK set they show
-all of it, and the printed pages are pictures, too. It is a process of its own, because Chromium's
-colour scheme is an option of the process.
+Each page is opened in each width. Of a single one the folder gets screenshots, and the page as it
+is printed; with LOOK set they show all of it, and the printed pages are pictures, too. A page may
+end in ``?q=WORDS``: what a search finds is waited for. It is a process of its own, because
+Chromium's colour scheme is an option of the process.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +31,18 @@ _FACTS = """JSON.stringify({
   tops: Object.fromEntries([...document.querySelectorAll("section")]
     .map(s => [s.id, s.getBoundingClientRect().top])),
   sections: [...document.querySelectorAll("section > h2")].map(h => h.textContent),
+  broken: [...document.images].filter(i => !i.naturalWidth).map(i => i.src),
+  colours: [...new Set([...document.querySelectorAll("body *")]
+    .filter(e => e.checkVisibility({visibilityProperty: true})
+      && [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim()))
+    .map(e => {
+      let b = e;
+      const clear = n => getComputedStyle(n).backgroundColor == "rgba(0, 0, 0, 0)";
+      while (b.parentElement && clear(b)) b = b.parentElement;
+      return getComputedStyle(e).color + " on " + getComputedStyle(b).backgroundColor;
+    }))],
+  found: document.querySelector("#search-results h2")?.textContent == "Search Results"
+    ? [...document.querySelectorAll("ul.search a")].map(a => a.getAttribute("href")) : null,
   drawings: [...document.querySelectorAll("svg[role=img]")]
     .map(s => s.getBoundingClientRect().height),
   outside: [...document.querySelectorAll("svg[role=img]")].flatMap(s =>
@@ -40,7 +54,7 @@ _FACTS = """JSON.stringify({
 
 
 def main() -> None:
-    page, folder, scheme = sys.argv[1:]
+    folder, scheme, *pages = sys.argv[1:]
     os.environ |= {
         "QT_QPA_PLATFORM": "offscreen",
         "QTWEBENGINE_DISABLE_SANDBOX": "1",  # Chromium has none for root, whom CI runs as
@@ -48,7 +62,7 @@ def main() -> None:
         + {"dark": "0", "light": "1"}[scheme],
     }
     try:
-        from PySide6.QtCore import QEventLoop, QTimer, QUrl
+        from PySide6.QtCore import QEventLoop, Qt, QTimer, QUrl
         from PySide6.QtPdf import QPdfDocument
         from PySide6.QtWebEngineCore import (
             QWebEnginePage,
@@ -64,6 +78,7 @@ def main() -> None:
 
     application = QApplication([])
     told: dict[str, Any] = {"console": [], "requests": [], "seen": {}}
+    """What is noticed on all pages; and of each what is seen, by its width."""
 
     class Requests(QWebEngineUrlRequestInterceptor):
         def interceptRequest(self, info: Any) -> None:
@@ -76,7 +91,9 @@ def main() -> None:
     def answer(ask: Callable[[Callable[..., None]], object]) -> Any:
         """Wait for what is handed to a callback."""
         loop, found = QEventLoop(), []
-        QTimer.singleShot(1000 * _SECONDS, loop.quit)
+        timer = QTimer(loop)  # and gone with it
+        timer.timeout.connect(loop.quit)
+        timer.start(1000 * _SECONDS)
         ask(lambda *given: (found.append(given), loop.quit()))
         loop.exec()
         if not found:
@@ -94,33 +111,46 @@ def main() -> None:
     shown = Page(profile, view)
     view.setPage(shown)
     view.show()
-    for width in WIDTHS:
-        view.resize(width, 900)
+    for page in pages:
+        path, _, query = page.partition("?")
+        url = QUrl.fromLocalFile(os.path.abspath(path))
+        url.setQuery(query or None)
+        told["seen"][page], ends = {}, time.monotonic() + _SECONDS
 
-        def load(then: Callable[..., None]) -> None:
-            shown.loadFinished.connect(then)
-            shown.load(QUrl.fromLocalFile(os.path.abspath(page)))
+        def load(then: Callable[..., None], url: QUrl = url) -> None:
+            shown.loadFinished.connect(then, Qt.ConnectionType.SingleShotConnection)
+            shown.load(url)
 
         (loaded,) = answer(load)
-        facts = json.loads(answer(lambda then: shown.runJavaScript(_FACTS, then))[0])
-        told["seen"][width] = {"loaded": loaded, **facts}
-        if "LOOK" in os.environ:
-            view.resize(width, min(facts["height"], 16_000))
-            answer(lambda then: QTimer.singleShot(2000, then))  # until all of it is drawn
-        view.grab().save(f"{folder}/{scheme}-{width}.png")
-    printed = f"{folder}/{scheme}.pdf"
+        for width in WIDTHS:
+            view.resize(width, 900)
+            while True:
+                facts = json.loads(answer(lambda then: shown.runJavaScript(_FACTS, then))[0])
+                waits = facts["width"] != width or (query and facts["found"] is None)
+                if not waits or time.monotonic() > ends:
+                    break
+                answer(lambda then: QTimer.singleShot(20, then))
+            told["seen"][page][width] = {"loaded": loaded, **facts}
+            if len(pages) > 1:
+                continue
+            if "LOOK" in os.environ:
+                view.resize(width, min(facts["height"], 16_000))
+                answer(lambda then: QTimer.singleShot(2000, then))  # until all of it is drawn
+            view.grab().save(f"{folder}/{scheme}-{width}.png")
+    if len(pages) == 1:
+        told["seen"] = told["seen"][page]
+        printed = f"{folder}/{scheme}.pdf"
 
-    def to_pdf(then: Callable[..., None]) -> None:
-        shown.pdfPrintingFinished.connect(then)
-        shown.printToPdf(printed)
+        def to_pdf(then: Callable[..., None]) -> None:
+            shown.pdfPrintingFinished.connect(then)
+            shown.printToPdf(printed)
 
-    answer(to_pdf)
-    document = QPdfDocument()
-    document.load(printed)
-    pages = range(document.pageCount())
-    told["printed"] = [document.getAllText(number).text() for number in pages]
-    if "LOOK" in os.environ:
-        for number in pages:
+        answer(to_pdf)
+        document = QPdfDocument()
+        document.load(printed)
+        sheets = range(document.pageCount())
+        told["printed"] = [document.getAllText(number).text() for number in sheets]
+        for number in sheets if "LOOK" in os.environ else ():
             size = (document.pagePointSize(number) * 1.6).toSize()
             document.render(number, size).save(f"{folder}/{scheme}-page{number}.png")
     print(json.dumps(told))

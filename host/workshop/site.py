@@ -1,7 +1,7 @@
-"""What Sphinx does not do of itself for the documentation's site: an extension of it.
+"""The documentation's site (``make docs``), and what Sphinx does not do of itself for it.
 
-The contents are those of docs/README.md, the page of commands is what ``--help`` knows, and the
-first of each of the glossary's words on a page tells what it means and leads to the glossary.
+As an extension: the contents are those of docs/README.md, the page of commands is what ``--help``
+knows, and the first of each of the glossary's words on a page leads to what it means.
 """
 
 from __future__ import annotations
@@ -10,15 +10,22 @@ import argparse
 import posixpath
 import re
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
+from functools import partial
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.cmd.build import build_main
 from sphinx.util.nodes import make_refnode
 
 from lstm_sharp import cli
+from lstm_sharp.errors import ToolError, UsageError
+from lstm_sharp.terminal import Parser, ended
+from workshop.results import DOCS
 
 COMMANDS, GLOSSARY, LIST = "docs/commands", "docs/glossary", "docs/README"
 """Pages that are more than their text."""
@@ -27,10 +34,46 @@ EVERYDAY = (
     *("turn", "whole", "word", "work", "D", "K", "M", "N", "P"),
 )
 """Words of the glossary that mostly mean on a page what they mean everywhere."""
+_COMMENT = re.compile(r"^<!--.*?-->$", re.M | re.S)
 _LISTED = re.compile(r"^\| \[([^]]+)\]\(([^)]+)\.md\)", re.M)
-_WORD = re.compile(r"^\| (?!word \|)(?!-)([^|]+) \| ([^|]+) \|$", re.M)
+_WORD = re.compile(r"^\| ([^|]+) \| ([^|]+) \|$", re.M)
 _NOT_HERE = (nodes.title, nodes.table, nodes.reference, nodes.literal, nodes.FixedTextElement)
 """Where no word is explained: a heading, what scrolls in a box of its own, a link, code."""
+
+
+def main() -> int:
+    """Build the site, or say what is wrong with a page."""
+    parser = Parser(description="Build the documentation's site.")
+    parser.add_argument(
+        "output", type=Path, help="the folder it becomes; it takes an old one's place"
+    )
+    out = parser.parse_args().output
+    return ended(partial(build, out))
+
+
+def build(out: Path, source: Path = DOCS.parent) -> None:
+    """Build the site; a link or a reference to nothing, and any other warning, is an error.
+
+    Args:
+        out: the folder that it becomes, whole or not at all.
+        source: the folder of the pages.
+
+    Raises:
+        UsageError: there is something at ``out`` that is no site.
+        ToolError: Sphinx has warned; on stderr it has said of what.
+    """
+    if out.exists() and not (out / "objects.inv").is_file():
+        raise UsageError(f"{out} is there, and is no site: name another folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as made:
+        site, kept = f"{made}/site", f"{made}/doctrees"
+        how = ["--nitpicky", "--fail-on-warning", "--keep-going", "--quiet", "-j", "2"]
+        if build_main([*how, "-c", str(DOCS), "-d", kept, str(source), site]):
+            raise ToolError("the site was not built: see the warnings above")
+        if out.exists():
+            shutil.rmtree(out)
+        Path(site).rename(out)
+    print(f"{out}/index.html")
 
 
 def contents(listed: str, folder: str) -> str:
@@ -81,7 +124,7 @@ def words(glossary: str) -> dict[str, str]:
     """Return the glossary's words and what each means, from the page's Markdown."""
     return {
         word.strip(" *`"): re.sub(r"[`*]|\]\([^)]*\)|\[", "", meaning)
-        for row, meaning in _WORD.findall(glossary)
+        for row, meaning in _WORD.findall(glossary)[1:]  # after the head
         for word in row.split(",")
     }
 
@@ -91,7 +134,8 @@ def _anchor(word: str) -> str:
 
 
 def _read_page(app: Any, name: str, source: list[str]) -> None:
-    """Complete the text of two pages."""
+    """Leave out comments, line for line, and complete the text of two pages."""
+    source[0] = _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), source[0])
     if name == app.config.root_doc:
         listed = Path(app.srcdir, LIST + ".md").read_text(encoding="utf-8")
         source[0] += contents(listed, posixpath.dirname(LIST))
@@ -102,9 +146,10 @@ def _read_page(app: Any, name: str, source: list[str]) -> None:
 def _mark_words(app: Any, tree: nodes.document) -> None:
     """Give each row of the glossary an anchor for each of its words."""
     if app.env.docname == GLOSSARY:
-        for row in tree.findall(nodes.row):
-            for word in row.children[0].astext().split(","):
-                row["ids"].append(_anchor(word.strip()))
+        for body in tree.findall(nodes.tbody):
+            for row in body.children:
+                for word in row.children[0].astext().split(","):
+                    row["ids"].append(_anchor(word.strip()))
 
 
 def _explain_words(app: Any, tree: nodes.document, name: str) -> None:
@@ -149,3 +194,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("doctree-resolved", _explain_words)
     app.connect("build-finished", _open_at_index)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
