@@ -1,6 +1,6 @@
 """Opens pages in a real Chromium, that of Qt WebEngine, and prints what it saw as JSON.
 
-    python tests/browser.py FOLDER light|dark PAGE.html ...
+    python tests/browser.py PAGE.html FOLDER light|dark [PAGE.html ...]
 
 Each page is opened in each width. Of a single one the folder gets screenshots, and the page as it
 is printed; with LOOK set they show all of it, and the printed pages are pictures, too. A page may
@@ -54,7 +54,8 @@ _FACTS = """JSON.stringify({
 
 
 def main() -> None:
-    folder, scheme, *pages = sys.argv[1:]
+    first, folder, scheme, *more = sys.argv[1:]
+    pages = [first, *more]
     os.environ |= {
         "QT_QPA_PLATFORM": "offscreen",
         "QTWEBENGINE_DISABLE_SANDBOX": "1",  # Chromium has none for root, whom CI runs as

@@ -50,7 +50,7 @@ def main() -> None:
 
 def _shot(here: Path, scheme: str) -> tuple[Image.Image, dict[str, int]]:
     """Return a whole page, and where its sections begin."""
-    command = [sys.executable, browser.__file__, here, scheme, here / "page.html"]
+    command = [sys.executable, browser.__file__, here / "page.html", here, scheme]
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, env={**os.environ, "LOOK": "1"}
     )

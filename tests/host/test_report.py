@@ -330,7 +330,7 @@ def browser(folder: Path) -> Callable[[str, str], dict]:
 
     def open_page(name: str, scheme: str) -> dict:
         (folder / name).mkdir(exist_ok=True)
-        command = [sys.executable, BROWSER, folder / name, scheme, folder / f"{name}.html"]
+        command = [sys.executable, BROWSER, folder / f"{name}.html", folder / name, scheme]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         if done.returncode == NONE:
             pytest.skip(f"no Chromium here: {done.stderr.strip()}")

@@ -179,7 +179,8 @@ def test_what_leads_nowhere_ends_the_build(tmp_path: Path) -> None:
 
 def opened(site: Path, scheme: str, names: list[str]) -> dict:
     """Open pages in Chromium, in a process of its own, which knows one colour scheme."""
-    command = [sys.executable, BROWSER, site.parent, scheme, *(f"{site}/{n}" for n in names)]
+    first, *more = (f"{site}/{name}" for name in names)
+    command = [sys.executable, BROWSER, first, site.parent, scheme, *more]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode == NONE:
         pytest.skip(f"no Chromium here: {done.stderr.strip()}")
