@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from lstm_sharp import __version__
-from lstm_sharp.engine.boards import VIRTUAL
+from lstm_sharp.engine.boards import VIRTUAL, VIRTUAL_NEEDS
 from lstm_sharp.errors import LstmSharpError, ToolError, UsageError, lacking
 from lstm_sharp.flow import verilate, xilinx
 
@@ -132,6 +132,9 @@ def _rtl() -> str:
 def _virtual() -> str:
     if find_spec("pynq") is None and sys.version_info >= (3, 13):
         raise ToolError("pynq is not for Python 3.13 and later; make an environment of 3.12")
+    for module in VIRTUAL_NEEDS:
+        if find_spec(module) is None:
+            raise lacking(module, "a virtual board")
     return f"{_modules('a virtual board', 'pynq')}, {_rtl()}"
 
 

@@ -59,6 +59,7 @@ EXTRAS = {
     "matplotlib": "draw",
     "onnx": "graph",
     "onnxruntime": "graph",
+    "pkg_resources": "virtual",
     "pynq": "virtual",
     "shtab": "shell",
     "torch": "train",

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,10 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.fit import best_of, fit, own_config, parts_of
 from lstm_sharp.model.graph import Graph
+from lstm_sharp.model.onnx_file import read_onnx
 from lstm_sharp.numerics.stored import load
 from lstm_sharp.runtime import graph_files
 from lstm_sharp.runtime.inputs import check_input
-
-CONFIG = "engine.json"
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,14 @@ class Project:
     config: Config
     labels: str = ""
 
+    @property
+    def engine(self) -> str:
+        """The config's file: its name is the engine's, and the overlay's."""
+        return f"{self.config.name}.json"
+
     def makefile(self) -> str:
         """Return the Makefile: a line for each thing that can be done."""
-        model, engine = self.model, f"--config {CONFIG}"
+        model, engine = self.model, f"--config {self.engine}"
 
         def data(option: str) -> str:
             given = [f"{name}={file}" if name else file for name, file in self.inputs.items()]
@@ -69,8 +73,8 @@ class Project:
     make try        # a package for {board}, on a virtual board
 
 `lstm-sharp doctor rtl virtual` says what these need. `{self.model}` is the model, {self._told()}
-are inputs: numbers are chosen on them, and errors measured. `{CONFIG}` is the engine,
-for {board}; `lstm-sharp explore {self.model} --board {board} -o {CONFIG}` looks for a better one.
+are inputs: numbers are chosen on them, and errors measured. `{self.engine}` is the engine,
+for {board}; `lstm-sharp explore {self.model} --board {board} -o own.json` looks for a better one.
 All is yours to change: the files, and the five lines of the Makefile.
 """
 
@@ -103,6 +107,9 @@ def make(
     if (model is None) != (calibration is None):
         lacks = "--calibration" if calibration is None else "--model"
         raise UsageError(f"a model comes with its inputs: give {lacks} as well, or neither")
+    parent = out.absolute().parent
+    if not parent.is_dir():
+        raise UsageError(f"{out.parent} is no folder; make it first")
     labels: np.ndarray | None = None
     values: dict[str, np.ndarray]
     if model is None:
@@ -128,10 +135,10 @@ def make(
     made = Project(
         f"model{source.suffix.lower()}",
         names,
-        replace(own_config(found, best), name="engine"),
+        own_config(found, best),
         "labels.npy" if labels is not None else "",
     )
-    with tempfile.TemporaryDirectory(dir=_parent(out), prefix=".lstm-sharp-") as beside:
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".lstm-sharp-") as beside:
         new = Path(beside) / "new"
         new.mkdir()
         (new / made.model).write_bytes(_whole(source))
@@ -139,11 +146,11 @@ def make(
             np.save(new / file, values[name])
         if labels is not None:
             np.save(new / made.labels, labels)
-        (new / CONFIG).write_text(json.dumps(made.config.knobs(), indent=2) + "\n", "utf-8")
+        (new / made.engine).write_text(json.dumps(made.config.knobs(), indent=2) + "\n", "utf-8")
         (new / "Makefile").write_text(made.makefile(), "utf-8")
         (new / "README.md").write_text(made.readme(out.name), "utf-8")
         os.replace(new, out)
-    yield f"{folder}: {made.model}, {', '.join(names.values())}, {CONFIG} ({best}), Makefile"
+    yield f"{folder}: {made.model}, {', '.join(names.values())}, {made.engine}, Makefile"
     yield f"next: make -C {folder} compare"
 
 
@@ -151,23 +158,11 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
 
 
-def _parent(out: Path) -> Path:
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"{out.parent} is no folder; make it first")
-    return out.absolute().parent
-
-
 def _whole(source: Path) -> bytes:
     """Return a model's file, with what an ONNX file has beside it put in."""
-    data = files.read_bytes(source)
-    if source.suffix.lower() != ".onnx":
-        return data
-    import onnx
-
-    model = onnx.load_model_from_string(data)
-    onnx.load_external_data_for_model(model, str(source.absolute().parent))
-    whole: bytes = model.SerializeToString()
-    return whole
+    if source.suffix.lower() == ".onnx":
+        return bytes(read_onnx(source).SerializeToString())
+    return files.read_bytes(source)
 
 
 def _utterances() -> tuple[np.ndarray, np.ndarray]:
