@@ -1,4 +1,4 @@
-"""Commands one begins with: what can be done on this machine, a folder for a model."""
+"""Commands about this machine: what can be done on it, a folder for a model, its board."""
 
 from __future__ import annotations
 
@@ -49,7 +49,26 @@ def _new(options: Namespace) -> None:
         say(line, most=WIDE)
 
 
+def _add_worker(parser: Parser) -> None:
+    told = "of a Dask cluster, tcp://HOST:8786: dask scheduler starts one"
+    option(parser, "--scheduler", required=True, metavar="ADDRESS", help=told)
+    option(parser, "--package", required=True, metavar="DIR", help="that the board runs")
+    option(parser, "--overlay", metavar="FILE.bit", help="default: the one in the package")
+
+
+def _worker(options: Namespace) -> None:
+    """Own this machine's board, and answer for it in a cluster; see docs/fleet.md.
+
+    lstm_sharp.serve.Fleet puts all boards with one package behind one call. A cluster's members run
+    what others send them: keep it to machines that trust each other.
+    """
+    from lstm_sharp import serve
+
+    serve.work(options.scheduler, options.package, options.overlay, say)
+
+
 COMMANDS = (
     Command("doctor", "tell what can be done here, and how to get the rest", _doctor, _add_doctor),
+    Command("worker", "own a board, one of a cluster's", _worker, _add_worker),
     Command("new", "make a folder for a model of your own", _new, _add_new),
 )
