@@ -28,7 +28,11 @@ SIZES = (4, 6)
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     local = distributed.LocalCluster(
-        n_workers=0, processes=False, dashboard_address=":0", silence_logs=50, host="tcp://127.0.0.1"
+        n_workers=0,
+        processes=False,
+        dashboard_address=":0",
+        silence_logs=50,
+        host="tcp://127.0.0.1",
     )
     with local:
         yield local.scheduler_address
