@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -32,8 +34,8 @@ _COMMANDS = {
     "new": "new mine",
     "completion": "completion bash",
 }
-_CHECKOUT = {"paper"}
-"""Commands that say that they take one."""
+_ELSEWHERE = {"paper", "worker"}
+"""The one takes a checkout, the other a cluster: tests/host/test_serve.py."""
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +73,32 @@ def test_it_holds_what_people_run_and_no_more(installed: Path) -> None:
 
 
 def test_the_commands_of_the_help_are_all_tried() -> None:
-    assert {one.name for one in cli.COMMANDS} == set(_COMMANDS) | _CHECKOUT
+    assert {one.name for one in cli.COMMANDS} == set(_COMMANDS) | _ELSEWHERE
 
 
-@pytest.mark.parametrize("command", _COMMANDS.values())
-def test_each_command_works_from_any_folder(
-    command: str, installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    np.savez("m.npz", **torch_names(pytorch_like(0, (4, 6))))
+_EACH = """
+import json, sys
+from lstm_sharp import cli
+failed = [line for line in json.loads(sys.argv[1]) if cli.main(line.split())]
+print(cli.__file__, file=sys.stderr)
+sys.exit(f"failed: {failed}" if failed else 0)
+"""
+
+
+def test_each_command_works_from_any_folder(installed: Path, with_engines: Path) -> None:
+    np.savez(with_engines / "m.npz", **torch_names(pytorch_like(0, (4, 6))))
     x = np.random.default_rng(0).normal(size=(2, 5, 4))
-    np.save("x.npy", x.astype(np.float32))
-    monkeypatch.setenv("PYTHONPATH", str(installed))
-    here = "import lstm_sharp; print(lstm_sharp.__file__)"
-    where = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, check=True)
-    assert Path(where.stdout.strip()).is_relative_to(installed)
-    run = [sys.executable, "-m", "lstm_sharp", *command.split()]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    np.save(with_engines / "x.npy", x.astype(np.float32))
+    done = subprocess.run(
+        [sys.executable, "-c", _EACH, json.dumps(list(_COMMANDS.values()))],
+        cwd=with_engines,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert not done.returncode, done.stderr
+    assert done.stderr.splitlines()[-1] == str(installed / "lstm_sharp" / "cli.py")
 
 
 def test_each_module_that_may_lack_is_told_by_its_extra(installed: Path) -> None:
