@@ -53,10 +53,10 @@ class Boards:
         self.scheduler = scheduler
         self.processes: dict[str, subprocess.Popen[str]] = {}
 
-    def add(self) -> str:
+    def add(self, of: str = "package") -> str:
         run = [sys.executable, "-m", "lstm_sharp", "worker", "--scheduler", self.scheduler]
         process = subprocess.Popen(
-            [*run, "--package", "package"],
+            [*run, "--package", of],
             env={**os.environ, "LSTM_SHARP_VIRTUAL": "pynq-z2"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -200,10 +200,17 @@ def test_bad_input(
     assert told in line
 
 
-def test_only_boards_with_the_package_count(scheduler: str, boards: Boards) -> None:
-    boards.add()
-    np.savez("other.npz", **torch_names(pytorch_like(1, SIZES)))
-    data = ["--assume-range", "-1,1", "--config", "tiny"]
-    assert cli.main(["package", "other.npz", *data, "-o", "other"]) == 0
+def test_only_boards_with_the_package_answer(
+    scheduler: str, boards: Boards, model: QuantModel
+) -> None:
+    first = boards.add()
+    np.savez("m.npz", **torch_names(pytorch_like(1, SIZES)))
+    assert package_cli("other", "--virtual") == 0
     with pytest.raises(ToolError, match="no board at tcp://.* has this package"):
         serve.Fleet(scheduler, "other")
+    second = boards.add("other")
+    x = integers(model, 6, 9)
+    for held, address in (("package", first), ("other", second)):
+        with serve.Fleet(scheduler, held) as fleet:
+            assert same(list(fleet.run(x)), right(package.read(held).model, list(x))[0])
+            assert fleet.answered == {address: 6}
