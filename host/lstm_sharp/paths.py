@@ -44,5 +44,5 @@ def resource_model() -> Path:
 
 
 def examples() -> Path:
-    """Folder of the examples; in a checkout alone."""
-    return _CHECKOUT / "examples"
+    """Folder of the examples."""
+    return _find("examples")

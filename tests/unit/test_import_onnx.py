@@ -451,5 +451,5 @@ def test_onnx_damaged(tmp_path: Path) -> None:
 def test_onnx_package_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "m.onnx").touch()
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ToolError, match=re.escape("pip install 'lstm-sharp[onnx]'")):
+    with pytest.raises(ToolError, match=re.escape("pip install 'lstm-sharp[graph]'")):
         load(tmp_path / "m.onnx")

@@ -166,7 +166,5 @@ def test_archives_made_to_do_harm(tmp_path: Path) -> None:
 def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, LSTM)
     monkeypatch.setattr(hdf5, "find_spec", lambda name: None)
-    with pytest.raises(
-        ToolError, match=r"needs the h5py package; run pip install 'lstm-sharp\[keras"
-    ):
+    with pytest.raises(ToolError, match=r"needs h5py; run pip install 'lstm-sharp\[graph"):
         load(path)

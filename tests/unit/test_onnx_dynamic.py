@@ -75,5 +75,5 @@ def test_graph_is_read_back(tmp_path) -> None:
 @pytest.mark.parametrize("absent", ["onnx", "onnxruntime.quantization"])
 def test_a_package_is_absent(absent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, absent, None)
-    with pytest.raises(ToolError, match="pip install 'lstm-sharp\\[onnx\\]'"):
+    with pytest.raises(ToolError, match="pip install 'lstm-sharp\\[graph\\]'"):
         onnx_dynamic.dynamic_int8(onnx_dynamic.graph_of(pytorch_like(0, [2, 3])), False)

@@ -19,6 +19,8 @@ _FASTEST = 10_000
 """MHz of a PLL; none comes near."""
 VIRTUAL = "LSTM_SHARP_VIRTUAL"
 """Environment variable: the board that a virtual one stands in for."""
+VIRTUAL_NEEDS = ("pynq", "pkg_resources")
+"""Modules that one takes: pynq the other, which newer setuptools have not."""
 DEFAULT = "pynq-z2"
 """That board, where none is named."""
 OWN = "LSTM_SHARP_BOARDS"

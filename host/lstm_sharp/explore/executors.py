@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import re
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 
-from lstm_sharp.errors import ToolError, UsageError
-
-ANSWER_S = 10
-"""In which a scheduler has to answer."""
+from lstm_sharp import cluster
+from lstm_sharp.errors import ToolError
 
 
 @contextmanager
@@ -30,8 +26,13 @@ def executor(scheduler: str | None = None) -> Iterator[tuple[Executor, int]]:
         ToolError: no ``distributed``, no scheduler that answers, or one without workers.
     """
     if scheduler is not None:
-        with _cluster(scheduler) as found:
-            yield found
+        with cluster.connected(scheduler) as client:
+            count = sum(client.nthreads().values())
+            if not count:
+                raise ToolError(
+                    f"the scheduler at {scheduler} has no workers; start some: dask worker"
+                )
+            yield client.get_executor(), count
         return
     count = os.cpu_count() or 1
     pool = ProcessPoolExecutor(count, get_context("spawn"))
@@ -59,33 +60,3 @@ def _no_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
-    try:
-        from distributed import Client
-        from distributed.comm.core import connect
-    except ImportError:
-        raise ToolError("a cluster takes Dask: pip install 'lstm-sharp[cluster]'") from None
-    if not re.fullmatch(r"\w+://\S+:\d+", address):
-        raise UsageError(f"{address!r:.80} is no address of a scheduler; give tcp://HOST:8786")
-
-    async def greet() -> None:
-        comm = await connect(address, timeout=ANSWER_S)
-        await comm.close()
-
-    try:  # first, since a client that gets no answer takes its time to end
-        with ThreadPoolExecutor(1) as aside:  # where no event loop runs, as one does in a notebook
-            aside.submit(lambda: asyncio.run(asyncio.wait_for(greet(), ANSWER_S))).result()
-        client = Client(address, timeout=ANSWER_S, set_as_default=False)
-    except Exception as error:  # of sockets, of tornado, of addresses that nothing reads
-        raise ToolError(
-            f"no Dask scheduler answers at {address} within {ANSWER_S} s "
-            f"({type(error).__name__}); start one with dask scheduler, and workers"
-        ) from None
-    with client:
-        count = sum(client.nthreads().values())
-        if not count:
-            raise ToolError(f"the scheduler at {address} has no workers; start some: dask worker")
-        yield client.get_executor(), count

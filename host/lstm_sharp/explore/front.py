@@ -10,7 +10,7 @@ from pathlib import Path
 from lstm_sharp import files
 from lstm_sharp.engine.boards import facts
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import ToolError, UsageError, printable
+from lstm_sharp.errors import UsageError, lacking, printable
 from lstm_sharp.explore.search import Found
 from lstm_sharp.explore.session import OWN, Answer
 from lstm_sharp.explore.verify import Verified
@@ -101,7 +101,7 @@ def check_drawing(path: str | None) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise ToolError("a drawing takes matplotlib: pip install matplotlib") from None
+        raise lacking("matplotlib", "a drawing") from None
 
 
 def draw(answer: Answer, path: str) -> None:

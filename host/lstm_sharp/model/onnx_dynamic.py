@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstm_sharp.errors import ToolError
+from lstm_sharp.errors import ToolError, lacking
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.model.onnx_run import make_evaluator
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _OPSET, _IR = 17, 8
 """Versions that every ONNX Runtime of the last years takes."""
 _ATTRIBUTES: dict[str, dict[str, Any]] = {"LSTM": {}, "GRU": {"linear_before_reset": 1}}
-_ABSENT = "ONNX Runtime's int8 needs onnx and onnxruntime; run pip install 'lstm-sharp[onnx]'"
+_WHAT = "ONNX Runtime's int8"
 
 
 def graph_of(model: Model) -> ModelProto:
@@ -37,7 +37,7 @@ def graph_of(model: Model) -> ModelProto:
     try:
         from onnx import TensorProto, helper, numpy_helper
     except ImportError:
-        raise ToolError(_ABSENT) from None
+        raise lacking("onnx", _WHAT) from None
 
     op = model.kind.upper()
     # The axes of a node's x are time, batch, X, those of its h time, direction, batch, H.
@@ -100,7 +100,7 @@ def dynamic_int8(graph: ModelProto, per_channel: bool) -> ModelProto:
     try:
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError:
-        raise ToolError(_ABSENT) from None
+        raise lacking("onnxruntime", _WHAT) from None
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "int8.onnx")

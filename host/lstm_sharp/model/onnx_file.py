@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstm_sharp import files
-from lstm_sharp.errors import ToolError
+from lstm_sharp.errors import lacking
 from lstm_sharp.files import refusing
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ def read_onnx(path: Path) -> ModelProto:
         import onnx
         import onnx.inliner
     except ImportError:
-        raise ToolError(
-            f"{path.name} needs the onnx package; run pip install 'lstm-sharp[onnx]'"
-        ) from None
+        raise lacking("onnx", path.name) from None
     data = files.read_bytes(path)
     with refusing(f"{path.name} cannot be read as ONNX", "export it again"):
         model = onnx.ModelProto.FromString(data)

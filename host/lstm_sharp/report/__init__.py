@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_sharp import __version__
 from lstm_sharp.engine.config import Config
-from lstm_sharp.errors import ToolError, printable
+from lstm_sharp.errors import lacking, printable
 from lstm_sharp.model.model import Model
 from lstm_sharp.report.contents import Progress, gather
 from lstm_sharp.report.parts import Figure, Outline, Table
@@ -50,7 +50,7 @@ def _environment() -> Any:
     try:
         import jinja2  # an extra: a board has no use for it
     except ImportError:
-        raise ToolError("jinja2 is missing; install it with: pip install jinja2") from None
+        raise lacking("jinja2", "a report") from None
     from markupsafe import Markup
 
     def shown(value: object) -> object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAG
     folder = tools.build_folder(cfg, build_dir)
     out = folder / FOLDER
     env = xilinx.environment()
-    command, release = xilinx.find(_COMMANDS, env, _OTHERWISE)
+    command, release = find(env)
     tools.clear(out, out / LOG)
     render.render(cfg, folder)
     programs = write_job(cfg, model, folder / "vectors", build_dir)
@@ -90,6 +90,11 @@ def run(cfg: Config, model: Model, build_dir: Path, stages: Sequence[str] = STAG
         raise ToolError(f"Vitis HLS failed in {stage}: {how}; {remedy} (see {out / LOG})")
     write_stamp(cfg, folder, {"tool": release, "stages": list(stages), "programs": programs})
     return out
+
+
+def find(env: Mapping[str, str]) -> tuple[list[str], str]:
+    """Find Vitis HLS, and its release; errors are those of ``xilinx.find``."""
+    return xilinx.find(_COMMANDS, env, _OTHERWISE)
 
 
 def write_job(cfg: Config, model: Model, folder: Path, build_dir: Path) -> list[list[int]]:

@@ -10,8 +10,8 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from lstm_sharp.engine.boards import DEFAULT, VIRTUAL
-from lstm_sharp.errors import ToolError
+from lstm_sharp.engine.boards import DEFAULT, VIRTUAL, VIRTUAL_NEEDS
+from lstm_sharp.errors import lacking
 from lstm_sharp.virtual.faults import Fault
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ def activate(board: str) -> VirtualDevice:
         ToolError: pynq is missing.
         UsageError: there is no such board.
     """
-    if find_spec("pynq") is None:
-        raise ToolError("pynq is missing; install it with: pip install 'lstm-sharp[virtual]'")
+    for module in VIRTUAL_NEEDS:
+        if find_spec(module) is None:
+            raise lacking(module, "a virtual board")
     from lstm_sharp.virtual.device import VirtualDevice
 
     made = VirtualDevice(board)
@@ -46,5 +47,5 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-if find_spec("pynq"):
+if all(map(find_spec, VIRTUAL_NEEDS)):
     activate(os.environ.get(VIRTUAL) or DEFAULT)

@@ -1,0 +1,1 @@
+"""The commands of ``lstm-sharp``: what each takes, does and tells."""
