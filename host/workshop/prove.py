@@ -84,6 +84,7 @@ UNITS = (
         smaller=(("FifoBeats", 8),),
     ),
     Unit("state_giver", ("state_giver",), "states: a beat each, with a place for it", 5, 40),
+    Unit("program", ("program_memory",), "a program is answered in time, and what passes fits"),
     Unit("fetch", ("fetch",), "a program comes to its end, by a rank", 2, 20),
     Unit(
         *("dispatcher", ("dispatcher",), "each tile once, in order; always less left to do"),
