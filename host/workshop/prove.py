@@ -1,8 +1,8 @@
 """Formal proofs of the SystemVerilog engine's units (``make prove``), see docs/proofs.md.
 
 ``python -m workshop.prove [CONFIG...] [--only UNIT]`` prints a line for each proof, and a line and
-the place of a trace for each that fails; the exit status is then 1. What was proved of all units of
-a shipped config goes to docs/results/proofs.json.
+the place of a trace for each that fails; the exit status is then 1. What was proved of a shipped
+config goes to docs/results/proofs.json.
 """
 
 from __future__ import annotations
@@ -179,8 +179,12 @@ def check(place: Path, kind: str, depth: int) -> Verdict:
     _, said = tools.follow(command, place, log, {**os.environ, "PATH": path})
     status = re.findall(r"Status: (PASSED|FAILED)", said)
     if not status:
-        raise ToolError(f"no answer of the solver about {place.name}: {tools.complaint(said)} (see {log})")
-    fallen = re.findall(r"(?:Assert failed in|Unreached cover statement at) \w+: (?:u_proof\.)?(\w+)", said)
+        raise ToolError(
+            f"no answer of the solver about {place.name}: {tools.complaint(said)} (see {log})"
+        )
+    fallen = re.findall(
+        r"(?:Assert failed in|Unreached cover statement at) \w+: (?:u_proof\.)?(\w+)", said
+    )
     return Verdict(status[-1] == "PASSED", tuple(fallen), time.monotonic() - began, trace)
 
 
@@ -229,6 +233,13 @@ def version() -> str:
         raise ToolError("Bitwuzla not found; install it with: pip install bitwuzla") from None
 
 
+def _known(cfg: Config) -> dict[str, Any]:
+    """What was proved before of an engine's units that there still are."""
+    path = results.DOCS / "results" / "proofs.json"
+    known = results.read("proofs").get(cfg.name, {}) if path.is_file() else {}
+    return {unit.name: known[unit.name] for unit in UNITS if unit.name in known}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prove all units, or one, of configs."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
@@ -245,24 +256,23 @@ def _main(names: Sequence[str], only: str | None) -> int:
     for cfg in engines:
         render(cfg, tools.build_folder(cfg))
     told, failed = Progress("proving"), 0
-    seen: dict[str, dict[str, Any]] = {cfg.name: {} for cfg in engines}
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         told(0, len(cases))
         for done, ((cfg, unit), one) in enumerate(zip(cases, pool.map(prove, *zip(*cases))), 1):
             told(len(cases), len(cases))  # clears the line
             verdict = "holds" if one["holds"] else "FAILS"
             depth = f"induction, {one['depth']} cycles"
-            say(f"{verdict}  {cfg.name:14} {unit.name:12} {one['assertions']:3} assertions, "
-                f"{depth}, {one['seconds']:5.1f} s")
+            say(
+                f"{verdict}  {cfg.name:14} {unit.name:12} {one['assertions']:3} assertions, "
+                f"{depth}, {one['seconds']:5.1f} s"
+            )
             for text in one["failed"]:
                 say(f"       {text}", most=500)
             failed |= not one["holds"]
-            seen[cfg.name][unit.name] = one
+            if one["holds"]:
+                tool = {"yosys": yosys.version(), "bitwuzla": solver}
+                results.add("proofs", cfg, {**_known(cfg), unit.name: {**one, **tool}})
             told(done, len(cases))
-    if not only and not failed:
-        tool = {"yosys": yosys.version(), "bitwuzla": solver}
-        for cfg in engines:
-            results.add("proofs", cfg, {**tool, "units": seen[cfg.name]})
     return int(failed)
 
 

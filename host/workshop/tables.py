@@ -433,6 +433,16 @@ def _qualification(seen: dict[str, Any]) -> list[str]:
     ]
 
 
+def _proofs() -> Rows:
+    """Each unit's proof on each config."""
+    rows = [["config", "unit", "assertions", "induction, cycles", "covers at", "seconds"]]
+    for name, units in results.read("proofs").items():
+        for unit, one in units.items():
+            cells = (one["assertions"], one["depth"], one["covers"] or "", one["seconds"])
+            rows.append([f"`{name}`", f"`{unit}`", *map(str, cells)])
+    return rows
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
     "demo": _demo,
     "engines": _engines,
@@ -450,6 +460,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "gallery": _gallery,
     "gallery_causes": _gallery_causes,
     "qualified": qualified,
+    "proofs": _proofs,
 }
 """What makes each table, by the name in its page, but for that of the bench."""
 
