@@ -33,7 +33,7 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 # What `setup` needs of the system: command and the Debian package that brings it.
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
-.PHONY: help setup demo test test-all lint render csim cosim hls overlay qualify resources figures gallery tables pictures docs
+.PHONY: help setup demo test test-all lint prove render csim cosim hls overlay qualify resources figures gallery tables pictures docs
 .PHONY: bench paper clean size wheel sbom notebooks
 .PHONY: libpython
 
@@ -62,6 +62,9 @@ lint: setup ## check style, types, and both engines' sources
 	$(RUN) -m lstm_sharp.flow.verilate --lint
 	$(RUN) -m workshop.checker
 	$(RUN) -m workshop.tables --check
+
+prove: setup ## prove the RTL's units by induction: tiny, pynq-z2 and zcu104, or CONFIG=; UNIT= for one
+	@$(RUN) -m workshop.prove $(if $(filter file,$(origin CONFIG)),,$(CONFIG)) $(if $(UNIT),--only $(UNIT))
 
 size: setup ## count code lines by room and file, against their budgets
 	@$(RUN) -m workshop.size

