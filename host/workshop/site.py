@@ -7,6 +7,7 @@ knows, and the first of each of the glossary's words on a page leads to what it 
 from __future__ import annotations
 
 import argparse
+import os
 import posixpath
 import re
 import shutil
@@ -65,6 +66,7 @@ def build(out: Path, source: Path = DOCS.parent) -> None:
     if out.exists() and not (out / "objects.inv").is_file():
         raise UsageError(f"{out} is there, and is no site: name another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
+    os.environ |= {"COLUMNS": "80", "NO_COLOR": "1"}  # else a terminal would shape the usages
     with tempfile.TemporaryDirectory(dir=out.parent) as made:
         site, kept = f"{made}/site", f"{made}/doctrees"
         how = ["--nitpicky", "--fail-on-warning", "--keep-going", "--quiet", "-j", "2"]

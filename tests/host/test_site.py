@@ -52,11 +52,11 @@ class Page(HTMLParser):
             self.words[told["href"]] = told["title"]
 
 
-def build(out: Path, source: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def build(out: Path, source: Path = ROOT, columns: int = 80) -> subprocess.CompletedProcess[str]:
     run = "import sys, pathlib, workshop.site as s; s.build(*map(pathlib.Path, sys.argv[1:]))"
     return subprocess.run(
         [sys.executable, "-c", run, out, source],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "host")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "host"), "COLUMNS": str(columns)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -148,10 +148,10 @@ def small(source: Path, **pages: str) -> Path:
 
 def test_a_site_is_the_same_bytes_each_time(tmp_path: Path) -> None:
     source = small(tmp_path / "pages")
-    for _ in range(2):  # the second takes the place of the first
+    for columns in (50, 200):  # of the terminal; the second takes the place of the first
         if (tmp_path / "a").exists():
             shutil.copytree(tmp_path / "a", tmp_path / "b")
-        done = build(tmp_path / "a", source)
+        done = build(tmp_path / "a", source, columns)
         assert (done.returncode, done.stderr) == (0, "")
     found = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*"))
     assert found == sorted(p.relative_to(tmp_path / "b") for p in (tmp_path / "b").rglob("*"))
