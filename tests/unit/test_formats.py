@@ -55,6 +55,17 @@ def test_a_mixture_is_as_wide_as_its_widest() -> None:
             Format.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "narrower"),
+    [
+        *(("W8A8", "W8A16", True), ("W4A16", "W8A16", True), ("W8A16", "W8A16", False)),
+        *(("W4A16", "W8A8", False), ("W8A8", "W4A16", False), ("W8A16", "W8A8", False)),
+    ],
+)
+def test_a_narrower_format_has_no_larger_width(one: str, other: str, narrower: bool) -> None:
+    assert Format.parse(one).narrower(Format.parse(other)) == narrower
+
+
 def test_an_engine_serves_all_mixtures_of_its_widths() -> None:
     one, other, plain = map(TINY.with_format, (MIXED, "W4A8,W8A16,W8A9", "W4A16,W8A16"))
     assert one.identity == other.identity != TINY.identity == plain.identity

@@ -9,7 +9,7 @@ import pytest
 
 from lstm_sharp.errors import UsageError
 from workshop import mutants
-from workshop.mutants import KILLED, ROOMS, ROOT, SURVIVED, Mutant, Room, Tree
+from workshop.mutants import KILLED, NO_CODE, ROOMS, ROOT, SURVIVED, Mutant, Room, Tree
 from workshop.mutations import Mutation, mutations
 
 PYTHON = """
@@ -109,3 +109,23 @@ def test_what_tests_notice_is_killed_and_nothing_else(tmp_path: Path) -> None:
 def test_what_is_no_test_is_not_survived(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such tests: tests/unit/test_nothing.py"):
         Tree(tmp_path / "tree").tests(["tests/unit/test_nothing.py"])
+
+
+def test_every_reason_is_of_a_line_that_there_is() -> None:
+    for key in mutants.reasons():
+        path, change = key.split(": ", 1)
+        assert change.split(" -> ")[0] in " ".join((ROOT / path).read_text().split()), key
+
+
+def test_survivors_count_with_a_reason_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutants, "reasons", lambda: {"a.sv: x -> y": "the same"})
+    entry = {"room": "rtl", "file": "a.sv", "line": 1, "change": "x -> y", "by": "", "seconds": 1.0}
+    seen = [
+        *({**entry, "verdict": verdict} for verdict in (KILLED, KILLED, SURVIVED, NO_CODE)),
+        {**entry, "verdict": SURVIVED, "change": "x -> z"},
+        {**entry, "verdict": KILLED, "room": "driver"},
+    ]
+    _, rtl, driver, all_ = mutants.table(seen)
+    assert rtl == ["rtl", "4", "2", "2", "1", "50.0%", "66.7%", "1"]
+    assert driver == ["driver", "1", "1", "0", "0", "100.0%", "100.0%", "0"]
+    assert all_ == ["all", "5", "3", "2", "1", "60.0%", "75.0%", "1"]
