@@ -24,7 +24,7 @@ from lstm_sharp.terminal import Parser, ended
 from workshop import results
 
 BUILD = Path("build/coverage").resolve()
-SIMULATED = ("tiny", "shapes", "wide")
+SIMULATED = ("tiny", "shapes")
 """Engines whose lines are counted together."""
 CASES = 24
 """Drawn cases on each, every third with streams that stall, and a hundred programs by chance."""

@@ -329,7 +329,7 @@ def _most_seconds(name: str, room: Room, trees: Sequence[Tree]) -> float:
     shutil.copytree(first.folder / "build", built, ignore=shutil.ignore_patterns("tmp"))
     for tree in trees:
         tree.refresh()
-    return 30 + 4 * len(trees) * (time.monotonic() - began)
+    return 30 + 2 * len(trees) * (time.monotonic() - began)
 
 
 def reasons() -> dict[str, str]:
