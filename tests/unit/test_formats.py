@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_sharp import Session
+from lstm_sharp import Session, paths
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.fit import fit
@@ -152,6 +152,13 @@ def test_a_mixture_is_stored_and_run_as_it_is(model: Model, x: np.ndarray, tmp_p
         UsageError, match="h of layer 1 has 8 bits fewer than others, tiny has W8A1"
     ):
         deploy(made, TINY, "best")
+
+
+def test_what_is_not_quantised_is_read_as_the_float_model_that_it_is(tmp_path: Path) -> None:
+    read = stored.load(paths.examples() / "vowels" / "vowels.onnx")
+    assert isinstance(read, Model) and read.quantized is None
+    with pytest.raises(UsageError, match="nothing.npz"):
+        stored.load(tmp_path / "nothing.npz")
 
 
 def test_there_is_a_format_for_each_layer(model: Model, x: np.ndarray) -> None:
