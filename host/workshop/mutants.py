@@ -67,6 +67,7 @@ ROOMS = {
             *(f"{_ANY}each_kind[tiny-rtl]", f"{_ANY}any[rtl-tiny-150-3]"),
             *(f"{_LEVELS}rtl_agrees[tiny-fast]", f"{_RAW}rtl[fast-shapes]"),
             *(f"{_RAW}every_no_op_slot_is_needed[rtl-shapes]", f"{_LEVELS}rtl_agrees[shapes-fast]"),
+            "tests/rtl/test_cocotb.py",
         ),
         compiled=True,
     ),
@@ -111,6 +112,7 @@ ROOMS = {
         ("host/lstm_sharp/driver/*.py", "host/lstm_sharp/board/*.py"),
         (
             *(f"{_DRIVER}_{name}.py" for name in ("owner", "input", "use", "ctrl_c")),
+            "tests/host/test_graph_package.py",
             *(
                 f"{_DRIVER}.py::test_{name}"
                 for name in ("x_in_all_its_forms", "starts_for_mixed_lengths", "another_board")

@@ -128,6 +128,7 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 
 _NO_CODE = r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|^\s*[#`][^\n]*|\b(?:static_)?assert\b[^;]*;'
 _NO_SV = r"|\(\*.*?\*\)|\bimport\b[^;]*;|(?<=\blogic)(?: signed)?\s*(?:\[[^\]]*\])+"
+_NO_CPP = r"|\bU?Int<\d+>"
 """Attributes and imports; widths, for a wider variable is mostly the same or a warning."""
 _LEFT = r"(?:\{[^{}]*\}|[\w.$]+(?:\[[^\]]*\]|\.\w+)*)"
 _SV_STATEMENT = re.compile(
@@ -149,7 +150,7 @@ _BASES = {"b": (2, "b"), "d": (10, "d"), "h": (16, "x")}
 
 
 def _of_tokens(text: str, sv: bool) -> Iterator[Mutation]:
-    no_code = re.compile(_NO_CODE + _NO_SV * sv, re.S | re.M)
+    no_code = re.compile(_NO_CODE + (_NO_SV if sv else _NO_CPP), re.S | re.M)
     code = no_code.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
     assigned = set()
     for found in (_SV_STATEMENT if sv else _CPP_STATEMENT).finditer(code):

@@ -34,6 +34,7 @@ CPP = """
 static_assert(a < b, "a < b");
 template <int kRows> Int<kRows> f(Int<kRows> &x) {
   if (waits_) ++slots_;
+  UInt<6> wide;
   row.next[n] = true ? x : x - y;  // a + b
 }
 """
