@@ -29,7 +29,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from lstm_sharp import files
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError, UsageError
+from lstm_sharp.flow import tools
 from lstm_sharp.terminal import Parser, ended
 from workshop import results
 from workshop.mutations import Mutation, mutations
@@ -52,6 +53,7 @@ class Room:
 _LEVELS = "tests/rtl/test_levels.py::test_"
 _ANY = "tests/rtl/test_any_program.py::test_"
 _RAW = "tests/rtl/test_shapes_raw.py::test_"
+_MIXED = "tests/rtl/test_formats.py::test_engines_of_all_widths_agree[4]"
 _DRIVER = "tests/host/test_driver"
 _QUANTIZE = "tests/host/test_quantize_command.py"
 ROOMS = {
@@ -67,7 +69,7 @@ ROOMS = {
             *(f"{_ANY}each_kind[tiny-rtl]", f"{_ANY}any[rtl-tiny-150-3]"),
             *(f"{_LEVELS}rtl_agrees[tiny-fast]", f"{_RAW}rtl[fast-shapes]"),
             *(f"{_RAW}every_no_op_slot_is_needed[rtl-shapes]", f"{_LEVELS}rtl_agrees[shapes-fast]"),
-            "tests/rtl/test_cocotb.py",
+            *("tests/rtl/test_cocotb.py", _MIXED),
         ),
         compiled=True,
     ),
@@ -79,7 +81,7 @@ ROOMS = {
             *(f"{_ANY}each_kind[tiny-csim]", f"{_ANY}any[csim-tiny-200-]"),
             *(f"{_RAW}csim[csim-shapes]", f"{_RAW}every_no_op_slot_is_needed[csim-shapes]"),
             *(f"{_LEVELS}csim_agrees[{name}]" for name in ("shapes", "one-column")),
-            "tests/csim/test_ranges.py::test_values_take_every_bit_and_no_more[tiny]",
+            *("tests/csim/test_ranges.py::test_values_take_every_bit_and_no_more[tiny]", _MIXED),
         ),
         compiled=True,
     ),
@@ -193,7 +195,7 @@ class Tree:
             processes: that share them, else it is this one's only child.
 
         Raises:
-            UsageError: there are no such tests.
+            ToolError: there are no such tests, or no pytest.
         """
         found = [str(self.folder / "host"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         env = os.environ | {"PYTHONPATH": os.pathsep.join(found).strip(os.pathsep), "CI": "1"}
@@ -231,10 +233,12 @@ class Tree:
                     os.killpg(process.pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
-        if process.returncode == 5 or re.search(r"^ERROR: .*not found", said, re.MULTILINE):
-            raise UsageError(f"no such tests: {' '.join(tests)[:200]}")
         failed = re.search(r"^(?:FAILED|ERROR) (.+)", said, re.MULTILINE)
-        return (failed[1] if failed else "import") if process.returncode else ""
+        if failed or process.returncode == 0:
+            return failed[1] if failed else ""
+        if process.returncode < 0 or "while loading conftest" in said:
+            return "crash"
+        raise ToolError(f"pytest ran no tests, {' '.join(tests)[:120]}: {tools.complaint(said)}")
 
     def try_(self, mutant: Mutant, room: Room, seconds: float) -> Verdict:
         """Tell what becomes of a mutant, and leave the tree as it was."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_sharp.errors import UsageError
+from lstm_sharp.errors import ToolError
 from workshop import mutants
 from workshop.mutants import KILLED, NO_CODE, ROOMS, ROOT, SURVIVED, Mutant, Room, Tree
 from workshop.mutations import Mutation, mutations
@@ -108,7 +108,7 @@ def test_what_tests_notice_is_killed_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_what_is_no_test_is_not_survived(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such tests: tests/unit/test_nothing.py"):
+    with pytest.raises(ToolError, match="ran no tests, tests/unit/test_nothing.py: .* not found"):
         Tree(tmp_path / "tree").tests(["tests/unit/test_nothing.py"])
 
 
