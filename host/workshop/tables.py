@@ -411,12 +411,15 @@ def _survivors() -> Rows:
 def _coverage() -> Rows:
     """What ran of each language, with the files or rooms that ran least."""
     rows = [["what", "covered", "of", "share", "least"]]
-    for kind, counts in results.read("coverage").items():
+    seen = results.read("coverage")
+    for kind, counts in seen.items():
         if isinstance(counts, dict):
             covered, of = (sum(pair[n] for pair in counts.values()) for n in (0, 1))
             least = sorted(counts, key=lambda name: counts[name][0] / (counts[name][1] or 1))[:3]
-            told = (f"{name} {counts[name][0] / counts[name][1]:.0%}" for name in least)
-            rows.append([kind, f"{covered:,}", f"{of:,}", f"{covered / of:.1%}", ", ".join(told)])
+            told = (f"{name} {counts[name][0] / (counts[name][1] or 1):.0%}" for name in least)
+            under = f" under {', '.join(seen['tests'])}" * kind.startswith("python")
+            cells = [f"{covered:,}", f"{of:,}", f"{covered / of:.1%}", ", ".join(told)]
+            rows.append([kind + under, *cells])
     return rows
 
 
