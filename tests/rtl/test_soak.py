@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -69,9 +68,12 @@ def wrong_bits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def wrong_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
     right = cases.cycles.predict
-    monkeypatch.setattr(
-        cases.cycles, "predict", lambda *a: SimpleNamespace(cycles=right(*a).cycles + 1)
-    )
+
+    def predict(*arguments: Any) -> Any:
+        found = right(*arguments)
+        return found._replace(cycles=found.cycles + 1)
+
+    monkeypatch.setattr(cases.cycles, "predict", predict)
 
 
 @pytest.mark.parametrize("breaks", [wrong_golden, wrong_bits, wrong_cycles])
