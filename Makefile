@@ -34,7 +34,7 @@ CPP := find hls host -name '*.cpp' -o -name '*.hpp'
 TOOLS := $(PYTHON):python3-venv g++:g++ make:make perl:perl
 
 .PHONY: help setup demo test test-all lint prove render csim cosim hls overlay qualify resources figures gallery tables pictures docs
-.PHONY: bench paper clean size wheel sbom notebooks
+.PHONY: bench paper clean size wheel sbom notebooks mutants coverage soak
 .PHONY: libpython
 
 help: ## list the verbs
@@ -51,6 +51,15 @@ test: setup libpython ## tests without vendor tools, about 10 minutes on two cor
 
 test-all: setup libpython ## the slow tests too; Vitis and board tests where those are
 	@$(TESTS) -m "" $(PYTEST)
+
+mutants: setup libpython ## change the sources a little 200 times, and count what tests notice, an hour; MUTANTS= for more options
+	@$(RUN) -m workshop.mutants $(MUTANTS)
+
+coverage: setup libpython ## lines that tests run, of Python and both engines, half an hour; TESTS= for some
+	@$(RUN) tests/covered.py $(TESTS)
+
+soak: setup ## draw cases over everything for HOURS= (0.1), from where the last soak ended; SEED= plays one again
+	@$(RUN) tests/soak.py $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
 
 lint: setup ## check style, types, and both engines' sources
 	$(RUN) -m ruff check .

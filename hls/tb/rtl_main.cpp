@@ -20,6 +20,10 @@
 #include <string>
 #include <vector>
 
+#if VM_COVERAGE
+#include <unistd.h>
+#endif
+
 #include "../config.hpp"
 #include "Vlstm_engine.h"
 #include "Vlstm_engine___024root.h"
@@ -68,7 +72,12 @@ class Engine {
     top_->ap_rst_n = 1;
     tick();
   }
-  ~Engine() { enter(); }
+  ~Engine() {
+    enter();
+#if VM_COVERAGE  // of Verilator's --coverage-line, which tests/covered.py reads
+    context_->coveragep()->write(("coverage-" + std::to_string(getpid()) + ".dat").c_str());
+#endif
+  }
 
   // Verilator looks in the thread for the context of the engine at work.
   void enter() { Verilated::threadContextp(context_.get()); }

@@ -26,7 +26,7 @@ from lstm_sharp.numerics import stored
 from lstm_sharp.numerics.formats import KNOWN
 from lstm_sharp.package import folder, graphs
 from lstm_sharp.terminal import Parser, ended
-from workshop import bench_table, pictures, results
+from workshop import bench_table, mutants, pictures, results
 from workshop.paper import page as paper
 from workshop.recurrence import MOST_CHAINS, STEPS
 
@@ -427,6 +427,45 @@ def _off(error: dict[str, float]) -> str:
     return f"{error['worst']:.2g} ({error['rms']:.2g})"
 
 
+def _mutants() -> Rows:
+    return mutants.table(results.read("mutants")["mutants"])
+
+
+def _survivors() -> Rows:
+    """Mutants that no quick test sees, and why they may live."""
+    rows = [["where", "change", "why it lives"]]
+    for one in results.read("mutants")["mutants"]:
+        if one["verdict"] == mutants.SURVIVED:
+            change = one["change"].replace("|", "\\|").replace(" -> ", "` becomes `")
+            where, why = f"{one['file']}:{one['line']}", mutants.reason(one) or "**a hole**"
+            rows.append([where, f"`{change}`", why])
+    return rows
+
+
+def _coverage() -> Rows:
+    """What ran of each language, with the files or rooms that ran least."""
+    rows = [["what", "covered", "of", "share", "least"]]
+    seen = results.read("coverage")
+    for kind, counts in seen.items():
+        if isinstance(counts, dict):
+            covered, of = (sum(pair[n] for pair in counts.values()) for n in (0, 1))
+            least = sorted(counts, key=lambda name: counts[name][0] / (counts[name][1] or 1))[:3]
+            told = (f"{name} {counts[name][0] / (counts[name][1] or 1):.0%}" for name in least)
+            under = f" under {', '.join(seen['tests'])}" * kind.startswith("python")
+            cells = [f"{covered:,}", f"{of:,}", f"{covered / of:.1%}", ", ".join(told)]
+            rows.append([kind + under, *cells])
+    return rows
+
+
+def _soak() -> Rows:
+    seen = results.read("soak")
+    head = "hours|cases alike|engines|sequences|steps|RTL cycles|csim slots|with stalls"
+    head += "|on the virtual board|programs by chance"
+    names = ["engines", "sequences", "steps", "cycles", "slots", "stalled", "boards", "programs"]
+    cells = [f"{seen['seconds'] / 3600:.2f}", f"{seen['next']:,}"]
+    return [head.split("|"), [*cells, *(f"{seen[name]:,}" for name in names)]]
+
+
 def qualified() -> Rows:
     """Make a row for each board that was qualified, from docs/results/qualified/*.json.
 
@@ -510,6 +549,10 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "gallery_causes": _gallery_causes,
     "qualified": qualified,
     "proofs": _proofs,
+    "mutants": _mutants,
+    "survivors": _survivors,
+    "coverage": _coverage,
+    "soak": _soak,
 }
 """What makes each table, by the name in its page, but for that of the bench."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_sharp import Session
+from lstm_sharp import Session, paths
 from lstm_sharp.engine import config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.fit import fit
@@ -53,6 +53,17 @@ def test_a_mixture_is_as_wide_as_its_widest() -> None:
     ):
         with pytest.raises(UsageError, match="is unknown; choose one of W2 to W16 with A2 to A16"):
             Format.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "narrower"),
+    [
+        *(("W8A8", "W8A16", True), ("W4A16", "W8A16", True), ("W8A16", "W8A16", False)),
+        *(("W4A16", "W8A8", False), ("W8A8", "W4A16", False), ("W8A16", "W8A8", False)),
+    ],
+)
+def test_a_narrower_format_has_no_larger_width(one: str, other: str, narrower: bool) -> None:
+    assert Format.parse(one).narrower(Format.parse(other)) == narrower
 
 
 def test_an_engine_serves_all_mixtures_of_its_widths() -> None:
@@ -141,6 +152,13 @@ def test_a_mixture_is_stored_and_run_as_it_is(model: Model, x: np.ndarray, tmp_p
         UsageError, match="h of layer 1 has 8 bits fewer than others, tiny has W8A1"
     ):
         deploy(made, TINY, "best")
+
+
+def test_what_is_not_quantised_is_read_as_the_float_model_that_it_is(tmp_path: Path) -> None:
+    read = stored.load(paths.examples() / "vowels" / "vowels.onnx")
+    assert isinstance(read, Model) and read.quantized is None
+    with pytest.raises(UsageError, match="nothing.npz"):
+        stored.load(tmp_path / "nothing.npz")
 
 
 def test_there_is_a_format_for_each_layer(model: Model, x: np.ndarray) -> None:

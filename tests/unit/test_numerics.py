@@ -53,6 +53,14 @@ def test_activation_error_over_the_whole_range() -> None:
     assert (y[::-1] == ~y).all()  # odd
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_the_largest_c_is_that_of_all_cells_and_steps(cell: str) -> None:
+    model = pytorch_like(1, [2, 3, 4], cell=cell)
+    x = np.random.default_rng(0).uniform(-9, 9, (2, 5, 2))
+    each = [np.abs(reference.run(model, x[:, :steps]).last_c).max() for steps in range(1, 6)]
+    assert reference.run(model, x).peak_c == pytest.approx(max(each))
+
+
 @pytest.mark.parametrize("directions", [(1, 1), (2, 2), (2, 1), (1, 2)])
 def test_float_model_is_an_lstm(directions: tuple[int, ...]) -> None:
     model = pytorch_like(1, [2, 3, 4], directions)
@@ -110,6 +118,17 @@ def test_coarsening_is_reported(model: Model, x: float, said: str) -> None:
 def test_what_cannot_be_quantised(model: Model, x: float, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         quantize(model, Format.parse("W8A16"), _around(x))
+
+
+@pytest.mark.parametrize(("row_scales", "finest"), [(0, 1.0), (1, 1.75)])
+def test_the_largest_bias_is_told_exactly(row_scales: int, finest: float) -> None:
+    """That of a bias word, whose LSB is the coarsest that x_shift 3 allows for."""
+    fmt = Format.parse("W8A16")
+    most = finest * 2.0 ** (3 + fmt.bias_bits - 1 - fmt.h_frac - fmt.weight_frac_min)
+    quantize(_layer(b=0.999 * most), fmt, _around(1.0), 3, row_scales)
+    for factor, told in ((1.001, 1), (1.999, 1), (2.001, 2), (7.0, 3)):
+        with pytest.raises(UsageError, match=rf"reaches 2\*\*{told} times more than x_shift 3 "):
+            quantize(_layer(b=factor * most), fmt, _around(1.0), 3, row_scales)
 
 
 def test_what_does_not_tell_a_scale() -> None:

@@ -10,7 +10,16 @@ from lstm_sharp.compiler.distances import insert_nops
 from lstm_sharp.compiler.layer import LayerShape
 from lstm_sharp.compiler.schedule import make_plan
 from lstm_sharp.engine import config
-from lstm_sharp.engine.program import HEADER, INSTRUCTION, Instruction, Op, Program, Source, Start
+from lstm_sharp.engine.program import (
+    HEADER,
+    INSTRUCTION,
+    Instruction,
+    Op,
+    Program,
+    Source,
+    Start,
+    idle_program,
+)
 from lstm_sharp.errors import UsageError
 
 TINY = config.load("tiny")
@@ -69,6 +78,12 @@ def test_a_narrow_row_finishes_no_sooner_than_the_lanes_are_free() -> None:
     wide, narrow = replace(row, cols=9), replace(row, cols=3)
     kept = insert_nops(cfg, [wide, narrow, narrow, wide], "elementwise")
     assert [i.nops for i in kept] == [0, 5, 0, 0]
+
+
+def test_an_idle_program_takes_as_many_slots_as_it_says() -> None:
+    cfg, idle = config.load("tiny"), idle_program(3)
+    assert sum(i.slots(cfg) for i in idle.walk()) == 1 << 15
+    assert idle.encode(cfg)[HEADER["slots"].word] == 3 << 15
 
 
 def test_numbers_that_do_not_fit_are_refused() -> None:
