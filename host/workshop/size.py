@@ -19,7 +19,7 @@ from lstm_sharp.terminal import Parser
 
 BUDGET = {"product": 14_600, "workshop": 4_920, "hardware": 5_000, "proofs": 900, "tests": 16_700}
 """Most code lines of each part."""
-PHYSICAL = {"hardware": 6_050}
+PHYSICAL = {"hardware": 6_060}
 """Most lines of any kind."""
 _PARTS = {
     "product": ("host/lstm_sharp/**/*.py",),
