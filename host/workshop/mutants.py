@@ -390,7 +390,9 @@ def _score(names: Sequence[str], asked: Any) -> int:
                         shown(found[-1]), markup=False, highlight=False, soft_wrap=True
                     )
                 found.sort(key=lambda e: (list(ROOMS).index(e["room"]), e["file"], e["line"]))
-                results.write("mutants", {"seed": asked.seed, "mutants": found})
+                seen = {_key(entry) for entry in found}
+                left = [entry for entry in old if keeps and _key(entry) not in seen]
+                results.write("mutants", {"seed": asked.seed, "mutants": [*found, *left]})
     print(results.markdown(table(found)))
     unexplained = [entry for entry in found if _lives(entry) and not reason(entry)]
     for entry in unexplained:
