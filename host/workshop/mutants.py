@@ -120,8 +120,8 @@ ROOMS = {
                 for name in ("x_in_all_its_forms", "starts_for_mixed_lengths", "another_board")
             ),
             *(
-                f"{_DRIVER}_faults.py::test_fault_{when}"
-                for when in ("at_first_sight", "during_a_load")
+                f"{_DRIVER}_faults.py::test_{what}"
+                for what in ("fault_at_first_sight", "fault_during_a_load", "wrong_clock")
             ),
             *(
                 f"tests/host/test_selftest.py::test_{what}"

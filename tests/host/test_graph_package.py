@@ -97,6 +97,8 @@ def test_on_a_board(path: Path, bit: Path, capsys: pytest.CaptureFixture[str]) -
         with pytest.raises(UsageError, match="p is not in the package; calibrate with inputs that"):
             accelerator.run({"x": asked["x"][0], "more": np.array(True)})
     assert not np.array_equal(wanted[0]["y"], wanted[1]["y"])
+    with pytest.raises(UsageError, match="another.bit"):  # not the one that lies in the folder
+        GraphAccelerator(folder / "another.bit", folder)
 
 
 def test_reading_takes_no_onnx(path: Path) -> None:
