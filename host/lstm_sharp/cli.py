@@ -6,7 +6,7 @@ from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lstm_sharp import __version__, files
+from lstm_sharp import __version__, doctor, files
 from lstm_sharp.commands import deliver, engines, here, models
 from lstm_sharp.commands.shared import Command, option
 from lstm_sharp.engine import config
@@ -54,7 +54,8 @@ def _add_completion(parser: Parser) -> None:
 def _completion(options: Namespace) -> None:
     """Print the script by which a shell completes the commands and their options.
 
-    For bash: lstm-sharp completion bash > ~/.local/share/bash-completion/completions/lstm-sharp
+    It takes the extra shell. For bash:
+    lstm-sharp completion bash > ~/.local/share/bash-completion/completions/lstm-sharp
     """
     try:
         import shtab
@@ -66,6 +67,7 @@ def _completion(options: Namespace) -> None:
         "board": boards(),
         "config": config.shipped(),
         "format": tuple(map(str, USUAL)),
+        "need": tuple(doctor.WANTS),
     }
     for action in _actions(whole):
         if action.dest in of_name:

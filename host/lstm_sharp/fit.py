@@ -265,7 +265,8 @@ def _told_of(found: Fit, steps: int) -> Iterator[str]:
     yield f"- weights take {found.tiles:,} of {found.weight_tiles:,} tiles of its memory"
     if found.runs == "by levels":
         batch = one.break_even_batch
-        outweighed = f", which {batch} sequences side by side would outweigh" if batch else ""
+        many = f"{batch} sequence" + "s" * ((batch or 0) > 1)
+        outweighed = f", which {many} side by side would outweigh" if batch else ""
         yield (
             "- levels run one after the other (their weights or their directions do not go "
             "together): each call loads those of each anew, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -124,7 +125,8 @@ def make(
             (given, *more) = calibration or ("",)
             if more:
                 raise UsageError("one stack has one input: give --calibration once")
-            values = {"": check_input(read, arrays.read_npy(given), "calibration data")}
+            values = {"": arrays.read_npy(given)}
+            check_input(read, values[""], "calibration data")
     found = [fit(part, board) for part in parts_of(read)]
     best = best_of(found)
     if best is None:
@@ -138,7 +140,13 @@ def make(
         own_config(found, best),
         "labels.npy" if labels is not None else "",
     )
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".lstm-sharp-") as beside:
+    try:
+        place = tempfile.TemporaryDirectory(dir=parent, prefix=".lstm-sharp-")
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be made ({error.strerror}); name another folder"
+        ) from None
+    with place as beside:
         new = Path(beside) / "new"
         new.mkdir()
         (new / made.model).write_bytes(_whole(source))
@@ -151,7 +159,9 @@ def make(
         (new / "README.md").write_text(made.readme(out.name), "utf-8")
         os.replace(new, out)
     yield f"{folder}: {made.model}, {', '.join(names.values())}, {made.engine}, Makefile"
-    yield f"next: make -C {folder} compare"
+    if " " in str(out.absolute()):
+        yield "Verilator takes no path with a space: simulate and try will not work there"
+    yield f"next: make -C {shlex.quote(folder)} compare"
 
 
 def _is_empty(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from lstm_sharp.driver.accelerator import Accelerator
 from lstm_sharp.driver.proof import overlay_in
 from lstm_sharp.errors import BoardError, ToolError, UsageError
 from lstm_sharp.package import folder as folders
+from lstm_sharp.runtime.session import CUT_REVERSE
 
 LOOK_S = 2.0
 """Between two looks whether there is still a board that may answer."""
@@ -106,7 +107,9 @@ class Fleet:
     """
 
     def __init__(self, scheduler: str, of: str | Path) -> None:
-        self._resource, self._chains = resource(of), package.read(of).cfg.chains
+        held = package.read(of)
+        self._resource, self._chains = resource(of), held.cfg.chains
+        self._reverse = any(cell.reverse for cell in held.model.layers)
         self._scheduler = scheduler
         self.states: dict[Hashable, tuple[np.ndarray, np.ndarray]] = {}
         self.answered: dict[str, int] = {}
@@ -152,6 +155,8 @@ class Fleet:
                 f"{len(names)} names, {len(set(names))} of them different, for {len(x)} sequences; "
                 "give each a name of its own"
             )
+        if names is not None and self._reverse:
+            raise UsageError(f"{CUT_REVERSE}; give whole sequences, without names")
         if not len(x):
             raise UsageError("there are no sequences; give one or more")
         boards = max(1, len(self.boards))

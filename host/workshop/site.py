@@ -114,7 +114,7 @@ def _written(action: argparse.Action) -> str:
 
 
 def _told(action: argparse.Action) -> str:
-    return _plain((action.help or "").replace("%%", "%"))
+    return _plain((action.help or "") % vars(action))
 
 
 def _plain(text: str) -> str:

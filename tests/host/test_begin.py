@@ -75,6 +75,8 @@ def test_doctor_is_asked_for_something(capsys: pytest.CaptureFixture[str]) -> No
 def test_new_gives_an_example_that_works(capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = _said(capsys, "new", "mine")
     assert out.splitlines()[-1] == "next: make -C mine compare"
+    out, _ = _said(capsys, "new", "a space")
+    assert "Verilator takes no path with a space" in out and "make -C 'a space' compare" in out
     assert set(contents("mine")) == {
         *("Makefile", "README.md", "labels.npy", "model.onnx", "pynq-z2.json", "x.npy")
     }
@@ -105,6 +107,7 @@ def test_new_takes_a_model_of_ones_own(capsys: pytest.CaptureFixture[str]) -> No
     np.save("x.npy", np.linspace(-1, 1, 30, dtype=np.float32).reshape(2, 3, 5))
     own = ("--model", "m.npz", "--calibration", "x.npy")
     _said(capsys, "new", "mine", *own, "--board", "zcu104")
+    assert np.load("mine/x.npy").dtype == np.float32
     assert Path("mine/model.npz").read_bytes() == Path("m.npz").read_bytes()
     assert "LSTM_SHARP_VIRTUAL=zcu104 " in Path("mine/Makefile").read_text()
     assert set(contents("mine")) >= {"zcu104.json", "x.npy"}
@@ -139,6 +142,7 @@ def test_new_takes_a_whole_graph(capsys: pytest.CaptureFixture[str]) -> None:
         (["new", "no/where"], "no is no folder; make it first"),
         (["new", "a", "--model", "m.npz"], "give --calibration as well, or neither"),
         (["new", "a", "--calibration", "x.npy"], "give --model as well, or neither"),
+        (["new", "/proc/a"], "/proc/a cannot be made ("),
         (["new", "a", "--board", "none"], "no config for none holds"),
         (["new", "a", "--board", "nono"], "board 'nono' is unknown"),
         (["new", "a", "--model", "m.npz", "--calibration", "m.npz"], "m.npz"),
@@ -166,6 +170,7 @@ def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
         ("lstm-sharp fit --board pynq", {"pynq-z1", "pynq-z2"}),
         ("lstm-sharp run --backend g", {"golden"}),
         ("lstm-sharp fit mod", {"model.onnx"}),
+        ("lstm-sharp doctor vi", {"virtual", "vitis", "vivado"}),
     ):
         parts = words.split()
         script = (

@@ -209,6 +209,14 @@ def test_only_boards_with_the_package_answer(
     with pytest.raises(ToolError, match="no board at tcp://.* has this package"):
         serve.Fleet(scheduler, "other")
     second = boards.add("other")
+    np.savez("m.npz", **torch_names(pytorch_like(2, SIZES, (2,))))
+    assert package_cli("both", "--virtual") == 0
+    boards.add("both")
+    with (
+        serve.Fleet(scheduler, "both") as fleet,
+        pytest.raises(UsageError, match="reverse layers begin at the end of each call: .* without"),
+    ):
+        fleet.run(integers(model, 1, 5), ["a"])
     x = integers(model, 6, 9)
     for held, address in (("package", first), ("other", second)):
         with serve.Fleet(scheduler, held) as fleet:

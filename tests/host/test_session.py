@@ -25,7 +25,7 @@ from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT
 from lstm_sharp.runtime import deploy
 from lstm_sharp.runtime import session as session_module
 from lstm_sharp.runtime.batch import head_by_length
-from lstm_sharp.runtime.session import Session
+from lstm_sharp.runtime.session import CUT_REVERSE, Session
 from models import pytorch_like
 
 TINY = config.load("tiny")
@@ -409,3 +409,13 @@ def test_more_steps_than_an_engine_counts(
         both = Session(pytorch_like(0, [3, 4], (2,)), TINY, backend, beside=session)
         with pytest.raises(UsageError, match="a call of 8 steps is cut into pieces of 3, which"):
             both.run(x)
+
+
+def test_pieces_of_reverse_layers_are_told_of() -> None:
+    both = pytorch_like(0, [4, 6], (2,))
+    x = np.random.default_rng(0).normal(size=(1, 8, 4))
+    with Session(both, "tiny", calibration=x, stateful=True) as session:
+        session.run(x[:, :5])
+        assert session.report is not None and CUT_REVERSE not in session.report.notes
+        session.run(x[:, 5:])
+        assert CUT_REVERSE in session.report.notes

@@ -36,7 +36,7 @@ from lstm_sharp.runtime import accuracy_report, answers, graph_files, overview
 from lstm_sharp.runtime.choose import choose
 from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series, stacked
 from lstm_sharp.runtime.inputs import check_input
-from lstm_sharp.runtime.session import BACKENDS, OUTPUTS, Session
+from lstm_sharp.runtime.session import BACKENDS, CUT_REVERSE, OUTPUTS, Session
 from lstm_sharp.terminal import Parser, Progress, ends, say
 
 _ANY = {"max_shift": DEFAULT_MAX_SHIFT, "row_scales": True}
@@ -131,7 +131,8 @@ def _run(options: Namespace) -> None:
     files.write_array(options.output, y)
     if after:
         files.write_state(options.state_out, *after)
-    for note in report.notes:
+    cut = (options.state or options.state_out) and any(cell.reverse for cell in model.layers)
+    for note in (*report.notes, *([CUT_REVERSE] if cut else ())):
         say(f"note: {note}", sys.stderr)
     told_of_head = getattr(model.head, "note", "")
     if model.head is None and model.no_head not in OF_NO_NOTE:

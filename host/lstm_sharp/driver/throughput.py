@@ -39,7 +39,9 @@ class Throughput:
 
     def __str__(self) -> str:
         parts = ", ".join(f"{name} {1e3 * getattr(self, name):.3f} ms" for name in PHASES)
-        kind = "simulated, on a virtual board" if self.virtual else "measured"
+        kind = "measured"
+        if self.virtual:
+            kind = "virtual board, copy and compute simulated, pack and unpack by this computer"
         return (
             f"{kind}: {self.batch} x {self.steps} steps: {parts}; pack + unpack "
             f"{100 * self.overhead:.2f} % of compute; {self.steps_per_second:.0f} steps/s at "

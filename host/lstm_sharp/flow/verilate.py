@@ -162,7 +162,7 @@ def _build(cfg: Config, folder: Path, rtl: Rtl, place: str) -> Path:
         if re.search(r"\s", str(path)):
             raise UsageError(
                 f"{str(path)!r} has a space, with which the makefiles of Verilator do not work; "
-                "give the RTL a build folder, and Verilator a place, without one"
+                "work in a folder, and install Verilator in one, whose path has none"
             )
     bench = folder / "hls" / "tb"
     parts = [bench / "rtl_main.cpp", bench / "rtl_once.cpp"]

@@ -51,6 +51,12 @@ _MUCH = 0.01
 """Share of x that is clipped from which on a warning says so."""
 
 
+CUT_REVERSE = (
+    "reverse layers begin at the end of each call: pieces of a sequence do not give what the whole "
+    "of it gives"
+)
+
+
 class Session:
     """Runs one model on one engine config.
 
@@ -298,6 +304,8 @@ class Session:
         seconds = time.perf_counter() - began
         self.clipped = int(np.sum(_each(held.model.clipped, asked.x))) if scaled else 0
         notes, error = [*self._notes, *self._told_of_x(asked)], Error()
+        if self.stateful and self._kept and any(cell.reverse for cell in held.model.layers):
+            notes.append(CUT_REVERSE)
         c, of_h = self._saturated(seen, left)
         if c is True or (c and any(c)):
             often = "" if c is True else f" {sum(c)} times, by cells {list(c)}"
