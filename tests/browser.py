@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +62,7 @@ def main() -> None:
         + {"dark": "0", "light": "1"}[scheme],
     }
     try:
-        from PySide6.QtCore import QEventLoop, Qt, QTimer, QUrl
+        from PySide6.QtCore import QDeadlineTimer, QEventLoop, Qt, QTimer, QUrl
         from PySide6.QtPdf import QPdfDocument
         from PySide6.QtWebEngineCore import (
             QWebEnginePage,
@@ -116,7 +115,7 @@ def main() -> None:
         path, _, query = page.partition("?")
         url = QUrl.fromLocalFile(os.path.abspath(path))
         url.setQuery(query or None)
-        told["seen"][page], ends = {}, time.monotonic() + _SECONDS
+        told["seen"][page], ends = {}, QDeadlineTimer(1000 * _SECONDS)
 
         def load(then: Callable[..., None], url: QUrl = url) -> None:
             shown.loadFinished.connect(then, Qt.ConnectionType.SingleShotConnection)
@@ -128,7 +127,7 @@ def main() -> None:
             while True:
                 facts = json.loads(answer(lambda then: shown.runJavaScript(_FACTS, then))[0])
                 waits = facts["width"] != width or (query and facts["found"] is None)
-                if not waits or time.monotonic() > ends:
+                if not waits or ends.hasExpired():
                     break
                 answer(lambda then: QTimer.singleShot(20, then))
             told["seen"][page][width] = {"loaded": loaded, **facts}
