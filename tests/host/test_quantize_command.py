@@ -520,7 +520,7 @@ def test_without_onnx_it_says_so(
     monkeypatch.setitem(sys.modules, "onnx", None)
     capsys.readouterr()
     assert _quantize() == 0
-    assert "ONNX Runtime's int8 needs onnx and onnxruntime; run pip" in capsys.readouterr().out
+    assert "ONNX Runtime's int8 needs onnx; run pip" in capsys.readouterr().out
     assert not any("ONNX" in row for row in _figures()["h of other choices"])
 
 
