@@ -304,7 +304,7 @@ class Session:
         seconds = time.perf_counter() - began
         self.clipped = int(np.sum(_each(held.model.clipped, asked.x))) if scaled else 0
         notes, error = [*self._notes, *self._told_of_x(asked)], Error()
-        if self.stateful and self._kept and any(cell.reverse for cell in held.model.layers):
+        if self.stateful and self._kept and any(cell.reverse for cell in self.model.layers):
             notes.append(CUT_REVERSE)
         c, of_h = self._saturated(seen, left)
         if c is True or (c and any(c)):
