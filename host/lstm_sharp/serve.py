@@ -54,11 +54,11 @@ def work(scheduler: str, of: str, overlay: str | None = None, told: Any = print)
     """
     import asyncio
 
-    name = resource(of)
+    name, bit = resource(of), overlay or overlay_in(of)
     cluster.greet(scheduler)
     from distributed import Worker
 
-    with Accelerator(overlay or overlay_in(of)) as board:
+    with Accelerator(bit) as board:
         board.load(of)
 
         async def serve() -> None:

@@ -22,6 +22,13 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **{"allow_abbrev": False, **options})
         self._negative_number_matcher = re.compile(r"-[0-9.][0-9.,eE+-]*")  # -1,1 is no option
 
+    def parse_known_args(self, *given: Any, **named: Any) -> Any:
+        """Refuse what is unknown here, in the command's parser, which names the command's help."""
+        found, unknown = super().parse_known_args(*given, **named)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         """End with status 2."""
         say(f"{self.prog}: {message}; see {self.prog} --help", sys.stderr)

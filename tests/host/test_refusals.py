@@ -85,6 +85,7 @@ OPTIONS = {
         ("--output=", "'' is no name of a file"),
         ("--config named.json", "name = 'a b' must be letters"),
         ("--prefix decoder", "decoder"),
+        ("--no-such 1", "run: unrecognized arguments: --no-such 1; see lstm-sharp run --help"),
     ],
     " ".join(PERF): [
         ("--steps nan", "invalid int value: 'nan'"),

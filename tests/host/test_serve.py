@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,6 +183,7 @@ def test_a_board_that_fails_is_reset_and_asked_again(monkeypatch: pytest.MonkeyP
     [
         (["--scheduler", "here", "--package", "package"], 2, "'here' is no address of a scheduler"),
         (["--scheduler", "tcp://127.0.0.1:9", "--package", "no"], 2, "no is no package"),
+        (["--scheduler", "tcp://127.0.0.1:9", "--package", "bare"], 2, "bare holds 0 overlays"),
         (["--scheduler", "tcp://127.0.0.1:9", "--package", "package"], 3, "no Dask scheduler answ"),
     ],
 )
@@ -194,6 +196,7 @@ def test_bad_input(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cluster, "ANSWER_S", 1)
+    shutil.copytree("package", "bare", ignore=shutil.ignore_patterns("*.bit"))
     capsys.readouterr()
     assert cli.main(["worker", *given]) == status
     (line,) = capsys.readouterr().err.splitlines()

@@ -446,6 +446,8 @@ def test_onnx_output_that_is_no_tensor(tmp_path: Path) -> None:
 def test_onnx_damaged(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"PK\3\4 and so on")
     refused(tmp_path / "m.onnx", "m.onnx cannot be read as ONNX")
+    (tmp_path / "m.onnx").write_bytes(b"")
+    refused(tmp_path / "m.onnx", "m.onnx cannot be read as ONNX (it is empty)")
 
 
 def test_onnx_package_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

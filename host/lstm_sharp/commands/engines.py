@@ -225,8 +225,8 @@ def _add_paper(paper: Parser) -> None:
 def _paper(options: Namespace) -> None:
     """Redo the paper's tables and figures, from a checkout: docs/paper/ into a folder."""
     try:  # by name, for the product does not know the workshop
-        import_module("matplotlib")
         made = import_module("workshop.paper.__main__").make
+        import_module("matplotlib")
     except ImportError as error:
         raise UsageError(
             f"the paper's figures are made in a checkout, after make setup ({error}); an installed "

@@ -37,6 +37,8 @@ def read_onnx(path: Path) -> ModelProto:
         raise lacking("onnx", path.name) from None
     data = files.read_bytes(path)
     with refusing(f"{path.name} cannot be read as ONNX", "export it again"):
+        if not data:
+            raise ValueError("it is empty")  # to protobuf, a model of nothing
         model = onnx.ModelProto.FromString(data)
         _read_tensors(model, os.path.realpath(path.parent))
         if model.functions:

@@ -75,7 +75,8 @@ def of_run(report: Report, virtual: bool = False, chosen: bool = False) -> list[
         cycles = report.hls_cycles
     if cycles and report.clock_mhz:
         us = cycles / report.clock_mhz
-        took = f"{us / report.batch / 1e3:.3g} ms a sequence, {us / report.steps:.3g} us a step"
+        whose = f"for {report.batch} sequences" if report.batch > 1 else "a sequence"
+        took = f"{us / 1e3:.3g} ms {whose}, {us / report.steps:.3g} us a step"
         rows.append(
             ("time", f"{took} at {report.clock_mhz} MHz; cycles {kind}, the clock aimed at")
         )

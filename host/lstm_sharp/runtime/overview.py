@@ -72,8 +72,9 @@ def _of_body(body: Body, depth: int, fmt: str | None) -> Iterator[Row]:
             del kinds["Constant"]
             ops = kinds.most_common()
             told = ", ".join(f"{count} {op}" for op, count in ops[:_SHOWN])
+            nodes = "node" if len(piece.ops) == 1 else "nodes"
             more = f" and {len(ops) - _SHOWN} other kinds" if len(ops) > _SHOWN else ""
-            yield Row("host", depth, f"host: {len(piece.ops)} nodes", (told + more,), *both)
+            yield Row("host", depth, f"host: {len(piece.ops)} {nodes}", (told + more,), *both)
         elif isinstance(piece, Recurrent):
             lines = (*_told(piece.model, fmt), *_states(piece))
             yield Row("engine", depth, piece.name, lines, *both)
