@@ -43,7 +43,8 @@ def python(tests: Sequence[str]) -> Counts:
     lines = f"parallel = true\nsource = {source}\ndata_file = {BUILD}/python/data"
     settings.write_text(f"[run]\n{lines}\ndisable_warnings = no-data-collected, not-imported\n")
     env = os.environ | {"COVERAGE_PROCESS_START": str(settings)}
-    subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], env=env, check=False)
+    shared = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")  # as make test does
+    subprocess.run([sys.executable, "-m", "pytest", "-q", *shared, *tests], env=env, check=False)
     seen = coverage.Coverage(config_file=str(settings))
     seen.combine()
     found: Counts = defaultdict(lambda: [0, 0])
