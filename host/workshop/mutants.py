@@ -101,12 +101,14 @@ ROOMS = {
         ("host/lstm_sharp/compiler/*.py", "host/lstm_sharp/engine/program.py"),
         (
             *(f"tests/unit/test_{name}.py" for name in ("program", "tiling", "launches", "chains")),
+            *("tests/unit/test_formats.py", "tests/host/test_package.py::test_damage_is_named"),
             f"{_LEVELS}csim_agrees[tiny]",
             *(f"{_RAW}csim[csim-shapes]", f"{_LEVELS}csim_agrees[shapes]"),
-            *("tests/unit/test_oracle.py::test_stays[packages]", "tests/unit/test_perf.py"),
+            *(f"tests/unit/test_oracle.py::test_stays[{kind}]" for kind in ("packages", "programs")),
+            "tests/unit/test_perf.py",
             *(
                 f"--deselect=tests/unit/test_perf.py::test_{name}"
-                for name in ("utilization", "padding", "schedules_of_the_paper", "cuts", "many")
+                for name in ("utilization", "padding", "schedules_of_the_paper", "many")
             ),
         ),
     ),
@@ -121,11 +123,17 @@ ROOMS = {
             ),
             *(
                 f"{_DRIVER}_faults.py::test_{what}"
-                for what in ("fault_at_first_sight", "fault_during_a_load", "wrong_clock")
+                for what in (
+                    *("fault_at_first_sight", "fault_during_a_load", "fault_during_a_run"),
+                    "wrong_clock",
+                )
             ),
             *(
                 f"tests/host/test_selftest.py::test_{what}"
-                for what in ("sound_board_passes", "wrong_bits_fail")
+                for what in (
+                    *("sound_board_passes", "wrong_bits_fail"),
+                    "script_of_a_package_compares_every_bit",
+                )
             ),
         ),
     ),

@@ -121,6 +121,28 @@ def test_cuts_come_near_the_bound() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "sizes", "knobs", "most"),
+    [
+        ("kv260", (15, 59), {}, 830),
+        ("tiny", (12, 12), {"rows": 16, "columns": 2}, 624),
+        ("pynq-z2", (4, 143), {"rows": 64, "columns": 8, "lanes": 1}, 2797),
+    ],
+)
+def test_cuts_are_as_good_as_ever(
+    name: str, sizes: tuple[int, int], knobs: dict[str, int], most: int
+) -> None:
+    """Two rectangles that are all of an h-part, and many whose widths are no powers of two."""
+    cfg = config.resized(config.load(name), **knobs)
+    plan = make_plan([LayerShape(*sizes)], cfg, "elementwise", sequences=1)
+    assert cycles.predict(cfg, plan.program([16])).cycles <= most
+
+
+@pytest.mark.parametrize(("tiles", "told"), [(95, "macs"), (94, "recurrence")])
+def test_what_little_beside_the_tiles_is(tiles: int, told: str) -> None:
+    assert cycles.Prediction(100, tiles, 100 - tiles, 0, 0).limited_by == told
+
+
+@pytest.mark.parametrize(
     ("macs", "k_list", "chains", "least"),
     [
         (1024, "16,64,256", 1, 0.995),

@@ -18,6 +18,8 @@ from lstm_sharp.engine.program import (
     Program,
     Source,
     Start,
+    Status,
+    describe,
     idle_program,
 )
 from lstm_sharp.errors import UsageError
@@ -84,6 +86,13 @@ def test_an_idle_program_takes_as_many_slots_as_it_says() -> None:
     cfg, idle = config.load("tiny"), idle_program(3)
     assert sum(i.slots(cfg) for i in idle.walk()) == 1 << 15
     assert idle.encode(cfg)[HEADER["slots"].word] == 3 << 15
+
+
+def test_a_status_is_told_in_words() -> None:
+    assert describe(Status.WEIGHTS | 7 << 8 | 1 << 16) == (
+        "instruction 7 runs past the end of the weight memory (status 4)"
+    )
+    assert describe(99) == "of a kind that is not known (status 99)"
 
 
 def test_numbers_that_do_not_fit_are_refused() -> None:
