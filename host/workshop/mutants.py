@@ -104,7 +104,10 @@ ROOMS = {
             *("tests/unit/test_formats.py", "tests/host/test_package.py::test_damage_is_named"),
             f"{_LEVELS}csim_agrees[tiny]",
             *(f"{_RAW}csim[csim-shapes]", f"{_LEVELS}csim_agrees[shapes]"),
-            *(f"tests/unit/test_oracle.py::test_stays[{kind}]" for kind in ("packages", "programs")),
+            *(
+                f"tests/unit/test_oracle.py::test_stays[{kind}]"
+                for kind in ("packages", "programs")
+            ),
             "tests/unit/test_perf.py",
             *(
                 f"--deselect=tests/unit/test_perf.py::test_{name}"

@@ -72,7 +72,9 @@ def test_csim(tmp_path: Path, calls: Path, orphan: bool) -> None:
 @pytest.mark.rtl
 def test_rtl(tmp_path: Path) -> None:
     """In a folder whose name has what a shell would take for its own; make takes no space."""
-    with pytest.raises(UsageError, match="/a build/.* has a space, .* work in a folder, .* whose path has none"):
+    with pytest.raises(
+        UsageError, match="/a build/.* has a space, .* work in a folder, .* whose path has none"
+    ):
         verilate.build(config.load("tiny"), tmp_path / "a build")
     command = [sys.executable, "-c", PLAYER, "rtl", str(tmp_path / "the folder's")]
     command[-1] = command[-1].replace(" ", "&$(")
