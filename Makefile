@@ -52,7 +52,7 @@ test: setup libpython ## tests without vendor tools, about 10 minutes on two cor
 test-all: setup libpython ## the slow tests too; Vitis and board tests where those are
 	@$(TESTS) -m "" $(PYTEST)
 
-mutants: setup libpython ## change the sources a little 200 times, and count what tests notice, an hour; MUTANTS= for more options
+mutants: setup libpython ## change the sources a little 200 times, and count what tests notice, an hour and a half; MUTANTS= for more options
 	@$(RUN) -m workshop.mutants $(MUTANTS)
 
 coverage: setup libpython ## lines that tests run, of Python and both engines, half an hour; TESTS= for some
