@@ -22,7 +22,7 @@ from lstm_sharp.runtime.session import CUT_REVERSE
 LOOK_S = 2.0
 """Between two looks whether there is still a board that may answer."""
 _CLOSE_S = 2.0
-"""That a worker which ends gives others to answer; by itself Dask waits for 30 s, and for its threads."""
+"""That a worker which ends gives others to answer; by itself Dask takes 30 s, or more."""
 _AGAIN = 2
 """How often a piece is given to a board again after one has failed with it."""
 _PIECES = 2
