@@ -18,10 +18,12 @@ from lstm_sharp.errors import lacking
 from lstm_sharp.files import refusing
 from lstm_sharp.model import hdf5_contents
 
-_SECONDS = 6.0
-"""For the library to list what is in a file; it takes less than one."""
+_CPU_S = 6
+"""That the library may compute to list what is in a file; it takes less than one."""
 _BYTES_PER_SECOND = 1 << 28
 """More of them for a large file, which is handed over."""
+_WAIT = 20
+"""Times as long are waited for it: a machine may be busy, or a board."""
 
 
 class Hdf5(NamedTuple):
@@ -69,13 +71,17 @@ def read_hdf5(data: bytes, what: str) -> Hdf5:
 
 def _listed(data: bytes) -> bytes:
     """Run ``hdf5_contents`` on a file, and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-I", hdf5_contents.__file__, *sys.path],
-        input=data,
-        capture_output=True,
-        timeout=_SECONDS + len(data) / _BYTES_PER_SECOND,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )
+    seconds = _CPU_S + len(data) // _BYTES_PER_SECOND
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", hdf5_contents.__file__, str(seconds), *sys.path],
+            input=data,
+            capture_output=True,
+            timeout=_WAIT * seconds,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"the HDF5 library is not done after {_WAIT * seconds} s") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ValueError(said or "the HDF5 library gives up")

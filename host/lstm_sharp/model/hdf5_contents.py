@@ -1,7 +1,8 @@
 """A program of its own: the contents of the HDF5 file on standard input, as JSON.
 
 The HDF5 library is known to hang and to crash on damaged files, so it is asked in a process that
-may; and for no more than where arrays lie. Arguments: where Python finds h5py.
+may; and for no more than where arrays lie. Arguments: seconds that it may compute; where Python
+finds h5py.
 """
 
 from __future__ import annotations
@@ -69,12 +70,13 @@ def contents(data: bytes) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.path[:] = sys.argv[1:]
+    seconds, *sys.path[:] = sys.argv[1:]
     given = sys.stdin.buffer.read()
     with contextlib.suppress(ImportError, ValueError, OSError):  # not on every system
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, ((1 << 30) + len(given),) * 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds),) * 2)
     try:
         print(json.dumps(contents(given)))
     except Exception as error:  # what damaged data make the library raise
