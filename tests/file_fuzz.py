@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 import keras_files as kf
+import torch_file
 from lstm_sharp import arrays, cli, package, paths, terminal
 from lstm_sharp.engine import boards as board
 from lstm_sharp.engine import config
@@ -79,6 +80,8 @@ TARGETS: list[tuple[str, Callable[[], int]]] = [
     ("q.npz", _cli(RUN[0], "q.npz", *RUN[2:])),
     ("m.safetensors", _cli("fit", "m.safetensors", "--board", "none", "--json", "-")),
     ("m.safetensors", _cli(MODEL[0], "m.safetensors", *MODEL[1:], "h")),
+    ("m.pt", _cli(MODEL[0], "m.pt", *MODEL[1:], "h")),
+    ("row.pt", _cli(MODEL[0], "row.pt", *MODEL[1:], "h")),
     ("m.onnx", _cli(MODEL[0], "m.onnx", *MODEL[1:], "h")),
     ("m.onnx", _cli(MODEL[0], "m.onnx", *MODEL[1:], "head")),
     ("outside.onnx", _cli(MODEL[0], "outside.onnx", *MODEL[1:], "head")),
@@ -111,6 +114,8 @@ def make_good(folder: Path) -> None:
     quantized = quantize(model, Format(8, 16), np.load(folder / "x.npy"))
     stored.write(folder / "q.npz", replace(model, quantized=quantized), {})
     write_safetensors(folder / "m.safetensors", torch_names(model))
+    for name in ("m.pt", "row.pt"):
+        torch_file.save(folder / name, torch_names(model), row=name == "row.pt")
     _onnx(folder)
     layers = [kf.cell("GRU", "a", 4, return_sequences=True), kf.both("b", kf.cell("GRU", "f", 2))]
     drawn = {
@@ -260,7 +265,7 @@ def _zip_changed(rng: Rng, data: bytes) -> bytes:
     how, name = int(rng.integers(0, 6)), list(members)[int(rng.integers(0, len(members)))]
     if how < 3:
         kind = name.rpartition(".")[2]
-        if kind == "h5":
+        if kind not in ("npy", "json"):
             members[name] = (_flipped, _edited)[how % 2](rng, members[name])
         else:
             members[name] = _token_changed(rng, members[name], kind)
@@ -281,7 +286,11 @@ def _zip_changed(rng: Rng, data: bytes) -> bytes:
 def change(rng: Rng, name: str, data: bytes) -> bytes:
     """Break a file in one way, or by chance in two."""
     kind = name.rpartition(".")[2]
-    own = _zip_changed if kind in ("npz", "keras") else partial(_token_changed, kind=kind)
+    own = (
+        _zip_changed
+        if kind in ("npz", "keras") or name == "m.pt"
+        else partial(_token_changed, kind=kind)
+    )
     ways = [_flipped, _edited, _edited, own, own, own]
     data = ways[rng.integers(len(ways))](rng, data)
     if rng.integers(0, 6) == 0:

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 import sounds
-import torch_file
 from lstm_sharp import arrays
 from lstm_sharp.model import Model, onnx_dynamic
+from lstm_sharp.model.torch_file import open_torch
 from lstm_sharp.model.torch_names import from_torch_names
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.accuracy import decibels
@@ -84,6 +84,12 @@ def file(package: str, path: str) -> Path:
     return Path(str(distribution(package).locate_file(path)))
 
 
+def read_torch(path: Path) -> dict[str, np.ndarray]:
+    """Read all tensors of a file of PyTorch."""
+    with open_torch(path) as tensors:
+        return {name: read() for name, read in tensors.items()}
+
+
 def recording() -> np.ndarray:
     """Return (samples,) of a man who reads six short sentences, 16 kHz, between -1 and 1."""
     path = file("useful-moonshine-onnx", "moonshine_onnx/assets/beckett.wav")
@@ -113,7 +119,7 @@ def beatnet() -> Published:
 
     The head makes likelihoods (batch, T, 3) of a beat, the first of a bar, and neither.
     """
-    tensors = torch_file.read(file("BeatNet", "BeatNet/models/model_1_weights.pt"))
+    tensors = read_torch(file("BeatNet", "BeatNet/models/model_1_weights.pt"))
     size, hop, steps = 1411, 441, 500
     hertz = np.arange(size // 2) * sounds.MUSIC_RATE / (size - 1)
     edges = 440 * 2 ** (np.arange(-93, 127) / 24)  # 24 bands an octave
@@ -141,7 +147,7 @@ def beatnet() -> Published:
 @lru_cache
 def g2p_fa() -> Published:
     """Persian words of ten letters: the encoder, 40 -> 256 -> 256."""
-    tensors = torch_file.read(file("g2p_fa", "g2p_fa/data/weights"))
+    tensors = read_torch(file("g2p_fa", "g2p_fa/data/weights"))
     embedding, start, end = tensors["encoder.embedding.weight"], 1, 2
 
     def draw(seed: int) -> np.ndarray:
@@ -157,7 +163,7 @@ def nano_ocr() -> Published:
 
     The head makes scores (batch, T, 1 + characters) of none and of each of ``OCR_CHARACTERS``.
     """
-    tensors = torch_file.read(file("nano_ocr", "nano_ocr/model/nano_ocr_ftr.pth"))
+    tensors = read_torch(file("nano_ocr", "nano_ocr/model/nano_ocr_ftr.pth"))
     layers = (  # convolution, normalisation, stride of the pool
         ("cnn.0", "", (2, 2)),
         ("cnn.3", "", (2, 2)),
@@ -185,7 +191,7 @@ def resemblyzer() -> Published:
 
     The head makes (batch, 256) of h's last step.
     """
-    tensors = torch_file.read(file("Resemblyzer", "resemblyzer/pretrained.pt"))
+    tensors = read_torch(file("Resemblyzer", "resemblyzer/pretrained.pt"))
     size, hop, steps, rate = 400, 160, 400, sounds.SPEECH_RATE
     # The scale of Slaney's toolbox: linear up to 1 kHz, 27 steps for a factor of 6.4 above it.
     scale = np.linspace(0, 15 + 27 * np.log(8) / np.log(6.4), 42)
@@ -245,7 +251,7 @@ def uzmorph_bigru() -> Published:
 
 
 def _uzmorph(package: str, weights: str, prefix: str) -> Published:
-    tensors = torch_file.read(file(package, f"{package}/data/{weights}"))
+    tensors = read_torch(file(package, f"{package}/data/{weights}"))
     embedding = tensors["char_embeddings.weight"]
     symbols = json.loads(file(package, f"{package}/data/char_vocab.json").read_text("utf-8"))
     letters = [index for symbol, index in symbols.items() if len(symbol) == 1]

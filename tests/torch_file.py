@@ -1,85 +1,77 @@
-"""Reads tensors of what torch.save wrote, without torch.
-
-Nothing in such a file is called: names other than those of tensors are refused.
-"""
+"""Writes tensors as ``torch.save`` does, without torch, and pickles that no torch would write."""
 
 from __future__ import annotations
 
-import io
-import pickle
 import zipfile
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-_TYPES = {"HalfStorage": "<f2", "FloatStorage": "<f4", "DoubleStorage": "<f8", "LongStorage": "<i8"}
-_LEADING = 3
-"""Pickles before the data in a file of the form before torch 1.6: magic number, version, system."""
+STORAGES = {"e": "Half", "f": "Float", "d": "Double", "b": "Char", "l": "Long", "H": "BFloat16"}
+DICTIONARY = b"ccollections\nOrderedDict\n)R"
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """Read all tensors of nested dictionaries, by their keys joined with dots.
+def text(value: str) -> bytes:
+    """Return the instruction for a text."""
+    return b"X" + len(value.encode()).to_bytes(4, "little") + value.encode()
+
+
+def whole(*values: int) -> bytes:
+    """Return the instructions for a tuple of whole numbers."""
+    return b"(" + b"".join(b"J" + value.to_bytes(4, "little") for value in values) + b"t"
+
+
+def storage(key: str, kind: str, size: int) -> bytes:
+    """Return the instructions for a storage."""
+    place = text(key) + text("cpu") + b"J" + size.to_bytes(4, "little")
+    return b"(" + text("storage") + f"ctorch\n{kind}Storage\n".encode() + place + b"tQ"
+
+
+def tensor(of: bytes, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
+    """Return the instructions for a tensor of a storage."""
+    place = b"J" + offset.to_bytes(4, "little") + whole(*shape) + whole(*strides)
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + of + place + b"\x89" + DICTIONARY + b"tR"
+
+
+def pickled(entries: Mapping[str, bytes]) -> bytes:
+    """Return a pickle of a dictionary of what instructions make."""
+    items = b"".join(text(name) + made for name, made in entries.items())
+    return b"\x80\x02" + DICTIONARY + b"(" + items + b"u."
+
+
+def archive(path: Path, data: bytes, **storages: bytes) -> Path:
+    """Write the archive that a file is since PyTorch 1.6."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("m/data.pkl", data)
+        file.writestr("m/byteorder", "little")
+        for key, held in storages.items():
+            file.writestr(f"m/data/{key.removeprefix('_')}", held)
+    return path
+
+
+def save(path: Path, tensors: Mapping[str, np.ndarray], row: bool = False) -> Path:
+    """Write tensors, which may be views, one storage each.
 
     Args:
-        path: a zip archive, as torch.save writes since 1.6, or a row of pickles, as before.
-
-    Raises:
-        pickle.UnpicklingError: the file asks for more than tensors, as a whole module does.
+        path: of the file.
+        tensors: uint16 are taken for bfloat16.
+        row: write the row of pickles that a file was before PyTorch 1.6.
     """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            (name,) = (n for n in archive.namelist() if n.endswith("/data.pkl"))
-            unpickler = _Unpickler(io.BytesIO(archive.read(name)))
-            tensors = dict(_tensors(unpickler.load()))
-            for key, storage in unpickler.storages.items():
-                data = archive.read(name.replace("data.pkl", f"data/{key}"))
-                storage[:] = np.frombuffer(data, storage.dtype)
-        return tensors
-    with path.open("rb") as file:
-        for _ in range(_LEADING):
-            _Unpickler(file).load()
-        unpickler = _Unpickler(file)
-        tensors = dict(_tensors(unpickler.load()))
-        for key in _Unpickler(file).load():
-            storage = unpickler.storages[key]
-            if int.from_bytes(file.read(8), "little") != storage.size:
-                raise pickle.UnpicklingError(f"{path.name}: storage {key} has another size")
-            storage[:] = np.frombuffer(file.read(storage.nbytes), storage.dtype)
-    return tensors
-
-
-class _Unpickler(pickle.Unpickler):
-    """Makes tensors that are views of storages, which are filled afterwards."""
-
-    def __init__(self, file: Any) -> None:
-        super().__init__(file)
-        self.storages: dict[str, np.ndarray] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _view
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch" and name in _TYPES:
-            return _TYPES[name]
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of a tensor")
-
-    def persistent_load(self, pid: Any) -> np.ndarray:
-        _, dtype, key, _, size = pid[:5]
-        return self.storages.setdefault(key, np.zeros(size, dtype))
-
-
-def _view(storage: np.ndarray, offset: int, shape: Any, strides: Any, *_: Any) -> np.ndarray:
-    steps = [stride * storage.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps)
-
-
-def _tensors(value: Any, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    for key, item in value.items():
-        if isinstance(item, dict):
-            yield from _tensors(item, f"{prefix}{key}.")
-        elif isinstance(item, np.ndarray):
-            yield f"{prefix}{key}", item
+    entries, storages = {}, {}
+    for key, (name, value) in enumerate(tensors.items()):
+        base = value if value.base is None else value.base
+        assert isinstance(base, np.ndarray)
+        offset = (value.ctypes.data - base.ctypes.data) // base.itemsize
+        strides = tuple(step // base.itemsize for step in value.strides)
+        of = storage(str(key), STORAGES[base.dtype.char], base.size)
+        entries[name] = tensor(of, offset, value.shape, strides)
+        storages[str(key)] = base.tobytes("K")
+    if not row:
+        return archive(path, pickled(entries), **{f"_{key}": v for key, v in storages.items()})
+    keys = b"\x80\x02(" + b"".join(map(text, storages)) + b"l."
+    leading = b"\x80\x02J\x01\0\0\0." * 3
+    sizes = (t.size if t.base is None else t.base.size for t in tensors.values())
+    held = b"".join(n.to_bytes(8, "little") + v for n, v in zip(sizes, storages.values()))
+    path.write_bytes(leading + pickled(entries) + keys + held)
+    return path

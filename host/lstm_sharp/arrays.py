@@ -74,7 +74,7 @@ def open_npz(source: Name | bytes, what: str = "") -> Iterator[Tensors]:
     with whole as (file, size):
         with refusing(f"{what} cannot be read as .npz", remedy):
             archive = zipfile.ZipFile(file)
-            infos = _members(archive, size, what, ".npy")
+            infos = members(archive, size, what, ".npy")
 
         def read(info: zipfile.ZipInfo) -> np.ndarray:
             cannot = refusing(f"{what}: tensor {info.filename[:-4]} cannot be read", remedy)
@@ -97,14 +97,19 @@ def read_members(path: Name, *names: str) -> dict[str, bytes]:
         refusing(f"{what} is no whole zip archive", "save it again"),
         zipfile.ZipFile(file) as archive,
     ):
-        infos = _members(archive, size, what, names)
+        infos = members(archive, size, what, names)
         return {i.filename: archive.read(i) for i in infos if i.filename in names}
 
 
-def _members(
+def members(
     archive: zipfile.ZipFile, size: int, what: str, ends: str | tuple[str, ...]
 ) -> list[zipfile.ZipInfo]:
-    """Return the members whose names end so, of an archive of ``size`` bytes that may lie."""
+    """Return the members whose names end so, of an archive of ``size`` bytes that may lie.
+
+    Raises:
+        UsageError: they are too large.
+        ValueError: they cannot be what they say.
+    """
     infos = [info for info in archive.infolist() if info.filename.endswith(ends)]
     for info in infos:
         name, packed, method = info.filename, info.compress_size, info.compress_type

@@ -142,10 +142,6 @@ def test_files_refused(tmp_path: Path) -> None:
     refused(tmp_path / "no.npz", "no.npz cannot be read (No such file or directory)")
     refused(tmp_path / "m.tflite", "for TensorFlow for example by tf2onnx")
     refused(tmp_path / "m", "m: (no suffix) is not read, but .onnx, .keras, .safetensors, .npz")
-    for suffix in ("pt", "pth", "bin", "ckpt"):
-        (tmp_path / f"m.{suffix}").write_bytes(b"\x80\x02cos\nsystem\n")
-        line = f"convert it where you trust it: safetensors.torch.save_file(torch.load('m.{suffix}'"
-        refused(tmp_path / f"m.{suffix}", line)
     for suffix in ("npz", "safetensors"):
         (tmp_path / f"m.{suffix}").write_bytes(b"PK\3\4 and so on")
         refused(tmp_path / f"m.{suffix}", f"m.{suffix} cannot be read as ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 
 import published
-import torch_file
 from lstm_sharp.model import Model, onnx_dynamic
 from lstm_sharp.numerics import reference
 from models import trained_like, uneven_x
@@ -78,12 +76,6 @@ def test_text_is_read() -> None:
         text = published.line_of_text(seed).replace(" ", "")[: len(found)]
         print(f"{text}\n{found}\n")
         assert SequenceMatcher(None, text.lower(), found.lower(), False).ratio() > 0.5
-
-
-def test_no_code_of_a_torch_file_runs() -> None:
-    published.beatnet()
-    with pytest.raises(pickle.UnpicklingError, match="model.BDA"):
-        torch_file.read(published.file("BeatNet", "BeatNet/models/model-1.pt"))
 
 
 def _unevenness(model: Model) -> dict[str, list[float]]:

@@ -38,7 +38,7 @@ WIDE = 10_000
 """Characters of a line of figures."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "model": {"metavar": "MODEL", "help": ".onnx, .keras, .h5, .safetensors or .npz"},
+    "model": {"metavar": "MODEL", "help": ".onnx, .keras, .h5, .pt, .safetensors or .npz"},
     "--prefix": {"default": "", "dest": "prefix", "help": "one LSTM of those in the file"},
     "--config": {"help": "name of a config or a board, or a file"},
     "--format": {"help": f"number format instead of the config's: {KNOWN}"},

@@ -12,6 +12,7 @@ from lstm_sharp import arrays
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import refusing
 from lstm_sharp.model.model import Model
+from lstm_sharp.model.torch_file import open_torch
 from lstm_sharp.model.torch_modules import from_module
 from lstm_sharp.model.torch_names import from_torch_names
 
@@ -21,17 +22,10 @@ if TYPE_CHECKING:
 _OPEN: dict[str, Callable[[Path], AbstractContextManager[arrays.Tensors]]] = {
     ".safetensors": arrays.open_safetensors,
     ".npz": arrays.open_npz,
+    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".jit"), open_torch),
 }
-_SAVE = "safetensors.torch.save_file({}, 'model.safetensors')"
-_TORCH = "for PyTorch for example " + _SAVE.format("model.state_dict()")
+_TORCH = "for PyTorch for example torch.save(model.state_dict(), 'model.pt')"
 _REMEDIES = {
-    (
-        ".pt",
-        ".pth",
-        ".bin",
-        ".ckpt",
-    ): "a pickle, which can run any program when it is read; convert "
-    "it where you trust it: " + _SAVE.format("torch.load({!r}, weights_only=True)"),
     (".pb", ".tflite"): "for TensorFlow for example by tf2onnx",
 }
 """What to do with files of suffixes that are not read, by suffix; the name goes in."""
@@ -48,8 +42,9 @@ def load(
 
     Args:
         source: an ``.onnx`` graph; a ``.keras`` or ``.h5`` file of a whole Keras model; a
-            ``.safetensors`` or ``.npz`` file whose tensors are named as by ``torch.nn.LSTM`` or
-            ``torch.nn.GRU``; or a ``torch.nn.Module`` that is one of these or has it inside.
+            ``.safetensors`` or ``.npz`` file, or what ``torch.save`` wrote, whose tensors are
+            named as by ``torch.nn.LSTM`` or ``torch.nn.GRU``; or a ``torch.nn.Module`` that is one
+            of these or has it inside.
         prefix: which layers, where there are several: the beginning of the names of its tensors
             (``encoder.lstm``), of modules or layers or, in ONNX, of its nodes.
         whole: give an ONNX file's graph even if it is one stack that takes the graph's input.
