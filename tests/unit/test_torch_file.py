@@ -138,6 +138,8 @@ def test_storages_that_lie(tmp_path: Path) -> None:
     path = put(lost, _7=bytes(4))
     path.write_bytes(path.read_bytes().replace(b"little", b"biggie"))
     refused(path, "cannot be read as a file of PyTorch")
+    (tmp_path / "m.pth").write_bytes(b"\x80\x02\x8b\xff\xff\xff\x7f.")  # a number of 2 GiB
+    refused(tmp_path / "m.pth", "not enough data in stream to read long4")
     path = torch_file.save(tmp_path / "m.pth", weights(), row=True)
     path.write_bytes(path.read_bytes()[:-1])
     refused(path, "ends behind the file, which is cut short")

@@ -40,6 +40,8 @@ _TYPES = {
 """How NumPy writes the types of storages."""
 _LEADING = 3
 """Pickles before that of the tensors in files of PyTorch before 1.6: magic, version, system."""
+_LINE = 1 << 16
+"""Most bytes of a name or number in a pickle that are ended by a new line."""
 _TRANSPARENT = ("_parameters", "_buffers", "_modules")
 """What a module keeps its parts in, which their names do not tell."""
 _REFUSED = ("EXT1", "EXT2", "EXT4", "INST", "OBJ", "PERSID", "NEXT_BUFFER", "READONLY_BUFFER")
@@ -100,12 +102,21 @@ def _archive(file: IO[bytes], size: int, what: str) -> tuple[Any, _Storages]:
     return _unpickled(io.BytesIO(archive.read(names[0])))[0], storages
 
 
+class _Within:
+    """A file that is asked for no more than it has: room is made for whatever is asked for."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self.tell, self.readline = file.tell, partial(file.readline, _LINE)
+        self.read = lambda count: file.read(min(count, size - file.tell()))
+
+
 def _row(file: IO[bytes], size: int) -> tuple[Any, _Storages]:
     """Read the row of pickles that it was before, with the storages behind them."""
     file.seek(0)
+    within = _Within(file, size)
     for _ in range(_LEADING):
-        _unpickled(file)
-    value, told = _unpickled(file)
+        _unpickled(within)
+    value, told = _unpickled(within)
     types = {of.given[2]: _type(of) for of in told}
     storages: dict[Any, Callable[[], bytes]] = {}
 
@@ -113,7 +124,7 @@ def _row(file: IO[bytes], size: int) -> tuple[Any, _Storages]:
         file.seek(start)
         return file.read(count)
 
-    for key in _unpickled(file)[0]:
+    for key in _unpickled(within)[0]:
         count = int.from_bytes(file.read(8), "little") * types[key].itemsize
         if file.tell() + count > size:
             raise ValueError(f"storage {key} ends behind the file, which is cut short")
@@ -122,7 +133,7 @@ def _row(file: IO[bytes], size: int) -> tuple[Any, _Storages]:
     return value, storages
 
 
-def _unpickled(file: IO[bytes]) -> tuple[Any, list[_Told]]:
+def _unpickled(file: Any) -> tuple[Any, list[_Told]]:
     """Follow a pickle as data up to its end; return what it tells, and all storages in it."""
     storages: list[_Told] = []
     stack: list[Any] = []
