@@ -87,6 +87,7 @@ LIMITS: dict[str, tuple[int, int]] = {n: told[:2] for n, told in _DECLARED.items
 """Least and most of each knob that is a number."""
 MEANINGS: dict[str, str] = {name: told[-1] for name, told in _DECLARED.items()}
 """What each knob is."""
+_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Knobs) if f.default is not MISSING}
 
 
 @dataclass(frozen=True)
@@ -170,11 +171,6 @@ class Config(Knobs):
         return ceil(self.max_input / self.columns)
 
     @property
-    def h_columns(self) -> int:
-        """Words of the largest h vector with the neurons that fill its last row block."""
-        return ceil(self.blocks * self.block / self.columns)
-
-    @property
     def blocks(self) -> int:
         """Bands of the largest layer, as many as fill its last tile whatever the shape."""
         return self.bands * ceil(self.max_hidden / (self.bands * self.block))
@@ -186,8 +182,8 @@ class Config(Knobs):
 
     @property
     def h_words(self) -> int:
-        """Words of all chains' h: depth of each half of the h buffer."""
-        return self.chains * self.h_columns
+        """Words of all chains' h, with the neurons that fill row blocks: depth of an h half."""
+        return self.chains * ceil(self.blocks * self.block / self.columns)
 
     @property
     def groups(self) -> int:
@@ -201,13 +197,21 @@ class Config(Knobs):
 
     @property
     def bram_banks(self) -> tuple[int, ...]:
-        """Depths of the banks of the weight memory in BRAM."""
-        return _bram_banks(self.weight_tiles)
+        """Depths of the banks of the weight memory in BRAM, so that BRAMs of 512 to 4K are filled.
+
+        They are powers of two, largest first, and the rest: each begins at a multiple of its depth.
+        """
+        banks: list[int] = []
+        while left := self.weight_tiles - sum(banks):
+            whole = (d for d in (BRAM36_DEEPEST, *reversed(BRAM18)) if d <= left)
+            banks.append(next(whole, left))
+        return tuple(banks)
 
     @property
     def uram_banks(self) -> tuple[int, ...]:
-        """Depths of the banks of the weight memory in UltraRAM."""
-        return _uram_banks(self.weight_tiles)
+        """Depths of the banks of the weight memory in UltraRAM: whole ones, and the rest."""
+        tiles = self.weight_tiles
+        return tuple(min(URAM_DEPTH, tiles - first) for first in range(0, tiles, URAM_DEPTH))
 
     @property
     def mixed(self) -> int:
@@ -328,7 +332,7 @@ class Config(Knobs):
     def knobs(self) -> dict[str, str | int | tuple[int, ...]]:
         """Return the knobs alone, as the config file gives them; none at its default."""
         values = {f.name: getattr(self, f.name) for f in fields(Knobs)}
-        return {f.name: values[f.name] for f in fields(Knobs) if values[f.name] != f.default}
+        return {n: v for n, v in values.items() if n not in _DEFAULTS or v != _DEFAULTS[n]}
 
     def with_format(self, fmt: str | None) -> Config:
         """Return the same engine at another format (another hash), or itself."""
@@ -382,31 +386,29 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
         UsageError: unknown or missing keys, values of the wrong type or out of range, shapes that
             do not fit together; where only numbers are wrong, with those that would do.
     """
-    names = [f.name for f in fields(Knobs)]
-    default = {f.name: f.default for f in fields(Knobs) if f.default is not MISSING}
-    needed = set(names) - set(default)
-    unknown, missing = sorted(set(knobs) - set(names)), sorted(needed - set(knobs))
+    names, given = [f.name for f in fields(Knobs)], {**_DEFAULTS, **knobs}
+    unknown, missing = sorted(given.keys() - names), sorted(set(names) - given.keys())
     if unknown or missing:
         wrong = [f"unknown key {k!r}" for k in unknown] + [f"missing key {k!r}" for k in missing]
         raise UsageError(f"{where}: {', '.join(wrong)}; the keys are {', '.join(names)}")
     for name in ("name", "board", "format"):
-        if not isinstance(knobs[name], str):
-            raise UsageError(f"{where}: {name} = {knobs[name]!r} must be a text")
-    within, ranges = dict(knobs), []
+        if not isinstance(given[name], str):
+            raise UsageError(f"{where}: {name} = {given[name]!r} must be a text")
+    within, ranges = dict(given), []
     for name, (least, most) in LIMITS.items():
-        value = knobs.get(name, default.get(name))
+        value = given[name]
         problem = f"{name} = {value!r} must be a whole number {least} to {most}"
         if type(value) is not int:
             raise UsageError(f"{where}: {problem}")
         if not least <= value <= most:
             within[name] = min(max(value, least), most)
             ranges.append(problem)
-    k_list = knobs.get("k_list", ())
+    k_list = given["k_list"]
     if not isinstance(k_list, list | tuple) or any(type(k) is not int for k in k_list):
         raise UsageError(f"{where}: k_list = {k_list!r} must be a list of whole numbers")
     # One K is what a config without a list has.
-    within["k_list"] = () if list(k_list) == [knobs["rows"]] else tuple(k_list)
-    config = Config(**within)  # type: ignore[arg-type]  # each value was checked just above
+    within["k_list"] = () if list(k_list) == [given["rows"]] else tuple(k_list)
+    config = Config(**within)
     for problem in (*ranges, *problems(config)):
         raise UsageError(f"{where}: {problem}{works(knobs, nearest(config))}")
     return config
@@ -416,9 +418,9 @@ def works(knobs: Mapping[str, Any], instead: Config | None) -> str:
     """Say which knobs are others in a config that works."""
     if instead is None:
         return ""
-    given = {**{f.name: f.default for f in fields(Knobs)}, **knobs}
+    given = {**_DEFAULTS, **knobs}
     given["k_list"] = tuple(given["k_list"])  # of a file it is a list
-    new = ((name, getattr(instead, name)) for name in given)
+    new = ((f.name, getattr(instead, f.name)) for f in fields(Knobs))
     told = (f"{name} = {list(n) if name == 'k_list' else n}" for name, n in new if n != given[name])
     return f"; {', '.join(told)} works"
 
@@ -545,20 +547,3 @@ def _list_problems(cfg: Config) -> Iterator[str]:
         last = k
     if len(cfg.k_list) > 8:
         yield f"k_list has {len(cfg.k_list)} K's; an instruction tells 8 apart"
-
-
-def _bram_banks(tiles: int) -> tuple[int, ...]:
-    """Cut the depth of the weight memory so that BRAMs of 512, 1K, 2K or 4K words are filled.
-
-    Banks are powers of two, largest first, and the rest: each begins at a multiple of its depth.
-    """
-    banks: list[int] = []
-    while left := tiles - sum(banks):
-        whole = [d for d in (BRAM36_DEEPEST, *reversed(BRAM18)) if d <= left]
-        banks.append(whole[0] if whole else left)
-    return tuple(banks)
-
-
-def _uram_banks(tiles: int) -> tuple[int, ...]:
-    """Cut the depth of the weight memory into whole UltraRAMs and the rest."""
-    return tuple(min(URAM_DEPTH, tiles - first) for first in range(0, tiles, URAM_DEPTH))

@@ -47,23 +47,11 @@ def tap_levels(columns: int, bands: int) -> tuple[int, ...]:
     """List the levels at which the sums of 1, 2, 4 ... segments of a row's products are there.
 
     Four sums of the level below make one. Those of two halves stay apart while either half has more
-    than two of them, so that every span is a node of one tree.
+    than two of them, so that every span is a node of one tree, as low as in a tree of its own.
 
     Args:
         columns: N0.
-        bands: G, segments of a row.
+        bands: G, segments of a row, a power of two.
     """
-    widths = [columns // bands]
-    while widths[-1] > 1:
-        widths.append(ceil(widths[-1] / 4))
-    taps = [len(widths) - 1]
-    for _ in range(bands.bit_length() - 1):
-        below = [*widths, 1]
-        widths = [2 * below[0]]
-        for level in range(1, len(below) + 1):
-            if below[level - 1] <= 2:
-                widths.append(1)
-                break
-            widths.append(2 * below[level])
-        taps.append(len(widths) - 1)
-    return tuple(taps)
+    segment = columns // bands
+    return tuple(levels(segment << n, 1) for n in range(bands.bit_length()))

@@ -16,8 +16,8 @@ import numpy as np
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine import beats, program, storage
-from lstm_sharp.engine.boards import DEFAULT, facts
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.boards import facts
+from lstm_sharp.engine.config import Config, board_of
 from lstm_sharp.engine.pipeline import SPANS, span
 from lstm_sharp.engine.registers import ENGINE, ENGINE_MAP, ENGINE_SPAN, ENGINE_VLNVS
 from lstm_sharp.errors import UsageError, lacking
@@ -33,11 +33,6 @@ _SOURCES = {"hls": ("kernel", "tb"), "rtl": ("rtl",)}
 _MARKS = (Path("hls/config.hpp"), Path("rtl/lstm_config_pkg.sv"))
 """The file of each that is written first, and that tells it from a folder of someone else's."""
 _SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
-
-
-def board_of(cfg: Config) -> str:
-    """Name the board that a config is synthesised for; a config without one takes the smallest."""
-    return DEFAULT if cfg.board == "none" else cfg.board
 
 
 def hls_settings(cfg: Config) -> dict[str, object]:
