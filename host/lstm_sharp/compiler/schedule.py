@@ -54,7 +54,7 @@ def make_plan(
     shapes: Sequence[LayerShape],
     cfg: Config,
     schedule: str = "best",
-    directions: Sequence[int] | None = None,
+    directions: int = 1,
     sequences: int | None = None,
     choice: TileChoice = ANY,
     wavefront: bool | None = None,
@@ -65,7 +65,7 @@ def make_plan(
         shapes: the cells, bottom first, within a level forward before reverse.
         cfg: the engine.
         schedule: one of ``SCHEDULES``, or ``best``.
-        directions: cells of each level; None: one each.
+        directions: cells of a level.
         sequences: side by side, how many the cuts should suit; None: as many as the engine runs.
         choice: what the shapes may be.
         wavefront: whether levels run side by side; None: if there are chains enough for that, and
@@ -76,8 +76,7 @@ def make_plan(
     """
     check_schedule(schedule)
     check_fit(shapes, cfg, directions)
-    beside = 1 if directions is None else max(directions)
-    most = cfg.chains // beside
+    most = cfg.chains // directions
     count = min(sequences or most, most)
     if schedule == "best":
         plans = [
@@ -86,11 +85,11 @@ def make_plan(
         ]
         return min(plans, key=lambda plan: _typical(plan, count).cycles)
     levels_beside = count * len(shapes) if wavefront is None else len(shapes)
-    stacked = beside == 1 < len(shapes)
+    stacked = directions == 1 < len(shapes)
     if wavefront is not False and stacked and levels_beside <= cfg.chains:
         return _in_wavefront(shapes, cfg, schedule, count, choice, wavefront)
-    plan = Plan(cfg, schedule, (), beside)
-    levels = [tuple(shapes[at : at + beside]) for at in range(0, len(shapes), beside)]
+    plan = Plan(cfg, schedule, (), directions)
+    levels = [shapes[at : at + directions] for at in range(0, len(shapes), directions)]
     options = [tilings_of(cells[0], cfg, choice) for cells in levels]
     fastest = [_fastest(plan, cells, found, count) for cells, found in zip(levels, options)]
     least = [min(found, key=lambda tiling: tiling.tiles) for found in options]
@@ -114,11 +113,11 @@ def _in_wavefront(
 ) -> Plan:
     """Make a plan of levels side by side; of levels in turn where that is as fast, unless asked."""
     chains = min(cfg.chains, count * len(shapes))
-    wave = make_plan(shapes, cfg, schedule, None, chains, choice, wavefront=False)
+    wave = make_plan(shapes, cfg, schedule, 1, chains, choice, wavefront=False)
     wave = replace(wave, wavefront=True)
     if asked:
         return wave
-    in_turn = make_plan(shapes, cfg, schedule, None, count, choice, wavefront=False)
+    in_turn = make_plan(shapes, cfg, schedule, 1, count, choice, wavefront=False)
     fits = len(wave.instructions((2,), True, True)) <= MAX_INSTRUCTIONS
     return min((in_turn, wave) if fits else (in_turn,), key=lambda p: _typical(p, count).cycles)
 

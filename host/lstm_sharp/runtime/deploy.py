@@ -175,13 +175,13 @@ def plans(
     if len(levels) > 1 and not model.reverse:
         try:
             cells = [cell for level in levels for cell in level]
-            whole = make_plan(cells, cfg, schedule, None, sequences)
+            whole = make_plan(cells, cfg, schedule, sequences=sequences)
             whole.program([steps], with_state=True, give_state=True).encode(cfg)
             return (whole,)
         except UsageError:
             pass
     check_levels(model, cfg)
-    return tuple(make_plan(level, cfg, schedule, (len(level),), sequences) for level in levels)
+    return tuple(make_plan(level, cfg, schedule, len(level), sequences) for level in levels)
 
 
 def check_levels(model: AnyModel, cfg: Config) -> None:
@@ -192,7 +192,7 @@ def check_levels(model: AnyModel, cfg: Config) -> None:
     """
     levels = Cells.of(model).levels
     for index, level in enumerate(levels):
-        check_fit(level, cfg, (len(level),), index if len(levels) > 1 else None)
+        check_fit(level, cfg, len(level), index if len(levels) > 1 else None)
 
 
 class Deployment:
