@@ -80,7 +80,7 @@ def state_beats(state: State, plan: Plan, launch: Launch) -> np.ndarray:
             own = slice(first * plan.directions, (first + 1) * plan.directions)
             shape = (g.repeats, len(g.lengths), plan.directions)
             pairs = np.zeros((*shape, neurons, cfg.stream_bits // 32), np.int32)
-            for half, values in enumerate((state.h, state.c)):
+            for half, values in enumerate(state):
                 taken = values[own, np.array(g.indices), :hidden]
                 pairs[..., :hidden, half] = np.moveaxis(taken, 0, 2)
             levels.append(pairs.reshape(g.repeats, -1))
@@ -174,7 +174,7 @@ def _walk_states(
     count = rows.shape[1] * len(cells) * neurons
     block = pairs[:, :count].reshape(*rows.shape, len(cells), neurons, -1)
     for cell in range(len(cells)):
-        for half, values in enumerate((after.h, after.c)):
+        for half, values in enumerate(after):
             own = values[item.level * len(cells) + cell]
             if back:
                 block[rows >= 0, cell, :hidden, half] = own[rows[rows >= 0], :hidden]

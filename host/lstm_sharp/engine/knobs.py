@@ -15,10 +15,9 @@ from functools import cached_property
 from math import ceil, gcd, log2
 from typing import Annotated, Any, get_type_hints
 
-from lstm_sharp.engine import tile
 from lstm_sharp.engine.pipeline import Stage, tail_stages
 from lstm_sharp.engine.registers import ENGINE_VLNVS
-from lstm_sharp.engine.tile import TileShape
+from lstm_sharp.engine.tile import TileShape, levels
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.activation import Z_FRAC
 from lstm_sharp.numerics.formats import USUAL, Format
@@ -108,7 +107,13 @@ class Config(Knobs):
     @cached_property
     def tile_shapes(self) -> tuple[TileShape, ...]:
         """Shapes of a tile, smallest K first; an instruction names one by its number."""
-        return tile.shapes(self.rows, self.columns, self.passes, self.k_list)
+        gangs = [k // self.rows for k in self.k_list or (self.rows,)]
+        return tuple(
+            TileShape(
+                g, self.rows * g, self.columns // g, self.block * g, self.passes * g, gangs[-1] // g
+            )
+            for g in gangs
+        )
 
     @property
     def bands(self) -> int:
@@ -261,14 +266,17 @@ class Config(Knobs):
         With one shape it ends with one or two sums. With several it is tapped, and each tap is one
         sum: that of g's groups comes from level ``tap_levels``.
         """
-        if self.bands == 1:
-            return tile.levels(self.columns, 2)
-        return self.tap_levels[-1]
+        return levels(self.columns, 2) if self.bands == 1 else self.tap_levels[-1]
 
     @cached_property
     def tap_levels(self) -> tuple[int, ...]:
-        """Levels of the tree with the sums of 1, 2, 4 ... G segments of a row's products."""
-        return tile.tap_levels(self.columns, self.bands)
+        """Levels of the tree with the sums of 1, 2, 4 ... G segments of a row's products.
+
+        Four sums of the level below make one. Those of two halves stay apart while either half has
+        more than two of them: every span is a node of one tree, as low as in a tree of its own.
+        """
+        segment = self.columns // self.bands
+        return tuple(levels(segment << n, 1) for n in range(self.bands.bit_length()))
 
     @property
     def z_shift_min(self) -> int:

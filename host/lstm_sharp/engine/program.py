@@ -63,7 +63,7 @@ class Status(IntEnum):
     DISTANCE = 5  # a slot or state that comes too early, of the sv engine alone
 
 
-_STATUSES = {
+_STATUSES: dict[int, str] = {
     Status.FINE: "fine",
     Status.HEADER: "its header is wrong",
     Status.INSTRUCTION: "instruction {} is out of the config's range",
@@ -80,8 +80,8 @@ C_SATURATED = 16
 def describe(status: int) -> str:
     """Say in words what a status register tells."""
     code, instruction = status & 0xFF, status >> 8 & 0xFF
-    known = [text for kind, text in _STATUSES.items() if kind == code]
-    return f"{(known or ['of a kind that is not known'])[0].format(instruction)} (status {code})"
+    text = _STATUSES.get(code, "of a kind that is not known")
+    return f"{text.format(instruction)} (status {code})"
 
 
 class Field(NamedTuple):

@@ -30,11 +30,10 @@ it has half the bits."""
 
 def estimate(cfg: Config) -> dict[str, float]:
     """Say what the SystemVerilog engine takes: ``lut``, ``dsp``, ``bram36`` and ``uram``."""
-    dsps = 8 * cfg.lanes if _soft(cfg) else cfg.dsps
     blocks = _blocks(cfg, facts(board_of(cfg)).family)
     return {
         "lut": sum(costs()[part] * size for part, size in parts(cfg).items()),
-        "dsp": dsps,
+        "dsp": 8 * cfg.lanes if _soft(cfg) else cfg.dsps,
         "bram36": storage.total(blocks, "bram36"),
         "uram": storage.total(blocks, "uram"),
     }

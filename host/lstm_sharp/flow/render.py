@@ -35,22 +35,6 @@ _MARKS = (Path("hls/config.hpp"), Path("rtl/lstm_config_pkg.sv"))
 _SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
 
 
-def hls_settings(cfg: Config) -> dict[str, object]:
-    """Work out what Vitis HLS is told beside the sources.
-
-    Raises:
-        UsageError: there are no facts of the config's board.
-    """
-    vlnv = ENGINE_VLNVS["hls"].split(":")
-    return {
-        "project": "project",  # folder
-        "top": vlnv[2],
-        "part": facts(board_of(cfg)).part,
-        "period_ns": f"{1000 * 1000 // cfg.clock_mhz / 1000:.3f}",  # not above the config's
-        "vlnv": vlnv,  # of the exported IP
-    }
-
-
 _SIZES = (
     *("rows", "columns", "block", "lanes", "passes", "most_passes", "bands"),
     *("packed", "packed_bits", "lut_columns", "product_bits", "sum_bits", "acc_bits"),
@@ -117,7 +101,11 @@ def _camel(name: str) -> str:
 
 
 def context(cfg: Config) -> dict[str, object]:
-    """All that templates may name."""
+    """All that templates may name.
+
+    Raises:
+        UsageError: there are no facts of the config's board.
+    """
     return {
         "cfg": cfg,
         "header": program.HEADER,
@@ -129,7 +117,11 @@ def context(cfg: Config) -> dict[str, object]:
         "registers": {f"Addr{_camel(r.name)}": r for r in ENGINE_MAP},
         "control": {_camel(name): bit for name, bit in ENGINE["CTRL"].fields.items()},
         "table": _table(),
-        "hls": hls_settings(cfg),
+        "hls": {  # what Vitis HLS is told beside the sources
+            "part": facts(board_of(cfg)).part,
+            "period_ns": f"{1000 * 1000 // cfg.clock_mhz / 1000:.3f}",  # not above the config's
+            "vlnv": ENGINE_VLNVS["hls"].split(":"),  # of the exported IP, named as its top
+        },
     }
 
 

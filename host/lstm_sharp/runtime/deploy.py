@@ -311,7 +311,7 @@ def run(
     after = State(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
     for stage in stages:
         before = None if state is None else State(*(v[stage.cells] for v in state))
-        left = State(after.h[stage.cells], after.c[stage.cells]) if give else None
+        left = State(*(v[stage.cells] for v in after)) if give else None
         launches, runs = stage.runs(batch, before, give, host, allocate)
         results = play(stage, runs)
         h = pack.empty_h(stage.plan, [len(s) for s in batch])
@@ -319,4 +319,4 @@ def run(
             pack.unpack_h(result.h_bytes, stage.plan, launch, h, left)
         batch = stage.turn(h)
         seen.append(results)
-    return batch, (after.h, after.c) if give else None, seen
+    return batch, after if give else None, seen

@@ -122,11 +122,10 @@ def write_job(cfg: Config, model: Model, folder: Path, build_dir: Path) -> list[
         gave.extend(results)
         return results
 
-    for own in (slice(made.half), slice(made.half, None)):  # from zeros, from a state
-        state = None if own.start is None else (made.h_start[:, own], made.c_start[:, own])
-        h, after, _ = deploy.run(stages, made.x[own], state, True, play)
-        wanted = made.h[own], made.h_end[:, own], made.c_end[:, own]
-        if not all(np.array_equal(a, b) for a, b in zip((h, *(after or ())), wanted, strict=True)):
+    for half in made.halves():
+        h, after, _ = deploy.run(stages, half.x, half.state, True, play)
+        found = zip((h, *(after or ())), (half.h, *half.end), strict=True)
+        if not all(np.array_equal(a, b) for a, b in found):
             raise EngineError("csim differs from the golden model; `make csim` looks closer")
     folder.mkdir(parents=True, exist_ok=True)
     jobs.write_job(folder / "job", played)

@@ -165,7 +165,7 @@ def _metadata(made: Design) -> dict[str, object]:
         "knobs": made.cfg.knobs(),
         "board": made.system.name,
         "part": made.system.part,
-        "engine": made.cell(ENGINE_CELL).vlnv,
+        "engine": ENGINE_VLNVS[made.cfg.engine],
         "clock_mhz": made.clock_mhz,
         "vivado": "@vivado@",
         "slack_ns": {"setup": "@setup@", "hold": "@hold@"},
