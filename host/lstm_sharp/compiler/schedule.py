@@ -15,7 +15,7 @@ from math import inf
 import numpy as np
 
 from lstm_sharp.compiler import cycles
-from lstm_sharp.compiler.cuts import best_cuts
+from lstm_sharp.compiler.cuts import STEPS, best_cuts
 from lstm_sharp.compiler.cycles import Prediction
 from lstm_sharp.compiler.layer import LayerPlan, LayerShape
 from lstm_sharp.compiler.limits import check_fit, places, tilings_of
@@ -28,8 +28,6 @@ from lstm_sharp.numerics.quantized import QuantModel
 
 SCHEDULES = ("intergate", "unfolded", "elementwise")
 """Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
-_STEPS = 16
-"""Of a typical run, by which tiles and cuts are chosen."""
 
 
 def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
@@ -133,7 +131,7 @@ def _fastest(
     for tiling in sorted(options, key=lambda tiling: tiling.tiles):
         if len(tiling.x) + len(tiling.h) > most:
             continue
-        if _STEPS * sequences * len(cells) * tiling.tiles >= least:
+        if STEPS * sequences * len(cells) * tiling.tiles >= least:
             break
         level = replace(plan, layers=lay_out(plan, [cells], [tiling]))
         taken = _typical(level, sequences).cycles
@@ -211,7 +209,7 @@ def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
     return cut(best_cuts(rect.cols, rect.rows, most, cost))
 
 
-def _typical(plan: Plan, sequences: int, steps: int = _STEPS) -> Prediction:
+def _typical(plan: Plan, sequences: int, steps: int = STEPS) -> Prediction:
     """Cycles of so many sequences side by side, each level alone but in a wavefront."""
     alone = [plan] if plan.wavefront else [replace(plan, layers=cells) for cells in plan.levels]
     programs = [p.program((steps,) * sequences) for p in alone]

@@ -173,8 +173,8 @@ def _smaller(cfg: Config) -> Config | None:
         tile: dict[str, Any] = {
             "rows": max(4, int(cfg.rows * part)),
             "columns": max(1, int(cfg.columns * part)),
+            **{knob: min(size, getattr(cfg, knob)) for knob, size in _LEAST.items()},
         }
-        tile |= {knob: min(size, getattr(cfg, knob)) for knob, size in _LEAST.items()}
         small = nearest(replace(cfg, **tile, uram_columns=int(urams * part)))
         if small and not any(board_problems(small)):
             for knob in _LEAST:
