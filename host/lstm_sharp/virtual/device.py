@@ -60,6 +60,7 @@ class VirtualDevice(pynq.Device):
         self.bitfile_name = self.timestamp = ""
         self.memory = Memory(self.system.ddr_bytes)
         self.engine: Engine | None = None
+        self._build = Path("build")  # gets a folder for each engine
         self._clocks = ClockRegisters(self.system)
         self._cells: list[tuple[int, int, Engine | Channel]] = []  # address, bytes, who answers
         self._channels: list[Channel] = []
@@ -94,7 +95,7 @@ class VirtualDevice(pynq.Device):
         """
         cfg = read_virtual(bitstream.bitfile_name)
         parser = parser or self.get_bitfile_metadata(bitstream.bitfile_name)
-        self.engine = engine = Engine(verilate.library(cfg, Path("build")), self._faults)
+        self.engine = engine = Engine(verilate.library(cfg, self._build), self._faults)
         self._faults.discard(Fault.LENGTH_WIDTH)
         self._cells, self._channels = [], []
         for name, ip in parser.ip_dict.items():
