@@ -58,7 +58,7 @@ def board(bit: Path) -> Iterator[Accelerator]:
     with Accelerator(bit) as accelerator:
         accelerator.load_model(model_of(STACK), TINY)
         yield accelerator
-    assert accelerator.runner.device.allocated == (0, 0)
+    assert accelerator.runner.device.memory.allocated == (0, 0)
 
 
 @pytest.fixture
@@ -111,11 +111,11 @@ def refused(board: Accelerator, words: str, call: Callable[[np.ndarray], Any]) -
     x = integers(board.model, 5, 3)
     wanted, _ = right(board.model, x)
     board.run(x)
-    taken = device.allocated
+    taken = device.memory.allocated
     with pytest.raises(UsageError, match=words) as raised:
         call(x)
     assert not isinstance(raised.value, BoardError)
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 300
-    assert device.allocated == taken
+    assert device.memory.allocated == taken
     assert board.runner.engine.idle
     assert same(board.run(x), wanted)

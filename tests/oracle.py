@@ -93,7 +93,7 @@ def _program(seed: int) -> Iterator[bytes]:
     with_state, give = (bool(rng.random() < 0.3) for _ in range(2))
     repeats = int(rng.integers(1, 4))
     try:
-        plan = make_plan(cells * (2 if both else 1), cfg, schedule, (2,) if both else None)
+        plan = make_plan(cells * (2 if both else 1), cfg, schedule, 1 + both)
         lengths = lengths[: max(1, plan.most_sequences)]
         made = [plan.load_program(), plan.program(lengths, repeats, with_state, give)]
         for program in made:

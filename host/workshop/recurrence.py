@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lstm_sharp import files, paths
-from lstm_sharp.engine.boards import board
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.boards import facts
+from lstm_sharp.engine.config import Config, board_of
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import tools, verilate, yosys
 from lstm_sharp.flow.render import render
@@ -342,8 +342,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fails(cfg: Config, _: Namespace) -> bool:
     print(f"{cfg.name}: measuring updates of the C++ kernel ...", file=sys.stderr)
-    made, steps = board(cfg.board), Steps(cfg)
-    one = partial(depth, steps.folder, made.family if made else "xc7")
+    steps = Steps(cfg)
+    one = partial(depth, steps.folder, facts(board_of(cfg)).family)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         depths = dict(zip(STEPS, pool.map(one, steps.steps)))
     print("\n".join(_lines(cfg, depths)))

@@ -97,9 +97,9 @@ def test_clang_is_the_wheels_or_the_one_on_path(
     with pytest.raises(
         ToolError, match="^no clang: pip install ziglang, .* apt-get install clang.$"
     ):
-        VARIANTS["csim-clang"].command()
+        VARIANTS["csim-clang"].compiler()
     (tmp_path / "clang++").touch(0o755)
-    assert VARIANTS["csim-clang"].command()[0] == tmp_path / "clang++"
+    assert VARIANTS["csim-clang"].compiler()[0] == tmp_path / "clang++"
 
 
 def figures(name: str, size: int, chains: int) -> tuple[int, int, int, int]:

@@ -118,7 +118,7 @@ def test_ctrl_c_while_drivers_take_over(bit: Path, monkeypatch: pytest.MonkeyPat
             assert same(accelerator.run(x), h)
 
     assert Interrupting(monkeypatch, overlay.device).sweep(call, then) > 50
-    assert overlay.device.allocated == (0, 0)
+    assert overlay.device.memory.allocated == (0, 0)
 
 
 def test_ctrl_c_during_a_reset(board: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:

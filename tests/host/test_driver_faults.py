@@ -73,7 +73,7 @@ def failing(
     with pytest.raises(BoardError, match=r"call reset\(\) first"):
         board.run(x)
     board.reset()
-    assert device.allocated == (0, 0)
+    assert device.memory.allocated == (0, 0)
     h, after = right(model, x)
     found, left = board.run(x, return_state=True)
     assert same(found, h) and same(left, after)
@@ -111,7 +111,7 @@ def test_fault_during_a_run(
     device.inject(fault, stream)
     with board, pytest.raises(error):
         board.run(x, state)
-    assert device.allocated == (0, 0)
+    assert device.memory.allocated == (0, 0)
     with Accelerator(board.runner.overlay) as again:
         again.load_model(model, TINY)
         assert same(again.run(x, state), wanted)
@@ -133,7 +133,7 @@ def test_fault_at_first_sight(device: VirtualDevice, bit: Path, fault: Fault) ->
     began = device.now()
     with pytest.raises((EngineTimeout, InterruptLost)):
         Accelerator(bit)
-    assert device.now() - began < 1.1 + POLLING and device.allocated == (0, 0)
+    assert device.now() - began < 1.1 + POLLING and device.memory.allocated == (0, 0)
     with Accelerator(bit) as accelerator:
         assert accelerator.identity == TINY.identity
 
@@ -223,7 +223,7 @@ def test_closing_leaves_the_other_overlay_alone(
     first.close()
     assert same(second.run(x), right(model, x)[0])
     second.close()
-    assert device.allocated == (0, 0)
+    assert device.memory.allocated == (0, 0)
 
 
 def test_wrong_clock(board: Accelerator) -> None:

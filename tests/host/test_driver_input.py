@@ -111,7 +111,7 @@ def test_model_too_large(board: Accelerator, device: VirtualDevice, bit: Path) -
     board.close()
     with pytest.raises(UsageError, match="40 inputs, tiny holds 32; .* pynq-z2 would hold it"):
         Session(large, backend="board", overlay=bit)
-    assert device.allocated.buffers == 0
+    assert device.memory.allocated.buffers == 0
 
 
 def test_run_before_load(device: VirtualDevice, bit: Path) -> None:
@@ -130,7 +130,7 @@ def test_run_before_load(device: VirtualDevice, bit: Path) -> None:
         accelerator.close()
         with pytest.raises(UsageError, match="no package is loaded"):
             accelerator.run(integers(model, 2, 3))
-        assert device.allocated == (0, 0)
+        assert device.memory.allocated == (0, 0)
         accelerator.load_model(model, TINY)
         x = integers(model, 2, 3)
         assert same(accelerator.run(x), right(model, x)[0])
@@ -140,7 +140,7 @@ def test_no_memory_for_the_dma(board: Accelerator, device: VirtualDevice) -> Non
     x = integers(board.model, 5, 3)
     wanted, _ = right(board.model, x)
     half = device.memory.bytes.size // 2
-    rest = pynq.allocate((half - device.allocated.bytes - 2 * 4096,), np.uint8)
+    rest = pynq.allocate((half - device.memory.allocated.bytes - 2 * 4096,), np.uint8)
     with pytest.raises(BoardError, match="contiguous bytes"):
         board.run(integers(board.model, 200, 9))
     if board.runner.failed:
@@ -176,7 +176,7 @@ def test_bad_overlays(device: VirtualDevice, bit: Path) -> None:
         assert "\n" not in str(raised.value) and len(str(raised.value)) < 400
         bit.write_bytes(text)
         handoff.write_text(good)
-    assert device.allocated == (0, 0)
+    assert device.memory.allocated == (0, 0)
     Accelerator(bit).close()
 
 

@@ -66,7 +66,7 @@ def test_a_driver_that_is_gone_owns_nothing(device: VirtualDevice, bit: Path) ->
     with pytest.raises(OverlayGone):
         Accelerator(overlay)
     Accelerator(bit).close()
-    assert accelerator.runner.device.allocated == (0, 0)
+    assert accelerator.runner.device.memory.allocated == (0, 0)
 
 
 def test_taking_over(board: Accelerator) -> None:

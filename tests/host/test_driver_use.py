@@ -59,7 +59,7 @@ def test_a_board_with_the_kernel(
     assert re.search(said, capsys.readouterr().err)
     with Accelerator(hls_bit) as accelerator, pytest.raises(WrongOverlay, match=said):
         accelerator.load("q")
-    assert device.allocated == (0, 0)
+    assert device.memory.allocated == (0, 0)
 
 
 def test_command_line(
@@ -84,7 +84,7 @@ def test_command_line(
         assert report["load_cycles"] == report["predicted_load_cycles"] > 0
         seen = [report[key] for key in ("backend", "engine", "stages")]
         assert seen == ["board", "sv", stages]
-    assert device.allocated == (0, 0)
+    assert device.memory.allocated == (0, 0)
 
 
 @pytest.mark.usefixtures("quick")
@@ -93,14 +93,14 @@ def test_a_thousand_runs_leave_nothing_behind(board: Accelerator) -> None:
     x = integers(board.model, 3, 2)
     wanted, _ = right(board.model, x)
     board.run(x)
-    taken, took, pages = board.runner.device.allocated, set(), 0
+    taken, took, pages = board.runner.device.memory.allocated, set(), 0
     for count in range(1000):
         began = now()
         assert same(board.run(x), wanted)
         took.add(round(now() - began, 9))
         if count == 100:
             pages = int(memory.read_text().split()[1])
-    assert board.runner.device.allocated == taken
+    assert board.runner.device.memory.allocated == taken
     assert max(took) == pytest.approx(min(took), rel=0.02)
     assert int(memory.read_text().split()[1]) - pages < 512  # 2 MiB
 

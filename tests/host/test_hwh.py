@@ -14,7 +14,7 @@ from lstm_sharp.engine.boards import boards, facts
 from lstm_sharp.engine.config import resized
 from lstm_sharp.engine.registers import DMA_CELL, ENGINE_CELL, ENGINE_MAP, SPAN, WEIGHTS_DMA_CELL
 from lstm_sharp.errors import UsageError
-from lstm_sharp.flow.design import Design, design, divided
+from lstm_sharp.flow.design import Cell, Design, design, divided
 from lstm_sharp.package.folder import overlay_engine
 
 pytest.importorskip("jinja2")
@@ -34,6 +34,10 @@ def made(request: pytest.FixtureRequest) -> Design:
 
 def cell_of(pin: str) -> str:
     return pin.split("/")[0]
+
+
+def named(made: Design, name: str) -> Cell:
+    return next(cell for cell in made.cells if cell.name == name)
 
 
 def test_addresses_do_not_overlap(made: Design) -> None:
@@ -60,7 +64,7 @@ def test_every_interface_and_pin_has_one_net(made: Design) -> None:
 def test_memory_side_is_not_narrower_than_the_stream() -> None:
     wide = design(resized(config.load("pynq-z2"), stream_bits=256), "pynq-z2")
     assert wide.system.hp_bits == 64
-    assert wide.cell(DMA_CELL).parameters["c_m_axi_mm2s_data_width"] == "256"
+    assert named(wide, DMA_CELL).parameters["c_m_axi_mm2s_data_width"] == "256"
 
 
 def test_what_is_unknown_is_refused() -> None:
@@ -88,7 +92,7 @@ def test_handoff_says_what_the_design_says(made: Design, engine: str) -> None:
     assert [(m.get("INSTANCE"), m.get("VLNV")) for m in modules] == [
         (cell.name, cell.vlnv) for cell in made.cells
     ]
-    assert made.cell(ENGINE_CELL).vlnv == registers.ENGINE_VLNVS[engine]
+    assert named(made, ENGINE_CELL).vlnv == registers.ENGINE_VLNVS[engine]
     for cell, module in zip(made.cells, modules):
         told = {p.get("NAME"): p.get("VALUE") for p in module.iter("PARAMETER")}
         assert told.items() >= {**cell.parameters, **cell.derived}.items()
@@ -110,7 +114,7 @@ def test_pynq_finds_cells_registers_and_parameters(made: Design, tmp_path: Path)
     for name in WITH_REGISTERS:
         ip = parsed.ip_dict[name]
         at = (ip["type"], ip["phys_addr"], ip["addr_range"])
-        assert at == (made.cell(name).vlnv, made.system.addresses[name], SPAN)
+        assert at == (named(made, name).vlnv, made.system.addresses[name], SPAN)
     found = parsed.ip_dict[ENGINE_CELL]["registers"]
     assert {name: r["address_offset"] for name, r in found.items()} == {
         r.name: r.offset for r in ENGINE_MAP

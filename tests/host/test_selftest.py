@@ -91,7 +91,7 @@ def test_sound_board_passes(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(CHECKS)
     assert all(line.startswith(f"PASS  {name}") for name, line in zip(CHECKS, lines))
-    assert device.allocated.buffers == 0
+    assert device.memory.allocated.buffers == 0
     assert not (tmp_path / "b.zip").exists()
 
 

@@ -56,30 +56,31 @@ def test_rendered_jobs_give_the_golden_bits(
     )
     assert np.array_equal(np.load(folder / "h_end.npy"), made.h_end)
     assert np.array_equal(np.load(folder / "c_end.npy"), made.c_end)
-    for stage, job, (runs, h) in zip(stages, about["jobs"], vectors.stage_jobs(stages, made)):
-        jobs.write_job(tmp_path / "job", runs)
+    for job, (stage, own) in zip(about["jobs"], vectors.of_stages(stages, made.x)):
+        jobs.write_job(tmp_path / "job", runs := vectors.job_of(stage, own))
         assert (tmp_path / "job").read_bytes() == (folder / job).read_bytes()
         results = engines.play(engines.build("csim", cfg), runs)
         for run, result in zip(runs, results):
             engines.check(cfg, run, result)
-        assert np.array_equal(np.load(folder / f"{job.replace('job', 'h')}.npy"), h)
+        assert np.array_equal(np.load(folder / f"{job.replace('job', 'h')}.npy"), own.h)
         steps, half = made.x.shape[1], made.half
         launches = [
             plan_launches(stage.plan, Call((steps,) * half, s, True)) for s in (False, True)
         ]
         assert len(launches[0] + launches[1]) == len(results) - 1
         done = 1
-        for own, which in zip(launches, (slice(half), slice(half, None))):
+        for played, wanted in zip(launches, own.halves()):
             found = pack.empty_h(stage.plan, [steps] * half)
             left = golden.State.zeros(stage.model, half)
-            for launch, result in zip(own, results[done:]):
+            for launch, result in zip(played, results[done:]):
                 pack.unpack_h(result.h_bytes, stage.plan, launch, found, left)
-            assert np.array_equal(stage.turn(found), h[which])
-            width = left.h.shape[2]
-            assert np.array_equal(left.h, made.h_end[stage.cells, which, :width])
-            assert np.array_equal(left.c, made.c_end[stage.cells, which, :width])
-            done += len(own)
-    assert np.array_equal(h, made.h)
+            assert np.array_equal(stage.turn(found), wanted.h)
+            assert all(map(np.array_equal, left, wanted.end))
+            done += len(played)
+        width = own.h_end.shape[2]
+        assert np.array_equal(own.h_end, made.h_end[stage.cells, :, :width])
+        assert np.array_equal(own.c_end, made.c_end[stage.cells, :, :width])
+    assert np.array_equal(own.h, made.h)
 
 
 def test_cycles_of_all_levels_are_summed(tmp_path: Path) -> None:

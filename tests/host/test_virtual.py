@@ -66,7 +66,7 @@ def test_a_plain_script_gets_golden_bits_in_the_predicted_cycles(
     programs = [stage.plan.load_program(), *deploy.programs(stage.plan, Call((STEPS,)))]
     assert [r.cycles for r in played] == [cycles.predict(TINY, p).cycles for p in programs]
     assert [(r.status, r.identity) for r in played] == [(0, TINY.identity)] * len(programs)
-    assert device.allocated == (0, 0)
+    assert device.memory.allocated == (0, 0)
     assert pynq.Clocks.fclk0_mhz == pytest.approx(TINY.clock_mhz, rel=1e-3)
 
 
@@ -129,7 +129,7 @@ def test_the_dma_sees_what_was_flushed_and_the_cpu_what_was_invalidated(
 
 def test_buffers_are_counted_and_their_memory_used_again(device: VirtualDevice) -> None:
     first, second = pynq.allocate((5000,), np.uint8), pynq.allocate(3, "u4")
-    assert device.allocated == (2, 8192 + 4096)
+    assert device.memory.allocated == (2, 8192 + 4096)
     assert second.physical_address == first.physical_address + 8192
     address = first.physical_address
     view = first[10:]
@@ -138,7 +138,7 @@ def test_buffers_are_counted_and_their_memory_used_again(device: VirtualDevice) 
     with pytest.raises(RuntimeError, match="is not allocated"):
         view.flush()
     del first, view
-    assert device.allocated.buffers == 1
+    assert device.memory.allocated.buffers == 1
     with pynq.allocate((8192,), np.uint8) as again:
         assert again.physical_address == address
     with pytest.raises(RuntimeError, match="1 buffers"):
@@ -158,7 +158,7 @@ def test_another_overlay_is_a_fresh_engine(
     assert int(other.engine.register_map.identity) == 0
     read, _ = channel(other, "dma", S2MM_OFFSET)
     assert read(Dma.STATUS) == DmaStatus.HALTED  # its driver was not asked for yet
-    assert kept.tolist() == list(range(8)) and device.allocated.buffers == 1
+    assert kept.tolist() == list(range(8)) and device.memory.allocated.buffers == 1
     play_one(other, run_of())
 
 

@@ -9,7 +9,7 @@ from cases import Case, Crowded, draw, engine, random_model
 from lstm_sharp.compiler.cycles import predict
 from lstm_sharp.compiler.group import group
 from lstm_sharp.compiler.layer import LayerShape
-from lstm_sharp.compiler.perf import fastest
+from lstm_sharp.compiler.perf import Asked, fastest
 from lstm_sharp.compiler.plan import Plan
 from lstm_sharp.compiler.schedule import SCHEDULES, make_plan, shapes_of
 from lstm_sharp.engine import config
@@ -59,11 +59,11 @@ def test_levels_side_by_side_are_faster() -> None:
         x = np.random.default_rng(1).uniform(-1, 1, (1, STEPS, size))
         model = quantize(Model(random_layer(size).layers * 2), ZCU104.fmt, x, ZCU104.max_shift)
         for schedule, cycles in zip(SCHEDULES, wanted):
-            plan = make_plan(shapes_of(model), ZCU104, schedule, None, 1, wavefront=side)
+            plan = make_plan(shapes_of(model), ZCU104, schedule, sequences=1, wavefront=side)
             assert plan.wavefront == side
             played(model, plan, model.quantize_input(x), give=True)
             assert predict(ZCU104, plan.program([STEPS])).cycles == cycles
-    plan = make_plan([LayerShape(64, 64)] * 2, ZCU104, "best", None, 1)
+    plan = make_plan([LayerShape(64, 64)] * 2, ZCU104, "best", sequences=1)
     assert plan.wavefront
     assert plan.lower_bound((group((STEPS,)),)) == 4142
 
@@ -98,7 +98,7 @@ def test_padding_reconfiguration_fills_the_multipliers() -> None:
 @pytest.mark.parametrize("chains", [1, 4])
 @pytest.mark.parametrize("size", [128, 256, 340, 512, 1024])
 def test_engines_take_the_cycles_that_perf_tells(size: int, chains: int) -> None:
-    found = fastest(LayerShape(size, size), 1024, "best", "best", chains, 100, None)
+    found = fastest(Asked(LayerShape(size, size), 1024, "best", "best", chains, 100))
     cfg, rng = found.cfg, np.random.default_rng(size)
     model = random_model(rng, cfg.fmt, ["forward"], [size, size], cfg.max_shift, extreme=False)
     plan = make_plan(shapes_of(model), cfg, found.plan.schedule, sequences=chains)

@@ -65,7 +65,7 @@ def test_each_schedule_is_no_slower_than_the_one_before(
     g = group(sorted(lengths, reverse=True), repeats)
     taken = {}
     for name in (*SCHEDULES, "best"):
-        plan = make_plan([LayerShape(x, h)] * (1 + both), cfg, name, (1 + both,), len(lengths))
+        plan = make_plan([LayerShape(x, h)] * (1 + both), cfg, name, 1 + both, len(lengths))
         taken[name] = cycles.predict(cfg, plan.program(g.lengths, repeats)).cycles
         assert taken[name] >= plan.lower_bound((g,))
     spare = 0.02 * taken["best"] * several  # for each schedule of its own, before it is cut
@@ -129,8 +129,8 @@ def test_groups_that_do_not_run(lengths: list[int], said: str) -> None:
 def test_bidirectional_layers_that_do_not_fit() -> None:
     pair = [LayerShape(4, 4)] * 2
     with pytest.raises(UsageError, match="run them level by level"):
-        make_plan([*pair, LayerShape(8, 4)], TINY, "unfolded", (2, 1))
+        make_plan([*pair, LayerShape(8, 4)], TINY, "unfolded", 2)
     with pytest.raises(UsageError, match="takes 2 chains, tiny has 1"):
-        make_plan(pair, config.resized(TINY, chains=1), "unfolded", (2,))
+        make_plan(pair, config.resized(TINY, chains=1), "unfolded", 2)
     with pytest.raises(UsageError, match="3 sequences .* takes 1 to 2"):
-        make_plan(pair, TINY, "unfolded", (2,)).program([1, 1, 1])
+        make_plan(pair, TINY, "unfolded", 2).program([1, 1, 1])

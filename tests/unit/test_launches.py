@@ -35,7 +35,7 @@ def _plan(
     shapes = [LayerShape(6, 5)] + [LayerShape(5 * directions, 5)] * (directions * levels - 1)
     if directions == 2:
         shapes = [LayerShape(6, 5)] * 2
-    return make_plan(shapes, cfg, "best", (directions,) * levels)
+    return make_plan(shapes, cfg, "best", directions)
 
 
 @settings(max_examples=30, deadline=None)

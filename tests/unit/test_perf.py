@@ -10,7 +10,7 @@ import pytest
 from lstm_sharp.compiler import by_gate, cycles
 from lstm_sharp.compiler.launches import Call
 from lstm_sharp.compiler.layer import LayerShape
-from lstm_sharp.compiler.perf import fastest, perf
+from lstm_sharp.compiler.perf import Asked, fastest, perf
 from lstm_sharp.compiler.schedule import SCHEDULES, make_plan
 from lstm_sharp.compiler.tiling import TileChoice
 from lstm_sharp.engine import config
@@ -253,7 +253,7 @@ def test_short_rectangles_do_not_wait_for_sums() -> None:
 def test_many_chains_of_an_engine_of_several_shapes(chains: int) -> None:
     """Fewer rectangles where the window has no room for more, states included."""
     shape, ks = LayerShape(340, 340), (16, 128, 1024)
-    plan = fastest(shape, 4096, "best", "best", chains, 4, None, ks).plan
+    plan = fastest(Asked(shape, 4096, "best", "best", chains, 4, k_list=ks)).plan
     assert plan
     rectangles = len(plan.layers[0].x + plan.layers[0].h)
     assert rectangles == {7: 6, 10: 4, 11: 4, 16: 2, 31: 2}[chains]

@@ -25,15 +25,14 @@ class Channel:
     """
 
     def __init__(self, dma: Any, name: str, send: bool) -> None:
-        self.name = f"{name}.{'MM2S' if send else 'S2MM'}"
+        side = "MM2S" if send else "S2MM"
+        self.name = f"{name}.{side}"
         self._dma = dma
         self._channel = dma.sendchannel if send else dma.recvchannel
         if self._channel is None:
             raise DmaError(f"{self.name} is not in this overlay; build it with both directions")
         self._offset = MM2S_OFFSET if send else S2MM_OFFSET
-        parameters = dma.description["parameters"]
-        side = "mm2s" if send else "s2mm"
-        align = int(parameters[f"c_m_axi_{side}_data_width"]) // 8
+        align = int(dma.description["parameters"][f"c_m_axi_{side.lower()}_data_width"]) // 8
         self.limit = dma.buffer_max_size // align * align
         """Bytes of the longest transfer."""
         self._waiting: deque[Any] = deque()

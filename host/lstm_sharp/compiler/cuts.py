@@ -12,6 +12,8 @@ from lstm_sharp.compiler.cycles import Prediction
 
 Cost = Callable[[tuple[int, ...], int], Prediction]
 """What so many steps take, cut in rectangles of these widths."""
+STEPS = 16
+"""Of a typical run, by which tiles and cuts are chosen."""
 
 
 def best_cuts(columns: int, rows: int, most: int, cost: Cost) -> tuple[int, ...]:
@@ -24,23 +26,19 @@ def best_cuts(columns: int, rows: int, most: int, cost: Cost) -> tuple[int, ...]
         cost: the cycle model.
     """
     best: tuple[int, ...] = (columns,)
-    seen = cost(best, _STEPS)
+    seen = cost(best, STEPS)
     for cuts in _candidates(columns) if rows > 1 else ():
         if len(cuts) > most or _idle(best, seen, cost) == 0:
             break
-        taken = cost(cuts, _STEPS)
+        taken = cost(cuts, STEPS)
         if taken.cycles < seen.cycles:
             best, seen = cuts, taken
     return best
 
 
-_STEPS = 16
-"""Of a typical run."""
-
-
 def _idle(cuts: tuple[int, ...], seen: Prediction, cost: Cost) -> int:
     """No-op slots of a step while nothing begins or ends."""
-    return seen.nops - cost(cuts, _STEPS - 1).nops
+    return seen.nops - cost(cuts, STEPS - 1).nops
 
 
 def _candidates(columns: int) -> Iterator[tuple[int, ...]]:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_sharp.compiler.distances import FETCH_EVERY, blocks
+from lstm_sharp.compiler.distances import FETCH_EVERY
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.program import HEADER, Instruction, Op, Program, Source
+from lstm_sharp.engine.program import HEADER, Instruction, Op, Program, Source, loops
 
 COPY_CYCLES = 5
 """Of copying and checking the program beside one cycle an instruction."""
@@ -62,7 +62,7 @@ def predict(cfg: Config, program: Program) -> Prediction:
     walk = _Walk(cfg, COPY_CYCLES + len(program.instructions))
     parts = [
         (program.instructions[block.start : block.stop], rounds)
-        for block, rounds in blocks(program.instructions)
+        for block, rounds in loops(program.instructions)
     ]
 
     def once() -> None:
@@ -90,11 +90,11 @@ def trace(cfg: Config, program: Program) -> Iterator[Span]:
     Loops and repeats are unrolled.
     """
     walk = _Walk(cfg, COPY_CYCLES + len(program.instructions))
-    for block, rounds in blocks(program.instructions) * program.sequences:
-        for index in list(block) * rounds:
-            instruction, waited = program.instructions[index], walk.waits
+    for _ in range(program.sequences):
+        for instruction in program.walk():
+            before = walk.waits
             walk.run(instruction)
-            waited = walk.waits - waited
+            waited = walk.waits - before
             tiles = instruction.rows * instruction.row_slots(cfg) * (instruction.op == Op.TILES)
             begin = walk.cursor - tiles - waited - instruction.nops
             yield Span(instruction, begin, walk.cursor, instruction.nops, waited)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
 import numpy as np
 
 from lstm_sharp.engine.config import Config
-from lstm_sharp.engine.program import Instruction, Op, Source, Start
+from lstm_sharp.engine.program import Instruction, Op, Source, Start, loops
 
 FETCH_EVERY = 2
 """Least distance of two instructions in fetch, in cycles."""
@@ -42,28 +41,13 @@ def insert_nops(
     return kept
 
 
-def blocks(instructions: Sequence[Instruction]) -> list[tuple[range, int]]:
-    """Cut a list into loops and what lies between: indices, and how often they are run."""
-    found: list[tuple[range, int]] = []
-    begin = 0
-    for index, i in enumerate(instructions):
-        if i.repeats > 1:
-            if begin < index - i.loop_back:
-                found.append((range(begin, index - i.loop_back), 1))
-            found.append((range(index - i.loop_back, index + 1), i.repeats))
-            begin = index + 1
-    if begin < len(instructions):
-        found.append((range(begin, len(instructions)), 1))
-    return found
-
-
 def _walk(clock: _Clock, kept: list[Instruction], sequences: int) -> bool:
     """Run the list once or twice and add what no-ops it lacks; False if it has to be run again.
 
     Where an instruction lacks more in a later round than it got, those after it may need less.
     """
     for again in (False, True)[:sequences]:
-        for block, rounds in blocks(kept):
+        for block, rounds in loops(kept):
             start = copy(clock)
             while grown := _settle(clock, kept, block, min(rounds, _SETTLED), again):
                 later = slice(grown, len(kept) if again else block.stop)

@@ -161,24 +161,20 @@ def _count(plan: Plan, lengths: Lengths, with_state: bool, give_state: bool) -> 
 
 def _cheapest(groups: list[Group], size: int, terms: _Terms) -> tuple[float, list[Launch]]:
     """Cut groups, in their order, into launches that together cost least."""
-    totals, ways = [0.0], [(0, False)]
+    best = [(0.0, 0, False)]  # of so many groups: all, where the last launches begin, filled up?
     for end in range(1, len(groups) + 1):
         found = [
-            (totals[begin] + cost, begin, filled)
+            (best[begin][0] + cost, begin, filled)
             for begin, cost, filled in _ways(groups, end, size, terms)
         ]
-        total, begin, filled = min(found, key=lambda way: way[0], default=(inf, 0, False))
-        totals.append(total)
-        ways.append((begin, filled))
-    if totals[-1] == inf:
-        return inf, []
+        best.append(min(found, key=lambda way: way[0], default=(inf, 0, False)))
     launches: list[Launch] = []
     end = len(groups)
-    while end:
-        begin, filled = ways[end]
+    while end and best[-1][0] < inf:
+        _, begin, filled = best[end]
         launches = _launches(groups[begin:end], size if filled else 0, terms) + launches
         end = begin
-    return totals[-1], launches
+    return best[-1][0], launches
 
 
 def _ways(

@@ -14,7 +14,7 @@ from lstm_sharp.errors import UsageError
 def check_fit(
     shapes: Sequence[LayerShape],
     cfg: Config,
-    directions: Sequence[int] | None = None,
+    directions: int = 1,
     level: int | None = None,
 ) -> None:
     """Refuse cells that the engine does not hold together.
@@ -22,21 +22,20 @@ def check_fit(
     Args:
         shapes: the cells.
         cfg: the engine.
-        directions: cells of each level; None: one each.
+        directions: cells of a level.
         level: which of a stack's levels the cells are, where each is to be held alone.
 
     Raises:
         UsageError: with what is needed and what there is.
     """
-    beside = max(directions or (1,))
-    if beside > 1 and len(shapes) > beside:
+    if directions > 1 and len(shapes) > directions:
         raise UsageError(
             f"{len(shapes)} cells with bidirectional layers among them are not resident together; "
             "run them level by level"
         )
-    if beside > cfg.chains:
+    if directions > cfg.chains:
         raise UsageError(
-            f"a bidirectional layer takes {beside} chains, {cfg.name} has {cfg.chains}; "
+            f"a bidirectional layer takes {directions} chains, {cfg.name} has {cfg.chains}; "
             "choose a config with more chains"
         )
     if not cfg.gru and any(shape.kind == "gru" for shape in shapes):

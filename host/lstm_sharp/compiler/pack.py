@@ -80,7 +80,7 @@ def state_beats(state: State, plan: Plan, launch: Launch) -> np.ndarray:
             own = slice(first * plan.directions, (first + 1) * plan.directions)
             shape = (g.repeats, len(g.lengths), plan.directions)
             pairs = np.zeros((*shape, neurons, cfg.stream_bits // 32), np.int32)
-            for half, values in enumerate((state.h, state.c)):
+            for half, values in enumerate(state):
                 taken = values[own, np.array(g.indices), :hidden]
                 pairs[..., :hidden, half] = np.moveaxis(taken, 0, 2)
             levels.append(pairs.reshape(g.repeats, -1))
@@ -105,7 +105,12 @@ def empty_h(plan: Plan, lengths: Sequence[int]) -> Batch:
 
 
 def unpack_h(
-    beats: np.ndarray, plan: Plan, launch: Launch, h: Batch, after: State | None = None
+    beats: np.ndarray,
+    plan: Plan,
+    launch: Launch,
+    h: Batch,
+    after: State | None = None,
+    back: bool = False,
 ) -> None:
     """Unpack the h stream of a launch.
 
@@ -117,8 +122,12 @@ def unpack_h(
             was run after a sequence's end is dropped.
         after: gets their h and c of the plan's cells, (cells, B, at least H) each; None if the
             program gave no states.
+        back: the other way round: ``beats`` get what lies in ``h`` and ``after``.
     """
-    _walk_h(beats, plan, launch, h, after)
+    for g in launch:
+        size = h_beats(plan, (g,), after is not None) * plan.cfg.stream_bits // 8
+        own, beats = beats[:size], beats[size:]
+        _walk_group(own, plan, g, h, after, back)
 
 
 def pack_h(h: Batch, plan: Plan, launch: Launch, after: State | None = None) -> np.ndarray:
@@ -127,23 +136,8 @@ def pack_h(h: Batch, plan: Plan, launch: Launch, after: State | None = None) -> 
     Where no h and no state lies, as in neurons that fill up a row block, it is 0.
     """
     beats = zeros(h_beats(plan, launch, after is not None) * plan.cfg.stream_bits // 8)
-    _walk_h(beats, plan, launch, h, after, back=True)
+    unpack_h(beats, plan, launch, h, after, back=True)
     return beats
-
-
-def _walk_h(
-    beats: np.ndarray,
-    plan: Plan,
-    launch: Launch,
-    h: Batch,
-    after: State | None,
-    back: bool = False,
-) -> None:
-    """Take h and states out of beats, or put them back."""
-    for g in launch:
-        size = h_beats(plan, (g,), after is not None) * plan.cfg.stream_bits // 8
-        own, beats = beats[:size], beats[size:]
-        _walk_group(own, plan, g, h, after, back)
 
 
 def _walk_group(
@@ -180,7 +174,7 @@ def _walk_states(
     count = rows.shape[1] * len(cells) * neurons
     block = pairs[:, :count].reshape(*rows.shape, len(cells), neurons, -1)
     for cell in range(len(cells)):
-        for half, values in enumerate((after.h, after.c)):
+        for half, values in enumerate(after):
             own = values[item.level * len(cells) + cell]
             if back:
                 block[rows >= 0, cell, :hidden, half] = own[rows[rows >= 0], :hidden]
@@ -210,23 +204,18 @@ def leaving(plan: Plan, lengths: Sequence[int]) -> Iterator[Vectors | States]:
     Level after level, of the top one h, and states where sequences end. In a wavefront each level
     ends a step after the one below.
     """
-    top = len(plan.levels) - 1
-    if not plan.wavefront:
-        for level in range(top + 1):
-            for begin, end, lanes in _phases(lengths):
-                if level == top:
-                    yield Vectors(begin, end, lanes)
-                yield States(level, slice(lanes - lengths.count(end), lanes))
-        return
-    done = 0  # steps of the top level
-    for at in sorted({steps + level for steps in lengths for level in range(top + 1)}):
-        if at - top > done:
-            yield Vectors(done, at - top, sum(steps > done for steps in lengths))
-            done = at - top
-        for level in range(top + 1):
-            if count := lengths.count(at - level):
-                lanes = sum(steps >= at - level for steps in lengths)
-                yield States(level, slice(lanes - count, lanes))
+    every = range(len(plan.levels))
+    for levels in [every] if plan.wavefront else [[level] for level in every]:
+        done = 0  # steps of the highest
+        for at in sorted({steps + late for steps in lengths for late in range(len(levels))}):
+            end = at - len(levels) + 1
+            if levels[-1] == every[-1] and end > done:
+                yield Vectors(done, end, sum(steps > done for steps in lengths))
+                done = end
+            for late, level in enumerate(levels):
+                if count := lengths.count(at - late):
+                    lanes = sum(steps >= at - late for steps in lengths)
+                    yield States(level, slice(lanes - count, lanes))
 
 
 def vector_beats(layer: LayerPlan, cfg: Config) -> int:

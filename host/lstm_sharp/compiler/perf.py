@@ -60,14 +60,14 @@ def perf(
         ("tail", 1 if tail is None else tail, config.LIMITS["min_tail"][1]),
     ):
         check_range(name, value, 1, most)
-    one_gate = schedule in by_gate.SCHEDULES
-    if not one_gate:
+    if schedule not in by_gate.SCHEDULES:
         check_schedule(schedule)
     ks = _parse(k_list, macs) if k_list is not None else ()
-    if len(ks) > 1 and one_gate:
-        raise UsageError(f"schedule {schedule} needs an engine of one K; leave out the list of K's")
     shape = LayerShape(input_size, hidden_size)
-    found = fastest(shape, macs, k, schedule, chains, steps, tail, ks, padding)
+    asked = Asked(shape, macs, k, schedule, chains, steps, tail, ks, padding)
+    if len(ks) > 1 and asked.one_gate:
+        raise UsageError(f"schedule {schedule} needs an engine of one K; leave out the list of K's")
+    found = fastest(asked)
     cfg, prediction = found.cfg, found.prediction
     if found.plan:
         finishing, tiles = _tiles(found.plan)
@@ -100,6 +100,25 @@ def perf(
     }
 
 
+class Asked(NamedTuple):
+    """What ``perf`` is asked for, checked."""
+
+    shape: LayerShape
+    macs: int
+    k: str
+    schedule: str
+    chains: int
+    steps: int
+    tail: int | None = None
+    k_list: tuple[int, ...] = ()
+    padding: bool = True
+
+    @property
+    def one_gate(self) -> bool:
+        """Whether row blocks hold one gate each."""
+        return self.schedule in by_gate.SCHEDULES
+
+
 class Found(NamedTuple):
     """An engine, and what the cycle model says of it."""
 
@@ -108,17 +127,7 @@ class Found(NamedTuple):
     plan: Plan | None  # none where row blocks hold one gate each
 
 
-def fastest(
-    shape: LayerShape,
-    macs: int,
-    k: str,
-    schedule: str,
-    chains: int,
-    steps: int,
-    tail: int | None,
-    k_list: tuple[int, ...] = (),
-    padding: bool = True,
-) -> Found:
+def fastest(asked: Asked) -> Found:
     """Find the fastest K, and for it the fewest lanes that cost less than a cycle in 10,000.
 
     An engine of several K's has lanes that suit the smallest. Where so many cost more than that,
@@ -127,18 +136,18 @@ def fastest(
     Raises:
         UsageError: no engine is possible, or the program is longer than its window.
     """
+    shape, macs, k, schedule, chains, steps, _, k_list, padding = asked
     together = group((steps,) * chains)
     several = len(k_list) > 1
     choice = TileChoice(_of_list(k, k_list) if k_list else None, padding)
-    one_gate = schedule in by_gate.SCHEDULES
     found: list[Found] = []
     worst = float("inf")  # that is still of interest
     reason = f"{macs} MACs have no tile shape: K must be 4, 8, 16, ... and divide them"
     for ks in [k_list] if k_list else [(rows,) for rows in _shapes(macs, k)]:
         for lanes in _lanes(ks[0] // 4, macs // ks[0]):
             try:
-                cfg = _engine(shape, ks, macs, lanes, chains, tail, one_gate)
-                if one_gate:
+                cfg = _engine(asked, ks, lanes)
+                if asked.one_gate:
                     prediction = by_gate.predict(cfg, shape, schedule, chains, steps)
                     found.append(Found(cfg, prediction, None))
                 else:
@@ -214,19 +223,12 @@ def _lanes(block: int, columns: int) -> list[int]:
     return [1 << i for i in reversed(range(min(gcd(block, columns), 64).bit_length()))]
 
 
-def _engine(
-    shape: LayerShape,
-    ks: tuple[int, ...],
-    macs: int,
-    lanes: int,
-    chains: int,
-    tail: int | None,
-    one_gate: bool,
-) -> Config:
+def _engine(asked: Asked, ks: tuple[int, ...], lanes: int) -> Config:
     """Make an engine just large enough, with streams that keep up with the array.
 
     An x word of N elements may take as many beats as the row blocks that use it take slots.
     """
+    shape, macs, tail, one_gate = asked.shape, asked.macs, asked.tail, asked.one_gate
     rows, columns = ks[0], macs // ks[0]
     blocks = ceil(shape.hidden_size / (rows // 4))
     elements = max(lanes, ceil(columns / blocks), 4)
@@ -239,7 +241,7 @@ def _engine(
         "rows": rows,
         "columns": columns,
         "lanes": lanes,
-        "chains": chains,
+        "chains": asked.chains,
         "max_input": shape.input_size,
         "max_hidden": shape.hidden_size,
         "weight_tiles": max(2, *(places * rows // k * n for k, n in zip(ks, words))),

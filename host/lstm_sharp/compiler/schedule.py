@@ -15,7 +15,7 @@ from math import inf
 import numpy as np
 
 from lstm_sharp.compiler import cycles
-from lstm_sharp.compiler.cuts import best_cuts
+from lstm_sharp.compiler.cuts import STEPS, best_cuts
 from lstm_sharp.compiler.cycles import Prediction
 from lstm_sharp.compiler.layer import LayerPlan, LayerShape
 from lstm_sharp.compiler.limits import check_fit, places, tilings_of
@@ -28,8 +28,6 @@ from lstm_sharp.numerics.quantized import QuantModel
 
 SCHEDULES = ("intergate", "unfolded", "elementwise")
 """Dispatch orders, the paper's first; ``best`` chooses among them by the cycle model."""
-_STEPS = 16
-"""Of a typical run, by which tiles and cuts are chosen."""
 
 
 def shapes_of(model: QuantModel) -> tuple[LayerShape, ...]:
@@ -54,7 +52,7 @@ def make_plan(
     shapes: Sequence[LayerShape],
     cfg: Config,
     schedule: str = "best",
-    directions: Sequence[int] | None = None,
+    directions: int = 1,
     sequences: int | None = None,
     choice: TileChoice = ANY,
     wavefront: bool | None = None,
@@ -65,7 +63,7 @@ def make_plan(
         shapes: the cells, bottom first, within a level forward before reverse.
         cfg: the engine.
         schedule: one of ``SCHEDULES``, or ``best``.
-        directions: cells of each level; None: one each.
+        directions: cells of a level.
         sequences: side by side, how many the cuts should suit; None: as many as the engine runs.
         choice: what the shapes may be.
         wavefront: whether levels run side by side; None: if there are chains enough for that, and
@@ -76,8 +74,7 @@ def make_plan(
     """
     check_schedule(schedule)
     check_fit(shapes, cfg, directions)
-    beside = 1 if directions is None else max(directions)
-    most = cfg.chains // beside
+    most = cfg.chains // directions
     count = min(sequences or most, most)
     if schedule == "best":
         plans = [
@@ -86,11 +83,11 @@ def make_plan(
         ]
         return min(plans, key=lambda plan: _typical(plan, count).cycles)
     levels_beside = count * len(shapes) if wavefront is None else len(shapes)
-    stacked = beside == 1 < len(shapes)
+    stacked = directions == 1 < len(shapes)
     if wavefront is not False and stacked and levels_beside <= cfg.chains:
         return _in_wavefront(shapes, cfg, schedule, count, choice, wavefront)
-    plan = Plan(cfg, schedule, (), beside)
-    levels = [tuple(shapes[at : at + beside]) for at in range(0, len(shapes), beside)]
+    plan = Plan(cfg, schedule, (), directions)
+    levels = [shapes[at : at + directions] for at in range(0, len(shapes), directions)]
     options = [tilings_of(cells[0], cfg, choice) for cells in levels]
     fastest = [_fastest(plan, cells, found, count) for cells, found in zip(levels, options)]
     least = [min(found, key=lambda tiling: tiling.tiles) for found in options]
@@ -114,11 +111,11 @@ def _in_wavefront(
 ) -> Plan:
     """Make a plan of levels side by side; of levels in turn where that is as fast, unless asked."""
     chains = min(cfg.chains, count * len(shapes))
-    wave = make_plan(shapes, cfg, schedule, None, chains, choice, wavefront=False)
+    wave = make_plan(shapes, cfg, schedule, 1, chains, choice, wavefront=False)
     wave = replace(wave, wavefront=True)
     if asked:
         return wave
-    in_turn = make_plan(shapes, cfg, schedule, None, count, choice, wavefront=False)
+    in_turn = make_plan(shapes, cfg, schedule, 1, count, choice, wavefront=False)
     fits = len(wave.instructions((2,), True, True)) <= MAX_INSTRUCTIONS
     return min((in_turn, wave) if fits else (in_turn,), key=lambda p: _typical(p, count).cycles)
 
@@ -134,7 +131,7 @@ def _fastest(
     for tiling in sorted(options, key=lambda tiling: tiling.tiles):
         if len(tiling.x) + len(tiling.h) > most:
             continue
-        if _STEPS * sequences * len(cells) * tiling.tiles >= least:
+        if STEPS * sequences * len(cells) * tiling.tiles >= least:
             break
         level = replace(plan, layers=lay_out(plan, [cells], [tiling]))
         taken = _typical(level, sequences).cycles
@@ -212,7 +209,7 @@ def _level_cuts(plan: Plan, sequences: int, most: int) -> tuple[Rect, ...]:
     return cut(best_cuts(rect.cols, rect.rows, most, cost))
 
 
-def _typical(plan: Plan, sequences: int, steps: int = _STEPS) -> Prediction:
+def _typical(plan: Plan, sequences: int, steps: int = STEPS) -> Prediction:
     """Cycles of so many sequences side by side, each level alone but in a wavefront."""
     alone = [plan] if plan.wavefront else [replace(plan, layers=cells) for cells in plan.levels]
     programs = [p.program((steps,) * sequences) for p in alone]

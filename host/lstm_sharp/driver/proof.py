@@ -109,14 +109,11 @@ def prove(accelerator: Accelerator, held: Package) -> tuple[str, int]:
     Raises:
         BoardError: the run failed.
     """
-    made, half = held.vectors, held.vectors.half
     cycles, wrong = 0, ""
-    for name, rows in (("from zeros", slice(half)), ("with states", slice(half, None))):
-        state = None if rows.start is None else (made.h_start[:, rows], made.c_start[:, rows])
-        h, (h_end, c_end) = accelerator.run(made.x[rows], state, return_state=True)
+    for name, half in zip(("from zeros", "with states"), held.vectors.halves()):
+        h, end = accelerator.run(half.x, half.state, return_state=True)
         cycles += accelerator.cycles
-        found = (("h", h, made.h[rows]), ("h_end", h_end, made.h_end[:, rows]))
-        for what, seen, want in (*found, ("c_end", c_end, made.c_end[:, rows])):
+        for what, seen, want in zip(("h", "h_end", "c_end"), (h, *end), (half.h, *half.end)):
             wrong = wrong or first_difference(f"{what} {name}", seen, want)
     return wrong, cycles
 

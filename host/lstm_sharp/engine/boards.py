@@ -141,15 +141,11 @@ def facts(name: str) -> Board:
         if len(apart) < len(addresses):
             raise ValueError(f"addresses must be {SPAN:#x} apart, from ddr_bytes = {ddr:#x} on")
         return Board(
-            told["name"],
-            told["yosys_family"],
-            has,
-            reserve,
-            told["part"],
-            told["board_part"],
-            told["ps"],
-            told["hp_bits"],
-            float(pll),
-            ddr,
-            addresses,
+            **{key: told[key] for key in ("name", "part", "board_part", "ps", "hp_bits")},
+            family=told["yosys_family"],
+            has=has,
+            reserve=reserve,
+            pll_mhz=float(pll),
+            ddr_bytes=ddr,
+            addresses=addresses,
         )

@@ -11,36 +11,15 @@ from typing import Any
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine import storage
-from lstm_sharp.engine.boards import board, boards, facts, own_folder
-from lstm_sharp.engine.knobs import (
-    LIMITS,
-    MEANINGS,
-    Config,
-    Knobs,
-    from_knobs,
-    nearest,
-    problems,
-    resized,
-    works,
-)
+from lstm_sharp.engine.boards import DEFAULT, board, boards, facts, own_folder
+from lstm_sharp.engine.knobs import LIMITS as LIMITS
+from lstm_sharp.engine.knobs import MEANINGS as MEANINGS
+from lstm_sharp.engine.knobs import Config as Config
+from lstm_sharp.engine.knobs import from_knobs as from_knobs
+from lstm_sharp.engine.knobs import nearest, problems, works
+from lstm_sharp.engine.knobs import resized as resized
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.formats import DEFAULT_FORMAT, Format
-
-__all__ = [
-    "LIMITS",
-    "MEANINGS",
-    "Config",
-    "Knobs",
-    "board_problems",
-    "counted_as",
-    "for_format",
-    "from_knobs",
-    "load",
-    "names",
-    "of_board",
-    "resized",
-    "shipped",
-]
 
 _LEAST = {
     "weight_tiles": 512,
@@ -131,6 +110,11 @@ def of_board(name: str) -> list[Config]:
     return [cfg for cfg in _shipped() if cfg.board == name] or ([load(name)] if known else [])
 
 
+def board_of(cfg: Config) -> str:
+    """Name the board that a config is synthesised for; a config without one takes the smallest."""
+    return DEFAULT if cfg.board == "none" else cfg.board
+
+
 def for_format(fmt: str | None, among: Sequence[Config] | None = None) -> list[Config]:
     """Return the configs to take for a number format, in their own ones, smallest first.
 
@@ -189,8 +173,8 @@ def _smaller(cfg: Config) -> Config | None:
         tile: dict[str, Any] = {
             "rows": max(4, int(cfg.rows * part)),
             "columns": max(1, int(cfg.columns * part)),
+            **{knob: min(size, getattr(cfg, knob)) for knob, size in _LEAST.items()},
         }
-        tile |= {knob: min(size, getattr(cfg, knob)) for knob, size in _LEAST.items()}
         small = nearest(replace(cfg, **tile, uram_columns=int(urams * part)))
         if small and not any(board_problems(small)):
             for knob in _LEAST:

@@ -15,10 +15,9 @@ from functools import cached_property
 from math import ceil, gcd, log2
 from typing import Annotated, Any, get_type_hints
 
-from lstm_sharp.engine import tile
 from lstm_sharp.engine.pipeline import Stage, tail_stages
 from lstm_sharp.engine.registers import ENGINE_VLNVS
-from lstm_sharp.engine.tile import TileShape
+from lstm_sharp.engine.tile import TileShape, levels
 from lstm_sharp.errors import UsageError
 from lstm_sharp.numerics.activation import Z_FRAC
 from lstm_sharp.numerics.formats import USUAL, Format
@@ -87,6 +86,7 @@ LIMITS: dict[str, tuple[int, int]] = {n: told[:2] for n, told in _DECLARED.items
 """Least and most of each knob that is a number."""
 MEANINGS: dict[str, str] = {name: told[-1] for name, told in _DECLARED.items()}
 """What each knob is."""
+_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Knobs) if f.default is not MISSING}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,13 @@ class Config(Knobs):
     @cached_property
     def tile_shapes(self) -> tuple[TileShape, ...]:
         """Shapes of a tile, smallest K first; an instruction names one by its number."""
-        return tile.shapes(self.rows, self.columns, self.passes, self.k_list)
+        gangs = [k // self.rows for k in self.k_list or (self.rows,)]
+        return tuple(
+            TileShape(
+                g, self.rows * g, self.columns // g, self.block * g, self.passes * g, gangs[-1] // g
+            )
+            for g in gangs
+        )
 
     @property
     def bands(self) -> int:
@@ -170,11 +176,6 @@ class Config(Knobs):
         return ceil(self.max_input / self.columns)
 
     @property
-    def h_columns(self) -> int:
-        """Words of the largest h vector with the neurons that fill its last row block."""
-        return ceil(self.blocks * self.block / self.columns)
-
-    @property
     def blocks(self) -> int:
         """Bands of the largest layer, as many as fill its last tile whatever the shape."""
         return self.bands * ceil(self.max_hidden / (self.bands * self.block))
@@ -186,8 +187,8 @@ class Config(Knobs):
 
     @property
     def h_words(self) -> int:
-        """Words of all chains' h: depth of each half of the h buffer."""
-        return self.chains * self.h_columns
+        """Words of all chains' h, with the neurons that fill row blocks: depth of an h half."""
+        return self.chains * ceil(self.blocks * self.block / self.columns)
 
     @property
     def groups(self) -> int:
@@ -201,13 +202,21 @@ class Config(Knobs):
 
     @property
     def bram_banks(self) -> tuple[int, ...]:
-        """Depths of the banks of the weight memory in BRAM."""
-        return _bram_banks(self.weight_tiles)
+        """Depths of the banks of the weight memory in BRAM, so that BRAMs of 512 to 4K are filled.
+
+        They are powers of two, largest first, and the rest: each begins at a multiple of its depth.
+        """
+        banks: list[int] = []
+        while left := self.weight_tiles - sum(banks):
+            whole = (d for d in (BRAM36_DEEPEST, *reversed(BRAM18)) if d <= left)
+            banks.append(next(whole, left))
+        return tuple(banks)
 
     @property
     def uram_banks(self) -> tuple[int, ...]:
-        """Depths of the banks of the weight memory in UltraRAM."""
-        return _uram_banks(self.weight_tiles)
+        """Depths of the banks of the weight memory in UltraRAM: whole ones, and the rest."""
+        tiles = self.weight_tiles
+        return tuple(min(URAM_DEPTH, tiles - first) for first in range(0, tiles, URAM_DEPTH))
 
     @property
     def mixed(self) -> int:
@@ -257,14 +266,17 @@ class Config(Knobs):
         With one shape it ends with one or two sums. With several it is tapped, and each tap is one
         sum: that of g's groups comes from level ``tap_levels``.
         """
-        if self.bands == 1:
-            return tile.levels(self.columns, 2)
-        return self.tap_levels[-1]
+        return levels(self.columns, 2) if self.bands == 1 else self.tap_levels[-1]
 
     @cached_property
     def tap_levels(self) -> tuple[int, ...]:
-        """Levels of the tree with the sums of 1, 2, 4 ... G segments of a row's products."""
-        return tile.tap_levels(self.columns, self.bands)
+        """Levels of the tree with the sums of 1, 2, 4 ... G segments of a row's products.
+
+        Four sums of the level below make one. Those of two halves stay apart while either half has
+        more than two of them: every span is a node of one tree, as low as in a tree of its own.
+        """
+        segment = self.columns // self.bands
+        return tuple(levels(segment << n, 1) for n in range(self.bands.bit_length()))
 
     @property
     def z_shift_min(self) -> int:
@@ -328,7 +340,7 @@ class Config(Knobs):
     def knobs(self) -> dict[str, str | int | tuple[int, ...]]:
         """Return the knobs alone, as the config file gives them; none at its default."""
         values = {f.name: getattr(self, f.name) for f in fields(Knobs)}
-        return {f.name: values[f.name] for f in fields(Knobs) if values[f.name] != f.default}
+        return {n: v for n, v in values.items() if n not in _DEFAULTS or v != _DEFAULTS[n]}
 
     def with_format(self, fmt: str | None) -> Config:
         """Return the same engine at another format (another hash), or itself."""
@@ -382,31 +394,29 @@ def from_knobs(knobs: dict[str, object], where: str = "config") -> Config:
         UsageError: unknown or missing keys, values of the wrong type or out of range, shapes that
             do not fit together; where only numbers are wrong, with those that would do.
     """
-    names = [f.name for f in fields(Knobs)]
-    default = {f.name: f.default for f in fields(Knobs) if f.default is not MISSING}
-    needed = set(names) - set(default)
-    unknown, missing = sorted(set(knobs) - set(names)), sorted(needed - set(knobs))
+    names, given = [f.name for f in fields(Knobs)], {**_DEFAULTS, **knobs}
+    unknown, missing = sorted(given.keys() - names), sorted(set(names) - given.keys())
     if unknown or missing:
         wrong = [f"unknown key {k!r}" for k in unknown] + [f"missing key {k!r}" for k in missing]
         raise UsageError(f"{where}: {', '.join(wrong)}; the keys are {', '.join(names)}")
     for name in ("name", "board", "format"):
-        if not isinstance(knobs[name], str):
-            raise UsageError(f"{where}: {name} = {knobs[name]!r} must be a text")
-    within, ranges = dict(knobs), []
+        if not isinstance(given[name], str):
+            raise UsageError(f"{where}: {name} = {given[name]!r} must be a text")
+    within, ranges = dict(given), []
     for name, (least, most) in LIMITS.items():
-        value = knobs.get(name, default.get(name))
+        value = given[name]
         problem = f"{name} = {value!r} must be a whole number {least} to {most}"
         if type(value) is not int:
             raise UsageError(f"{where}: {problem}")
         if not least <= value <= most:
             within[name] = min(max(value, least), most)
             ranges.append(problem)
-    k_list = knobs.get("k_list", ())
+    k_list = given["k_list"]
     if not isinstance(k_list, list | tuple) or any(type(k) is not int for k in k_list):
         raise UsageError(f"{where}: k_list = {k_list!r} must be a list of whole numbers")
     # One K is what a config without a list has.
-    within["k_list"] = () if list(k_list) == [knobs["rows"]] else tuple(k_list)
-    config = Config(**within)  # type: ignore[arg-type]  # each value was checked just above
+    within["k_list"] = () if list(k_list) == [given["rows"]] else tuple(k_list)
+    config = Config(**within)
     for problem in (*ranges, *problems(config)):
         raise UsageError(f"{where}: {problem}{works(knobs, nearest(config))}")
     return config
@@ -416,9 +426,9 @@ def works(knobs: Mapping[str, Any], instead: Config | None) -> str:
     """Say which knobs are others in a config that works."""
     if instead is None:
         return ""
-    given = {**{f.name: f.default for f in fields(Knobs)}, **knobs}
+    given = {**_DEFAULTS, **knobs}
     given["k_list"] = tuple(given["k_list"])  # of a file it is a list
-    new = ((name, getattr(instead, name)) for name in given)
+    new = ((f.name, getattr(instead, f.name)) for f in fields(Knobs))
     told = (f"{name} = {list(n) if name == 'k_list' else n}" for name, n in new if n != given[name])
     return f"; {', '.join(told)} works"
 
@@ -545,20 +555,3 @@ def _list_problems(cfg: Config) -> Iterator[str]:
         last = k
     if len(cfg.k_list) > 8:
         yield f"k_list has {len(cfg.k_list)} K's; an instruction tells 8 apart"
-
-
-def _bram_banks(tiles: int) -> tuple[int, ...]:
-    """Cut the depth of the weight memory so that BRAMs of 512, 1K, 2K or 4K words are filled.
-
-    Banks are powers of two, largest first, and the rest: each begins at a multiple of its depth.
-    """
-    banks: list[int] = []
-    while left := tiles - sum(banks):
-        whole = [d for d in (BRAM36_DEEPEST, *reversed(BRAM18)) if d <= left]
-        banks.append(whole[0] if whole else left)
-    return tuple(banks)
-
-
-def _uram_banks(tiles: int) -> tuple[int, ...]:
-    """Cut the depth of the weight memory into whole UltraRAMs and the rest."""
-    return tuple(min(URAM_DEPTH, tiles - first) for first in range(0, tiles, URAM_DEPTH))

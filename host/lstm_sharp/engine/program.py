@@ -8,7 +8,7 @@ docs/slot-program.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, NamedTuple, get_type_hints
@@ -63,7 +63,7 @@ class Status(IntEnum):
     DISTANCE = 5  # a slot or state that comes too early, of the sv engine alone
 
 
-_STATUSES = {
+_STATUSES: dict[int, str] = {
     Status.FINE: "fine",
     Status.HEADER: "its header is wrong",
     Status.INSTRUCTION: "instruction {} is out of the config's range",
@@ -80,8 +80,8 @@ C_SATURATED = 16
 def describe(status: int) -> str:
     """Say in words what a status register tells."""
     code, instruction = status & 0xFF, status >> 8 & 0xFF
-    known = [text for kind, text in _STATUSES.items() if kind == code]
-    return f"{(known or ['of a kind that is not known'])[0].format(instruction)} (status {code})"
+    text = _STATUSES.get(code, "of a kind that is not known")
+    return f"{text.format(instruction)} (status {code})"
 
 
 class Field(NamedTuple):
@@ -203,6 +203,17 @@ MAX_STEPS = 1 << INSTRUCTION["repeats"].width
 """Steps that a program of any schedule has room for: a loop, and one step beside it."""
 
 
+def loops(instructions: Sequence[Instruction]) -> list[tuple[range, int]]:
+    """Cut a list into loops and what lies between: indices, and how often they are run."""
+    found, begin = [], 0
+    for end, i in enumerate(instructions, start=1):
+        if i.repeats > 1:
+            first = end - 1 - i.loop_back
+            found += [(range(begin, first), 1), (range(first, end), i.repeats)]
+            begin = end
+    return [*found, (range(begin, len(instructions)), 1)]
+
+
 @dataclass(frozen=True)
 class Program:
     """A list of instructions, run ``sequences`` times."""
@@ -214,16 +225,9 @@ class Program:
 
     def walk(self) -> Iterator[Instruction]:
         """Yield the instructions in the order in which one sequence runs them."""
-        index = rounds = 0
-        while index < len(self.instructions):
-            instruction = self.instructions[index]
-            yield instruction
-            if instruction.repeats > 1:
-                rounds = (rounds + 1) % instruction.repeats
-            if instruction.repeats > 1 and rounds:
-                index -= instruction.loop_back
-            else:
-                index += 1
+        for block, rounds in loops(self.instructions):
+            for _ in range(rounds):
+                yield from self.instructions[block.start : block.stop]
 
     def encode(self, cfg: Config) -> np.ndarray:
         """Encode header and instructions as uint32 words.

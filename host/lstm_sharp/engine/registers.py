@@ -40,7 +40,16 @@ def _output(name: str, offset: int, description: str) -> tuple[Register, Registe
     )
 
 
-_CONTROL = {"AP_START": 0, "AP_DONE": 1, "AP_IDLE": 2, "AP_READY": 3}
+class Control(IntFlag):
+    """Bits of CTRL; DONE and READY are cleared by any read of it."""
+
+    START = 1 << 0
+    DONE = 1 << 1
+    IDLE = 1 << 2
+    READY = 1 << 3
+
+
+_CONTROL = {f"AP_{bit.name}": bit.bit_length() - 1 for bit in Control}
 ENGINE_MAP = (
     Register("CTRL", 0x0000, "Control signals", {**_CONTROL, "AUTO_RESTART": 7, "INTERRUPT": 9}),
     Register("GIER", 0x0004, "Global interrupt enable", {"Enable": 0}),
@@ -55,15 +64,6 @@ ENGINE = {register.name: register for register in ENGINE_MAP}
 """The engine's registers by name."""
 ENGINE_SPAN = 0x2000
 """Bytes that the engine's registers take."""
-
-
-class Control(IntFlag):
-    """Bits of CTRL; DONE and READY are cleared by any read of it."""
-
-    START = 1 << 0
-    DONE = 1 << 1
-    IDLE = 1 << 2
-    READY = 1 << 3
 
 
 class Dma(IntEnum):

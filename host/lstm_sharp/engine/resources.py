@@ -14,7 +14,7 @@ from math import ceil
 from lstm_sharp import files, paths
 from lstm_sharp.engine import storage
 from lstm_sharp.engine.boards import facts
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.config import Config, board_of
 from lstm_sharp.numerics.formats import C_BITS
 
 LEAST_IN_DSP = 9
@@ -30,11 +30,10 @@ it has half the bits."""
 
 def estimate(cfg: Config) -> dict[str, float]:
     """Say what the SystemVerilog engine takes: ``lut``, ``dsp``, ``bram36`` and ``uram``."""
-    dsps = 8 * cfg.lanes if _soft(cfg) else cfg.dsps
-    blocks = _blocks(cfg, _family(cfg))
+    blocks = _blocks(cfg, facts(board_of(cfg)).family)
     return {
         "lut": sum(costs()[part] * size for part, size in parts(cfg).items()),
-        "dsp": dsps,
+        "dsp": 8 * cfg.lanes if _soft(cfg) else cfg.dsps,
         "bram36": storage.total(blocks, "bram36"),
         "uram": storage.total(blocks, "uram"),
     }
@@ -49,7 +48,7 @@ def costs() -> Mapping[str, float]:
 
 def parts(cfg: Config) -> dict[str, float]:
     """Say how large the parts of an engine are that LUTs make, each in units of its own."""
-    family = _family(cfg)
+    family = facts(board_of(cfg)).family
     act, turn = cfg.fmt.activation_bits, 4 * cfg.lanes * cfg.acc_bits
     by_luts = cfg.columns if _soft(cfg) else cfg.lut_columns
     choice = 2 * cfg.most_passes if cfg.bands > 1 else 2 * (cfg.passes > 1)
@@ -70,10 +69,6 @@ def parts(cfg: Config) -> dict[str, float]:
         "streams": cfg.stream_bits,
         "banks of weights": cfg.macs * cfg.fmt.weight_bits * banks / 4,
     }
-
-
-def _family(cfg: Config) -> str:
-    return "xc7" if cfg.board == "none" else facts(cfg.board).family
 
 
 def _soft(cfg: Config) -> bool:

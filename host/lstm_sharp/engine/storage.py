@@ -45,7 +45,7 @@ def memories(cfg: Config) -> tuple[Memory, ...]:
     in_bram, in_uram = (cfg.columns - cfg.uram_columns) * column, cfg.uram_columns * column
     return (
         *(bram_memory("weights", depth, in_bram) for depth in cfg.bram_banks if in_bram),
-        *(_uram("weights", depth, in_uram) for depth in cfg.uram_banks if in_uram),
+        *(_uram(depth, in_uram) for depth in cfg.uram_banks if in_uram),
         bram_memory("biases", cfg.bias_blocks, cfg.rows * _bias_word_bits(cfg)),
         *([_scales(cfg, cfg.bias_blocks)] if cfg.row_scales else []),
         bram_memory("sequence", cfg.sequence_words, cfg.columns * cfg.fmt.activation_bits),
@@ -97,14 +97,13 @@ class KernelStorage:
         bank = _power_of_two(cfg.weight_tiles + 1) // 2
         rest = cfg.weight_tiles - bank
         column = cfg.rows * cfg.fmt.weight_bits
-        in_bram, in_uram = cfg.columns - cfg.uram_columns, cfg.uram_columns
         bias_depth = _power_of_two(ceil(cfg.bias_blocks / cfg.bands))
         return cls(
             bank,
             rest,
             _power_of_two(rest),
-            _strip(in_bram, column),
-            _strip(in_uram, column),
+            _strip(cfg.columns - cfg.uram_columns, column),
+            _strip(cfg.uram_columns, column),
             bias_depth,
             bias_depth * cfg.bands if cfg.row_scales else 1,
             _power_of_two(cfg.chain_blocks // cfg.bands),
@@ -121,18 +120,17 @@ def kernel_memories(cfg: Config) -> tuple[Memory, ...]:
     column = cfg.rows * cfg.fmt.weight_bits
     rows = cfg.bands * cfg.rows
     depths = [kernel.bank_tiles, *([kernel.rest_depth] if kernel.rest_tiles else [])]
-    in_bram, in_uram = cfg.columns - cfg.uram_columns, cfg.uram_columns
     word = cfg.columns * activation
     return (
         *(
             bram_memory("weights", depth, kernel.bram_word * column)
             for depth in depths
-            for _ in range(in_bram // kernel.bram_word)
+            for _ in range((cfg.columns - cfg.uram_columns) // kernel.bram_word)
         ),
         *(
-            _uram("weights", depth, kernel.uram_word * column)
+            _uram(depth, kernel.uram_word * column)
             for depth in depths
-            for _ in range(in_uram // kernel.uram_word)
+            for _ in range(cfg.uram_columns // kernel.uram_word)
         ),
         *(bram_memory("sequence", kernel.sequence_depth, activation) for _ in range(cfg.columns)),
         *(_lutram("biases", kernel.bias_depth, _bias_word_bits(cfg)) for _ in range(rows)),
@@ -176,8 +174,8 @@ def bram_memory(name: str, depth: int, bits: int) -> Memory:
     return Memory(name, depth, bits, bram36=ceil(bits / 9) * max(1, deep))
 
 
-def _uram(name: str, depth: int, bits: int) -> Memory:
-    return Memory(name, depth, bits, uram=ceil(bits / URAM_BITS) * ceil(depth / URAM_DEPTH))
+def _uram(depth: int, bits: int) -> Memory:
+    return Memory("weights", depth, bits, uram=ceil(bits / URAM_BITS) * ceil(depth / URAM_DEPTH))
 
 
 def _lutram(name: str, depth: int, bits: int) -> Memory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -19,51 +18,9 @@ class TileShape:
     step: int  # segments from one column to the next
 
 
-def shapes(rows: int, columns: int, passes: int, k_list: Sequence[int]) -> tuple[TileShape, ...]:
-    """List the shapes of a tile, smallest K first.
-
-    Args:
-        rows: K0.
-        columns: N0.
-        passes: cycles in which the lanes take up K0 / 4 neurons.
-        k_list: all K's; K0 alone if empty.
-    """
-    gangs = [k // rows for k in k_list or (rows,)]
-    return tuple(
-        TileShape(g, rows * g, columns // g, rows // 4 * g, passes * g, gangs[-1] // g)
-        for g in gangs
-    )
-
-
 def levels(width: int, most: int) -> int:
     """Count the levels of a tree, four to one each, from products to at most so many sums."""
     count = 0
     while width > most:
         count, width = count + 1, ceil(width / 4)
     return count
-
-
-def tap_levels(columns: int, bands: int) -> tuple[int, ...]:
-    """List the levels at which the sums of 1, 2, 4 ... segments of a row's products are there.
-
-    Four sums of the level below make one. Those of two halves stay apart while either half has more
-    than two of them, so that every span is a node of one tree.
-
-    Args:
-        columns: N0.
-        bands: G, segments of a row.
-    """
-    widths = [columns // bands]
-    while widths[-1] > 1:
-        widths.append(ceil(widths[-1] / 4))
-    taps = [len(widths) - 1]
-    for _ in range(bands.bit_length() - 1):
-        below = [*widths, 1]
-        widths = [2 * below[0]]
-        for level in range(1, len(below) + 1):
-            if below[level - 1] <= 2:
-                widths.append(1)
-                break
-            widths.append(2 * below[level])
-        taps.append(len(widths) - 1)
-    return tuple(taps)

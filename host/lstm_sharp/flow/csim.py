@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lstm_sharp.engine.config import Config
 from lstm_sharp.flow import tools
@@ -28,21 +28,12 @@ def gcc() -> Command:
     return (tools.need("g++"),)
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """A way to compile csim: there is one, and tests have more."""
 
     name: str  # of the executable
     compiler: Callable[[], Command]  # raises ToolError
-    flags: tuple[str, ...]
-
-    def command(self) -> Command:
-        """Return the compiler and all its flags.
-
-        Raises:
-            ToolError: no compiler.
-        """
-        return *self.compiler(), *FLAGS, *self.flags
+    flags: tuple[str, ...]  # beside FLAGS
 
 
 RELEASE = Variant("csim", gcc, ("-O3", "-march=native", *CONVERSION))
@@ -64,7 +55,7 @@ def build(cfg: Config, build_dir: Path, variant: Variant = RELEASE) -> Path:
         ToolError: no compiler, or it does not compile.
     """
     cfg.require("hls", "csim")
-    command = variant.command()
+    command = (*variant.compiler(), *FLAGS, *variant.flags)
     folder = tools.build_folder(cfg, build_dir)
     render(cfg, folder)
     units = ["hls/top.cpp", "hls/tb/csim_main.cpp"]

@@ -78,10 +78,6 @@ class Design:
     wires: list[Wire] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 
-    def cell(self, name: str) -> Cell:
-        """Return a cell by its name."""
-        return next(cell for cell in self.cells if cell.name == name)
-
 
 def design(cfg: Config, board: str) -> Design:
     """Lay a config's engine out on a board.

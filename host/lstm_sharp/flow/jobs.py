@@ -105,16 +105,6 @@ def write_results(path: Path, results: Sequence[Result]) -> None:
             file.write(r.h_bytes.data)
 
 
-def read_results(path: Path) -> list[Result]:
-    """Read a result file.
-
-    Raises:
-        JobError: the file is something else, or ends too early.
-    """
-    with path.open("rb") as file:
-        return [read_result(file) for _ in range(begin_results(file))]
-
-
 def begin_results(file: IO[bytes]) -> int:
     """Read what results begin with, and return how many there will be; errors as below."""
     head = file.read(16)

@@ -16,8 +16,8 @@ import numpy as np
 
 from lstm_sharp import files, paths
 from lstm_sharp.engine import beats, program, storage
-from lstm_sharp.engine.boards import DEFAULT, facts
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.boards import facts
+from lstm_sharp.engine.config import Config, board_of
 from lstm_sharp.engine.pipeline import SPANS, span
 from lstm_sharp.engine.registers import ENGINE, ENGINE_MAP, ENGINE_SPAN, ENGINE_VLNVS
 from lstm_sharp.errors import UsageError, lacking
@@ -33,27 +33,6 @@ _SOURCES = {"hls": ("kernel", "tb"), "rtl": ("rtl",)}
 _MARKS = (Path("hls/config.hpp"), Path("rtl/lstm_config_pkg.sv"))
 """The file of each that is written first, and that tells it from a folder of someone else's."""
 _SUFFIXES = (".hpp", ".cpp", ".tcl", ".sv", ".svh")
-
-
-def board_of(cfg: Config) -> str:
-    """Name the board that a config is synthesised for; a config without one takes the smallest."""
-    return DEFAULT if cfg.board == "none" else cfg.board
-
-
-def hls_settings(cfg: Config) -> dict[str, object]:
-    """Work out what Vitis HLS is told beside the sources.
-
-    Raises:
-        UsageError: there are no facts of the config's board.
-    """
-    vlnv = ENGINE_VLNVS["hls"].split(":")
-    return {
-        "project": "project",  # folder
-        "top": vlnv[2],
-        "part": facts(board_of(cfg)).part,
-        "period_ns": f"{1000 * 1000 // cfg.clock_mhz / 1000:.3f}",  # not above the config's
-        "vlnv": vlnv,  # of the exported IP
-    }
 
 
 _SIZES = (
@@ -122,7 +101,11 @@ def _camel(name: str) -> str:
 
 
 def context(cfg: Config) -> dict[str, object]:
-    """All that templates may name."""
+    """All that templates may name.
+
+    Raises:
+        UsageError: there are no facts of the config's board.
+    """
     return {
         "cfg": cfg,
         "header": program.HEADER,
@@ -134,7 +117,11 @@ def context(cfg: Config) -> dict[str, object]:
         "registers": {f"Addr{_camel(r.name)}": r for r in ENGINE_MAP},
         "control": {_camel(name): bit for name, bit in ENGINE["CTRL"].fields.items()},
         "table": _table(),
-        "hls": hls_settings(cfg),
+        "hls": {  # what Vitis HLS is told beside the sources
+            "part": facts(board_of(cfg)).part,
+            "period_ns": f"{1000 * 1000 // cfg.clock_mhz / 1000:.3f}",  # not above the config's
+            "vlnv": ENGINE_VLNVS["hls"].split(":"),  # of the exported IP, named as its top
+        },
     }
 
 

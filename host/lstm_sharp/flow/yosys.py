@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lstm_sharp import files
-from lstm_sharp.engine.boards import board
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.boards import facts
+from lstm_sharp.engine.config import Config, board_of
 from lstm_sharp.errors import lacking
 from lstm_sharp.flow import tools, verilate
 from lstm_sharp.flow.render import render
@@ -33,8 +33,7 @@ def synthesise(cfg: Config, build_dir: Path | None = None) -> Path:
     """
     folder = tools.build_folder(cfg, build_dir)
     render(cfg, folder)
-    made = board(cfg.board)
-    return map_rtl(folder, made.family if made else "xc7")
+    return map_rtl(folder, facts(board_of(cfg)).family)
 
 
 def map_rtl(folder: Path, family: str, top: str = verilate.TOP, rtl: Sequence[Path] = ()) -> Path:

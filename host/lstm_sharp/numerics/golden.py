@@ -7,7 +7,6 @@ many times faster on it than NumPy is on integers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ _Ends = tuple[np.ndarray, np.ndarray]  # first and last index of the table, for 
 _Stepped = tuple[np.ndarray, np.ndarray, int]  # h, unsaturated; c; and how often values were held
 
 
-@dataclass
-class State:
+class State(NamedTuple):
     """h and c of cells in the model's order, integers: (cells, batch, H) each, H the widest cell's.
 
     A forward cell's is that before the first or after the last step, a reverse cell's that before
@@ -62,7 +60,7 @@ class Saturated(NamedTuple):
 def run(
     model: QuantModel,
     x: np.ndarray,
-    state: State | None = None,
+    state: tuple[np.ndarray, np.ndarray] | None = None,
     saturated: list[Saturated] | None = None,
 ) -> tuple[np.ndarray, State]:
     """Run integer x (batch, time, X) through all levels.
@@ -76,8 +74,7 @@ def run(
     Returns:
         The last level's h (batch, time, hidden) int64, and the state that the run leaves behind.
     """
-    before = state or State.zeros(model, x.shape[0])
-    h, c = before.h.astype(np.int64), before.c.astype(np.int64)
+    h, c = (v.astype(np.int64) for v in state or State.zeros(model, x.shape[0]))
     x, *after = run_levels(model, x, h, c, partial(run_cell, model.fmt, saturated))
     return x, State(*after)
 

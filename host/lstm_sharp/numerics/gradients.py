@@ -12,12 +12,11 @@ import numpy as np
 
 from lstm_sharp.numerics import golden
 from lstm_sharp.numerics.activation import Z_FRAC
-from lstm_sharp.numerics.formats import C_BITS, C_LIMIT
+from lstm_sharp.numerics.formats import C_LIMIT
 from lstm_sharp.numerics.golden import State
 from lstm_sharp.numerics.products import product
-from lstm_sharp.numerics.quantized import QuantLayer, QuantModel
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel, at_limit
 
-_MOST_C = (1 << (C_BITS - 1)) - 1
 _Slopes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """What gradients of a step are times: its sums' by that of c after it, (time, batch, 4, H); then,
 (time, batch, H), o's sum's by that of h, that of c by that of h, and that of c before by c's."""
@@ -98,7 +97,7 @@ def back(model: QuantModel, noted: list[Noted], of_h: np.ndarray, of_state: Stat
         of_state: of the state after the last steps, in real numbers.
     """
     lengths, each = noted[0].lengths, np.arange(len(of_h))
-    before = State(np.zeros_like(of_state.h), np.zeros_like(of_state.c))
+    before = State(*map(np.zeros_like, of_state))
     of_h = np.where((np.arange(of_h.shape[1]) < lengths[:, None])[..., None], of_h, 0.0)
     of_cells, index = list[Of](), len(noted)
     for level, floats in reversed([*zip(model.levels, model.in_float().levels)]):
@@ -120,7 +119,7 @@ def back(model: QuantModel, noted: list[Noted], of_h: np.ndarray, of_state: Stat
             of_w = (_summed(flat, v) for v in (met.x * x_unit, met.h * unit))
             found.append((*of_w, flat.sum(axis=0)))
         of_cells[:0], of_h = found, of_x
-    return Gradients(of_h, before.h, before.c, of_cells)
+    return Gradients(of_h, *before, of_cells)
 
 
 def _cell(
@@ -147,7 +146,7 @@ def _cell(
 def _lstm_slopes(met: Noted, c: np.ndarray) -> _Slopes:
     y, t = np.tanh(met.z * 0.5**Z_FRAC), np.tanh(c[1:])
     (i, f, _, o), g = (1 + y.swapaxes(0, 1)) / 2, y[:, 2]
-    free = (met.c[1:] < _MOST_C) & (met.c[1:] >= -_MOST_C)
+    free = ~at_limit(met.c[1:])
     by_c = g * i * (1 - i), c[:-1] * f * (1 - f), i * (1 - g**2), np.zeros_like(o)
     slopes = np.stack(by_c, axis=2) * free[:, :, None]
     return slopes, t * o * (1 - o), o * (1 - t**2), f * free

@@ -19,7 +19,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.numerics import golden, reference
 from lstm_sharp.numerics.formats import C_LIMIT, MAX_C_SHIFT, Format
-from lstm_sharp.numerics.quantized import QuantLayer, QuantModel, to_int
+from lstm_sharp.numerics.quantized import QuantLayer, QuantModel, scale_of, to_int
 
 DEFAULT_MAX_SHIFT = 8
 """Largest x_shift when no engine config says otherwise."""
@@ -302,7 +302,7 @@ def _scales(met: Met, rules: Rules) -> Scales:
     shift = np.arange(rules.max_shift + 1)[:, None]
     apart = 2.0**shift  # LSB of w_ih over that of w_hh
     factor, frac = _grid(np.maximum(need_hh, np.maximum(need_ih, need_bias) / apart), rules)
-    noise = _step(factor, frac) ** 2 * (power_h + apart**2 * power_x) / 12
+    noise = scale_of(factor, frac) ** 2 * (power_h + apart**2 * power_x) / 12
     noise = np.where(frac < rules.fmt.weight_frac_min, np.inf, noise)
     if not rules.row_scales:
         noise = noise.mean(axis=1, keepdims=True)
@@ -310,7 +310,7 @@ def _scales(met: Met, rules: Rules) -> Scales:
     of_x = np.square(met.cell.w_ih).sum(axis=1) * 4.0**-rules.own.h_frac / 12
     of_x = float((met.slope * of_x).mean())
     free = sum(
-        _step(*_grid(need, rules)) ** 2 * power / 12
+        scale_of(*_grid(need, rules)) ** 2 * power / 12
         for need, power in ((need_hh, power_h), (need_ih, power_x))
     )
     return Scales(
@@ -375,7 +375,7 @@ def _quantize_cell(
     rows = cell.b.shape
     factor, frac, shift = (np.broadcast_to(v, rows) for v in scales[:3])
     steps = np.repeat(
-        np.stack([_step(factor, frac - shift), _step(factor, frac)], axis=1),
+        np.stack([scale_of(factor, frac - shift), scale_of(factor, frac)], axis=1),
         [cell.input_size, cell.hidden_size],
         axis=1,
     )
@@ -400,7 +400,7 @@ def _quantize_cell(
     layer = QuantLayer(
         w_ih,
         w_hh,
-        to_int(b / _step(factor, frac - shift), fmt.h_frac, fmt.bias_bits),
+        to_int(b / scale_of(factor, frac - shift), fmt.h_frac, fmt.bias_bits),
         frac,
         shift,
         cell.reverse,
@@ -458,11 +458,6 @@ def _grid(least: np.ndarray, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
     eighths = np.ceil(least * 2.0 ** (frac + 3) - 1e-9).astype(np.int64)
     whole = eighths == 8
     return np.where(whole, 0, eighths - 4), np.where(whole, frac, frac + 1)
-
-
-def _step(factor: np.ndarray, frac: np.ndarray) -> np.ndarray:
-    """What an LSB of a weight is worth."""
-    return (4 + factor) * 2.0 ** -(frac + 2)
 
 
 def _exponent(value: float) -> int:

@@ -44,7 +44,7 @@ class QuantLayer(Cell):
     @property
     def row_scale(self) -> np.ndarray:
         """What one LSB of w_hh is worth, (4H,) float64."""
-        return (4 + self.factor) * 2.0 ** -(self.frac + 2)
+        return scale_of(self.factor, self.frac)
 
     @cached_property
     def x_gates(self) -> np.ndarray:
@@ -154,10 +154,15 @@ class QuantModel(Levels[QuantLayer]):
         return np.array([q.c_frac for q in self.layers])[:, None, None]
 
 
-def at_limit(c: np.ndarray) -> int:
-    """Count values of integer c, any shape, that stand at one of its limits."""
+def scale_of(factor: np.ndarray, frac: np.ndarray) -> np.ndarray:
+    """Say what an LSB of a row's weights is worth."""
+    return (4 + factor) * 2.0 ** -(frac + 2)
+
+
+def at_limit(c: np.ndarray) -> np.ndarray:
+    """Say of integer c, any shape, which values stand at one of its limits."""
     most = (1 << (C_BITS - 1)) - 1
-    return int(np.count_nonzero((c >= most) | (c < -most)))
+    return (c >= most) | (c < -most)
 
 
 def to_int(values: np.ndarray, frac: int | np.ndarray, bits: int) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +21,15 @@ from lstm_sharp.runtime.inputs import check_input
 
 SEQUENCES, STEPS, SEED = 8, 16, 1
 """How many sequences, their length where nothing shortens it, and the seed of drawn inputs."""
+
+
+class Half(NamedTuple):
+    """Half of the vectors."""
+
+    x: np.ndarray  # (B / 2, T, X)
+    state: State | None
+    h: np.ndarray
+    end: State
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,13 @@ class Vectors:
     def half(self) -> int:
         """How many sequences start from zeros; as many go on from a state."""
         return self.x.shape[0] // 2
+
+    def halves(self) -> Iterator[Half]:
+        """Yield those that start from zeros, then those that go on from a state."""
+        for rows in (slice(self.half), slice(self.half, None)):
+            start = State(self.h_start[:, rows], self.c_start[:, rows])
+            end = State(self.h_end[:, rows], self.c_end[:, rows])
+            yield Half(self.x[rows], start if rows.start else None, self.h[rows], end)
 
 
 def prepare(

@@ -103,9 +103,7 @@ class Golden(Backend):
 
         def run(x: np.ndarray, state: Pair | None) -> tuple[np.ndarray, Pair]:
             counts.append([])
-            before = golden.State(*state) if state else None
-            h, after = golden.run(held.model, x, before, counts[-1])
-            return h, (after.h, after.c)
+            return golden.run(held.model, x, state, counts[-1])
 
         answer: Answer = (*by_length(x, state, run), [])
         self.saturated = tuple(

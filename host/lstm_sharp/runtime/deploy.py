@@ -175,13 +175,13 @@ def plans(
     if len(levels) > 1 and not model.reverse:
         try:
             cells = [cell for level in levels for cell in level]
-            whole = make_plan(cells, cfg, schedule, None, sequences)
+            whole = make_plan(cells, cfg, schedule, sequences=sequences)
             whole.program([steps], with_state=True, give_state=True).encode(cfg)
             return (whole,)
         except UsageError:
             pass
     check_levels(model, cfg)
-    return tuple(make_plan(level, cfg, schedule, (len(level),), sequences) for level in levels)
+    return tuple(make_plan(level, cfg, schedule, len(level), sequences) for level in levels)
 
 
 def check_levels(model: AnyModel, cfg: Config) -> None:
@@ -192,7 +192,7 @@ def check_levels(model: AnyModel, cfg: Config) -> None:
     """
     levels = Cells.of(model).levels
     for index, level in enumerate(levels):
-        check_fit(level, cfg, (len(level),), index if len(levels) > 1 else None)
+        check_fit(level, cfg, len(level), index if len(levels) > 1 else None)
 
 
 class Deployment:
@@ -311,7 +311,7 @@ def run(
     after = State(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
     for stage in stages:
         before = None if state is None else State(*(v[stage.cells] for v in state))
-        left = State(after.h[stage.cells], after.c[stage.cells]) if give else None
+        left = State(*(v[stage.cells] for v in after)) if give else None
         launches, runs = stage.runs(batch, before, give, host, allocate)
         results = play(stage, runs)
         h = pack.empty_h(stage.plan, [len(s) for s in batch])
@@ -319,4 +319,4 @@ def run(
             pack.unpack_h(result.h_bytes, stage.plan, launch, h, left)
         batch = stage.turn(h)
         seen.append(results)
-    return batch, (after.h, after.c) if give else None, seen
+    return batch, after if give else None, seen

@@ -389,7 +389,7 @@ class Session:
             return tuple(count.c for count in counts), tuple(count.h for count in counts)
         if seen and self._deployed.engine.row_scales:
             return any(result.c_saturated for results in seen for result in results), None
-        return (True if left and seen and at_limit(left[1]) else None), None
+        return (True if left and seen and at_limit(left[1]).any() else None), None
 
     def _compared(self, asked: Request, h: Any, state: Pair | None) -> tuple[Error, Pair | None]:
         """Run the float model; give h's error, and the state that it left behind."""

@@ -16,11 +16,10 @@ from typing import Any
 from lstm_sharp import __version__, files, package
 from lstm_sharp.engine import config
 from lstm_sharp.engine.boards import DEFAULT
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.config import Config, board_of
 from lstm_sharp.engine.registers import ENGINE_VLNVS
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import hls_rtl, tools, xilinx
-from lstm_sharp.flow.render import board_of
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.stored import load_model
 from lstm_sharp.package.folder import QUALIFICATION

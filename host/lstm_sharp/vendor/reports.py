@@ -20,11 +20,10 @@ import numpy as np
 
 from lstm_sharp import files
 from lstm_sharp.compiler.cycles import hls_cycles
-from lstm_sharp.engine.boards import board
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.boards import facts
+from lstm_sharp.engine.config import Config, board_of
 from lstm_sharp.engine.program import STRIDE
 from lstm_sharp.errors import ToolError, printable
-from lstm_sharp.flow.render import board_of
 from lstm_sharp.flow.xilinx import one
 
 SLOTS = "Slots"
@@ -170,8 +169,7 @@ def read(cfg: Config, out: Path, stamp: Mapping[str, Any]) -> Report:
     least = depth + cfg.most_passes - 1  # a row block's last lane turn begins P - 1 slots later
     clock = {name: source.number(field) for name, field in _CLOCK.items()}
     memories = bound(source.root, bindings(kernel))
-    has = board(board_of(cfg))
-    assert has is not None
+    has = facts(board_of(cfg))
     resources = {}
     for kind, tag in _KINDS.items():
         blocks = 2 if kind == "bram36" else 1  # a BRAM of 36 Kbit is two of 18

@@ -26,7 +26,7 @@ from lstm_sharp.numerics.golden import State
 from lstm_sharp.package import vectors
 from lstm_sharp.package.vectors import Vectors
 from lstm_sharp.runtime.deploy import Stage
-from lstm_sharp.vendor.vectors import stage_calls
+from lstm_sharp.vendor.vectors import of_stages
 from lstm_sharp.vendor.vivado import ports
 
 _FOLDER = "standalone"
@@ -55,17 +55,17 @@ def drawn(cfg: Config) -> Model:
 
 def cases(stages: Sequence[Stage], made: Vectors) -> Iterator[Case]:
     """Yield the runs that load each stage's weights, and those of its calls."""
-    for stage, calls, _ in stage_calls(stages, made):
+    for stage, own in of_stages(stages, made.x):
         none = jobs.nothing()
         yield Case(stage.load(), none, none, _cycles(stage, stage.plan.load_program()))
-        for call in calls:
-            ones = State(np.full_like(call.end.h, -1), np.full_like(call.end.c, -1))
-            for launch, run in zip(*stage.runs(call.x, call.state, True)):
+        for half in own.halves():
+            ones = State(*(np.full_like(v, -1) for v in half.end))
+            for launch, run in zip(*stage.runs(half.x, half.state, True)):
                 yield Case(
                     run,
-                    pack.pack_h(stage.turn(call.h), stage.plan, launch, call.end),
-                    pack.pack_h(np.full_like(call.h, -1), stage.plan, launch, ones),
-                    _cycles(stage, stage.plan.program_of(launch, call.state is not None, True)),
+                    pack.pack_h(stage.turn(half.h), stage.plan, launch, half.end),
+                    pack.pack_h(np.full_like(half.h, -1), stage.plan, launch, ones),
+                    _cycles(stage, stage.plan.program_of(launch, half.state is not None, True)),
                 )
 
 

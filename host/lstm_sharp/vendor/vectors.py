@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +13,6 @@ from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow import jobs
 from lstm_sharp.model.model import Model
-from lstm_sharp.numerics import golden
-from lstm_sharp.numerics.golden import State
 from lstm_sharp.package import vectors
 from lstm_sharp.package.vectors import Vectors
 from lstm_sharp.runtime.deploy import Stage
@@ -59,56 +56,27 @@ def write_vectors(model: Model, cfg: Config, out: Path) -> None:
         "h_frac": quantized.fmt.h_frac,
     }
     files.write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
-    for name, (runs, h) in zip(names, stage_jobs(stages, made)):
-        jobs.write_job(folder / f"job{name}", runs)
-        files.write_array(folder / f"h{name}.npy", h)
+    for name, (stage, own) in zip(names, of_stages(stages, made.x)):
+        jobs.write_job(folder / f"job{name}", job_of(stage, own))
+        files.write_array(folder / f"h{name}.npy", own.h)
     files.write_array(folder / "x.npy", quantized.dequantize_input(made.x).astype(np.float32))
     files.write_array(folder / "h_end.npy", made.h_end)
     files.write_array(folder / "c_end.npy", made.c_end)
 
 
-class Call(NamedTuple):
-    """Half of the test vectors on a stage: what goes in and what must come out, integers."""
+def of_stages(stages: Sequence[Stage], x: np.ndarray) -> Iterator[tuple[Stage, Vectors]]:
+    """Yield each stage and its own vectors for integer x (B, T, X).
 
-    x: np.ndarray  # (B / 2, T, width)
-    state: State | None
-    h: np.ndarray
-    end: State
-
-
-def stage_calls(
-    stages: Sequence[Stage], made: Vectors
-) -> Iterator[tuple[Stage, tuple[Call, Call], np.ndarray]]:
-    """Yield each stage, its two calls, and the h that both must give, (B, T, width) integers.
-
-    The first half of the vectors begins at zeros, the second with a state. The stage below is taken
-    to have given the golden h.
+    The stage below is taken to have given the golden h.
     """
-    x, fresh, resumed = made.x, slice(made.half), slice(made.half, None)
     for stage in stages:
-        own = stage.cells, slice(None), slice(max(q.hidden_size for q in stage.model.layers))
-        start = State(made.h_start[own], made.c_start[own])
-        end = State(made.h_end[own], made.c_end[own])
-        h, _ = golden.run(stage.model, x, start)
-        calls = (
-            Call(x[fresh], None, h[fresh], _rows(end, fresh)),
-            Call(x[resumed], _rows(start, resumed), h[resumed], _rows(end, resumed)),
-        )
-        yield stage, calls, h
-        x = h
+        own = vectors.make(stage.model, x)
+        yield stage, own
+        x = own.h
 
 
-def _rows(state: State, rows: slice) -> State:
-    return State(state.h[:, rows], state.c[:, rows])
-
-
-def stage_jobs(
-    stages: Sequence[Stage], made: Vectors
-) -> Iterator[tuple[list[jobs.Run], np.ndarray]]:
-    """Yield each stage's job and the h that it must give, (B, T, width) integers.
-
-    A job loads the weights, plays both calls, and gives the states after them.
-    """
-    for stage, calls, h in stage_calls(stages, made):
-        runs = (run for call in calls for run in stage.runs(call.x, call.state, True)[1])
-        yield [stage.load(), *runs], h
+def job_of(stage: Stage, own: Vectors) -> list[jobs.Run]:
+    """Make the job that loads a stage's weights, plays its vectors and gives the states after."""
+    halves = own.halves()
+    runs = (run for half in halves for run in stage.runs(half.x, half.state, True)[1])
+    return [stage.load(), *runs]

@@ -10,6 +10,7 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -117,16 +118,14 @@ def write_job(cfg: Config, model: Model, folder: Path, build_dir: Path) -> list[
     gave: list[jobs.Result] = []
 
     def play(stage: deploy.Stage, runs: Sequence[jobs.Run]) -> Sequence[jobs.Result]:
-        results = engines.player(executable, cfg)(stage, runs)
         played.extend([stage.load(), *runs])
-        gave.extend(results)
-        return results
+        return engines.player(executable, cfg)(stage, runs)
 
-    for own in (slice(made.half), slice(made.half, None)):  # from zeros, from a state
-        state = None if own.start is None else (made.h_start[:, own], made.c_start[:, own])
-        h, after, _ = deploy.run(stages, made.x[own], state, True, play)
-        wanted = made.h[own], made.h_end[:, own], made.c_end[:, own]
-        if not all(np.array_equal(a, b) for a, b in zip((h, *(after or ())), wanted, strict=True)):
+    for half in made.halves():
+        h, after, seen = deploy.run(stages, half.x, half.state, True, play)
+        gave += chain.from_iterable(seen)
+        found = zip((h, *(after or ())), (half.h, *half.end), strict=True)
+        if not all(np.array_equal(a, b) for a, b in found):
             raise EngineError("csim differs from the golden model; `make csim` looks closer")
     folder.mkdir(parents=True, exist_ok=True)
     jobs.write_job(folder / "job", played)

@@ -16,12 +16,12 @@ from pathlib import Path
 from lstm_sharp import files, paths
 from lstm_sharp.engine import config
 from lstm_sharp.engine.boards import DEFAULT
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.config import Config, board_of
 from lstm_sharp.engine.registers import ENGINE_CELL, ENGINE_VLNVS
 from lstm_sharp.errors import ToolError
 from lstm_sharp.flow import hls_rtl, tools, verilate, xilinx
 from lstm_sharp.flow.design import Design, design
-from lstm_sharp.flow.render import board_of, filled, render
+from lstm_sharp.flow.render import filled, render
 from lstm_sharp.terminal import Parser, ended
 
 SCRIPT = "build_overlay.tcl"
@@ -165,7 +165,7 @@ def _metadata(made: Design) -> dict[str, object]:
         "knobs": made.cfg.knobs(),
         "board": made.system.name,
         "part": made.system.part,
-        "engine": made.cell(ENGINE_CELL).vlnv,
+        "engine": ENGINE_VLNVS[made.cfg.engine],
         "clock_mhz": made.clock_mhz,
         "vivado": "@vivado@",
         "slack_ns": {"setup": "@setup@", "hold": "@hold@"},

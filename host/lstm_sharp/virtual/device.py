@@ -24,7 +24,7 @@ from lstm_sharp.virtual.clocks import ClockRegisters
 from lstm_sharp.virtual.dma import Channel
 from lstm_sharp.virtual.engine import Engine
 from lstm_sharp.virtual.faults import Fault, Faults
-from lstm_sharp.virtual.memory import Allocated, Memory
+from lstm_sharp.virtual.memory import Memory
 from lstm_sharp.virtual.overlay import read_virtual
 
 ACCESS_CYCLES = 1_000
@@ -45,7 +45,6 @@ class VirtualDevice(pynq.Device):
 
     Args:
         board: a folder of overlays/.
-        build: gets a folder for each engine that is built.
 
     Raises:
         UsageError: there is no such board.
@@ -53,7 +52,7 @@ class VirtualDevice(pynq.Device):
 
     simulated = True
 
-    def __init__(self, board: str = "pynq-z2", build: Path = Path("build")) -> None:
+    def __init__(self, board: str) -> None:
         self.system = facts(board)
         super().__init__(f"virtual-{board}")
         self.name, self.arch = self.system.name, _ARCH[self.system.ps]
@@ -61,7 +60,7 @@ class VirtualDevice(pynq.Device):
         self.bitfile_name = self.timestamp = ""
         self.memory = Memory(self.system.ddr_bytes)
         self.engine: Engine | None = None
-        self._build = build
+        self._build = Path("build")  # gets a folder for each engine
         self._clocks = ClockRegisters(self.system)
         self._cells: list[tuple[int, int, Engine | Channel]] = []  # address, bytes, who answers
         self._channels: list[Channel] = []
@@ -69,11 +68,6 @@ class VirtualDevice(pynq.Device):
         self.inject = self._faults.inject
         self._seconds = 0.0
         self._counted = self._quiet = 0
-
-    @property
-    def allocated(self) -> Allocated:
-        """Buffers that have not been freed, and their bytes."""
-        return self.memory.allocated
 
     def activate(self) -> None:
         """Become the device that pynq takes where none is named."""

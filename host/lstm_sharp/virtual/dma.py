@@ -59,17 +59,17 @@ class Channel:
             length = value & ((1 << (_NARROW_BITS if narrow else self._length_bits)) - 1)
             if self._running and not self._busy and length:
                 self._start(length)
-        elif register in self._registers:
-            if register == Dma.CONTROL and value & DMA_RESET:
+        elif register == Dma.CONTROL:
+            if value & DMA_RESET:
                 for channel in self.together:
                     channel.reset()
                 return
-            if register == Dma.CONTROL:
-                self._idle &= self._running  # no longer idle once it has been stopped
-                if self._flags & DmaStatus.errors():
-                    value &= ~DMA_RUN
+            if self._flags & DmaStatus.errors():
+                value &= ~DMA_RUN
             self._registers[register] = value
-            self._idle &= self._running
+            self._idle &= self._running  # no longer idle once it has been stopped
+        elif register in self._registers:
+            self._registers[register] = value
 
     def settle(self) -> None:
         """See how far the engine has got with the transfer."""

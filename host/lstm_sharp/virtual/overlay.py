@@ -7,8 +7,7 @@ from pathlib import Path
 
 from lstm_sharp import files
 from lstm_sharp.engine import config
-from lstm_sharp.engine.boards import DEFAULT
-from lstm_sharp.engine.config import Config
+from lstm_sharp.engine.config import Config, board_of
 from lstm_sharp.errors import UsageError
 from lstm_sharp.flow.design import design
 from lstm_sharp.flow.hwh import hwh
@@ -38,11 +37,10 @@ def virtual_overlay(
         ToolError: Jinja2 is not installed.
     """
     cfg = cfg.of("sv")
-    own = DEFAULT if cfg.board == "none" else cfg.board
     facts = {"identity": cfg.digest, "knobs": cfg.knobs()}
     bit = Path(folder) / f"{name or cfg.name}.bit"
     texts = {
-        bit.with_suffix(".hwh"): hwh(design(cfg, board or own)),
+        bit.with_suffix(".hwh"): hwh(design(cfg, board or board_of(cfg))),
         bit: f"{_MARK}\n{json.dumps(facts, indent=2)}\n",
     }
     try:
