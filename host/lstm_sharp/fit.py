@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lstm_sharp.compiler.launches import Call
@@ -110,10 +110,6 @@ class Answer:
     best: str | None  # the shipped config to take
     instead: tuple[Option, ...]  # what would hold the model, if none does
 
-    def as_dict(self) -> dict[str, object]:
-        """Return plain values for JSON."""
-        return asdict(self)
-
 
 def fit(
     model: Model | QuantModel, on: str | None = None, fmt: str | None = None, steps: int = 100
@@ -144,12 +140,11 @@ def fit(
     fits = tuple(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in shown)
     taken = _best(found for cfg, found in zip(shown, fits) if cfg in here)
     instead = [] if taken else _instead(model, offered, elsewhere, asked, steps)
-    weights = sum(cell.w_ih.size + cell.w_hh.size for cell in model.layers)
     return Answer(
         model=model.name,
         layers=tuple((q[0].input_size, q[0].hidden_size, len(q)) for q in model.levels),
-        weights=weights,
-        weight_bytes=weights * here[0].with_format(fmt).fmt.weight_bits // 8,
+        weights=model.macs_per_step,
+        weight_bytes=model.macs_per_step * here[0].with_format(fmt).fmt.weight_bits // 8,
         steps=steps,
         board=on,
         configs=fits,
@@ -328,8 +323,7 @@ def speed(model: AnyModel, cfg: Config, steps: int, sequences: int) -> Speed:
     """Ask the cycle model for a call of so many sequences."""
     held = plans(model, cfg, "best", steps, sequences)
     run, loads = predict_plans(held, Call((steps,) * sequences))  # may be too many for a program
-    cells = [cell for level in Cells.of(model).levels for cell in level]
-    weights = sum(4 * c.hidden_size * (c.input_size + c.hidden_size) for c in cells)
+    weights = sum(cell.weights for level in Cells.of(model).levels for cell in level)
     done = sequences * steps
     return Speed(
         sequences=sequences,

@@ -17,6 +17,7 @@ from lstm_sharp.commands.shared import (
     ALLOW_HOST,
     WIDE,
     Command,
+    note,
     one,
     option,
     read,
@@ -132,13 +133,10 @@ def _run(options: Namespace) -> None:
     if after:
         files.write_state(options.state_out, *after)
     cut = (options.state or options.state_out) and any(cell.reverse for cell in model.layers)
-    for note in (*report.notes, *([CUT_REVERSE] if cut else ())):
-        say(f"note: {note}", sys.stderr)
     told_of_head = getattr(model.head, "note", "")
     if model.head is None and model.no_head not in OF_NO_NOTE:
         told_of_head = f"{options.model} {model.no_head}"
-    if told_of_head:
-        say(f"note: {told_of_head}", sys.stderr)
+    note(*report.notes, *[CUT_REVERSE] * bool(cut), *filter(None, [told_of_head]))
     aside = any(map(files.is_stdout, (options.output, options.state_out)))
     lines = answers.of_run(report, virtual, options.config is None)
     tell(options.json, report.as_dict(), lines, sys.stderr if aside else sys.stdout)
@@ -192,8 +190,7 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
         found = stacked(outputs)
     graph_files.write(options.output, found, [out for _, out in report.states])
     told = [f"{name}: {n}" for name, each in report.parts.items() for r in each for n in r.notes]
-    for note in dict.fromkeys([*report.notes, *told]):
-        say(f"note: {note}", sys.stderr)
+    note(*dict.fromkeys([*report.notes, *told]))
     aside = sys.stderr if files.is_stdout(options.output) else sys.stdout
     lines = answers.of_graph(report, options.config is None)
     tell(options.json, report.as_dict(), lines, aside)
@@ -233,10 +230,10 @@ def _compare(options: Namespace) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = answers.compare(model, x, labels, data, formats, options.config)
-    tell(options.json, found.as_dict(), found.lines())
+    tell(options.json, found, found.lines())
     if getattr(model, "quantized", None) is None:
         scales = "other inputs" if data is not None else "the input itself"
-        say(f"note: scales are chosen on {scales}", sys.stderr)
+        note(f"scales are chosen on {scales}")
 
 
 def _add_inspect(inspect: Parser) -> None:
@@ -261,10 +258,9 @@ def _inspect(options: Namespace) -> None:
     if not files.is_stdout(options.json):
         for line in overview.text(found):
             say(line, most=WIDE)
-        for note in model.notes if isinstance(model, Graph) else ():
-            say(f"note: {note}", sys.stderr)
+        note(*(model.notes if isinstance(model, Graph) else ()))
     if options.json:
-        tell(options.json, {"source": str(options.model), "pieces": overview.as_dicts(found)})
+        tell(options.json, {"source": str(options.model), "pieces": found})
 
 
 def _add_quantize(quantize: Parser) -> None:
@@ -317,13 +313,12 @@ def _quantize(options: Namespace) -> None:
     progress(f"choosing scales for {fmt}")
     made = quantize(model, fmt, **how)
     _, told_of_head = stored.with_head(model)
-    for note in told_of_head:
-        say(f"note: {note}", sys.stderr)
+    note(*told_of_head)
     made = replace(made, notes=(*made.notes, *told_of_head))
     report = accuracy_report.measure(model, made, y, how, progress)
     if report.advice:
-        note = f"measured when it was quantised: {report.advice}"
-        made = replace(made, notes=(*made.notes, note))
+        advised = f"measured when it was quantised: {report.advice}"
+        made = replace(made, notes=(*made.notes, advised))
     model = replace(model, quantized=made)
     stored.write(out, model, {"method": method, "figures": report.tables})
     if told is not None:

@@ -180,11 +180,10 @@ def _cycle_cards(job: Job, found: Fit) -> list[Card]:
 
 def _of_model(job: Job) -> Iterator[Part]:
     model = job.model
-    weights = sum(cell.w_ih.size + cell.w_hh.size for cell in model.layers)
-    bits = job.made.fmt.weight_bits
+    weights, bits = model.macs_per_step, job.made.fmt.weight_bits
     yield (
         f"{weights:,} weights and {sum(cell.b.size for cell in model.layers):,} biases; "
-        f"{job.made.macs_per_step:,} multiplications a step; {weights * bits // 8:,} bytes of "
+        f"{weights:,} multiplications a step; {weights * bits // 8:,} bytes of "
         f"weights at {job.made.fmt}."
     )
     rows = [
@@ -194,7 +193,7 @@ def _of_model(job: Job) -> Iterator[Part]:
             f"{level[0].input_size:,}",
             " + ".join(f"{cell.hidden_size:,}" for cell in level),
             "both" if len(level) == 2 else "reverse" if level[0].reverse else "forward",
-            f"{sum(cell.w_ih.size + cell.w_hh.size for cell in level):,}",
+            f"{sum(cell.weights for cell in level):,}",
         )
         for index, level in enumerate(model.levels)
     ]
@@ -285,7 +284,7 @@ def _faster(job: Job, found: Fit) -> Iterator[str]:
             f"{job.cfg.columns}; sizes that are multiples of {job.cfg.block} units and "
             f"{job.cfg.columns} inputs, or a tile of several shapes (k_list), waste less."
         )
-    level = max(job.made.levels, key=lambda cells: cells[0].w_ih.size + cells[0].w_hh.size)
+    level = max(job.made.levels, key=lambda cells: cells[0].weights)
     sizes = level[0].input_size, level[0].hidden_size
     with suppress(UsageError):
         own = perf(*sizes, job.cfg.macs, str(job.cfg.rows), steps=job.steps)

@@ -6,7 +6,7 @@ All figures, and more of them, are in the JSON of the same commands.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -148,10 +148,6 @@ class Comparisons:
     """Labels in all; None where the output tells none."""
     rows: tuple[Comparison, ...]
     """Float first."""
-
-    def as_dict(self) -> dict[str, object]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
     def lines(self) -> Iterator[str]:
         """Lay it out as a table."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -94,8 +94,8 @@ def _told(model: Levels[Any], fmt: str | None) -> Iterator[str]:
         "both ways" if len(level) == 2 else "reverse" if level[0].reverse else "forward"
         for level in model.levels
     ]
-    weights = sum(cell.w_ih.size + cell.w_hh.size for cell in model.layers)
-    yield f"{model.kind.upper()} {sizes}, {', '.join(dict.fromkeys(ways))}, {weights:,} weights"
+    told = f"{', '.join(dict.fromkeys(ways))}, {model.macs_per_step:,} weights"
+    yield f"{model.kind.upper()} {sizes}, {told}"
     assert isinstance(model, Model)
     try:
         cfg = choose(model, None, own_format(model, fmt), required=True)
@@ -131,11 +131,6 @@ def text(found: list[Row]) -> Iterator[str]:
         yield f"{'  ' * row.depth}{row.title}"
         for line in row.lines:
             yield f"{'  ' * row.depth}    {line}"
-
-
-def as_dicts(found: list[Row]) -> list[dict[str, object]]:
-    """Return plain values for JSON."""
-    return [asdict(row) for row in found]
 
 
 def svg(found: list[Row]) -> str:
