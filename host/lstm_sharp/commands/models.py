@@ -132,7 +132,7 @@ def _run(options: Namespace) -> None:
     files.write_array(options.output, y)
     if after:
         files.write_state(options.state_out, *after)
-    cut = (options.state or options.state_out) and any(cell.reverse for cell in model.layers)
+    cut = (options.state or options.state_out) and model.reverse
     told_of_head = getattr(model.head, "note", "")
     if model.head is None and model.no_head not in OF_NO_NOTE:
         told_of_head = f"{options.model} {model.no_head}"

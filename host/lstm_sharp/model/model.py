@@ -137,6 +137,15 @@ class Levels(Generic[AnyCell]):
         return level_width(self.levels[-1])
 
     @property
+    def reverse(self) -> bool:
+        """Whether any of them goes backwards."""
+        return any(cell.reverse for cell in self.layers)
+
+    def state_shape(self, batch: int) -> tuple[int, int, int]:
+        """Return the shape of h and of c of so many sequences: (cells, batch, widest H)."""
+        return len(self.layers), batch, max(cell.hidden_size for cell in self.layers)
+
+    @property
     def macs_per_step(self) -> int:
         """Multiplications of one time step through all cells: as many as weights."""
         return sum(cell.weights for cell in self.layers)

@@ -18,7 +18,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import match_prefix, same, some
 from lstm_sharp.model.graph import Graph, Input
 from lstm_sharp.model.model import Model, level_width
-from lstm_sharp.model.onnx_file import all_nodes, label
+from lstm_sharp.model.onnx_file import all_nodes, attributes_of, label
 from lstm_sharp.model.onnx_graph import Scope, reads_of
 from lstm_sharp.model.onnx_import import is_recurrent, read_level, read_stack, why_none
 from lstm_sharp.model.onnx_stack import PROBES, Level, input_of, marks
@@ -79,7 +79,7 @@ class _Cutter:
 
     def _control(self, scope: Scope, node: NodeProto, looped: bool) -> Control:
         graphs = {item.name: item.g for item in node.attribute if item.HasField("g")}
-        told, where = _attributes_of(node), f"{scope.source}: {label(node)}"
+        told, where = attributes_of(node), f"{scope.source}: {label(node)}"
         if node.op_type == "Scan" and scope.opset < 9:
             raise UsageError(f"{where} is of opset {scope.opset}; export it with 9 or newer")
         absent = [name for name in _BODIES[node.op_type] if name not in graphs]
@@ -289,12 +289,6 @@ def _in_order(scope: Scope, hosted: list[NodeProto], specials: list[Piece]) -> l
             piece.makes = [name for name in piece.makes if name in wanted]
         wanted.update(piece.reads)
     return ordered
-
-
-def _attributes_of(node: NodeProto) -> dict[str, Any]:
-    from onnx import helper
-
-    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
 
 
 def load_onnx(

@@ -112,7 +112,7 @@ class Cells:
             )
         ends = accumulate(len(level) for level in model.levels)
         levels = (cells[end - len(level) : end] for end, level in zip(ends, model.levels))
-        return cls(tuple(levels), any(cell.reverse for cell in model.layers))
+        return cls(tuple(levels), model.reverse)
 
 
 AnyModel = Model | QuantModel | Cells

@@ -187,8 +187,7 @@ def check_state(
     """
     if len(state) != 2:
         raise UsageError(f"a state is h and c, {len(state)} arrays were given; give both")
-    shape = (len(model.layers), batch, max(layer.hidden_size for layer in model.layers))
-    found = []
+    shape, found = model.state_shape(batch), []
     for name, given, reach, most in zip("hc", state, limits, (bits, C_BITS if bits else 0)):
         v, wanted = np.asarray(given), f"(cells, batch, hidden) = {shape}, as x is,"
         v = _checked(f"state {name}", v, v.shape == shape, wanted, most)

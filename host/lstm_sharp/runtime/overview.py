@@ -116,7 +116,7 @@ def _states(part: Recurrent) -> Iterator[str]:
         yield f"initial states from {', '.join(named)}"
     elif part.looped:
         yield "initial states are zero in each turn"
-    elif any(cell.reverse for cell in part.model.layers):
+    elif part.model.reverse:
         yield "initial states are zero, of reverse layers at the end of each call"
     else:
         yield "initial states are zero, or with stateful=True what the last call left"

@@ -304,7 +304,7 @@ class Session:
         seconds = time.perf_counter() - began
         self.clipped = int(np.sum(_each(held.model.clipped, asked.x))) if scaled else 0
         notes, error = [*self._notes, *self._told_of_x(asked)], Error()
-        if self.stateful and self._kept and any(cell.reverse for cell in self.model.layers):
+        if self.stateful and self._kept and self.model.reverse:
             notes.append(CUT_REVERSE)
         c, of_h = self._saturated(seen, left)
         if c is True or (c and any(c)):
@@ -498,7 +498,7 @@ def _pieces(held: Deployment, call: Call) -> list[Call]:
         UsageError: that cannot be, for a reverse layer begins at the end.
     """
     steps = max(call.lengths)
-    if steps > MAX_STEPS and any(cell.reverse for cell in held.model.layers):
+    if steps > MAX_STEPS and held.model.reverse:
         raise UsageError(
             f"a call of {steps} steps is cut into pieces of {MAX_STEPS}, which a model with "
             f"reverse layers cannot be; give at most {MAX_STEPS}"
