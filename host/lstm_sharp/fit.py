@@ -84,6 +84,18 @@ class Fit:
     alone: Speed | None  # one sequence; None if it does not run
     beside: Speed | None  # as many sequences as the engine has chains
 
+    @property
+    def speeds(self) -> tuple[Speed, Speed]:
+        """Both, of a model that runs."""
+        assert self.alone and self.beside
+        return self.alone, self.beside
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds of one sequence, with reloads, at the clock that the config aims at."""
+        one, _ = self.speeds
+        return (one.cycles + (self.runs == "by levels") * one.load_cycles) / self.clock_mhz / 1e3
+
 
 @dataclass(frozen=True)
 class Option:
@@ -233,19 +245,13 @@ def _name(found: Fit) -> str:
 
 def _verdict(found: Fit, steps: int) -> str:
     """Say in one sentence that it fits, and how fast it is."""
-    assert found.alone is not None
-    speed = found.alone
-    cycles = speed.cycles + (speed.load_cycles if found.runs == "by levels" else 0)
-    return (
-        f"fits {_name(found)}: {cycles / found.clock_mhz / 1e3:.3g} ms for {steps} steps "
-        f"at {found.clock_mhz} MHz, modelled"
-    )
+    when = f"for {steps} steps at {found.clock_mhz} MHz, modelled"
+    return f"fits {_name(found)}: {found.ms:.3g} ms {when}"
 
 
 def _told_of(found: Fit, steps: int) -> Iterator[str]:
     """Say what the verdict rests on."""
-    assert found.alone is not None and found.beside is not None
-    one, every = found.alone, found.beside
+    one, every = found.speeds
     made = board(found.board)
     used = [
         f"{found.used[kind]:g} of {found.free[kind]} {MEMORIES[kind]}"
@@ -460,13 +466,12 @@ def _missing(model: AnyModel, cfg: Config, steps: int) -> Option:
 
 def _figures(found: Fit) -> str:
     """Put what it takes in a few words."""
-    assert found.alone is not None
     memories = {kind: free for kind, free in (found.free or {}).items() if free}
     return ", ".join(
         [
             *(["level by level"] if found.runs == "by levels" else []),
             f"{found.tiles} of {found.weight_tiles} tiles",
             *(f"{found.used[k]:g} of {free} {MEMORIES[k]}" for k, free in memories.items()),
-            f"{found.alone.steps_per_second:,.0f} steps/s",
+            f"{found.speeds[0].steps_per_second:,.0f} steps/s",
         ]
     )

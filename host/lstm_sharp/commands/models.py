@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from argparse import Namespace
 from contextlib import suppress
 from dataclasses import replace
@@ -35,10 +34,10 @@ from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
 from lstm_sharp.numerics.stored import load, load_model
 from lstm_sharp.runtime import accuracy_report, answers, graph_files, overview
 from lstm_sharp.runtime.choose import choose
-from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series, stacked
+from lstm_sharp.runtime.graphs import GraphSession, series
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, CUT_REVERSE, OUTPUTS, Session
-from lstm_sharp.terminal import Parser, Progress, ends, say
+from lstm_sharp.terminal import Parser, Progress, ends, say, without_warnings
 
 _ANY = {"max_shift": DEFAULT_MAX_SHIFT, "row_scales": True}
 """What an engine holds of scales, where no shipped config holds the model."""
@@ -68,6 +67,7 @@ def _add_run(run: Parser) -> None:
     takes_model(run)
 
 
+@without_warnings()
 def _run(options: Namespace) -> None:
     """Run a trained network on an input, its recurrent layers on the engine.
 
@@ -90,22 +90,8 @@ def _run(options: Namespace) -> None:
         (options.output, options.state_out, options.json),
         (options.model, options.input, options.lengths, options.calibration, options.state),
     )
-    with (
-        warnings.catch_warnings(),
-        Session(
-            model,
-            options.config,
-            options.backend,
-            format=options.format,
-            schedule=options.schedule,
-            calibration=calibration,
-            steps=np.shape(x)[1] if np.ndim(x) == 3 else 1,
-            overlay=options.overlay,
-            progress=Progress("simulating"),
-            compare=True,
-        ) as session,
-    ):
-        warnings.simplefilter("ignore")  # the report's notes say the same
+    steps = np.shape(x)[1] if np.ndim(x) == 3 else 1
+    with Session(model, **_how(options, calibration, steps)) as session:
         x = check_input(model, x, "input")
         give = options.state_out is not None
         found = session.run(x, state, give, lengths, options.output_of)
@@ -118,11 +104,9 @@ def _run(options: Namespace) -> None:
     )  # which another format is no cure of
     if own is not None and own < accuracy_report.LOW and report.format != wide and not clipped:
         with (
-            warnings.catch_warnings(),
             suppress(UsageError),  # which is no reason not to give what has been computed
             Session(model, format=wide, calibration=calibration, compare=True) as other,
         ):
-            warnings.simplefilter("ignore")
             other.run(x, state, False, lengths)
             found = other.ran and other.ran.signal_to_error
             told = accuracy_report.advice(
@@ -140,6 +124,20 @@ def _run(options: Namespace) -> None:
     aside = any(map(files.is_stdout, (options.output, options.state_out)))
     lines = answers.of_run(report, virtual, options.config is None)
     tell(options.json, report.as_dict(), lines, sys.stderr if aside else sys.stdout)
+
+
+def _how(options: Namespace, calibration: Any, steps: int) -> dict[str, Any]:
+    """Return what a session of ``run`` is made with beside the model."""
+    names = ("config", "backend", "format", "schedule", "overlay")
+    asked = {name: getattr(options, name) for name in names}
+    progress = Progress("simulating")
+    return {
+        **asked,
+        "calibration": calibration,
+        "steps": steps,
+        "progress": progress,
+        "compare": True,
+    }
 
 
 def _run_graph(options: Namespace, graph: Graph) -> None:
@@ -164,30 +162,9 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
     calls = list(series(graph, graph_files.read(graph, options.input)))
     steps = max((np.shape(v)[1] for v in calls[0].values() if np.ndim(v) > 1), default=1)
     data = options.calibration and graph_files.read(graph, options.calibration)
-    with (
-        warnings.catch_warnings(),
-        GraphSession(
-            graph,
-            options.config,
-            options.backend,
-            format=options.format,
-            schedule=options.schedule,
-            steps=steps,
-            overlay=options.overlay,
-            progress=Progress("simulating"),
-            calibration=data,
-            stateful=len(calls) > 1,
-            compare=True,
-        ) as session,
-    ):
-        warnings.simplefilter("ignore")  # the report's notes say the same
-        outputs, reports = [], []
-        for call in calls:
-            outputs.append(session.run(call))
-            reports += [session.report] if session.report else []
-    report, found = GraphReport.of(reports), outputs[0]
-    if len(calls) > 1:
-        found = stacked(outputs)
+    how = {**_how(options, data, steps), "stateful": len(calls) > 1}
+    with GraphSession(graph, **how) as session:
+        found, report = session.run_series(calls)
     graph_files.write(options.output, found, [out for _, out in report.states])
     told = [f"{name}: {n}" for name, each in report.parts.items() for r in each for n in r.notes]
     note(*dict.fromkeys([*report.notes, *told]))
@@ -227,8 +204,7 @@ def _compare(options: Namespace) -> None:
         x = check_input(model, arrays.read_npy(one("--input", options.input) or ""), "input")
         data = read(one("--calibration", options.calibration))
     formats = (options.format,) if options.format else USUAL
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         found = answers.compare(model, x, labels, data, formats, options.config)
     tell(options.json, found, found.lines())
     if getattr(model, "quantized", None) is None:

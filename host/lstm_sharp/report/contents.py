@@ -18,7 +18,7 @@ from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import USUAL
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.package.vectors import SEED, drawn
+from lstm_sharp.package.vectors import SEED, typical
 from lstm_sharp.report.accuracy import in_decibels, of_accuracy
 from lstm_sharp.report.parts import (
     ESTIMATED,
@@ -103,20 +103,18 @@ def _job(model: Model, cfg: Config, x: np.ndarray | None, calibration: np.ndarra
     held, given = model.quantized, {"x": x, "calibration data": calibration}
     checked = {n: check_input(model, v, n) for n, v in given.items() if v is not None}
     x, own = checked.get("x"), checked.get("calibration data")
-    told = f"drawn evenly from -1 to 1 (seed {SEED})"
     if held is not None:
-        told = f"drawn evenly over all that the model takes (seed {SEED})"
-        own, scale = None, held.x_reach
-    elif own is not None:
-        told, scale = "the calibration data", 1.0
-    else:
-        scale = 1.0
+        own = None
     if x is not None:
         told = "the input that was given"
     elif own is not None:
-        x = own
+        x, told = own, "the calibration data"
     else:
-        x = drawn(model, -1, 1) * scale
+        x, over = (
+            typical(model),
+            "from -1 to 1" if held is None else "over all that the model takes",
+        )
+        told = f"drawn evenly {over} (seed {SEED})"
     scales = "the scales are those of the file"
     if held is None:
         scales = "scales were chosen on the calibration data, which are other data"
@@ -145,7 +143,7 @@ def _verdict(job: Job, found: Fit, whole: Error) -> Iterator[str]:
     else:
         how = "all weights resident" if found.runs == "whole" else "level by level, each reloaded"
         yield (
-            f"Runs on {where}, {how}: {_ms(found):.3g} ms a sequence of {job.steps} steps at "
+            f"Runs on {where}, {how}: {found.ms:.3g} ms a sequence of {job.steps} steps at "
             f"{job.cfg.clock_mhz} MHz."
         )
     decibels = whole.decibels
@@ -158,18 +156,10 @@ def _verdict(job: Job, found: Fit, whole: Error) -> Iterator[str]:
     )
 
 
-def _ms(found: Fit) -> float:
-    """Milliseconds of one sequence, with reloads, at the clock that the config aims at."""
-    assert found.alone is not None
-    reloads = (found.runs == "by levels") * found.alone.load_cycles
-    return (found.alone.cycles + reloads) / found.clock_mhz / 1e3
-
-
 def _cycle_cards(job: Job, found: Fit) -> list[Card]:
-    assert found.alone is not None and found.beside is not None
-    one, every = found.alone, found.beside
+    one, every = found.speeds
     cards = [
-        Card(f"{_ms(found):.3g} ms", f"a sequence of {job.steps} steps", ESTIMATED),
+        Card(f"{found.ms:.3g} ms", f"a sequence of {job.steps} steps", ESTIMATED),
         Card(f"{one.utilization:.0%}", "of the multipliers' time used", MODELLED),
     ]
     if every.sequences > 1:
@@ -235,9 +225,8 @@ def _helps(
     for other in instead.configs:
         if other.runs == "no" or other.config == job.cfg.name:
             continue
-        assert other.alone is not None and other.beside is not None
-        ms = _ms(other)
-        if found.alone and ms < _WORTH * _ms(found):
+        ms = other.ms
+        if found.alone and ms < _WORTH * found.ms:
             error = others.get(other.format)
             near = (
                 f"; at {other.format} h has {in_decibels(error)} of signal to error"
@@ -246,11 +235,11 @@ def _helps(
             )
             told.append(
                 f"Faster on the same board: {other.config} ({other.format}) takes {ms:.3g} ms a "
-                f"sequence instead of {_ms(found):.3g}{near}."
+                f"sequence instead of {found.ms:.3g}{near}."
             )
         rows.append(
             (f"{other.config}, {other.format}", other.board, f"{other.macs:,}", other.runs)
-            + (f"{ms:.3g} ms", f"{other.beside.steps_per_second:,.0f}")
+            + (f"{ms:.3g} ms", f"{other.speeds[1].steps_per_second:,.0f}")
         )
     yield from told
     if rows:
@@ -263,8 +252,7 @@ def _helps(
 
 
 def _faster(job: Job, found: Fit) -> Iterator[str]:
-    assert found.alone is not None and found.beside is not None
-    one, every = found.alone, found.beside
+    one, every = found.speeds
     yield f"One sequence is limited by {answers.limit(one.limited_by, one.utilization)}."
     if every.cycles_per_step < _WORTH * one.cycles_per_step:
         yield (

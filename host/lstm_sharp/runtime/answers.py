@@ -16,7 +16,7 @@ from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import USUAL
-from lstm_sharp.runtime.graphs import GraphReport, GraphSession, Session, series, stacked
+from lstm_sharp.runtime.graphs import GraphReport, GraphSession, Session, series
 from lstm_sharp.runtime.report import Report
 
 RAN_ON = {
@@ -214,10 +214,9 @@ def compare(
         how["stateful"] = len(calls) > 1
         with Session(model, None if backend == "float" else config, backend, **how) as session:
             if isinstance(session, GraphSession):
-                found = [session.run(call) for call in calls]
-                every = stacked(found) if len(found) > 1 else found[0]
-                states = [out for _, out in session.report.states] if session.report else []
-                return np.asarray(next(v for name, v in every.items() if name not in states))
+                found, report = session.run_series(calls)
+                states = dict(report.states).values()
+                return np.asarray(next(v for name, v in found.items() if name not in states))
             return np.asarray(session.run(x, output_of="h" if of_h else "head"))
 
     right = output("float", None)

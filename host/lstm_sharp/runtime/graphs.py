@@ -16,11 +16,10 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.pieces import Call, Recurrent, State, Values
-from lstm_sharp.numerics import reference
 from lstm_sharp.numerics.formats import DEFAULT_FORMAT, Format
 from lstm_sharp.runtime import session as of_model
-from lstm_sharp.runtime.backends import Progress
-from lstm_sharp.runtime.batch import by_length
+from lstm_sharp.runtime.backends import Float, Progress
+from lstm_sharp.runtime.batch import padded
 from lstm_sharp.runtime.choose import choose
 from lstm_sharp.runtime.report import Report
 
@@ -249,6 +248,32 @@ class GraphSession:
         ends = [name for name in found if name not in dict(states).values()]
         return found if named or len(ends) != 1 else found[ends[0]]
 
+    def run_series(self, calls: Sequence[Values]) -> tuple[Values, GraphReport]:
+        """Run calls, one after the other.
+
+        Returns:
+            The outputs by name, those of several calls stacked along a new first axis; and what all
+            calls did.
+
+        Raises:
+            UsageError: as ``run``; also an output whose shape is another in another call.
+        """
+        answers, reports = [], []
+        for call in calls:
+            answers.append(self.run(call))
+            assert self.report is not None
+            reports.append(self.report)
+        found = answers[0]
+        for name in found if len(answers) > 1 else ():
+            shapes = {np.shape(answer[name]) for answer in answers}
+            if len(shapes) > 1:
+                raise UsageError(
+                    f"output {name} has shapes {some(sorted(shapes))} in calls of the series; run "
+                    "them one by one"
+                )
+            found[name] = np.stack([answer[name] for answer in answers])
+        return found, GraphReport.of(reports)
+
     def _named(self, x: Mapping[str, np.ndarray] | np.ndarray) -> Values:
         return dict(x) if isinstance(x, Mapping) else {next(iter(self.graph.inputs)): x}
 
@@ -373,20 +398,11 @@ class InFloat:
             )
         if self._watch:
             self._watch(part.name, x, state is not None)
-
-        def run(x: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
-            found = reference.run(part.model, x, state)
-            return found.h, (found.last_h, found.last_c)
-
-        if lengths is None:
-            h, after = run(x, state)
-        else:
-            rows, after = by_length([row[:end] for row, end in zip(x, lengths)], state, run)
-            h = np.zeros((*x.shape[:2], part.model.hidden_size))
-            for whole, own in zip(h, rows):
-                whole[: len(own)] = own
+        xs = x if lengths is None else [row[:end] for row, end in zip(x, lengths)]
+        h, after, _ = Float(part.model).run(None, xs, state, True)
+        assert after is not None
         self._kept[part.name] = after
-        return h, after
+        return padded(h, x.shape[1]), after
 
 
 def series(graph: Graph, values: Mapping[str, np.ndarray]) -> Iterator[Values]:
@@ -417,24 +433,6 @@ class Session(of_model.Session):
         if isinstance(model, Graph):
             return GraphSession(model, *arguments, **named)
         return super().__new__(cls)
-
-
-def stacked(answers: Sequence[Values]) -> Values:
-    """Put the outputs of the calls of a series together, along a new first axis.
-
-    Raises:
-        UsageError: an output whose shape is another in another call.
-    """
-    found = {}
-    for name in answers[0]:
-        shapes = {np.shape(answer[name]) for answer in answers}
-        if len(shapes) > 1:
-            raise UsageError(
-                f"output {name} has shapes {some(sorted(shapes))} in calls of the series; run "
-                "them one by one"
-            )
-        found[name] = np.stack([answer[name] for answer in answers])
-    return found
 
 
 def _error(found: Any, exact: Any) -> tuple[float, float]:

@@ -248,16 +248,12 @@ class Session:
                 engine, or no head.
             BoardError: the run failed on a board; call ``reset``.
         """
-        head = self.model.head
         if output_of not in OUTPUTS:
             raise UsageError(f"there is no output {output_of!r:.40}; give {' or '.join(OUTPUTS)}")
+        head = self.model.head if output_of == "head" else None
         if output_of == "head" and head is None:
             raise UsageError(
                 f"{self.model.name} {self.model.no_head}; take h, which is what it has"
-            )
-        if output_of == "head" and _whole(x):
-            raise UsageError(
-                "x is of integers, which are taken as quantised already; give floats for the head"
             )
         bits = 0 if self.backend == "float" else self.fmt.activation_bits
         limits = FLOAT_LIMITS
@@ -265,8 +261,13 @@ class Session:
             limits = 1.0, self._held.model.c_reach if self._held else float(C_LIMIT)
         with self.runs.turn():
             asked = read_request(self.model, x, state, lengths, bits, limits)
+            if head is not None and not asked.floats:
+                raise UsageError(
+                    "x is of integers, which are taken as quantised already; give floats for the "
+                    "head"
+                )
             h, after = self._run(asked, return_state or self.stateful)
-        if output_of == "head" and head is not None:
+        if head is not None:
             found = asked.headed(head, h)
             return (found, after) if return_state else found
         return asked.answer(h, after if return_state else None)
@@ -471,12 +472,6 @@ class Session:
     def _take_up(self, held: Deployment) -> None:
         self.runs.begin(held)
         self.runs.holds = held
-
-
-def _whole(x: Any) -> bool:
-    """Tell whether x, or a sequence of it, is of integers."""
-    parts = x if isinstance(x, list | tuple) else [x]
-    return any(np.asarray(part).dtype.kind in "iu" for part in parts)
 
 
 def check_backend(backend: str, overlay: object) -> None:
