@@ -110,11 +110,8 @@ def _job(model: Model, cfg: Config, x: np.ndarray | None, calibration: np.ndarra
     elif own is not None:
         x, told = own, "the calibration data"
     else:
-        x, over = (
-            typical(model),
-            "from -1 to 1" if held is None else "over all that the model takes",
-        )
-        told = f"drawn evenly {over} (seed {SEED})"
+        over = "from -1 to 1" if held is None else "over all that the model takes"
+        x, told = typical(model), f"drawn evenly {over} (seed {SEED})"
     scales = "the scales are those of the file"
     if held is None:
         scales = "scales were chosen on the calibration data, which are other data"
