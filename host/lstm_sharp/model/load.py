@@ -25,13 +25,10 @@ _OPEN: dict[str, Callable[[Path], AbstractContextManager[arrays.Tensors]]] = {
 _SAVE = "safetensors.torch.save_file({}, 'model.safetensors')"
 _TORCH = "for PyTorch for example " + _SAVE.format("model.state_dict()")
 _REMEDIES = {
-    (
-        ".pt",
-        ".pth",
-        ".bin",
-        ".ckpt",
-    ): "a pickle, which can run any program when it is read; convert "
-    "it where you trust it: " + _SAVE.format("torch.load({!r}, weights_only=True)"),
+    (".pt", ".pth", ".bin", ".ckpt"): (
+        "a pickle, which can run any program when it is read; convert it where you trust it: "
+        + _SAVE.format("torch.load({!r}, weights_only=True)")
+    ),
     (".pb", ".tflite"): "for TensorFlow for example by tf2onnx",
 }
 """What to do with files of suffixes that are not read, by suffix; the name goes in."""

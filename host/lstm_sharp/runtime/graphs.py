@@ -181,10 +181,14 @@ class GraphSession:
         compare: bool = False,
     ) -> None:
         self.graph, self.backend, self.stateful, self.sessions = graph, backend, stateful, sessions
+        self._compare = compare
         self._reports: dict[str, list[Report]] = {}
-        self._course = _Course(graph, self._run_part, stateful)
-        self._in_float = InFloat(stateful)
-        self._exact = _Course(graph, InFloat(stateful), stateful) if compare else None
+        self._from_zeros()
+
+    def _from_zeros(self) -> None:
+        self._in_float = InFloat(self.stateful)
+        self._course = _Course(self.graph, self._run_part, self.stateful)
+        self._exact = _Course(self.graph, InFloat(self.stateful), self.stateful)
 
     def __enter__(self) -> GraphSession:
         return self
@@ -199,9 +203,7 @@ class GraphSession:
 
     def reset(self) -> None:
         """Begin the next run from zeros, if the session is stateful."""
-        self._course.kept, self._in_float = {}, InFloat(self.stateful)
-        if self._exact:
-            self._exact = _Course(self.graph, InFloat(self.stateful), self.stateful)
+        self._from_zeros()
         for session in self.sessions.values():
             session.reset()
 
@@ -234,7 +236,7 @@ class GraphSession:
         began = time.perf_counter()
         found = self._course.run(values, states, left_out)
         seconds, errors = time.perf_counter() - began, None
-        if self._exact:
+        if self._compare:
             exact = self._exact.run(values, states, left_out)
             errors = {name: _error(found[name], exact[name]) for name in found}
         kept = "goes on from call to call" if self.stateful else "begins at zero"

@@ -89,7 +89,8 @@ def _of_body(body: Body, depth: int, fmt: str | None) -> Iterator[Row]:
 
 def _told(model: Levels[Any], fmt: str | None) -> Iterator[str]:
     """Describe a stack: kind, sizes, directions, and which config holds it."""
-    sizes = " -> ".join([str(model.input_size), *map(_size, model.levels)])
+    units = [" + ".join(str(cell.hidden_size) for cell in level) for level in model.levels]
+    sizes = " -> ".join([str(model.input_size), *units])
     ways = [
         "both ways" if len(level) == 2 else "reverse" if level[0].reverse else "forward"
         for level in model.levels
@@ -104,10 +105,6 @@ def _told(model: Levels[Any], fmt: str | None) -> Iterator[str]:
     else:
         assert cfg is not None
         yield f"on the engine, from config {cfg.name} on ({cfg.format})"
-
-
-def _size(level: tuple[Any, ...]) -> str:
-    return " + ".join(str(cell.hidden_size) for cell in level)
 
 
 def _states(part: Recurrent) -> Iterator[str]:
