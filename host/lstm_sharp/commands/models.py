@@ -99,9 +99,8 @@ def _run(options: Namespace) -> None:
         report, virtual = session.report, session.runs.virtual
     assert report is not None
     own, wide = report.signal_to_error, USUAL[0]
-    clipped = (
-        model.quantized is not None or report.saturated_x
-    )  # which another format is no cure of
+    # Of what is clipped another format is no cure.
+    clipped = model.quantized is not None or report.saturated_x
     if own is not None and own < accuracy_report.LOW and report.format != wide and not clipped:
         with (
             suppress(UsageError),  # which is no reason not to give what has been computed

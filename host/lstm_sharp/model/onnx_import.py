@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import as_float, gru_layer, is_float, some
+from lstm_sharp.model.common import as_float, check_float, gru_layer, some
 from lstm_sharp.model.model import Layer, Model
 from lstm_sharp.model.onnx_file import all_nodes, attributes_of, label
 from lstm_sharp.model.onnx_graph import HiddenValueError, Scope
@@ -174,11 +174,7 @@ def read_level(graph: Scope, node: NodeProto) -> Level:
     rows = {"W": (gates * hidden, *found["W"].shape[2:3]), "R": (gates * hidden, hidden)}
     rows |= {"B": (2 * gates * hidden,), "P": (3 * hidden,)}
     for name, value in found.items():
-        if not is_float(value.dtype):
-            raise UsageError(
-                f"{graph.source}: {name} of {where} is {value.dtype}, not float; save the float "
-                "weights, quantisation comes after"
-            )
+        check_float(value, f"{graph.source}: {name} of {where}")
         want = (len(reverse), *rows[name])
         if value.shape != want:
             raise UsageError(

@@ -34,12 +34,7 @@ from lstm_sharp.runtime.backends import Board, Float, Golden, Progress, Simulate
 from lstm_sharp.runtime.batch import Pair
 from lstm_sharp.runtime.choose import choose
 from lstm_sharp.runtime.deploy import Deployment, Stage
-from lstm_sharp.runtime.inputs import (
-    FLOAT_LIMITS,
-    Request,
-    check_input,
-    read_request,
-)
+from lstm_sharp.runtime.inputs import FLOAT_LIMITS, Request, check_input, read_request
 from lstm_sharp.runtime.report import Report
 
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
