@@ -114,14 +114,14 @@ class Tail:
         self._then("LeakyRelu", alpha=float(slope))
 
     def _softmax(self, told: Mapping[str, Any], arrays: object) -> None:
-        self._then("Softmax", axis=self._axis(told) or -1)
+        self._check_axis(told)
+        self._then("Softmax", axis=-1)
 
-    def _axis(self, told: Mapping[str, Any]) -> int:
-        """Check that a layer works on the last axis."""
+    def _check_axis(self, told: Mapping[str, Any]) -> None:
+        """Refuse a layer that works on another axis than the last."""
         axes = told["axis"] if isinstance(told["axis"], list) else [told["axis"]]
         if axes not in ([-1], [self.rank - 1]):
             raise ValueError(f"axis={axes} of {self.rank}")
-        return -1
 
     def _count(self, arrays: list[np.ndarray], count: int) -> None:
         if len(arrays) != count:
@@ -136,7 +136,7 @@ class Tail:
         self.rank = 1 + len(told["target_shape"])
 
     def _batch_normalization(self, told: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
-        self._axis(told)
+        self._check_axis(told)
         self._count(arrays, 2 + told["scale"] + told["center"])
         mean, variance = arrays[-2:]
         scale = 1 / np.sqrt(variance + variance.dtype.type(told["epsilon"]))
@@ -147,7 +147,7 @@ class Tail:
         self._then("Add", bias - mean * scale)
 
     def _layer_normalization(self, told: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
-        self._axis(told)
+        self._check_axis(told)
         self._count(arrays, told["scale"] + told["center"])
         own = [*arrays] if told["scale"] else [np.ones(1, np.float32), *arrays]
         self._then("LayerNormalization", *own, axis=-1, epsilon=float(told["epsilon"]))

@@ -224,12 +224,9 @@ def _helps(
             continue
         ms = other.ms
         if found.alone and ms < _WORTH * found.ms:
-            error = others.get(other.format)
-            near = (
-                f"; at {other.format} h has {in_decibels(error)} of signal to error"
-                if error
-                else ""
-            )
+            near = ""
+            if error := others.get(other.format):
+                near = f"; at {other.format} h has {in_decibels(error)} of signal to error"
             told.append(
                 f"Faster on the same board: {other.config} ({other.format}) takes {ms:.3g} ms a "
                 f"sequence instead of {found.ms:.3g}{near}."

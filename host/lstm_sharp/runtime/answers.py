@@ -107,6 +107,7 @@ def of_perf(found: Mapping[str, Any]) -> list[str]:
     shape = f"K x N = {found['k']} x {found['n']}, {found['mfu_lanes']} MFU lanes"
     if len(found["k_list"]) > 1:
         shape = f"K of {', '.join(map(str, found['k_list']))}; {shape}"
+    step = f"{found['cycles_per_step']:.1f}; ideal {found['ideal_cycles_per_step']:.1f}"
     beside = f", {found['chains']} side by side" if found["chains"] > 1 else ""
     return columns(
         [
@@ -114,10 +115,7 @@ def of_perf(found: Mapping[str, Any]) -> list[str]:
             ("engine", f"{found['macs']} multipliers: {shape}, tail of {found['tail']} cycles"),
             ("schedule", f"{found['schedule']}{beside}"),
             ("cycles", f"{found['cycles']:,}; no order takes fewer than {found['lower_bound']:,}"),
-            (
-                "a step",
-                f"{found['cycles_per_step']:.1f}; ideal {found['ideal_cycles_per_step']:.1f}",
-            ),
+            ("a step", step),
             ("utilised", f"{found['utilization']:.1%}"),
             ("limited by", limit(found["limited_by"], found["utilization"])),
             ("", "modelled, not measured"),

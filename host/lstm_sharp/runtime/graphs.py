@@ -53,14 +53,12 @@ class GraphReport:
     def of(cls, reports: Sequence[GraphReport]) -> GraphReport:
         """Put the reports of calls together."""
         last = reports[-1]
-        names = last.parts
+        told = [r.errors for r in reports if r.errors]
         errors = last.errors and {
-            out: (max(r.errors[out][0] for r in reports if r.errors), size)
-            for out in last.errors
-            for size in [max(r.errors[out][1] for r in reports if r.errors)]
+            out: (max(e[out][0] for e in told), max(e[out][1] for e in told)) for out in last.errors
         }
         notes = dict.fromkeys(note for report in reports for note in report.notes)
-        parts = {name: sum((report.parts[name] for report in reports), ()) for name in names}
+        parts = {name: sum((report.parts[name] for report in reports), ()) for name in last.parts}
         return cls(parts, sum(r.seconds for r in reports), errors, last.states, tuple(notes))
 
     def lines(self) -> Iterator[str]:
