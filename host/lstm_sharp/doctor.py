@@ -11,7 +11,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
@@ -84,7 +84,7 @@ def lines(found: Sequence[Finding]) -> Iterator[str]:
 
 def as_dict(found: Sequence[Finding]) -> dict[str, Any]:
     """Return findings for JSON."""
-    return {"lstm_sharp": __version__, "machine": _python(), "found": [asdict(f) for f in found]}
+    return {"lstm_sharp": __version__, "machine": _python(), "found": list(found)}
 
 
 def _python() -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lstm_sharp.compiler.launches import Call
@@ -84,6 +84,18 @@ class Fit:
     alone: Speed | None  # one sequence; None if it does not run
     beside: Speed | None  # as many sequences as the engine has chains
 
+    @property
+    def speeds(self) -> tuple[Speed, Speed]:
+        """Both, of a model that runs."""
+        assert self.alone and self.beside
+        return self.alone, self.beside
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds of one sequence, with reloads, at the clock that the config aims at."""
+        one, _ = self.speeds
+        return (one.cycles + (self.runs == "by levels") * one.load_cycles) / self.clock_mhz / 1e3
+
 
 @dataclass(frozen=True)
 class Option:
@@ -109,10 +121,6 @@ class Answer:
     configs: tuple[Fit, ...]
     best: str | None  # the shipped config to take
     instead: tuple[Option, ...]  # what would hold the model, if none does
-
-    def as_dict(self) -> dict[str, object]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
 
 def fit(
@@ -144,12 +152,11 @@ def fit(
     fits = tuple(assess(model, cfg.with_format(fmt), steps, cfg.name) for cfg in shown)
     taken = _best(found for cfg, found in zip(shown, fits) if cfg in here)
     instead = [] if taken else _instead(model, offered, elsewhere, asked, steps)
-    weights = sum(cell.w_ih.size + cell.w_hh.size for cell in model.layers)
     return Answer(
         model=model.name,
         layers=tuple((q[0].input_size, q[0].hidden_size, len(q)) for q in model.levels),
-        weights=weights,
-        weight_bytes=weights * here[0].with_format(fmt).fmt.weight_bits // 8,
+        weights=model.macs_per_step,
+        weight_bytes=model.macs_per_step * here[0].with_format(fmt).fmt.weight_bits // 8,
         steps=steps,
         board=on,
         configs=fits,
@@ -238,19 +245,13 @@ def _name(found: Fit) -> str:
 
 def _verdict(found: Fit, steps: int) -> str:
     """Say in one sentence that it fits, and how fast it is."""
-    assert found.alone is not None
-    speed = found.alone
-    cycles = speed.cycles + (speed.load_cycles if found.runs == "by levels" else 0)
-    return (
-        f"fits {_name(found)}: {cycles / found.clock_mhz / 1e3:.3g} ms for {steps} steps "
-        f"at {found.clock_mhz} MHz, modelled"
-    )
+    when = f"for {steps} steps at {found.clock_mhz} MHz, modelled"
+    return f"fits {_name(found)}: {found.ms:.3g} ms {when}"
 
 
 def _told_of(found: Fit, steps: int) -> Iterator[str]:
     """Say what the verdict rests on."""
-    assert found.alone is not None and found.beside is not None
-    one, every = found.alone, found.beside
+    one, every = found.speeds
     made = board(found.board)
     used = [
         f"{found.used[kind]:g} of {found.free[kind]} {MEMORIES[kind]}"
@@ -328,8 +329,7 @@ def speed(model: AnyModel, cfg: Config, steps: int, sequences: int) -> Speed:
     """Ask the cycle model for a call of so many sequences."""
     held = plans(model, cfg, "best", steps, sequences)
     run, loads = predict_plans(held, Call((steps,) * sequences))  # may be too many for a program
-    cells = [cell for level in Cells.of(model).levels for cell in level]
-    weights = sum(4 * c.hidden_size * (c.input_size + c.hidden_size) for c in cells)
+    weights = sum(cell.weights for level in Cells.of(model).levels for cell in level)
     done = sequences * steps
     return Speed(
         sequences=sequences,
@@ -466,13 +466,12 @@ def _missing(model: AnyModel, cfg: Config, steps: int) -> Option:
 
 def _figures(found: Fit) -> str:
     """Put what it takes in a few words."""
-    assert found.alone is not None
     memories = {kind: free for kind, free in (found.free or {}).items() if free}
     return ", ".join(
         [
             *(["level by level"] if found.runs == "by levels" else []),
             f"{found.tiles} of {found.weight_tiles} tiles",
             *(f"{found.used[k]:g} of {free} {MEMORIES[k]}" for k, free in memories.items()),
-            f"{found.alone.steps_per_second:,.0f} steps/s",
+            f"{found.speeds[0].steps_per_second:,.0f} steps/s",
         ]
     )

@@ -6,8 +6,7 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,64 +22,7 @@ from lstm_sharp.numerics.stored import load
 from lstm_sharp.runtime import graph_files
 from lstm_sharp.runtime.inputs import check_input
 
-
-@dataclass(frozen=True)
-class Project:
-    """What a folder is made of."""
-
-    model: str
-    """The model's file in the folder."""
-    inputs: dict[str, str]
-    """Of a graph the file of each input; of a stack one, under an empty name."""
-    config: Config
-    labels: str = ""
-
-    @property
-    def engine(self) -> str:
-        """The config's file: its name is the engine's, and the overlay's."""
-        return f"{self.config.name}.json"
-
-    def makefile(self) -> str:
-        """Return the Makefile: a line for each thing that can be done."""
-        model, engine = self.model, f"--config {self.engine}"
-
-        def data(option: str) -> str:
-            given = [f"{name}={file}" if name else file for name, file in self.inputs.items()]
-            return " ".join(f"{option} {one}" for one in given)
-
-        labels = f" --labels {self.labels}" if self.labels else ""
-        page = f"report {model} {engine} {data('--input')} -o report.html"
-        if "" not in self.inputs:  # which report has no page of
-            page = f"inspect {model} --svg graph.svg"
-        board = self.config.board if self.config.board != "none" else boards.DEFAULT
-        told = {
-            "compare:": f"compare {model} {engine} {data('--input')}{labels}",
-            "report:": page,
-            "simulate:": f"run {model} {engine} {data('--input')} --output y.npy --backend rtl",
-            "pack:": f"package {model} {engine} {data('--calibration')} --virtual -o package",
-        }
-        lines = [f"{target:<10}; lstm-sharp {told}" for target, told in told.items()]
-        lines.append(f"try: pack ; LSTM_SHARP_VIRTUAL={board} python package/run.py")
-        return "\n".join(lines) + "\n"
-
-    def readme(self, name: str) -> str:
-        """Return what to type, and what is whose."""
-        board = self.config.board
-        return f"""# {name}
-
-    make compare    # float beside each number format
-    make report     # {"a page of" if "" in self.inputs else "a picture of"} the model
-    make simulate   # the engine in SystemVerilog, bit by bit and cycle by cycle
-    make try        # a package for {board}, on a virtual board
-
-`lstm-sharp doctor rtl virtual` says what these need. `{self.model}` is the model, {self._told()}
-are inputs: numbers are chosen on them, and errors measured. `{self.engine}` is the engine,
-for {board}; `lstm-sharp explore {self.model} --board {board} -o own.json` looks for a better one.
-All is yours to change: the files, and the five lines of the Makefile.
-"""
-
-    def _told(self) -> str:
-        return ", ".join(f"`{file}`" for file in self.inputs.values())
+_LABELS = "labels.npy"
 
 
 def make(
@@ -134,12 +76,8 @@ def make(
             f"no config for {board} holds {source.name}; lstm-sharp fit says what would"
         )
     names = {name: "x.npy" if len(values) == 1 else f"x{i}.npy" for i, name in enumerate(values)}
-    made = Project(
-        f"model{source.suffix.lower()}",
-        names,
-        own_config(found, best),
-        "labels.npy" if labels is not None else "",
-    )
+    file, cfg = f"model{source.suffix.lower()}", own_config(found, best)
+    engine = f"{cfg.name}.json"  # by which it is called, and its overlay
     try:
         place = tempfile.TemporaryDirectory(dir=parent, prefix=".lstm-sharp-")
     except OSError as error:
@@ -149,19 +87,70 @@ def make(
     with place as beside:
         new = Path(beside) / "new"
         new.mkdir()
-        (new / made.model).write_bytes(_whole(source))
-        for name, file in names.items():
-            np.save(new / file, values[name])
+        (new / file).write_bytes(_whole(source))
+        for name, place_of in names.items():
+            np.save(new / place_of, values[name])
         if labels is not None:
-            np.save(new / made.labels, labels)
-        (new / made.engine).write_text(json.dumps(made.config.knobs(), indent=2) + "\n", "utf-8")
-        (new / "Makefile").write_text(made.makefile(), "utf-8")
-        (new / "README.md").write_text(made.readme(out.name), "utf-8")
+            np.save(new / _LABELS, labels)
+        texts = {
+            engine: json.dumps(cfg.knobs(), indent=2) + "\n",
+            "Makefile": _makefile(file, names, cfg, labels is not None),
+            "README.md": _readme(out.name, file, names, cfg),
+        }
+        for name, text in texts.items():
+            (new / name).write_text(text, "utf-8")
         os.replace(new, out)
-    yield f"{folder}: {made.model}, {', '.join(names.values())}, {made.engine}, Makefile"
+    yield f"{folder}: {file}, {', '.join(names.values())}, {engine}, Makefile"
     if " " in str(out.absolute()):
         yield "Verilator takes no path with a space: simulate and try will not work there"
     yield f"next: make -C {shlex.quote(folder)} compare"
+
+
+def _makefile(model: str, inputs: Mapping[str, str], cfg: Config, labelled: bool) -> str:
+    """Return the Makefile: a line for each thing that can be done.
+
+    Args:
+        model: its file.
+        inputs: of a graph the file of each input; of a stack one, under an empty name.
+        cfg: the engine.
+        labelled: whether there are labels.
+    """
+
+    def data(option: str) -> str:
+        given = [f"{name}={file}" if name else file for name, file in inputs.items()]
+        return " ".join(f"{option} {one}" for one in given)
+
+    engine, labels = f"--config {cfg.name}.json", f" --labels {_LABELS}" * labelled
+    page = f"report {model} {engine} {data('--input')} -o report.html"
+    if "" not in inputs:  # which report has no page of
+        page = f"inspect {model} --svg graph.svg"
+    board = cfg.board if cfg.board != "none" else boards.DEFAULT
+    told = {
+        "compare:": f"compare {model} {engine} {data('--input')}{labels}",
+        "report:": page,
+        "simulate:": f"run {model} {engine} {data('--input')} --output y.npy --backend rtl",
+        "pack:": f"package {model} {engine} {data('--calibration')} --virtual -o package",
+    }
+    lines = [f"{target:<10}; lstm-sharp {told}" for target, told in told.items()]
+    lines.append(f"try: pack ; LSTM_SHARP_VIRTUAL={board} python package/run.py")
+    return "\n".join(lines) + "\n"
+
+
+def _readme(name: str, model: str, inputs: Mapping[str, str], cfg: Config) -> str:
+    """Return what to type, and what is whose; arguments are those of ``_makefile``."""
+    told, board = ", ".join(f"`{file}`" for file in inputs.values()), cfg.board
+    return f"""# {name}
+
+    make compare    # float beside each number format
+    make report     # {"a page of" if "" in inputs else "a picture of"} the model
+    make simulate   # the engine in SystemVerilog, bit by bit and cycle by cycle
+    make try        # a package for {board}, on a virtual board
+
+`lstm-sharp doctor rtl virtual` says what these need. `{model}` is the model, {told}
+are inputs: numbers are chosen on them, and errors measured. `{cfg.name}.json` is the engine,
+for {board}; `lstm-sharp explore {model} --board {board} -o own.json` looks for a better one.
+All is yours to change: the files, and the five lines of the Makefile.
+"""
 
 
 def _is_empty(folder: Path) -> bool:

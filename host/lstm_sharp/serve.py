@@ -114,8 +114,7 @@ class Fleet:
     def __init__(self, scheduler: str, of: str | Path) -> None:
         held = package.read(of)
         self._resource, self._chains = resource(of), held.cfg.chains
-        self._reverse = any(cell.reverse for cell in held.model.layers)
-        self._scheduler = scheduler
+        self._reverse, self._scheduler = held.model.reverse, scheduler
         self.states: dict[Hashable, tuple[np.ndarray, np.ndarray]] = {}
         self.answered: dict[str, int] = {}
         with ExitStack() as stack:

@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
@@ -71,6 +72,14 @@ def say(text: object, stream: TextIO | None = None, most: int = MOST) -> None:
     to = stream or sys.stdout
     code = getattr(to, "encoding", None) or "utf-8"
     print(printable(text, most).encode(code, "backslashreplace").decode(code), file=to)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep warnings back, of which a report's notes say the same; also before a function."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class Progress:

@@ -127,8 +127,7 @@ class QuantLSTM(torch.nn.Module):
         check_input(self._model, _array(x), "x")
         x = x if self.batch_first else x.swapaxes(0, 1)
         if state is None:
-            cells = self._model.layers
-            zeros = x.new_zeros((len(cells), len(x), max(cell.hidden_size for cell in cells)))
+            zeros = x.new_zeros(self._model.state_shape(len(x)))
             state = zeros, zeros
         start: Any = tuple(map(_array, state))
         check_state(self._model, len(x), start)

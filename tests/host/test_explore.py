@@ -23,7 +23,7 @@ from lstm_sharp.engine.config import board_problems
 from lstm_sharp.engine.resources import estimate
 from lstm_sharp.errors import EngineError, ToolError, UsageError
 from lstm_sharp.explore import cache, candidates, executors, front, search, session, verify
-from lstm_sharp.explore.search import AXES, Found, Front
+from lstm_sharp.explore.search import AXES, Found, with_one
 from lstm_sharp.explore.session import Answer, explore
 from lstm_sharp.fit import assess
 from lstm_sharp.flow import yosys
@@ -90,14 +90,14 @@ def test_what_is_found_holds_the_model(kept: cache.Cache) -> None:
 
 
 def test_no_engine_of_a_front_is_better_than_another() -> None:
-    rng, front = np.random.default_rng(0), Front()
+    rng, front = np.random.default_rng(0), list[Found]()
     every = [Found({}, "whole", *map(float, rng.integers(0, 4, 7))) for _ in range(300)]
     for one in every:
-        front.add(one)
+        front = with_one(front, one)
     costs = np.array([one.costs for one in every])
     better = [bool(((costs <= own).all(axis=1) & (costs < own).any(axis=1)).any()) for own in costs]
     best = {one.costs for one, beaten in zip(every, better) if not beaten}
-    assert sorted(one.costs for one in front.found) == sorted(best)
+    assert sorted(one.costs for one in front) == sorted(best)
     assert costs[0, AXES.index("throughput")] == -every[0].throughput
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +247,7 @@ def test_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "fits PYNQ-Z2" in capsys.readouterr().out
     report = json.loads(Path("f.json").read_text())
     assert report["best"] == "pynq-z2"
-    assert report == json.loads(json.dumps(fit(load("m.npz")).as_dict()))
+    assert report == json.loads(json.dumps(asdict(fit(load("m.npz")))))
     assert cli.main(["fit", "m.npz", "--json", "-", "--board", "none"]) == 2
     said = capsys.readouterr()
     assert json.loads(said.out)["best"] is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from lstm_sharp import files
 from lstm_sharp.commands.shared import (
     ALLOW_HOST,
     Command,
+    note,
     one,
     option,
     read,
@@ -100,8 +100,7 @@ def _package(options: Namespace) -> None:
     with _overlay_for(options, cfg) as (cfg, overlay):
         out, schedule = options.output, options.schedule
         made = package.write(model, cfg, out, schedule, calibration, overlay, assume=assume)
-    for note in made.model.notes:
-        say(f"note: {note}", sys.stderr)
+    note(*made.model.notes)
     data = "the calibration data" if model.quantized is None else "x drawn to its reach"
     if assume:
         data = f"x drawn from {assume[0]:g} to {assume[1]:g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lstm_sharp.commands.shared import (
     WIDE,
     Command,
     check_config_file,
+    note,
     option,
     read,
     takes_model,
@@ -64,12 +66,8 @@ def _fit(options: Namespace) -> None:
     if isinstance(model, Graph):
         say(f"{best or 'no one config'} holds all parts of {model.source}", sys.stderr)
     if options.json:
-        told = found[0].as_dict()
-        if isinstance(model, Graph):
-            told = {"best": best, "parts": [answer.as_dict() for answer in found]}
-        tell(options.json, told)
-    for note in notes:
-        say(f"note: {note}", sys.stderr)
+        tell(options.json, {"best": best, "parts": found} if isinstance(model, Graph) else found[0])
+    note(*notes)
     if options.write_config:
         write_config(options.write_config, own_config(found, best))
     if best is None:
@@ -128,7 +126,7 @@ def _explore(options: Namespace) -> None:
         executors.executor(options.scheduler) as (executor, workers),
     ):
         if kept.others:
-            say(f"note: {kept.others:,} answers of other versions in the cache", sys.stderr)
+            note(f"{kept.others:,} answers of other versions in the cache")
         try:
             found = explore(
                 model,
@@ -151,11 +149,11 @@ def _explore(options: Namespace) -> None:
         write_config(options.output, found.chosen.config)
     if options.svg:
         front.draw(found, options.svg)
-    told, lines = found.as_dict(), list(front.lines(found))
+    told, lines = asdict(found), list(front.lines(found))
     if options.verify:
         of = best(found.front, found.choice)[: options.verify]
         seen = list(verify.verify(model, of, data_of(model, x), Progress("building engines")))
-        told["verified"] = [one.as_dict() for one in seen]
+        told["verified"] = seen
         lines += ["", *front.of_verified(seen)]
     tell(options.json, told, lines)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from argparse import Namespace
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +16,7 @@ from lstm_sharp.commands.shared import (
     ALLOW_HOST,
     WIDE,
     Command,
+    note,
     one,
     option,
     read,
@@ -34,10 +34,10 @@ from lstm_sharp.numerics.quantize import DEFAULT_MAX_SHIFT, METHODS, quantize
 from lstm_sharp.numerics.stored import load, load_model
 from lstm_sharp.runtime import accuracy_report, answers, graph_files, overview
 from lstm_sharp.runtime.choose import choose
-from lstm_sharp.runtime.graphs import GraphReport, GraphSession, series, stacked
+from lstm_sharp.runtime.graphs import GraphSession, series
 from lstm_sharp.runtime.inputs import check_input
 from lstm_sharp.runtime.session import BACKENDS, CUT_REVERSE, OUTPUTS, Session
-from lstm_sharp.terminal import Parser, Progress, ends, say
+from lstm_sharp.terminal import Parser, Progress, ends, say, without_warnings
 
 _ANY = {"max_shift": DEFAULT_MAX_SHIFT, "row_scales": True}
 """What an engine holds of scales, where no shipped config holds the model."""
@@ -67,6 +67,7 @@ def _add_run(run: Parser) -> None:
     takes_model(run)
 
 
+@without_warnings()
 def _run(options: Namespace) -> None:
     """Run a trained network on an input, its recurrent layers on the engine.
 
@@ -89,22 +90,8 @@ def _run(options: Namespace) -> None:
         (options.output, options.state_out, options.json),
         (options.model, options.input, options.lengths, options.calibration, options.state),
     )
-    with (
-        warnings.catch_warnings(),
-        Session(
-            model,
-            options.config,
-            options.backend,
-            format=options.format,
-            schedule=options.schedule,
-            calibration=calibration,
-            steps=np.shape(x)[1] if np.ndim(x) == 3 else 1,
-            overlay=options.overlay,
-            progress=Progress("simulating"),
-            compare=True,
-        ) as session,
-    ):
-        warnings.simplefilter("ignore")  # the report's notes say the same
+    steps = np.shape(x)[1] if np.ndim(x) == 3 else 1
+    with Session(model, **_how(options, calibration, steps)) as session:
         x = check_input(model, x, "input")
         give = options.state_out is not None
         found = session.run(x, state, give, lengths, options.output_of)
@@ -112,16 +99,13 @@ def _run(options: Namespace) -> None:
         report, virtual = session.report, session.runs.virtual
     assert report is not None
     own, wide = report.signal_to_error, USUAL[0]
-    clipped = (
-        model.quantized is not None or report.saturated_x
-    )  # which another format is no cure of
+    # Of what is clipped another format is no cure.
+    clipped = model.quantized is not None or report.saturated_x
     if own is not None and own < accuracy_report.LOW and report.format != wide and not clipped:
         with (
-            warnings.catch_warnings(),
             suppress(UsageError),  # which is no reason not to give what has been computed
             Session(model, format=wide, calibration=calibration, compare=True) as other,
         ):
-            warnings.simplefilter("ignore")
             other.run(x, state, False, lengths)
             found = other.ran and other.ran.signal_to_error
             told = accuracy_report.advice(
@@ -131,17 +115,28 @@ def _run(options: Namespace) -> None:
     files.write_array(options.output, y)
     if after:
         files.write_state(options.state_out, *after)
-    cut = (options.state or options.state_out) and any(cell.reverse for cell in model.layers)
-    for note in (*report.notes, *([CUT_REVERSE] if cut else ())):
-        say(f"note: {note}", sys.stderr)
+    cut = (options.state or options.state_out) and model.reverse
     told_of_head = getattr(model.head, "note", "")
     if model.head is None and model.no_head not in OF_NO_NOTE:
         told_of_head = f"{options.model} {model.no_head}"
-    if told_of_head:
-        say(f"note: {told_of_head}", sys.stderr)
+    note(*report.notes, *[CUT_REVERSE] * bool(cut), *filter(None, [told_of_head]))
     aside = any(map(files.is_stdout, (options.output, options.state_out)))
     lines = answers.of_run(report, virtual, options.config is None)
     tell(options.json, report.as_dict(), lines, sys.stderr if aside else sys.stdout)
+
+
+def _how(options: Namespace, calibration: Any, steps: int) -> dict[str, Any]:
+    """Return what a session of ``run`` is made with beside the model."""
+    names = ("config", "backend", "format", "schedule", "overlay")
+    asked = {name: getattr(options, name) for name in names}
+    progress = Progress("simulating")
+    return {
+        **asked,
+        "calibration": calibration,
+        "steps": steps,
+        "progress": progress,
+        "compare": True,
+    }
 
 
 def _run_graph(options: Namespace, graph: Graph) -> None:
@@ -166,34 +161,12 @@ def _run_graph(options: Namespace, graph: Graph) -> None:
     calls = list(series(graph, graph_files.read(graph, options.input)))
     steps = max((np.shape(v)[1] for v in calls[0].values() if np.ndim(v) > 1), default=1)
     data = options.calibration and graph_files.read(graph, options.calibration)
-    with (
-        warnings.catch_warnings(),
-        GraphSession(
-            graph,
-            options.config,
-            options.backend,
-            format=options.format,
-            schedule=options.schedule,
-            steps=steps,
-            overlay=options.overlay,
-            progress=Progress("simulating"),
-            calibration=data,
-            stateful=len(calls) > 1,
-            compare=True,
-        ) as session,
-    ):
-        warnings.simplefilter("ignore")  # the report's notes say the same
-        outputs, reports = [], []
-        for call in calls:
-            outputs.append(session.run(call))
-            reports += [session.report] if session.report else []
-    report, found = GraphReport.of(reports), outputs[0]
-    if len(calls) > 1:
-        found = stacked(outputs)
+    how = {**_how(options, data, steps), "stateful": len(calls) > 1}
+    with GraphSession(graph, **how) as session:
+        found, report = session.run_series(calls)
     graph_files.write(options.output, found, [out for _, out in report.states])
     told = [f"{name}: {n}" for name, each in report.parts.items() for r in each for n in r.notes]
-    for note in dict.fromkeys([*report.notes, *told]):
-        say(f"note: {note}", sys.stderr)
+    note(*dict.fromkeys([*report.notes, *told]))
     aside = sys.stderr if files.is_stdout(options.output) else sys.stdout
     lines = answers.of_graph(report, options.config is None)
     tell(options.json, report.as_dict(), lines, aside)
@@ -230,13 +203,12 @@ def _compare(options: Namespace) -> None:
         x = check_input(model, arrays.read_npy(one("--input", options.input) or ""), "input")
         data = read(one("--calibration", options.calibration))
     formats = (options.format,) if options.format else USUAL
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         found = answers.compare(model, x, labels, data, formats, options.config)
-    tell(options.json, found.as_dict(), found.lines())
+    tell(options.json, found, found.lines())
     if getattr(model, "quantized", None) is None:
         scales = "other inputs" if data is not None else "the input itself"
-        say(f"note: scales are chosen on {scales}", sys.stderr)
+        note(f"scales are chosen on {scales}")
 
 
 def _add_inspect(inspect: Parser) -> None:
@@ -261,10 +233,9 @@ def _inspect(options: Namespace) -> None:
     if not files.is_stdout(options.json):
         for line in overview.text(found):
             say(line, most=WIDE)
-        for note in model.notes if isinstance(model, Graph) else ():
-            say(f"note: {note}", sys.stderr)
+        note(*(model.notes if isinstance(model, Graph) else ()))
     if options.json:
-        tell(options.json, {"source": str(options.model), "pieces": overview.as_dicts(found)})
+        tell(options.json, {"source": str(options.model), "pieces": found})
 
 
 def _add_quantize(quantize: Parser) -> None:
@@ -317,13 +288,12 @@ def _quantize(options: Namespace) -> None:
     progress(f"choosing scales for {fmt}")
     made = quantize(model, fmt, **how)
     _, told_of_head = stored.with_head(model)
-    for note in told_of_head:
-        say(f"note: {note}", sys.stderr)
+    note(*told_of_head)
     made = replace(made, notes=(*made.notes, *told_of_head))
     report = accuracy_report.measure(model, made, y, how, progress)
     if report.advice:
-        note = f"measured when it was quantised: {report.advice}"
-        made = replace(made, notes=(*made.notes, note))
+        advised = f"measured when it was quantised: {report.advice}"
+        made = replace(made, notes=(*made.notes, advised))
     model = replace(model, quantized=made)
     stored.write(out, model, {"method": method, "figures": report.tables})
     if told is not None:

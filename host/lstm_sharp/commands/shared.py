@@ -7,7 +7,7 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -86,7 +86,13 @@ def tell_axes(model: Model) -> None:
     """Say so where a file takes x in another order of axes than is taken here."""
     if model.time_first:
         told = "x as (time, batch, features); here it is (batch, time, features)"
-        say(f"note: the file of {model.name} takes {told}", sys.stderr)
+        note(f"the file of {model.name} takes {told}")
+
+
+def note(*told: str) -> None:
+    """Say on stderr what there is to be noted."""
+    for each in told:
+        say(f"note: {each}", sys.stderr)
 
 
 def one(option: str, given: Sequence[str] | None) -> str | None:
@@ -105,12 +111,12 @@ def read(path: str | None) -> np.ndarray | None:
 
 def tell(
     where: str | None,
-    report: dict[str, object],
+    report: object,
     lines: Iterable[str] = (),
     stream: TextIO | None = None,
 ) -> None:
-    """Write a report as JSON where it is asked for, and lines for people but beside JSON."""
-    text = json.dumps(report, indent=2)
+    """Write a report, with dataclasses, as JSON where it is asked for; else lines for people."""
+    text = json.dumps(report, indent=2, default=asdict)
     if files.is_stdout(where):
         print(text)
         return

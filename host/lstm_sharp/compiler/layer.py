@@ -26,6 +26,11 @@ class LayerShape:
     symmetric: bool = True  # no weight is the least of its width
     h_drop: int = 0
 
+    @property
+    def weights(self) -> int:
+        """How many a cell of this shape has."""
+        return 4 * self.hidden_size * (self.input_size + self.hidden_size)
+
 
 @dataclass(frozen=True)
 class LayerPlan:

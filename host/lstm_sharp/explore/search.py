@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -54,10 +54,6 @@ class Found:
             for axis in AXES
             for value in [getattr(self, axis)]
         )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
 
 class Lack(NamedTuple):
@@ -185,18 +181,12 @@ def search(
             future.cancel()
 
 
-class Front:
-    """Engines that no other is better than; the first of those that are alike."""
-
-    def __init__(self) -> None:
-        self.found: list[Found] = []
-
-    def add(self, one: Found) -> None:
-        """Take one in, if none is better, and let go of what it is better than."""
-        costs = one.costs
-        if not any(_no_worse(other.costs, costs) for other in self.found):
-            self.found = [other for other in self.found if not _no_worse(costs, other.costs)]
-            self.found.append(one)
+def with_one(front: list[Found], one: Found) -> list[Found]:
+    """Take an engine among those that no other is better than; of those alike the first stays."""
+    costs = one.costs
+    if any(_no_worse(other.costs, costs) for other in front):
+        return front
+    return [*(other for other in front if not _no_worse(costs, other.costs)), one]
 
 
 def _no_worse(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,11 +14,11 @@ from lstm_sharp.engine.program import MAX_STEPS
 from lstm_sharp.errors import UsageError, check_range
 from lstm_sharp.explore import candidates
 from lstm_sharp.explore.cache import Cache, version
-from lstm_sharp.explore.search import AXES, NOTHING, Found, Front, Group, Lack, search
+from lstm_sharp.explore.search import AXES, NOTHING, Found, Group, Lack, search, with_one
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import Format
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.package.vectors import drawn, largest_error
+from lstm_sharp.package.vectors import largest_error, typical
 from lstm_sharp.runtime.deploy import Cells
 from lstm_sharp.runtime.inputs import check_input
 
@@ -48,10 +47,6 @@ class Answer:
     choice: str  # the axis of ``chosen``
     most_error: float  # that the chosen one has
     chosen: Found
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
 
 def explore(
@@ -100,7 +95,7 @@ def explore(
     bases = [_base(shipped[0], name, model) for name in names]
     cells = Cells.of(own or model)
     groups = list(_groups(bases, shipped, cells, steps, most))
-    total, front, held, asked = sum(len(g.knobs) for g in groups), Front(), 0, 0
+    total, front, held, asked = sum(len(g.knobs) for g in groups), list[Found](), 0, 0
     x = data_of(model, calibration)
     errors: dict[tuple[str, bool], float] = {}
     nearest = NOTHING
@@ -115,14 +110,14 @@ def explore(
         what = (cfg.format, cfg.packed > 1)
         if what not in errors:
             errors[what] = _error(model, cfg, x)
-        front.add(replace(found, error=errors[what]))
+        front = with_one(front, replace(found, error=errors[what]))
     if not held:
         raise UsageError(
             f"nothing for {board} holds {model.name}: the nearest {nearest.what}; "
             "take a larger board, a format of fewer bits, or more --candidates"
         )
     limit = _WORSE * min(errors.values()) if most_error is None else most_error
-    good = [one for one in front.found if one.error <= limit]
+    good = [one for one in front if one.error <= limit]
     if not good:
         raise UsageError(
             f"the least error of h is {min(errors.values()):.2g}, over {limit:g}; allow more with "
@@ -135,7 +130,7 @@ def explore(
         data="calibration data" if calibration is not None else "drawn data",
         asked=asked,
         held=held,
-        front=tuple(sorted(front.found, key=lambda one: one.costs)),
+        front=tuple(sorted(front, key=lambda one: one.costs)),
         choice=choice,
         most_error=limit,
         chosen=best(good, choice)[0],
@@ -199,8 +194,7 @@ def data_of(model: Model, calibration: np.ndarray | None) -> np.ndarray:
     """Return what errors are measured on: calibration data, or drawn x, (batch, time, X) float."""
     if calibration is not None:
         return check_input(model, calibration, "calibration data")
-    reach = 1.0 if model.quantized is None else model.quantized.x_reach
-    return drawn(model, -1, 1) * reach
+    return typical(model)
 
 
 def _error(model: Model, cfg: Config, x: np.ndarray) -> float:

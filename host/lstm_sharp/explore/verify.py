@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,10 +29,6 @@ class Verified:
     cycles: int  # simulated, and predicted
     counted: dict[str, float]  # by Yosys
     estimated: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
 
 def check(count: int) -> None:

@@ -38,6 +38,18 @@ def is_float(dtype: np.dtype) -> bool:
     return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
+def check_float(value: np.ndarray, what: str) -> None:
+    """Refuse weights, which an error calls ``what``, that are no floats.
+
+    Raises:
+        UsageError: another element type, as of a model that is quantised already.
+    """
+    if not is_float(value.dtype):
+        raise UsageError(
+            f"{what} is {value.dtype}, not float; save the float weights, quantisation comes after"
+        )
+
+
 def as_float(value: np.ndarray, what: str) -> np.ndarray:
     """Widen float16, bfloat16, float32 or float64 weights, which float64 holds exactly.
 
@@ -49,12 +61,9 @@ def as_float(value: np.ndarray, what: str) -> np.ndarray:
         The same shape as float64.
 
     Raises:
-        UsageError: another element type, as of a model that is quantised already.
+        UsageError: as ``check_float``.
     """
-    if not is_float(value.dtype):
-        raise UsageError(
-            f"{what} is {value.dtype}, not float; save the float weights, quantisation comes after"
-        )
+    check_float(value, what)
     with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused later
         return value.astype(np.float64)
 

@@ -171,7 +171,6 @@ def _leave(
     sign: int, part: Recurrent, x: np.ndarray, state: State | None, _: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stand in for a recurrent part: leave the state as it is, or negate it."""
-    cells = part.model.layers
-    none = np.zeros((2, len(cells), len(x), max(cell.hidden_size for cell in cells)))
+    none = np.zeros((2, *part.model.state_shape(len(x))))
     after = none if state is None else sign * np.stack(state)
     return np.zeros((*x.shape[:2], part.model.hidden_size)), after

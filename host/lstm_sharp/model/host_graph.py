@@ -18,6 +18,7 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import parse_json, why
 from lstm_sharp.model.common import some
+from lstm_sharp.model.onnx_file import attributes_of, opset_of
 from lstm_sharp.model.onnx_run import Evaluator, make_evaluator
 
 if TYPE_CHECKING:
@@ -211,13 +212,13 @@ class HostGraph:
     @classmethod
     def of_model(cls, model: ModelProto, reads: Sequence[str]) -> HostGraph:
         """Take a graph over from ONNX, for NumPy if that computes all of it as ONNX means it."""
-        from onnx import TensorProto, helper, numpy_helper
+        from onnx import TensorProto, numpy_helper
 
         constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
-        opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+        opset = opset_of(model)
         ops, plain = [], True
         for node in model.graph.node:
-            told = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+            told = attributes_of(node)
             if node.op_type == "Constant" and len(told) == 1 and told.keys() <= _CONSTANT:
                 ((kind, value),) = told.items()
                 tensor = kind == "value"

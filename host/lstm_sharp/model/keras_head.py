@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,14 +114,14 @@ class Tail:
         self._then("LeakyRelu", alpha=float(slope))
 
     def _softmax(self, told: Mapping[str, Any], arrays: object) -> None:
-        self._then("Softmax", axis=self._axis(told) or -1)
+        self._check_axis(told)
+        self._then("Softmax", axis=-1)
 
-    def _axis(self, told: Mapping[str, Any]) -> int:
-        """Check that a layer works on the last axis."""
+    def _check_axis(self, told: Mapping[str, Any]) -> None:
+        """Refuse a layer that works on another axis than the last."""
         axes = told["axis"] if isinstance(told["axis"], list) else [told["axis"]]
         if axes not in ([-1], [self.rank - 1]):
             raise ValueError(f"axis={axes} of {self.rank}")
-        return -1
 
     def _count(self, arrays: list[np.ndarray], count: int) -> None:
         if len(arrays) != count:
@@ -135,7 +136,7 @@ class Tail:
         self.rank = 1 + len(told["target_shape"])
 
     def _batch_normalization(self, told: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
-        self._axis(told)
+        self._check_axis(told)
         self._count(arrays, 2 + told["scale"] + told["center"])
         mean, variance = arrays[-2:]
         scale = 1 / np.sqrt(variance + variance.dtype.type(told["epsilon"]))
@@ -146,18 +147,12 @@ class Tail:
         self._then("Add", bias - mean * scale)
 
     def _layer_normalization(self, told: Mapping[str, Any], arrays: list[np.ndarray]) -> None:
-        self._axis(told)
+        self._check_axis(told)
         self._count(arrays, told["scale"] + told["center"])
         own = [*arrays] if told["scale"] else [np.ones(1, np.float32), *arrays]
         self._then("LayerNormalization", *own, axis=-1, epsilon=float(told["epsilon"]))
 
-    def _average(self, told: Mapping[str, Any], arrays: object) -> None:
-        self._pooled("ReduceMean", told)
-
-    def _largest(self, told: Mapping[str, Any], arrays: object) -> None:
-        self._pooled("ReduceMax", told)
-
-    def _pooled(self, op: str, told: Mapping[str, Any]) -> None:
+    def _pooled(self, told: Mapping[str, Any], arrays: object, op: str) -> None:
         if self.rank != 3:
             raise ValueError(f"of {self.rank} axes")
         self._then(op, axes=[1], keepdims=int(told["keepdims"]))
@@ -165,6 +160,7 @@ class Tail:
 
 
 _Add = Callable[[Tail, dict[str, Any], list[np.ndarray]], None]
+_OF_NORMS = {"axis": -1, "epsilon": 1e-3, "center": True, "scale": True}
 _LAYERS: dict[str, tuple[_Add, dict[str, Any]]] = {
     "Dense": (Tail._dense, {"units": None, "activation": None, "use_bias": True}),
     "Activation": (lambda t, told, _: t._activation(told["activation"]), {"activation": None}),
@@ -173,16 +169,10 @@ _LAYERS: dict[str, tuple[_Add, dict[str, Any]]] = {
     "Softmax": (Tail._softmax, {"axis": -1}),
     "Flatten": (Tail._flatten, {}),
     "Reshape": (Tail._reshape, {"target_shape": None}),
-    "BatchNormalization": (
-        Tail._batch_normalization,
-        {"axis": -1, "epsilon": 1e-3, "center": True, "scale": True},
-    ),
-    "LayerNormalization": (
-        Tail._layer_normalization,
-        {"axis": -1, "epsilon": 1e-3, "center": True, "scale": True},
-    ),
-    "GlobalAveragePooling1D": (Tail._average, {"keepdims": False}),
-    "GlobalMaxPooling1D": (Tail._largest, {"keepdims": False}),
+    "BatchNormalization": (Tail._batch_normalization, _OF_NORMS),
+    "LayerNormalization": (Tail._layer_normalization, _OF_NORMS),
+    "GlobalAveragePooling1D": (partial(Tail._pooled, op="ReduceMean"), {"keepdims": False}),
+    "GlobalMaxPooling1D": (partial(Tail._pooled, op="ReduceMax"), {"keepdims": False}),
 }
 """Layers that are computed, and what their options are where a file does not say."""
 _EVERY_STEP = {"Dense", "Activation", "ReLU", "LeakyReLU"}

@@ -39,6 +39,11 @@ class Cell:
         """H."""
         return int(self.w_hh.shape[1])
 
+    @property
+    def weights(self) -> int:
+        """How many it has; each is multiplied once a step."""
+        return self.w_ih.size + self.w_hh.size
+
     @cached_property
     def x_gates(self) -> np.ndarray:
         """What x and a one after it are multiplied by: w_ih and b, see ``by_gate``."""
@@ -130,6 +135,20 @@ class Levels(Generic[AnyCell]):
     def hidden_size(self) -> int:
         """Width of the output: units of the last level, of both directions together."""
         return level_width(self.levels[-1])
+
+    @property
+    def reverse(self) -> bool:
+        """Whether any of them goes backwards."""
+        return any(cell.reverse for cell in self.layers)
+
+    def state_shape(self, batch: int) -> tuple[int, int, int]:
+        """Return the shape of h and of c of so many sequences: (cells, batch, widest H)."""
+        return len(self.layers), batch, max(cell.hidden_size for cell in self.layers)
+
+    @property
+    def macs_per_step(self) -> int:
+        """Multiplications of one time step through all cells: as many as weights."""
+        return sum(cell.weights for cell in self.layers)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ Scan, that body is cut likewise, and its node is carried out here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,21 +18,14 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import match_prefix, same, some
 from lstm_sharp.model.graph import Graph, Input
 from lstm_sharp.model.model import Model, level_width
-from lstm_sharp.model.onnx_file import all_nodes, label
+from lstm_sharp.model.onnx_file import all_nodes, attributes_of, label
 from lstm_sharp.model.onnx_graph import Scope, reads_of
 from lstm_sharp.model.onnx_import import is_recurrent, read_level, read_stack, why_none
 from lstm_sharp.model.onnx_stack import PROBES, Level, input_of, marks
-from lstm_sharp.model.pieces import (
-    Body,
-    Control,
-    Host,
-    Node,
-    Piece,
-    Recurrent,
-)
+from lstm_sharp.model.pieces import Body, Control, Host, Node, Piece, Recurrent
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import NodeProto
 
 _MOVES = frozenset({"Transpose", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Dropout"})
 """Ops that keep all values of their first input, whatever its size."""
@@ -70,8 +63,8 @@ class _Cutter:
         from onnx import numpy_helper
 
         pieces = self._pieces(scope, looped)
-        takes = {Recurrent: lambda piece: piece.reads, Control: lambda piece: piece.inputs}
-        taken = [takes[type(piece)](piece) for piece in pieces if type(piece) in takes]
+        engines = [piece for piece in pieces if not isinstance(piece, Host)]
+        taken = [q.inputs if isinstance(q, Control) else q.reads for q in engines]
         reads = {name for names in (scope.outputs, *taken) for name in names}
         initial = scope.initializers
         constants = {n: numpy_helper.to_array(initial[n]) for n in reads & initial.keys()}
@@ -79,7 +72,7 @@ class _Cutter:
 
     def _control(self, scope: Scope, node: NodeProto, looped: bool) -> Control:
         graphs = {item.name: item.g for item in node.attribute if item.HasField("g")}
-        told, where = _attributes_of(node), f"{scope.source}: {label(node)}"
+        told, where = attributes_of(node), f"{scope.source}: {label(node)}"
         if node.op_type == "Scan" and scope.opset < 9:
             raise UsageError(f"{where} is of opset {scope.opset}; export it with 9 or newer")
         absent = [name for name in _BODIES[node.op_type] if name not in graphs]
@@ -216,16 +209,12 @@ def _host(scope: Scope, nodes: list[NodeProto]) -> Host:
     """Make a piece of the host."""
     inside = {name for node in nodes for name in node.output}
     reads = {name for node in nodes for name in reads_of(node)}
-
-    def graph(piece: Host, given: Mapping[str, Any]) -> ModelProto:
-        return scope.model_of(nodes, given, piece.makes)
-
     return Host(
         scope.source,
         [label(node) for node in nodes],
         sorted(reads - inside - scope.initializers.keys()),
         [name for node in nodes for name in node.output if name],
-        graph,
+        lambda piece, given: scope.model_of(nodes, given, piece.makes),
     )
 
 
@@ -289,12 +278,6 @@ def _in_order(scope: Scope, hosted: list[NodeProto], specials: list[Piece]) -> l
             piece.makes = [name for name in piece.makes if name in wanted]
         wanted.update(piece.reads)
     return ordered
-
-
-def _attributes_of(node: NodeProto) -> dict[str, Any]:
-    from onnx import helper
-
-    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
 
 
 def load_onnx(

@@ -150,6 +150,18 @@ def bodies_of(node: NodeProto) -> Iterator[GraphProto]:
         yield from (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs
 
 
+def attributes_of(node: NodeProto) -> dict[str, Any]:
+    """Return the attributes of a node by name, as Python has them."""
+    from onnx import helper
+
+    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
+
+
+def opset_of(model: ModelProto) -> int:
+    """Return the version of ONNX's own operators."""
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+
+
 def label(node: NodeProto) -> str:
     """Return how errors call a node; its name is optional in ONNX, an output is not."""
     return f"{node.op_type} {node.name or next((n for n in node.output if n), '(no output)')}"

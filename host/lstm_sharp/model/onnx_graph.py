@@ -12,7 +12,7 @@ import numpy as np
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
 from lstm_sharp.model.common import is_float, some
-from lstm_sharp.model.onnx_file import bodies_of, read_onnx
+from lstm_sharp.model.onnx_file import attributes_of, bodies_of, opset_of, read_onnx
 from lstm_sharp.model.onnx_run import Evaluator, make_evaluator
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ class Scope:
     @property
     def opset(self) -> int:
         """Version of ONNX's own operators."""
-        versions = (o.version for o in self._model.opset_import if o.domain in ("", "ai.onnx"))
-        return next(versions, 1)
+        return opset_of(self._model)
 
     def trace(self, name: str) -> tuple[str, list[NodeProto]]:
         """Follow a tensor back through ops that at most change its layout.
@@ -135,7 +134,7 @@ class Scope:
 
         Zeros that the file holds as they are count as that if they have the shape ``held``.
         """
-        from onnx import helper, numpy_helper
+        from onnx import numpy_helper
 
         asked, first = [name], name
         while asked:
@@ -148,10 +147,9 @@ class Scope:
             elif node is None or node.op_type not in _ZERO_OPS:
                 return False
             elif node.op_type in ("Constant", "ConstantOfShape"):
-                told = [helper.get_attribute_value(item) for item in node.attribute]
-                told = [numpy_helper.to_array(v) if hasattr(v, "dims") else v for v in told]
-                if any(np.any(value) for value in told):
-                    return False
+                for value in attributes_of(node).values():
+                    if np.any(numpy_helper.to_array(value) if hasattr(value, "dims") else value):
+                        return False
             else:
                 asked += node.input if node.op_type == "Concat" else node.input[:1]
         return True

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_sharp.errors import UsageError
-from lstm_sharp.model.common import as_float, gru_layer, is_float, some
+from lstm_sharp.model.common import as_float, check_float, gru_layer, some
 from lstm_sharp.model.model import Layer, Model
-from lstm_sharp.model.onnx_file import all_nodes, label
+from lstm_sharp.model.onnx_file import all_nodes, attributes_of, label
 from lstm_sharp.model.onnx_graph import HiddenValueError, Scope
 from lstm_sharp.model.onnx_stack import Level, Stack, input_of, make_head
 
@@ -102,8 +102,6 @@ def _op(node: NodeProto) -> str:
 
 def _attributes(graph: Scope, node: NodeProto) -> dict[str, Any]:
     """Return the attributes of a node; refuse what an engine does not compute."""
-    from onnx import helper
-
     op = _op(node)
     if op not in _HONOURED:
         raise UsageError(
@@ -111,7 +109,7 @@ def _attributes(graph: Scope, node: NodeProto) -> dict[str, Any]:
             "LSTM or GRU layer"
         )
     told: dict[str, Any] = {"direction": b"forward", "clip": _NO_CLIP, "layout": 0}
-    told |= {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    told |= attributes_of(node)
     told["direction"] = direction = told["direction"].decode()
     given = [item.decode() for item in told.get("activations", [])]
     usual = _ACTIVATIONS[op]
@@ -176,11 +174,7 @@ def read_level(graph: Scope, node: NodeProto) -> Level:
     rows = {"W": (gates * hidden, *found["W"].shape[2:3]), "R": (gates * hidden, hidden)}
     rows |= {"B": (2 * gates * hidden,), "P": (3 * hidden,)}
     for name, value in found.items():
-        if not is_float(value.dtype):
-            raise UsageError(
-                f"{graph.source}: {name} of {where} is {value.dtype}, not float; save the float "
-                "weights, quantisation comes after"
-            )
+        check_float(value, f"{graph.source}: {name} of {where}")
         want = (len(reverse), *rows[name])
         if value.shape != want:
             raise UsageError(
@@ -193,9 +187,16 @@ def read_level(graph: Scope, node: NodeProto) -> Level:
             f"{graph.source}: P of {where}, the peepholes, is not zero; train a plain LSTM"
         )
     bias = as_float(found.pop("B", np.zeros((len(reverse), 2 * gates * hidden))), "B")
-    ordered = _r_z_n if gates == 3 else _i_f_g_o
-    if told.get("input_forget"):
-        ordered = _i_no_i_g_o
+
+    def ordered(rows: np.ndarray) -> np.ndarray:
+        """Put the rows of ONNX's gates i, o, f, g or z, r, n into the order that cells take."""
+        parts = np.split(rows, gates)
+        if told.get("input_forget"):
+            parts[2] = -parts[0]  # f = 1 - i is sigma of the negative sum
+        with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused later
+            order = (1, 0, 2) if gates == 3 else (0, 2, 3, 1)
+            return np.concatenate([parts[n] for n in order], dtype=np.float64, casting="unsafe")
+
     try:
         # One after the other, each widened once it is in our order: that takes less memory.
         w_ih, w_hh = ([ordered(side) for side in found.pop(name)] for name in "WR")
@@ -210,26 +211,3 @@ def read_level(graph: Scope, node: NodeProto) -> Level:
     given = (input_of(node, index) for index in (5, 6))
     h, c = ("" if name and graph.is_zero(name, one) else name for name in given)
     return Level(node, cells, kind, told["layout"] == 1, (h, c))
-
-
-def _i_f_g_o(rows: np.ndarray) -> np.ndarray:
-    """Put the rows of an LSTM's gates, which ONNX orders i, o, f, g, into our order."""
-    i, o, f, g = np.split(rows, 4)
-    return _widened(i, f, g, o)
-
-
-def _i_no_i_g_o(rows: np.ndarray) -> np.ndarray:
-    """Order rows of coupled input and forget gates: f = 1 - i is sigma of the negative sum."""
-    i, o, _, g = np.split(rows, 4)
-    return _widened(i, -i, g, o)
-
-
-def _r_z_n(rows: np.ndarray) -> np.ndarray:
-    """Put the rows of a GRU's gates, which ONNX orders z, r, h, into the order of ``gru_layer``."""
-    z, r, n = np.split(rows, 3)
-    return _widened(r, z, n)
-
-
-def _widened(*rows: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused later
-        return np.concatenate(rows, dtype=np.float64, casting="unsafe")

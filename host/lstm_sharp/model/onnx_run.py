@@ -16,7 +16,7 @@ import numpy as np
 
 from lstm_sharp.errors import UsageError
 from lstm_sharp.files import why
-from lstm_sharp.model.onnx_file import all_nodes, label
+from lstm_sharp.model.onnx_file import all_nodes, attributes_of, label, opset_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -113,11 +113,9 @@ def _reference(part: ModelProto) -> Evaluator:
 
 
 def _refuse_wrong(part: ModelProto, remedy: str) -> None:
-    from onnx import helper
-
-    opset = next((o.version for o in part.opset_import if o.domain in ("", "ai.onnx")), 1)
+    opset = opset_of(part)
     for node in all_nodes(part.graph.node):
-        has = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        has = attributes_of(node)
         for ops, wrong in _WRONG:
             if node.op_type in ops.split() and wrong(opset, has):
                 raise UsageError(

@@ -123,9 +123,8 @@ class Recurrent:
         if lengths is None or lengths.min() > 0:
             h, after = call(self, run, state, lengths)
         else:  # a sequence without a step gives zeros
-            held, cells = lengths > 0, self.model.layers
-            h = np.zeros((*x.shape[:2], self.model.hidden_size))
-            after = np.zeros((2, len(cells), len(x), max(cell.hidden_size for cell in cells)))
+            held, h = lengths > 0, np.zeros((*x.shape[:2], self.model.hidden_size))
+            after = np.zeros((2, *self.model.state_shape(len(x))))
             if held.any():
                 state = state and (state[0][:, held], state[1][:, held])
                 h[held], after[:, :, held] = call(self, run[held], state, lengths[held])
@@ -157,9 +156,7 @@ class Recurrent:
 
     def _state(self, values: Values, batch: int) -> State | None:
         """Collect the initial states of all cells; None where they are zero."""
-        widest = max(cell.hidden_size for cell in self.model.layers)
-        found = np.zeros((2, len(self.model.layers), batch, widest))
-        at = 0
+        found, at = np.zeros((2, *self.model.state_shape(batch))), 0
         for node in self.nodes:
             for kind, name in enumerate(node.states):
                 if not name:

@@ -42,7 +42,7 @@ class State(NamedTuple):
     @classmethod
     def zeros(cls, model: QuantModel, batch: int) -> State:
         """The state in which a sequence starts by default."""
-        shape = (len(model.layers), batch, max(q.hidden_size for q in model.layers))
+        shape = model.state_shape(batch)
         return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
 
 

@@ -89,11 +89,6 @@ class QuantModel(Levels[QuantLayer]):
         object.__setattr__(self, "x_scale", scale)
 
     @property
-    def macs_per_step(self) -> int:
-        """Multiplications of one time step through all cells."""
-        return sum(4 * q.hidden_size * (q.input_size + q.hidden_size) for q in self.layers)
-
-    @property
     def units(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """What an LSB of each cell's w_ih (4H, X), w_hh (4H, 1) and b (4H,) is worth, float64."""
         found, reach = [], self.x_scale * 2.0**self.fmt.h_frac

@@ -45,8 +45,7 @@ def run(
 
     The last step of a reverse cell is step 0.
     """
-    widest = max(layer.hidden_size for layer in model.layers)
-    zeros = np.zeros((len(model.layers), x.shape[0], widest))
+    zeros = np.zeros(model.state_shape(len(x)))
     h, c = (v.astype(np.float64) for v in (state or (zeros, zeros)))
     peaks: list[float] = [0.0]
 

@@ -185,8 +185,7 @@ def _describe(
 
 
 def _vector_layout(model: QuantModel, count: int, steps: int) -> stored.Layout:
-    bits, widest = model.fmt.activation_bits, max(q.hidden_size for q in model.layers)
-    state = len(model.layers), count, widest
+    bits, state = model.fmt.activation_bits, model.state_shape(count)
     return {
         "x": ((count, steps, model.input_size), bits),
         "h_start": (state, bits),

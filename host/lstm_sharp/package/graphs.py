@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -22,7 +20,6 @@ import numpy as np
 from lstm_sharp import __version__, arrays, files, package
 from lstm_sharp.engine.config import Config
 from lstm_sharp.errors import UsageError
-from lstm_sharp.files import why
 from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph, Input
 from lstm_sharp.model.host_graph import HostGraph, from_arrays, to_arrays
@@ -89,10 +86,8 @@ def write(
         raise UsageError(f"{target} is not empty; name a new folder")
     joined = folders.read_overlay(overlay, cfg) if overlay else {}
     data = calibration_of(graph, calibration, stateful)
-    beside = target.with_name(f".lstm-sharp-{secrets.token_hex(8)}")
-    try:
-        beside.mkdir(parents=True)
-        writer = _Writer(beside)
+    with folders.replacing(target) as beside:
+        writer = _Writer()
         for index, part in enumerate(graph.parts):
             if part.name in data:
                 writer.parts[part.name] = f"part{index}"
@@ -119,13 +114,7 @@ def write(
         text = json.dumps({**told, "sha256": digest(told)}, indent=2) + "\n"
         for name, each in {**contents, ABOUT: text.encode()}.items():
             (beside / name).write_bytes(each)
-        made = read(beside)
-        beside.rename(target)
-        return made
-    except OSError as error:
-        raise UsageError(f"{target} cannot be written ({why(error)})") from None
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        return read(beside)
 
 
 def digest(about: Mapping[str, object]) -> str:
@@ -137,7 +126,7 @@ def digest(about: Mapping[str, object]) -> str:
 class _Writer:
     """Turns pieces into JSON, and what is no JSON into files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.parts: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
         self.constants: dict[str, np.ndarray] = {}
@@ -157,14 +146,9 @@ class _Writer:
 
     def _piece(self, piece: Piece) -> dict[str, object]:
         if isinstance(piece, Recurrent):
+            told = {name: getattr(piece, name) for name in ("name", "looped", "only")}
             nodes = [asdict(node) for node in piece.nodes]
-            return {
-                "part": self.parts.get(piece.name),
-                "name": piece.name,
-                "looped": piece.looped,
-                "only": piece.only,
-                "nodes": nodes,
-            }
+            return {"part": self.parts.get(piece.name), **told, "nodes": nodes}
         if isinstance(piece, Control):
             told = {name: getattr(piece, name) for name in ("label", "op", "inputs", "makes")}
             bodies = [self.body(body) for body in piece.bodies]

@@ -89,7 +89,7 @@ def prepare(
     held, method = model.quantized, "error"
     if held is not None:
         own_format(model, str(cfg.fmt), calibration)
-        calibration = drawn(model, -1, 1) * held.x_reach
+        calibration = typical(model)
     elif (calibration is None) == (assume is None):
         raise UsageError(
             "how far x reaches is not to be guessed: give calibration data (--calibration X.npy), "
@@ -116,6 +116,11 @@ def drawn(model: Model, low: float, high: float) -> np.ndarray:
     x = np.random.default_rng(SEED).uniform(low, high, (SEQUENCES, STEPS, model.input_size))
     x[:, 0], x[:, 1] = low, high
     return x
+
+
+def typical(model: Model) -> np.ndarray:
+    """Draw x over all that the integer model takes, or from -1 to 1 if there is none; float64."""
+    return drawn(model, -1, 1) * (1.0 if model.quantized is None else model.quantized.x_reach)
 
 
 def largest_error(model: Model, quantized: QuantModel, x: np.ndarray) -> float:

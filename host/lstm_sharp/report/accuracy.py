@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from lstm_sharp.numerics.accuracy import Error
@@ -12,6 +10,7 @@ from lstm_sharp.numerics.quantize import MOST_VECTORS
 from lstm_sharp.report.drawings import Series, chart
 from lstm_sharp.report.parts import GOLDEN, Figure, Job, Part, Section, Table
 from lstm_sharp.runtime import accuracy_report, answers
+from lstm_sharp.terminal import without_warnings
 
 _WORST = 5
 """Elements of h that are named."""
@@ -50,12 +49,11 @@ def in_decibels(error: Error) -> str:
     return f"{error.decibels:.1f} dB" if np.isfinite(error.decibels) else "nothing differs"
 
 
+@without_warnings()  # of x that is clipped, which is said elsewhere
 def _of_output(job: Job) -> Table:
     """Hold the model's own output against float at each format."""
     formats = dict.fromkeys([str(job.made.fmt), *USUAL])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of x that is clipped, which is said elsewhere
-        found = answers.compare(job.model, job.x, None, job.calibration, list(formats))
+    found = answers.compare(job.model, job.x, None, job.calibration, list(formats))
     rows = []
     for row in found.rows[1:]:
         far = "nothing differs" if row.signal_to_error is None else f"{row.signal_to_error:.1f} dB"

@@ -18,7 +18,7 @@ from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import USUAL
 from lstm_sharp.numerics.quantize import quantize
-from lstm_sharp.package.vectors import SEED, drawn
+from lstm_sharp.package.vectors import SEED, typical
 from lstm_sharp.report.accuracy import in_decibels, of_accuracy
 from lstm_sharp.report.parts import (
     ESTIMATED,
@@ -103,20 +103,15 @@ def _job(model: Model, cfg: Config, x: np.ndarray | None, calibration: np.ndarra
     held, given = model.quantized, {"x": x, "calibration data": calibration}
     checked = {n: check_input(model, v, n) for n, v in given.items() if v is not None}
     x, own = checked.get("x"), checked.get("calibration data")
-    told = f"drawn evenly from -1 to 1 (seed {SEED})"
     if held is not None:
-        told = f"drawn evenly over all that the model takes (seed {SEED})"
-        own, scale = None, held.x_reach
-    elif own is not None:
-        told, scale = "the calibration data", 1.0
-    else:
-        scale = 1.0
+        own = None
     if x is not None:
         told = "the input that was given"
     elif own is not None:
-        x = own
+        x, told = own, "the calibration data"
     else:
-        x = drawn(model, -1, 1) * scale
+        over = "from -1 to 1" if held is None else "over all that the model takes"
+        x, told = typical(model), f"drawn evenly {over} (seed {SEED})"
     scales = "the scales are those of the file"
     if held is None:
         scales = "scales were chosen on the calibration data, which are other data"
@@ -145,7 +140,7 @@ def _verdict(job: Job, found: Fit, whole: Error) -> Iterator[str]:
     else:
         how = "all weights resident" if found.runs == "whole" else "level by level, each reloaded"
         yield (
-            f"Runs on {where}, {how}: {_ms(found):.3g} ms a sequence of {job.steps} steps at "
+            f"Runs on {where}, {how}: {found.ms:.3g} ms a sequence of {job.steps} steps at "
             f"{job.cfg.clock_mhz} MHz."
         )
     decibels = whole.decibels
@@ -158,18 +153,10 @@ def _verdict(job: Job, found: Fit, whole: Error) -> Iterator[str]:
     )
 
 
-def _ms(found: Fit) -> float:
-    """Milliseconds of one sequence, with reloads, at the clock that the config aims at."""
-    assert found.alone is not None
-    reloads = (found.runs == "by levels") * found.alone.load_cycles
-    return (found.alone.cycles + reloads) / found.clock_mhz / 1e3
-
-
 def _cycle_cards(job: Job, found: Fit) -> list[Card]:
-    assert found.alone is not None and found.beside is not None
-    one, every = found.alone, found.beside
+    one, every = found.speeds
     cards = [
-        Card(f"{_ms(found):.3g} ms", f"a sequence of {job.steps} steps", ESTIMATED),
+        Card(f"{found.ms:.3g} ms", f"a sequence of {job.steps} steps", ESTIMATED),
         Card(f"{one.utilization:.0%}", "of the multipliers' time used", MODELLED),
     ]
     if every.sequences > 1:
@@ -180,11 +167,10 @@ def _cycle_cards(job: Job, found: Fit) -> list[Card]:
 
 def _of_model(job: Job) -> Iterator[Part]:
     model = job.model
-    weights = sum(cell.w_ih.size + cell.w_hh.size for cell in model.layers)
-    bits = job.made.fmt.weight_bits
+    weights, bits = model.macs_per_step, job.made.fmt.weight_bits
     yield (
         f"{weights:,} weights and {sum(cell.b.size for cell in model.layers):,} biases; "
-        f"{job.made.macs_per_step:,} multiplications a step; {weights * bits // 8:,} bytes of "
+        f"{weights:,} multiplications a step; {weights * bits // 8:,} bytes of "
         f"weights at {job.made.fmt}."
     )
     rows = [
@@ -194,7 +180,7 @@ def _of_model(job: Job) -> Iterator[Part]:
             f"{level[0].input_size:,}",
             " + ".join(f"{cell.hidden_size:,}" for cell in level),
             "both" if len(level) == 2 else "reverse" if level[0].reverse else "forward",
-            f"{sum(cell.w_ih.size + cell.w_hh.size for cell in level):,}",
+            f"{sum(cell.weights for cell in level):,}",
         )
         for index, level in enumerate(model.levels)
     ]
@@ -236,22 +222,18 @@ def _helps(
     for other in instead.configs:
         if other.runs == "no" or other.config == job.cfg.name:
             continue
-        assert other.alone is not None and other.beside is not None
-        ms = _ms(other)
-        if found.alone and ms < _WORTH * _ms(found):
-            error = others.get(other.format)
-            near = (
-                f"; at {other.format} h has {in_decibels(error)} of signal to error"
-                if error
-                else ""
-            )
+        ms = other.ms
+        if found.alone and ms < _WORTH * found.ms:
+            near = ""
+            if error := others.get(other.format):
+                near = f"; at {other.format} h has {in_decibels(error)} of signal to error"
             told.append(
                 f"Faster on the same board: {other.config} ({other.format}) takes {ms:.3g} ms a "
-                f"sequence instead of {_ms(found):.3g}{near}."
+                f"sequence instead of {found.ms:.3g}{near}."
             )
         rows.append(
             (f"{other.config}, {other.format}", other.board, f"{other.macs:,}", other.runs)
-            + (f"{ms:.3g} ms", f"{other.beside.steps_per_second:,.0f}")
+            + (f"{ms:.3g} ms", f"{other.speeds[1].steps_per_second:,.0f}")
         )
     yield from told
     if rows:
@@ -264,8 +246,7 @@ def _helps(
 
 
 def _faster(job: Job, found: Fit) -> Iterator[str]:
-    assert found.alone is not None and found.beside is not None
-    one, every = found.alone, found.beside
+    one, every = found.speeds
     yield f"One sequence is limited by {answers.limit(one.limited_by, one.utilization)}."
     if every.cycles_per_step < _WORTH * one.cycles_per_step:
         yield (
@@ -285,7 +266,7 @@ def _faster(job: Job, found: Fit) -> Iterator[str]:
             f"{job.cfg.columns}; sizes that are multiples of {job.cfg.block} units and "
             f"{job.cfg.columns} inputs, or a tile of several shapes (k_list), waste less."
         )
-    level = max(job.made.levels, key=lambda cells: cells[0].w_ih.size + cells[0].w_hh.size)
+    level = max(job.made.levels, key=lambda cells: cells[0].weights)
     sizes = level[0].input_size, level[0].hidden_size
     with suppress(UsageError):
         own = perf(*sizes, job.cfg.macs, str(job.cfg.rows), steps=job.steps)

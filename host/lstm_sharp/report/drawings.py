@@ -158,11 +158,8 @@ def chart(
         marks.append(_line("grid", [(_AXIS, y), (_AXIS + width, y)]))
         marks.append(_text("tick of-y", _AXIS - 6, y + 4, f"{tick:g}"))
     marks.append(_text("axis", _AXIS + width / 2, _TOP + _HIGH + 32, of_x))
-    turned: dict[str, float | str] = {
-        "x": -(_TOP + _HIGH / 2),
-        "y": 14.0,
-        "transform": "rotate(-90)",
-    }
+    middle = -(_TOP + _HIGH / 2)
+    turned: dict[str, float | str] = {"x": middle, "y": 14.0, "transform": "rotate(-90)"}
     marks.append(Mark("text", "axis", turned, of_y))
     taken = list[tuple[float, float]]()
     for s in series:
@@ -195,5 +192,4 @@ def _powers(base: int, values: Sequence[float]) -> list[float]:
     low, high = (log2(v) / log2(base) for v in (min(values), max(values)))
     first, last = floor(low), max(ceil(high), floor(low) + 1)
     every = ceil((last - first) / 9)
-    ticks = [float(base) ** n for n in range(first, last + every, every)]
-    return ticks
+    return [float(base) ** n for n in range(first, last + every, every)]

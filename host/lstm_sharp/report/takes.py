@@ -33,8 +33,7 @@ def memories(job: Job) -> Iterator[Part]:
                 weights.append(Piece(f"{css} {part}-part", a, b, part, hover))
             hover = f"{name}: {cell.bands:,} bands"
             biases.append(Piece(css, cell.bias_base, cell.bias_base + cell.bands, "", hover))
-        shapes = [cell.shape for *_, cell in cells]
-        used = sum(4 * s.hidden_size * (s.input_size + s.hidden_size) for s in shapes)
+        used = sum(cell.shape.weights for cell in plan.layers)
         filled = used / (plan.tiles * cfg.macs)
         told = f"{plan.tiles:,} of {cfg.weight_tiles:,} tiles, {filled:.0%} of them weights"
         rows.append(Bar(f"weights{level}", weights, cfg.weight_tiles, told))

@@ -6,7 +6,7 @@ All figures, and more of them, are in the JSON of the same commands.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.accuracy import Error
 from lstm_sharp.numerics.formats import USUAL
-from lstm_sharp.runtime.graphs import GraphReport, GraphSession, Session, series, stacked
+from lstm_sharp.runtime.graphs import GraphReport, GraphSession, Session, series
 from lstm_sharp.runtime.report import Report
 
 RAN_ON = {
@@ -107,6 +107,7 @@ def of_perf(found: Mapping[str, Any]) -> list[str]:
     shape = f"K x N = {found['k']} x {found['n']}, {found['mfu_lanes']} MFU lanes"
     if len(found["k_list"]) > 1:
         shape = f"K of {', '.join(map(str, found['k_list']))}; {shape}"
+    step = f"{found['cycles_per_step']:.1f}; ideal {found['ideal_cycles_per_step']:.1f}"
     beside = f", {found['chains']} side by side" if found["chains"] > 1 else ""
     return columns(
         [
@@ -114,10 +115,7 @@ def of_perf(found: Mapping[str, Any]) -> list[str]:
             ("engine", f"{found['macs']} multipliers: {shape}, tail of {found['tail']} cycles"),
             ("schedule", f"{found['schedule']}{beside}"),
             ("cycles", f"{found['cycles']:,}; no order takes fewer than {found['lower_bound']:,}"),
-            (
-                "a step",
-                f"{found['cycles_per_step']:.1f}; ideal {found['ideal_cycles_per_step']:.1f}",
-            ),
+            ("a step", step),
             ("utilised", f"{found['utilization']:.1%}"),
             ("limited by", limit(found["limited_by"], found["utilization"])),
             ("", "modelled, not measured"),
@@ -148,10 +146,6 @@ class Comparisons:
     """Labels in all; None where the output tells none."""
     rows: tuple[Comparison, ...]
     """Float first."""
-
-    def as_dict(self) -> dict[str, object]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
     def lines(self) -> Iterator[str]:
         """Lay it out as a table."""
@@ -218,10 +212,9 @@ def compare(
         how["stateful"] = len(calls) > 1
         with Session(model, None if backend == "float" else config, backend, **how) as session:
             if isinstance(session, GraphSession):
-                found = [session.run(call) for call in calls]
-                every = stacked(found) if len(found) > 1 else found[0]
-                states = [out for _, out in session.report.states] if session.report else []
-                return np.asarray(next(v for name, v in every.items() if name not in states))
+                found, report = session.run_series(calls)
+                states = dict(report.states).values()
+                return np.asarray(next(v for name, v in found.items() if name not in states))
             return np.asarray(session.run(x, output_of="h" if of_h else "head"))
 
     right = output("float", None)

@@ -55,6 +55,14 @@ def head_by_length(head: Head, h: np.ndarray, lengths: Sequence[int] | np.ndarra
     return out
 
 
+def padded(hs: Batch, time: int) -> np.ndarray:
+    """Put h (T, width) of each sequence into one array (batch, time, width), zeros behind them."""
+    whole = np.zeros((len(hs), time, hs[0].shape[1]), hs[0].dtype)
+    for row, own in zip(whole, hs):
+        row[: len(own)] = own
+    return whole
+
+
 def by_length(xs: Batch, state: Pair | None, run: Run) -> tuple[Batch, Pair]:
     """Run sequences of one length together, length after length.
 

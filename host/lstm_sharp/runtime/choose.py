@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lstm_sharp.engine import config
 from lstm_sharp.engine.config import Config
@@ -68,15 +68,10 @@ def suggesting(model: Model | QuantModel, cfg: Config) -> Iterator[None]:
     try:
         yield
     except UsageError as reason:
-        shipped = config.for_format(cfg.format)
-        found = [own.name for own in shipped if _holds(own, model, cfg.format)]
+        found = []
+        for own in config.for_format(cfg.format):
+            with suppress(UsageError):
+                check_levels(model, own.with_format(cfg.format))
+                found.append(own.name)
         would = f"{found[0]} would hold it" if found else "no shipped config holds it"
         raise UsageError(f"{reason}; at {cfg.format} {would}") from None
-
-
-def _holds(own: Config, model: Model | QuantModel, fmt: str) -> bool:
-    try:
-        check_levels(model, own.with_format(fmt))
-    except UsageError:
-        return False
-    return True

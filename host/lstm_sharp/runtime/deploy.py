@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from math import ceil
 
@@ -112,7 +112,7 @@ class Cells:
             )
         ends = accumulate(len(level) for level in model.levels)
         levels = (cells[end - len(level) : end] for end, level in zip(ends, model.levels))
-        return cls(tuple(levels), any(cell.reverse for cell in model.layers))
+        return cls(tuple(levels), model.reverse)
 
 
 AnyModel = Model | QuantModel | Cells
@@ -208,8 +208,8 @@ class Deployment:
         self, model: QuantModel, find: Callable[[], Config | None], schedule: str = "best"
     ) -> None:
         self.model, self.find, self.schedule = model, find, schedule
-        self._stages: dict[tuple[int, int], tuple[Stage, ...]] = {}
-        self._others: dict[tuple[int, int], tuple[Plan, ...]] = {}
+        self._stages = cache(lambda cfg, *size: deploy(model, cfg, schedule, *size))
+        self._others = cache(lambda cfg, *size: plans(model, cfg, schedule, *size))
 
     @property
     def engine(self) -> Config:
@@ -229,10 +229,8 @@ class Deployment:
         Raises:
             UsageError: the engine does not hold it for so many steps.
         """
-        key = steps, min(sequences or self.engine.chains, self.engine.chains)
-        if key not in self._stages:
-            self._stages[key] = deploy(self.model, self.engine, self.schedule, *key)
-        return self._stages[key]
+        cfg = self.engine
+        return self._stages(cfg, steps, min(sequences or cfg.chains, cfg.chains))
 
     def plans(self, engine: str, steps: int, sequences: int) -> tuple[Plan, ...]:
         """Say how one of the two engines holds the model: as ``stages`` does where D is the same.
@@ -243,10 +241,7 @@ class Deployment:
         if other.tail == self.engine.tail:
             stages = self.stages(steps, sequences)
             return tuple(replace(stage.plan, cfg=other) for stage in stages)
-        key = steps, min(sequences, other.chains)
-        if key not in self._others:
-            self._others[key] = plans(self.model, other, self.schedule, *key)
-        return self._others[key]
+        return self._others(other, steps, min(sequences, other.chains))
 
 
 def predict_plans(plans: Sequence[Plan], call: Call) -> tuple[Prediction, int]:

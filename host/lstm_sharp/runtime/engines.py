@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -16,8 +16,6 @@ from lstm_sharp.engine.program import describe
 from lstm_sharp.errors import EngineError
 from lstm_sharp.flow import csim, hls_rtl, jobs, verilate
 from lstm_sharp.runtime.deploy import Play, Stage
-
-_BUILDERS: dict[str, Callable[[Config, Path], Path]] = {"csim": csim.build, "rtl": verilate.build}
 
 
 def kind(backend: str) -> str:
@@ -44,7 +42,8 @@ def build(backend: str, cfg: Config, build_dir: Path | None = None) -> Path:
         ToolError: a tool is missing or fails.
         UsageError: the config is for another engine.
     """
-    return _BUILDERS[backend](cfg, build_dir or Path("build"))
+    make = csim.build if backend == "csim" else verilate.build
+    return make(cfg, build_dir or Path("build"))
 
 
 class Process:

@@ -16,11 +16,10 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.common import some
 from lstm_sharp.model.graph import Graph
 from lstm_sharp.model.pieces import Call, Recurrent, State, Values
-from lstm_sharp.numerics import reference
 from lstm_sharp.numerics.formats import DEFAULT_FORMAT, Format
 from lstm_sharp.runtime import session as of_model
-from lstm_sharp.runtime.backends import Progress
-from lstm_sharp.runtime.batch import by_length
+from lstm_sharp.runtime.backends import Float, Progress
+from lstm_sharp.runtime.batch import padded
 from lstm_sharp.runtime.choose import choose
 from lstm_sharp.runtime.report import Report
 
@@ -54,14 +53,12 @@ class GraphReport:
     def of(cls, reports: Sequence[GraphReport]) -> GraphReport:
         """Put the reports of calls together."""
         last = reports[-1]
-        names = last.parts
+        told = [r.errors for r in reports if r.errors]
         errors = last.errors and {
-            out: (max(r.errors[out][0] for r in reports if r.errors), size)
-            for out in last.errors
-            for size in [max(r.errors[out][1] for r in reports if r.errors)]
+            out: (max(e[out][0] for e in told), max(e[out][1] for e in told)) for out in last.errors
         }
         notes = dict.fromkeys(note for report in reports for note in report.notes)
-        parts = {name: sum((report.parts[name] for report in reports), ()) for name in names}
+        parts = {name: sum((report.parts[name] for report in reports), ()) for name in last.parts}
         return cls(parts, sum(r.seconds for r in reports), errors, last.states, tuple(notes))
 
     def lines(self) -> Iterator[str]:
@@ -182,10 +179,14 @@ class GraphSession:
         compare: bool = False,
     ) -> None:
         self.graph, self.backend, self.stateful, self.sessions = graph, backend, stateful, sessions
+        self._compare = compare
         self._reports: dict[str, list[Report]] = {}
-        self._course = _Course(graph, self._run_part, stateful)
-        self._in_float = InFloat(stateful)
-        self._exact = _Course(graph, InFloat(stateful), stateful) if compare else None
+        self._from_zeros()
+
+    def _from_zeros(self) -> None:
+        self._in_float = InFloat(self.stateful)
+        self._course = _Course(self.graph, self._run_part, self.stateful)
+        self._exact = _Course(self.graph, InFloat(self.stateful), self.stateful)
 
     def __enter__(self) -> GraphSession:
         return self
@@ -200,9 +201,7 @@ class GraphSession:
 
     def reset(self) -> None:
         """Begin the next run from zeros, if the session is stateful."""
-        self._course.kept, self._in_float = {}, InFloat(self.stateful)
-        if self._exact:
-            self._exact = _Course(self.graph, InFloat(self.stateful), self.stateful)
+        self._from_zeros()
         for session in self.sessions.values():
             session.reset()
 
@@ -235,7 +234,7 @@ class GraphSession:
         began = time.perf_counter()
         found = self._course.run(values, states, left_out)
         seconds, errors = time.perf_counter() - began, None
-        if self._exact:
+        if self._compare:
             exact = self._exact.run(values, states, left_out)
             errors = {name: _error(found[name], exact[name]) for name in found}
         kept = "goes on from call to call" if self.stateful else "begins at zero"
@@ -248,6 +247,32 @@ class GraphSession:
         self.report = GraphReport(reports, seconds, errors, states, (*self.graph.notes, *notes))
         ends = [name for name in found if name not in dict(states).values()]
         return found if named or len(ends) != 1 else found[ends[0]]
+
+    def run_series(self, calls: Sequence[Values]) -> tuple[Values, GraphReport]:
+        """Run calls, one after the other.
+
+        Returns:
+            The outputs by name, those of several calls stacked along a new first axis; and what all
+            calls did.
+
+        Raises:
+            UsageError: as ``run``; also an output whose shape is another in another call.
+        """
+        answers, reports = [], []
+        for call in calls:
+            answers.append(self.run(call))
+            assert self.report is not None
+            reports.append(self.report)
+        found = answers[0]
+        for name in found if len(answers) > 1 else ():
+            shapes = {np.shape(answer[name]) for answer in answers}
+            if len(shapes) > 1:
+                raise UsageError(
+                    f"output {name} has shapes {some(sorted(shapes))} in calls of the series; run "
+                    "them one by one"
+                )
+            found[name] = np.stack([answer[name] for answer in answers])
+        return found, GraphReport.of(reports)
 
     def _named(self, x: Mapping[str, np.ndarray] | np.ndarray) -> Values:
         return dict(x) if isinstance(x, Mapping) else {next(iter(self.graph.inputs)): x}
@@ -373,20 +398,11 @@ class InFloat:
             )
         if self._watch:
             self._watch(part.name, x, state is not None)
-
-        def run(x: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
-            found = reference.run(part.model, x, state)
-            return found.h, (found.last_h, found.last_c)
-
-        if lengths is None:
-            h, after = run(x, state)
-        else:
-            rows, after = by_length([row[:end] for row, end in zip(x, lengths)], state, run)
-            h = np.zeros((*x.shape[:2], part.model.hidden_size))
-            for whole, own in zip(h, rows):
-                whole[: len(own)] = own
+        xs = x if lengths is None else [row[:end] for row, end in zip(x, lengths)]
+        h, after, _ = Float(part.model).run(None, xs, state, True)
+        assert after is not None
         self._kept[part.name] = after
-        return h, after
+        return padded(h, x.shape[1]), after
 
 
 def series(graph: Graph, values: Mapping[str, np.ndarray]) -> Iterator[Values]:
@@ -417,24 +433,6 @@ class Session(of_model.Session):
         if isinstance(model, Graph):
             return GraphSession(model, *arguments, **named)
         return super().__new__(cls)
-
-
-def stacked(answers: Sequence[Values]) -> Values:
-    """Put the outputs of the calls of a series together, along a new first axis.
-
-    Raises:
-        UsageError: an output whose shape is another in another call.
-    """
-    found = {}
-    for name in answers[0]:
-        shapes = {np.shape(answer[name]) for answer in answers}
-        if len(shapes) > 1:
-            raise UsageError(
-                f"output {name} has shapes {some(sorted(shapes))} in calls of the series; run "
-                "them one by one"
-            )
-        found[name] = np.stack([answer[name] for answer in answers])
-    return found
 
 
 def _error(found: Any, exact: Any) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from lstm_sharp.errors import UsageError
 from lstm_sharp.model.model import Model
 from lstm_sharp.numerics.formats import C_BITS
 from lstm_sharp.numerics.quantized import QuantModel
-from lstm_sharp.runtime.batch import Head, Pair, head_by_length
+from lstm_sharp.runtime.batch import Head, Pair, head_by_length, padded
 
 Limits = tuple[float, "float | np.ndarray"]
 """Largest abs(h), and abs(c), of each cell or of all."""
@@ -40,10 +40,7 @@ class Request:
         if self.alone:
             h = h[0]
         elif self.time is not None:
-            whole = np.zeros((len(h), self.time, h[0].shape[1]), h[0].dtype)
-            for row, found in zip(whole, h):
-                row[: len(found)] = found
-            h = whole
+            h = padded(h, self.time)
         elif isinstance(self.x, list):
             h = list(h)  # sequences of one length come as one array
         else:
@@ -187,8 +184,7 @@ def check_state(
     """
     if len(state) != 2:
         raise UsageError(f"a state is h and c, {len(state)} arrays were given; give both")
-    shape = (len(model.layers), batch, max(layer.hidden_size for layer in model.layers))
-    found = []
+    shape, found = model.state_shape(batch), []
     for name, given, reach, most in zip("hc", state, limits, (bits, C_BITS if bits else 0)):
         v, wanted = np.asarray(given), f"(cells, batch, hidden) = {shape}, as x is,"
         v = _checked(f"state {name}", v, v.shape == shape, wanted, most)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -89,13 +89,14 @@ def _of_body(body: Body, depth: int, fmt: str | None) -> Iterator[Row]:
 
 def _told(model: Levels[Any], fmt: str | None) -> Iterator[str]:
     """Describe a stack: kind, sizes, directions, and which config holds it."""
-    sizes = " -> ".join([str(model.input_size), *map(_size, model.levels)])
+    units = [" + ".join(str(cell.hidden_size) for cell in level) for level in model.levels]
+    sizes = " -> ".join([str(model.input_size), *units])
     ways = [
         "both ways" if len(level) == 2 else "reverse" if level[0].reverse else "forward"
         for level in model.levels
     ]
-    weights = sum(cell.w_ih.size + cell.w_hh.size for cell in model.layers)
-    yield f"{model.kind.upper()} {sizes}, {', '.join(dict.fromkeys(ways))}, {weights:,} weights"
+    told = f"{', '.join(dict.fromkeys(ways))}, {model.macs_per_step:,} weights"
+    yield f"{model.kind.upper()} {sizes}, {told}"
     assert isinstance(model, Model)
     try:
         cfg = choose(model, None, own_format(model, fmt), required=True)
@@ -106,17 +107,13 @@ def _told(model: Levels[Any], fmt: str | None) -> Iterator[str]:
         yield f"on the engine, from config {cfg.name} on ({cfg.format})"
 
 
-def _size(level: tuple[Any, ...]) -> str:
-    return " + ".join(str(cell.hidden_size) for cell in level)
-
-
 def _states(part: Recurrent) -> Iterator[str]:
     named = list(dict.fromkeys(name for node in part.nodes for name in node.states if name))
     if named:
         yield f"initial states from {', '.join(named)}"
     elif part.looped:
         yield "initial states are zero in each turn"
-    elif any(cell.reverse for cell in part.model.layers):
+    elif part.model.reverse:
         yield "initial states are zero, of reverse layers at the end of each call"
     else:
         yield "initial states are zero, or with stateful=True what the last call left"
@@ -131,11 +128,6 @@ def text(found: list[Row]) -> Iterator[str]:
         yield f"{'  ' * row.depth}{row.title}"
         for line in row.lines:
             yield f"{'  ' * row.depth}    {line}"
-
-
-def as_dicts(found: list[Row]) -> list[dict[str, object]]:
-    """Return plain values for JSON."""
-    return [asdict(row) for row in found]
 
 
 def svg(found: list[Row]) -> str:

@@ -34,12 +34,7 @@ from lstm_sharp.runtime.backends import Board, Float, Golden, Progress, Simulate
 from lstm_sharp.runtime.batch import Pair
 from lstm_sharp.runtime.choose import choose
 from lstm_sharp.runtime.deploy import Deployment, Stage
-from lstm_sharp.runtime.inputs import (
-    FLOAT_LIMITS,
-    Request,
-    check_input,
-    read_request,
-)
+from lstm_sharp.runtime.inputs import FLOAT_LIMITS, Request, check_input, read_request
 from lstm_sharp.runtime.report import Report
 
 BACKENDS = ("float", "golden", "csim", "rtl", "board")
@@ -248,16 +243,12 @@ class Session:
                 engine, or no head.
             BoardError: the run failed on a board; call ``reset``.
         """
-        head = self.model.head
         if output_of not in OUTPUTS:
             raise UsageError(f"there is no output {output_of!r:.40}; give {' or '.join(OUTPUTS)}")
+        head = self.model.head if output_of == "head" else None
         if output_of == "head" and head is None:
             raise UsageError(
                 f"{self.model.name} {self.model.no_head}; take h, which is what it has"
-            )
-        if output_of == "head" and _whole(x):
-            raise UsageError(
-                "x is of integers, which are taken as quantised already; give floats for the head"
             )
         bits = 0 if self.backend == "float" else self.fmt.activation_bits
         limits = FLOAT_LIMITS
@@ -265,8 +256,13 @@ class Session:
             limits = 1.0, self._held.model.c_reach if self._held else float(C_LIMIT)
         with self.runs.turn():
             asked = read_request(self.model, x, state, lengths, bits, limits)
+            if head is not None and not asked.floats:
+                raise UsageError(
+                    "x is of integers, which are taken as quantised already; give floats for the "
+                    "head"
+                )
             h, after = self._run(asked, return_state or self.stateful)
-        if output_of == "head" and head is not None:
+        if head is not None:
             found = asked.headed(head, h)
             return (found, after) if return_state else found
         return asked.answer(h, after if return_state else None)
@@ -304,7 +300,7 @@ class Session:
         seconds = time.perf_counter() - began
         self.clipped = int(np.sum(_each(held.model.clipped, asked.x))) if scaled else 0
         notes, error = [*self._notes, *self._told_of_x(asked)], Error()
-        if self.stateful and self._kept and any(cell.reverse for cell in self.model.layers):
+        if self.stateful and self._kept and self.model.reverse:
             notes.append(CUT_REVERSE)
         c, of_h = self._saturated(seen, left)
         if c is True or (c and any(c)):
@@ -473,12 +469,6 @@ class Session:
         self.runs.holds = held
 
 
-def _whole(x: Any) -> bool:
-    """Tell whether x, or a sequence of it, is of integers."""
-    parts = x if isinstance(x, list | tuple) else [x]
-    return any(np.asarray(part).dtype.kind in "iu" for part in parts)
-
-
 def check_backend(backend: str, overlay: object) -> None:
     """Refuse a backend that there is not, or an overlay for one that takes none.
 
@@ -498,7 +488,7 @@ def _pieces(held: Deployment, call: Call) -> list[Call]:
         UsageError: that cannot be, for a reverse layer begins at the end.
     """
     steps = max(call.lengths)
-    if steps > MAX_STEPS and any(cell.reverse for cell in held.model.layers):
+    if steps > MAX_STEPS and held.model.reverse:
         raise UsageError(
             f"a call of {steps} steps is cut into pieces of {MAX_STEPS}, which a model with "
             f"reverse layers cannot be; give at most {MAX_STEPS}"
