@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import keras_files
 from lstm_sharp import cli, load, terminal
 from lstm_sharp.errors import UsageError
 from lstm_sharp.model import Model
@@ -59,6 +60,20 @@ def test_formats_side_by_side(folder: Path, capsys: pytest.CaptureFixture[str]) 
         assert f"{row['signal_to_error']:.1f} dB" in told
     assert found["rows"][0]["accuracy"] == 0.75 and "75.00%" in told
     assert max(map(len, told.splitlines())) <= 80
+
+
+def test_what_follows_h_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever writes h of a model that makes something of it is told so."""
+    keras_files.save(
+        folder, keras_files.LSTM, keras_files.entry("Activation", "b", activation="relu")
+    )
+    words = ["run", "m.keras", "--input", "x.npy", "--output", "y.npy", "--backend", "float"]
+    for more, told in (
+        ([], "note: y.npy has h; --output-of head gives what the model makes of it\n"),
+        (["--output-of", "head"], ""),
+    ):
+        assert cli.main([*words, *more]) == 0
+        assert capsys.readouterr().err == told
 
 
 def test_labels_of_every_step_and_of_one_number(folder: Path) -> None:

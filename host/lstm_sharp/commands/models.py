@@ -119,6 +119,8 @@ def _run(options: Namespace) -> None:
     told_of_head = getattr(model.head, "note", "")
     if model.head is None and model.no_head not in OF_NO_NOTE:
         told_of_head = f"{options.model} {model.no_head}"
+    if model.head and not told_of_head and options.output_of == "h":
+        told_of_head = f"{options.output} has h; --output-of head gives what the model makes of it"
     note(*report.notes, *[CUT_REVERSE] * bool(cut), *filter(None, [told_of_head]))
     aside = any(map(files.is_stdout, (options.output, options.state_out)))
     lines = answers.of_run(report, virtual, options.config is None)
