@@ -23,7 +23,8 @@ from lstm_sharp.engine import config
 from lstm_sharp.engine.program import null_program
 from lstm_sharp.runtime import engines
 from lstm_sharp.flow.jobs import Run
-cfg = config.load("tiny").of(engines.kind(sys.argv[1]))
+small = {"rows": 4, "columns": 1, "max_input": 8, "max_hidden": 8, "gru": 0}
+cfg = config.resized(config.load("tiny"), **small).of(engines.kind(sys.argv[1]))
 program = engines.build(sys.argv[1], cfg, Path(sys.argv[2]))
 assert engines.play(program, [Run(null_program())])[0].identity == cfg.identity
 """
@@ -36,7 +37,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.mkdir()
     gcc = shutil.which("g++")
     (path / "g++").write_text(
-        f'#!/bin/sh\necho begin >> {calls}\nsleep 0.5\n{gcc} -O0 "$@"\necho end >> {calls}\n'
+        f'#!/bin/sh\necho begin >> {calls}\nsleep 0.5\n{gcc} "$@" -O0\necho end >> {calls}\n'
     )
     (path / "g++").chmod(0o755)
     monkeypatch.setenv("PATH", f"{path}{os.pathsep}{os.environ['PATH']}")
