@@ -45,6 +45,8 @@ from models import pytorch_like, torch_names, write_safetensors
 Rng = np.random.Generator
 MEMORY, SECONDS = 1 << 30, 10
 """Bounds of a case: what the process may take beside what it has once all is imported."""
+_WAIT = 20
+"""Times as long it may last, where the machine is busy."""
 
 _NO_MEMORY = re.compile("MemoryError|nable to allocate|annot allocate|bad_alloc|not enough memory")
 """Words of who has asked for more: a size must be refused before."""
@@ -326,11 +328,13 @@ def _bounded(memory: int) -> Iterator[tuple[io.StringIO, io.StringIO]]:
     before = resource.getrlimit(resource.RLIMIT_AS)
     out, err = io.StringIO(), io.StringIO()
     resource.setrlimit(resource.RLIMIT_AS, (memory, before[1]))
-    signal.alarm(SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(_WAIT * SECONDS)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             yield out, err
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
         resource.setrlimit(resource.RLIMIT_AS, before)
 
