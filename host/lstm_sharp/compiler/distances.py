@@ -83,7 +83,7 @@ class _Clock:
         self.half = 0
         self.lanes_free = _LONG_AGO  # for a row that finishes
         self.drained = _LONG_AGO  # when all h is there
-        bands = max(int(_bands(cfg, i).max()) for i in instructions) + 1
+        bands = max(_bands(cfg, i).stop for i in instructions)
         places = max(max(i.col_end(cfg), _segments(cfg, i).stop) for i in instructions)
         self.stored = np.full(bands, _LONG_AGO)  # by band
         self.finished = np.full(bands, _LONG_AGO)
@@ -108,10 +108,10 @@ class _Clock:
         cfg = self.cfg
         if i.op != Op.TILES:
             return self.drained
-        bands = i.bands(cfg)
+        bands = _bands(cfg, i)
         earliest = self.drained if i.layer and i.source == Source.SEQUENCE else self.slot
         if i.start != Start.BIAS:
-            ready = self.stored[bands].max(axis=1)
+            ready = self.stored[bands].reshape(i.rows, -1).max(axis=1)
             earliest = max(earliest, int((ready - np.arange(i.rows) * i.row_slots(cfg)).max()))
         elif self.schedule == "intergate":
             earliest = max(earliest, int(self.finished[bands].max()))
@@ -138,7 +138,8 @@ class _Clock:
         if i.finish:
             self._finish(i, last_slots)
         else:
-            self.stored[i.bands(cfg)] = last_slots[:, None] + cfg.acc_distance
+            stored = self.stored[_bands(cfg, i)].reshape(i.rows, -1)
+            stored[:] = last_slots[:, None] + cfg.acc_distance
         if i.step:
             self.half = 1 - self.half
 
@@ -146,7 +147,7 @@ class _Clock:
         """Note what comes of the rows of a finishing rectangle."""
         cfg, block = self.cfg, self.cfg.tile_shapes[i.shape].block
         ready = last_slots + i.tail(cfg)
-        self.finished[i.bands(cfg)] = ready[:, None]
+        self.finished[_bands(cfg, i)].reshape(i.rows, -1)[:] = ready[:, None]
         places, size = _segments(cfg, i), cfg.columns // cfg.bands
         ends = np.arange(places.start + 1, places.stop + 1) * size - _neuron(cfg, i)
         row = np.minimum((ends - 1) // block, len(ready) - 1)  # the last that a segment has
@@ -156,13 +157,14 @@ class _Clock:
         self.lanes_free = int(last_slots[-1]) + i.passes(cfg)
 
 
-def _bands(cfg: Config, i: Instruction) -> np.ndarray:
-    """Bands that an instruction touches."""
+def _bands(cfg: Config, i: Instruction) -> slice:
+    """Bands that an instruction touches, those of a row behind those of the row before."""
+    count = 0
     if i.op == Op.TILES:
-        return i.bands(cfg)
-    if i.op in (Op.LOAD_STATE, Op.GIVE_STATE):
-        return i.row_first + np.arange(i.rows // cfg.passes)
-    return np.zeros(1, int)
+        count = i.rows * cfg.tile_shapes[i.shape].gang
+    elif i.op in (Op.LOAD_STATE, Op.GIVE_STATE):
+        count = i.rows // cfg.passes
+    return slice(i.row_first, i.row_first + count)
 
 
 def _neuron(cfg: Config, i: Instruction) -> int:

@@ -168,11 +168,6 @@ class Instruction:
         """D of what it finishes: from a row's last slot to its last h being readable."""
         return cfg.tail - cfg.most_passes + self.passes(cfg)
 
-    def bands(self, cfg: Config) -> np.ndarray:
-        """Return the bands that each row covers, (rows, bands of a row)."""
-        gang = cfg.tile_shapes[self.shape].gang
-        return self.row_first + gang * np.arange(self.rows)[:, None] + np.arange(gang)
-
     def col_end(self, cfg: Config) -> int:
         """Segment behind the last column."""
         return self.col_first + self.cols * cfg.tile_shapes[self.shape].step

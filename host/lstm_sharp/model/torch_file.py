@@ -50,7 +50,7 @@ MOST_AXES = 8
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, slots=True)
 class _Told:
     """What would be made: by a call of a name, or as an object of a class with a state."""
 
