@@ -9,6 +9,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,10 @@ settings.register_profile(
     "lstm-sharp", deadline=None, print_blob=True, derandomize="CI" in os.environ
 )
 settings.load_profile("lstm-sharp")
+
+# A shell's background jobs ignore Ctrl-C, and so would what tests start there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Under `make test`, the outer make's flags would reach the makes that tests start.
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):

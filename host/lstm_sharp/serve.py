@@ -21,8 +21,6 @@ from lstm_sharp.runtime.session import CUT_REVERSE
 
 LOOK_S = 2.0
 """Between two looks whether there is still a board that may answer."""
-_CLOSE_S = 2.0
-"""That a worker which ends gives others to answer; by itself Dask takes 30 s, or more."""
 _AGAIN = 2
 """How often a piece is given to a board again after one has failed with it."""
 _PIECES = 2
@@ -67,10 +65,7 @@ def work(scheduler: str, of: str, overlay: str | None = None, told: Any = print)
             async with Worker(scheduler, nthreads=1, resources={name: 1}) as worker:
                 vars(worker)["lstm_sharp"] = board
                 told(f"{worker.address}: {board.model.name} on {board.cfg.name}, for {scheduler}")
-                try:
-                    await worker.finished()
-                finally:  # as at Ctrl-C
-                    await worker.close(_CLOSE_S, executor_wait=False)
+                await worker.finished()
 
         asyncio.run(serve())
     raise ToolError(f"the scheduler at {scheduler} has gone; start it, and this worker, again")

@@ -248,7 +248,7 @@ def test_no_engine_is_planned_before_its_figures_are_asked_for(
 ) -> None:
     planned: list[object] = []
     plan = schedule.make_plan
-    monkeypatch.setattr(deploy, "make_plan", lambda *a: planned.append(a) or plan(*a))
+    monkeypatch.setattr(deploy, "make_plan", lambda *a, **k: planned.append(a) or plan(*a, **k))
     with Session(MODEL, backend=backend) as session:
         session.run(X, return_state=True)
         assert session.ran and session.ran.steps == 15 and not planned
