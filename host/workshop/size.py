@@ -17,7 +17,7 @@ from pathlib import Path
 from lstm_sharp import paths
 from lstm_sharp.terminal import Parser
 
-BUDGET = {"product": 14_570, "workshop": 4_920, "hardware": 5_000, "proofs": 900, "tests": 16_860}
+BUDGET = {"product": 14_560, "workshop": 4_920, "hardware": 5_000, "proofs": 900, "tests": 16_870}
 """Most code lines of each part."""
 PHYSICAL = {"hardware": 6_060}
 """Most lines of any kind."""
