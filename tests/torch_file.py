@@ -40,11 +40,11 @@ def pickled(entries: Mapping[str, bytes]) -> bytes:
     return b"\x80\x02" + DICTIONARY + b"(" + items + b"u."
 
 
-def archive(path: Path, data: bytes, **storages: bytes) -> Path:
+def archive(path: Path, data: bytes, order: str = "little", **storages: bytes) -> Path:
     """Write the archive that a file is since PyTorch 1.6."""
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("m/data.pkl", data)
-        file.writestr("m/byteorder", "little")
+        file.writestr("m/byteorder", order)
         for key, held in storages.items():
             file.writestr(f"m/data/{key.removeprefix('_')}", held)
     return path

@@ -165,9 +165,8 @@ def test_integers_are_packed_from_the_caller_to_the_dma(
             parts = from_whom if isinstance(from_whom, list) else [from_whom]
             assert all(np.shares_memory(part, x) for part in parts)
             assert isinstance(beats, pynq.buffer.PynqBuffer)
-    assert (
-        board.runner.device.memory.allocated.buffers == 3
-    )  # weights, x, h: x was copied to no other
+    taken = board.runner.device.memory.allocated
+    assert taken.buffers == 3  # weights, x, h: x was copied to no other
 
 
 @pytest.mark.parametrize(

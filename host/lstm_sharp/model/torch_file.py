@@ -46,7 +46,8 @@ _TRANSPARENT = ("_parameters", "_buffers", "_modules")
 """What a module keeps its parts in, which their names do not tell."""
 _REFUSED = ("EXT1", "EXT2", "EXT4", "INST", "OBJ", "PERSID", "NEXT_BUFFER", "READONLY_BUFFER")
 """Instructions that PyTorch does not write."""
-MOST_AXES = 8
+_AXES = 8
+"""Most of a tensor."""
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 
 
@@ -250,7 +251,7 @@ def _read(tensor: _Told, storages: _Storages) -> np.ndarray:
     numbers = (offset, *shape, *strides)
     if {*map(type, numbers)} != {int} or not 0 <= min(numbers) <= max(numbers) < 1 << 48:
         raise ValueError("its shape and strides are no whole numbers")
-    if len(shape) != len(strides) or len(shape) > MOST_AXES:
+    if len(shape) != len(strides) or len(shape) > _AXES:
         raise ValueError(f"it has {len(shape)} axes and {len(strides)} strides")
     last = offset + sum((count - 1) * stride for count, stride in zip(shape, strides))
     if prod(shape) and max(last + 1, prod(shape)) > storage.size:
