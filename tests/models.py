@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +163,18 @@ def cell_h(cell: Layer, x: np.ndarray) -> np.ndarray:
         h = np.tanh(c) / (1 + np.exp(-o))
         steps.append(h)
     return np.stack(steps, axis=1)
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Bound what a refusal may take: 1 GiB beside what is taken already."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def refused(path: Path, text: str, prefix: str = "") -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,7 @@ import keras_files as kf
 from keras_files import LSTM, X, save, sequential
 from lstm_sharp.errors import ToolError
 from lstm_sharp.model import hdf5, load
-from models import refused
-
-
-@contextmanager
-def bounded() -> Iterator[None]:
-    """Bound what a refusal may take: 10 s, and 1 GiB beside what is taken already."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
+from models import bounded, refused
 
 
 def hostile_hdf5(folder: Path) -> Iterator[tuple[str, bytes]]:

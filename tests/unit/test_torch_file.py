@@ -11,7 +11,7 @@ import pytest
 import published
 import torch_file
 from lstm_sharp.model import load
-from models import refused, weights
+from models import bounded, refused, weights
 from published import read_torch
 from torch_file import DICTIONARY, archive, pickled, storage, tensor, text
 
@@ -136,7 +136,8 @@ def test_storages_that_lie(tmp_path: Path) -> None:
     refused(put(lost, _0=bytes(4)), "weight_ih_l0 cannot be read")
     refused(put(lost, "big", _7=bytes(4)), "its numbers begin with the highest byte")
     (tmp_path / "m.pth").write_bytes(b"\x80\x02\x8b\xff\xff\xff\x7f.")  # a number of 2 GiB
-    refused(tmp_path / "m.pth", "not enough data in stream to read long4")
+    with bounded():
+        refused(tmp_path / "m.pth", "not enough data in stream to read long4")
     path = torch_file.save(tmp_path / "m.pth", weights(), row=True)
     path.write_bytes(path.read_bytes()[:-1])
     refused(path, "ends behind the file, which is cut short")
